@@ -1,0 +1,32 @@
+/** What a lane needs of the system, in batches; the addon does it in production, queues in memory in simulation. */
+import type { PacketBatch } from "../base/packet-batch.ts";
+
+/** Index of a TUN device or socket that the lane was given. */
+export type TunIndex = number;
+export type SocketIndex = number;
+
+/** What a socket carries: IKE on 500 (and, from peers with NAT traversal, nothing else), IKE and ESP on 4500, raw ESP. */
+export type SocketRole = "ike" | "nat" | "esp";
+
+export interface LaneSocket {
+  readonly role: SocketRole;
+  readonly family: 4 | 6;
+  /** 0 for raw sockets. */
+  readonly localPort: number;
+}
+
+export interface PacketIo {
+  readonly tunCount: number;
+  readonly sockets: readonly LaneSocket[];
+  /** Fills the batch with packets the host sends into the device, at most `capacity`; sets `count`, `offset`, `length`. */
+  readTun(tun: TunIndex, into: PacketBatch): void;
+  /** Hands packets with status PACKET_OK to the host; marks those the system refused PACKET_NOT_SENT. */
+  writeTun(tun: TunIndex, from: PacketBatch): void;
+  /**
+   * Fills the batch with received datagrams: UDP payloads, or for raw sockets ESP packets from their SPI on (the IPv4
+   * header that the system puts in front is skipped). Sets `count`, `offset`, `length`, `meta` and `tos`.
+   */
+  receive(socket: SocketIndex, into: PacketBatch): void;
+  /** Sends each packet with status PACKET_OK to the endpoint record `endpoint[i]` with `tos[i]`; sets `status`. */
+  send(socket: SocketIndex, from: PacketBatch): void;
+}

@@ -1,0 +1,76 @@
+/** The contract of the sans-I/O IKEv2 machine: events in, actions out, in order (RFC 7296). */
+import type { Branded } from "../base/brand.ts";
+import type { Instant } from "../base/instant.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { DataPlaneCommand, DataPlaneEvent } from "../policy/data-plane.ts";
+import type { IkeNotice } from "./notice.ts";
+
+export type JobId = Branded<number, "JobId">;
+
+/** A slow or secret computation, asked for by an action and answered by a `computed` event. */
+export type Work =
+  | { readonly kind: "generateKeyExchange"; readonly method: number }
+  | {
+      readonly kind: "deriveSharedSecret";
+      readonly method: number;
+      readonly privateValue: Uint8Array;
+      readonly peerPublicValue: Uint8Array;
+    };
+
+export type WorkResult =
+  | { readonly kind: "keyExchange"; readonly privateValue: Uint8Array; readonly publicValue: Uint8Array }
+  | { readonly kind: "sharedSecret"; readonly secret: Uint8Array }
+  /** The peer's value is not acceptable [INIT-11] [INIT-12]. */
+  | { readonly kind: "refused"; readonly reason: string };
+
+/** `connection`, or one child of it. */
+export interface Target {
+  readonly connection: string;
+  readonly child?: string;
+}
+
+export type IkeCommand =
+  | { readonly kind: "up"; readonly target: Target }
+  | { readonly kind: "down"; readonly target: Target }
+  | { readonly kind: "rekey"; readonly target: Target }
+  /** Send deletes for everything and start nothing new; the daemon is about to stop. */
+  | { readonly kind: "shutdown" };
+
+export type IkeEvent =
+  | {
+      readonly kind: "datagram";
+      readonly local: UdpEndpoint;
+      readonly remote: UdpEndpoint;
+      /** The IKE message itself: without the non-ESP marker of port 4500 (RFC 3948 section 2.2). */
+      readonly bytes: Uint8Array;
+    }
+  | { readonly kind: "timeout" }
+  | { readonly kind: "computed"; readonly job: JobId; readonly result: WorkResult }
+  | { readonly kind: "dataPlane"; readonly event: DataPlaneEvent }
+  | { readonly kind: "command"; readonly command: IkeCommand };
+
+export type IkeAction =
+  | {
+      readonly kind: "send";
+      readonly local: UdpEndpoint;
+      readonly remote: UdpEndpoint;
+      /** An IKE message; whoever sends it from the NAT port puts the non-ESP marker in front [NAT-04]. */
+      readonly bytes: Uint8Array;
+    }
+  /** One octet 0xFF (RFC 3948 section 2.3). */
+  | { readonly kind: "sendKeepalive"; readonly local: UdpEndpoint; readonly remote: UdpEndpoint }
+  | { readonly kind: "compute"; readonly job: JobId; readonly work: Work }
+  | { readonly kind: "dataPlane"; readonly command: DataPlaneCommand }
+  | { readonly kind: "notice"; readonly notice: IkeNotice };
+
+export interface Timeout {
+  readonly at: Instant;
+  readonly reason: string;
+}
+
+export interface IkeMachine {
+  /** Feeds one event and returns what is to be done now, in this order. Never throws for what a peer sent. */
+  handle(event: IkeEvent, now: Instant): readonly IkeAction[];
+  /** When to feed `timeout`, and why. Early or repeated timeouts do nothing. */
+  nextTimeout(): Timeout | undefined;
+}

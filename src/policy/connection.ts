@@ -1,0 +1,71 @@
+/** The PAD and the children's policies of one connection (RFC 4301 section 4.4.3), as the configuration gives them. */
+import type { AddressRange } from "../base/address-range.ts";
+import type { DurationMs } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import type { SaHandling, SaLifetime } from "./data-plane.ts";
+import type { ProposalSuite } from "./proposal-suite.ts";
+import type { SelectorPair } from "./traffic-selector.ts";
+
+/** An identity by its IKEv2 type (RFC 7296 section 3.5). */
+export interface Identification {
+  readonly idType: number;
+  readonly data: Uint8Array;
+}
+
+/** Where the configuration says something, so that a notice can name the place. */
+export interface ConfigurationPlace {
+  readonly file: string;
+  readonly line: number;
+}
+
+export type Keep = "up" | "on-demand" | "respond";
+
+export interface Rekey {
+  /** Soft limit in time, before jitter. */
+  readonly time: DurationMs;
+  /** Part of `time` taken off at random, 0..1, so that both ends seldom start at once. */
+  readonly jitter: number;
+}
+
+export interface ChildConfiguration {
+  readonly name: string;
+  readonly selectors: SelectorPair;
+  readonly proposals: readonly ProposalSuite[];
+  readonly keep: Keep;
+  readonly rekey: Rekey;
+  /** Octets and packets; the hard limit in time follows from `rekey`. */
+  readonly lifetime: SaLifetime;
+  readonly handling: SaHandling;
+  readonly place: ConfigurationPlace;
+}
+
+export interface Connection {
+  readonly name: string;
+  readonly local: {
+    /** Outer address to use and to be found at; absent: any of the gateway's. */
+    readonly address?: IpAddress;
+    /** Absent: our outer address. */
+    readonly id?: Identification;
+  };
+  readonly remote: {
+    /** Single addresses are called; ranges only answer. Empty: any. */
+    readonly addresses: readonly AddressRange[];
+    /** Where the peer listens for IKE, 500 unless told. */
+    readonly port: number;
+    /** Absent: the peer's outer address. `any` accepts every identity with the right key. */
+    readonly id?: Identification | "any";
+  };
+  /** PSK; the machine reads it and never copies it into its state. */
+  readonly psk: { readonly local: Uint8Array; readonly remote: Uint8Array };
+  readonly keep: Keep;
+  readonly encapsulation: "auto" | "udp" | "esp";
+  readonly ike: {
+    readonly proposals: readonly ProposalSuite[];
+    readonly rekey: Rekey;
+    /** Idle time after which the peer is asked for a sign of life. */
+    readonly liveness: DurationMs;
+    readonly place: ConfigurationPlace;
+  };
+  readonly children: readonly ChildConfiguration[];
+  readonly place: ConfigurationPlace;
+}

@@ -1,0 +1,19 @@
+/** A proposal as configured: per transform type what is acceptable, best first (RFC 7296 section 3.3). */
+
+export interface EncrChoice {
+  readonly id: number;
+  /** Key length attribute in bits; 0 for ciphers that take none [ENC-12]. */
+  readonly keyBits: number;
+}
+
+/** Either combined-mode ciphers without `integ`, or other ciphers with it [ENC-09]. */
+export interface ProposalSuite {
+  readonly encr: readonly EncrChoice[];
+  readonly integ: readonly number[];
+  /** Empty for ESP. */
+  readonly prf: readonly number[];
+  /** Key exchange methods; for ESP 0 (NONE) allows a child without a key exchange of its own. */
+  readonly ke: readonly number[];
+  /** Empty for IKE; otherwise of 0 (no) and 1 (yes). */
+  readonly esn: readonly number[];
+}

@@ -1,0 +1,213 @@
+/**
+ * The layout of the SA table, one memory for all threads (a memfd in production, an ArrayBuffer in simulation).
+ *
+ * The main thread alone writes records and publishes them; an owner lane writes its SAs' replay state and counters;
+ * native code takes outbound sequence numbers here and nowhere else. native/sa_table.h mirrors the offsets, and a test
+ * compares the two. Keys are not here: they live in memory that JavaScript cannot see.
+ */
+
+export const SA_TABLE_MAGIC = 0x54475341;
+export const SA_TABLE_LAYOUT_VERSION = 1;
+
+/** Octet offsets in the header page. */
+export const Header = {
+  MAGIC: 0,
+  LAYOUT_VERSION: 4,
+  SLOT_COUNT: 8,
+  ENDPOINT_COUNT: 12,
+  POLICY_COUNT: 16,
+  INDEX_CAPACITY: 20,
+  LANE_COUNT: 24,
+  /** One uint32 per lane: the turn it is in, for the reuse of slots. */
+  LANE_EPOCHS: 256,
+  SIZE: 4096,
+} as const;
+export const LANES_MAX = 64;
+
+/** The SPI index: open addressing over pairs (uint32 SPI, uint32 slot + 1; 0 empty, 0xffffffff deleted). */
+export const INDEX_ENTRY_STRIDE = 8;
+
+/** Octet offsets in a policy record. */
+export const Policy = {
+  /** Slot + 1 of the SA that new packets leave through; 0 when there is none. */
+  OUTBOUND_HEAD: 0,
+  /** 0 quiet, 1 raised: set by the lane that raises an acquire, cleared by the main thread. */
+  ACQUIRE: 4,
+  STRIDE: 64,
+} as const;
+
+/** Octet offsets in an endpoint record; the first 37 octets are laid out like a datagram's meta. A used one never changes. */
+export const EndpointRecord = {
+  REMOTE_ADDRESS: 0,
+  LOCAL_ADDRESS: 16,
+  REMOTE_PORT: 32,
+  LOCAL_PORT: 34,
+  FAMILY: 36,
+  /** 0 raw ESP, 1 UDP. */
+  ENCAPSULATION: 37,
+  /** Number of SAs that point here, main thread only. */
+  REFERENCES: 40,
+  STRIDE: 64,
+} as const;
+
+/** Octet offsets in an SA slot. Uint32 unless it says otherwise. */
+export const Slot = {
+  /** See {@link SlotState}; written last when a record is published. */
+  STATE: 0,
+  SPI: 4,
+  /** 0 inbound, 1 outbound. */
+  DIRECTION: 8,
+  /** 1: extended sequence numbers. */
+  ESN: 12,
+  ENCR: 16,
+  ENCR_KEY_BITS: 20,
+  INTEG: 24,
+  IV_LENGTH: 28,
+  ICV_LENGTH: 32,
+  /** Plaintext with trailer is a multiple of this: at least 4 [ESP-09]. */
+  BLOCK_SIZE: 36,
+  /** Goes up whenever the slot gets a key, so that a lane knows when its cipher context is stale. */
+  KEY_GENERATION: 40,
+  OWNER_LANE: 44,
+  POLICY: 48,
+  ENDPOINT: 52,
+  /** Slot + 1 of the other direction. */
+  PAIR: 56,
+  /** Slot + 1 of the next outbound SA of the same policy. */
+  NEXT_FOR_POLICY: 60,
+  /** uint64: the last sequence number taken; the next packet has one more [ESP-02]. */
+  SEQUENCE: 64,
+  /** uint64: the last sequence number that may ever be taken [ESP-03]. */
+  SEQUENCE_LIMIT: 72,
+  /** Float64 counters, written by the owner lane alone. */
+  PACKETS: 80,
+  OCTETS: 88,
+  /** Float64 Instant of the last packet; NaN before the first. */
+  LAST_AT: 96,
+  /** Float64 limits; Infinity for none. */
+  SOFT_PACKETS: 104,
+  HARD_PACKETS: 112,
+  SOFT_OCTETS: 120,
+  HARD_OCTETS: 128,
+  /** Float64: highest authenticated sequence number; the right edge of the window. */
+  REPLAY_HIGHEST: 136,
+  /** Packets that the window spans; 0: no anti-replay. */
+  REPLAY_WINDOW: 144,
+  /** Bit 0: the soft limit was reported; bit 1: the hard one. */
+  LIMITS_RAISED: 148,
+  /** 0..63, or DSCP_COPY. */
+  DSCP: 152,
+  /** 0 copy, 1 clear. */
+  ECN: 156,
+  /** 0 copy, 1 set, 2 clear. */
+  DF: 160,
+  LOCAL_SELECTOR_COUNT: 164,
+  REMOTE_SELECTOR_COUNT: 168,
+  /** Float64: sequence number at which the soft limit for numbers is reached. */
+  SOFT_SEQUENCE: 176,
+  /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */
+  SELECTORS: 512,
+  /** The anti-replay bitmap. */
+  REPLAY_BITMAP: 3072,
+  STRIDE: 12288,
+} as const;
+
+export const SlotState = {
+  FREE: 0,
+  LIVE: 1,
+  /** Outbound: takes no new packets. */
+  STOPPED: 2,
+  /** Waits until every lane has passed the epoch in which it was removed. */
+  RETIRED: 3,
+} as const;
+
+export const DSCP_COPY = 0xff;
+export const SELECTORS_PER_SIDE = 32;
+/** RFC 4303 leaves the window's size open; the largest that the slot has room for. */
+export const REPLAY_WINDOW_MAX = (Slot.STRIDE - Slot.REPLAY_BITMAP - 1024) * 8;
+
+/** Octet offsets in a selector; addresses are four uint32 of big-endian value (IPv4: the first). */
+export const SelectorRecord = {
+  FAMILY: 0,
+  PROTOCOL: 1,
+  START_PORT: 4,
+  END_PORT: 6,
+  START_ADDRESS: 8,
+  END_ADDRESS: 24,
+  STRIDE: 40,
+} as const;
+
+export interface SaTableSize {
+  readonly slots: number;
+  readonly endpoints: number;
+  readonly policies: number;
+  readonly lanes: number;
+}
+
+export const DEFAULT_SA_TABLE_SIZE: SaTableSize = { slots: 2048, endpoints: 2048, policies: 1024, lanes: 1 };
+
+/** Where each region starts; every party computes it from the four counts. */
+export interface SaTableRegions {
+  /** A power of two, at least twice the slots. */
+  readonly indexCapacity: number;
+  readonly index: number;
+  readonly policies: number;
+  readonly endpoints: number;
+  /** On a page boundary. */
+  readonly slots: number;
+  readonly total: number;
+}
+
+export function saTableRegions(size: SaTableSize): SaTableRegions {
+  let indexCapacity = 64;
+  while (indexCapacity < size.slots * 2) indexCapacity *= 2;
+  const index = Header.SIZE;
+  const policies = index + indexCapacity * INDEX_ENTRY_STRIDE;
+  const endpoints = policies + size.policies * Policy.STRIDE;
+  const slots = Math.ceil((endpoints + size.endpoints * EndpointRecord.STRIDE) / 4096) * 4096;
+  return { indexCapacity, index, policies, endpoints, slots, total: slots + size.slots * Slot.STRIDE };
+}
+
+/** The table's memory seen as numbers; every thread makes its own over the same memory. */
+export interface SaTable {
+  readonly size: SaTableSize;
+  readonly regions: SaTableRegions;
+  readonly bytes: Uint8Array;
+  readonly u32: Uint32Array;
+  readonly i32: Int32Array;
+  readonly f64: Float64Array;
+}
+
+/** Lays an empty table out over zeroed memory of `saTableRegions(size).total` octets. */
+export function formatSaTable(memory: ArrayBuffer, size: SaTableSize): SaTable {
+  const u32 = new Uint32Array(memory);
+  u32[Header.LAYOUT_VERSION / 4] = SA_TABLE_LAYOUT_VERSION;
+  u32[Header.SLOT_COUNT / 4] = size.slots;
+  u32[Header.ENDPOINT_COUNT / 4] = size.endpoints;
+  u32[Header.POLICY_COUNT / 4] = size.policies;
+  u32[Header.INDEX_CAPACITY / 4] = saTableRegions(size).indexCapacity;
+  u32[Header.LANE_COUNT / 4] = size.lanes;
+  u32[Header.MAGIC / 4] = SA_TABLE_MAGIC;
+  return openSaTable(memory);
+}
+
+/** @throws {RangeError} when the memory holds no table of this layout */
+export function openSaTable(memory: ArrayBuffer): SaTable {
+  const u32 = new Uint32Array(memory);
+  if (u32[Header.MAGIC / 4] !== SA_TABLE_MAGIC || u32[Header.LAYOUT_VERSION / 4] !== SA_TABLE_LAYOUT_VERSION)
+    throw new RangeError("this memory holds no SA table of this version");
+  const size: SaTableSize = {
+    slots: u32[Header.SLOT_COUNT / 4]!,
+    endpoints: u32[Header.ENDPOINT_COUNT / 4]!,
+    policies: u32[Header.POLICY_COUNT / 4]!,
+    lanes: u32[Header.LANE_COUNT / 4]!,
+  };
+  return {
+    size,
+    regions: saTableRegions(size),
+    bytes: new Uint8Array(memory),
+    u32,
+    i32: new Int32Array(memory),
+    f64: new Float64Array(memory),
+  };
+}

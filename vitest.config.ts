@@ -1,0 +1,36 @@
+import { defineConfig } from "vitest/config";
+
+/** `unit` needs neither root nor a built package; `interop` needs root, namespaces and the peers. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: [
+            "test/{unit,vectors,sim,conformance}/**/*.test.ts",
+            "test/tidy.test.ts",
+          ],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "interop",
+          include: ["test/interop/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: "mutants",
+          include: ["test/mutants/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
