@@ -7,10 +7,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: [
-            "test/{unit,vectors,sim,conformance}/**/*.test.ts",
-            "test/tidy.test.ts",
-          ],
+          include: ["test/{unit,vectors,sim,conformance}/**/*.test.ts", "test/tidy.test.ts"],
           testTimeout: 60_000,
         },
       },

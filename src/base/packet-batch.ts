@@ -63,7 +63,11 @@ export const BATCH_HEADROOM = 64;
 export const BATCH_TAILROOM = 320;
 
 /** Makes a batch over `bytes`, or over memory of its own. `packetLengthMax` is the longest packet that a cell takes. */
-export function createPacketBatch(capacity: number, packetLengthMax: number, bytes?: Uint8Array): PacketBatch {
+export function createPacketBatch(
+  capacity: number,
+  packetLengthMax: number,
+  bytes?: Uint8Array,
+): PacketBatch {
   const stride = packetBatchStride(packetLengthMax);
   const arena = bytes ?? new Uint8Array(capacity * stride);
   return {

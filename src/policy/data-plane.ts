@@ -135,6 +135,11 @@ export type DataPlaneEvent =
   /** The SA carries no further traffic [CHILD-24]. */
   | { readonly kind: "hardLimit"; readonly inboundSpi: Spi; readonly reason: SaLimit }
   /** An authentic packet came from another address or port than the SA's [NAT-07]. */
-  | { readonly kind: "peerMoved"; readonly inboundSpi: Spi; readonly local: UdpEndpoint; readonly remote: UdpEndpoint };
+  | {
+      readonly kind: "peerMoved";
+      readonly inboundSpi: Spi;
+      readonly local: UdpEndpoint;
+      readonly remote: UdpEndpoint;
+    };
 
 export type SaLimit = "octets" | "packets" | "sequenceNumbers";
