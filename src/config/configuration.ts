@@ -1,0 +1,104 @@
+/** What a configuration file says, as values: everything checked, every secret read, every default filled in. */
+import type { Prefix } from "../base/address-range.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import type { Spi } from "../base/spi.ts";
+import type { ConfigurationPlace, Connection } from "../policy/connection.ts";
+import type { Encapsulation, EspKeys, EspSuite, PolicyName, SaHandling } from "../policy/data-plane.ts";
+import type { SelectorPair } from "../policy/traffic-selector.ts";
+import type { ConfigProblem } from "./config-error.ts";
+
+export interface Configuration {
+  /** Absolute path of the file that was read. */
+  readonly file: string;
+  readonly gateway: GatewaySettings;
+  /** In the order of the file. A connection that has manual children alone is not among them. */
+  readonly connections: readonly ConfiguredConnection[];
+  /** SPD entries besides the children's PROTECT entries, in list order. */
+  readonly policies: readonly ConfiguredPolicy[];
+  readonly manual: readonly ManualChild[];
+  /** What works but should be looked at. */
+  readonly warnings: readonly ConfigProblem[];
+}
+
+export interface GatewaySettings {
+  /** Outer addresses to receive on; empty: all of the machine's. */
+  readonly listen: readonly IpAddress[];
+  readonly ports: { readonly ike: number; readonly nat: number };
+  /** The default TUN device first, then those that connections name; names are unique. */
+  readonly interfaces: readonly TunSettings[];
+  readonly routing: RoutingSettings;
+  readonly forwarding: "check" | "lan";
+  readonly onExit: "block" | "open";
+  readonly control: ControlSettings;
+}
+
+export interface TunSettings {
+  readonly name: string;
+  readonly mtu: "auto" | number;
+  readonly place: ConfigurationPlace;
+}
+
+export interface RoutingSettings {
+  readonly table: number;
+  readonly priority: number;
+  readonly mark: { readonly value: number; readonly mask: number };
+}
+
+export interface ControlSettings {
+  readonly path: string;
+  /** Group whose members may talk to the daemon besides its own user. */
+  readonly group?: string;
+}
+
+/** A connection as IKE sees it, and what only the daemon has to know. */
+export interface ConfiguredConnection {
+  /** `remote.addresses` holds what the file gives as numbers; see `remoteNames`. */
+  readonly connection: Connection;
+  /** DNS names of the peer; the daemon resolves them and adds the answers to `connection.remote.addresses`. */
+  readonly remoteNames: readonly string[];
+  /** Name of the TUN device, one of `gateway.interfaces`. */
+  readonly interface: string;
+  readonly routes: "auto" | "none" | readonly Prefix[];
+  /** By child name: place in the order of the SPD, higher first; 0 unless told. */
+  readonly priorities: ReadonlyMap<string, number>;
+}
+
+/** An entry of `policies`. */
+export interface ConfiguredPolicy {
+  readonly action: "bypass" | "discard";
+  /** A side without selectors in the file has those for any address of both families. */
+  readonly selectors: SelectorPair;
+  /** Absent: on every TUN device. */
+  readonly interface?: string;
+  readonly place: ConfigurationPlace;
+}
+
+/** A child SA pair whose keys the file gives (RFC 4301 section 4.5.1). */
+export interface ManualChild {
+  readonly connection: string;
+  readonly name: string;
+  /** `connection/name`. */
+  readonly policy: PolicyName;
+  readonly selectors: SelectorPair;
+  readonly priority: number;
+  readonly interface: string;
+  readonly routes: "auto" | "none" | readonly Prefix[];
+  /** Outer addresses; local absent: the one that routes to the peer. */
+  readonly localAddress?: IpAddress;
+  readonly remoteAddress: IpAddress;
+  readonly encapsulation: Encapsulation;
+  /** The peer's UDP port where `encapsulation` is `udp`. */
+  readonly remotePort: number;
+  readonly outbound: ManualSa;
+  readonly inbound: ManualSa;
+  readonly handling: SaHandling;
+  /** Absolute path of the file that remembers reserved sequence numbers; always there for AEAD [ESP-02]. */
+  readonly stateFile?: string;
+  readonly place: ConfigurationPlace;
+}
+
+export interface ManualSa {
+  readonly spi: Spi;
+  readonly suite: EspSuite;
+  readonly keys: EspKeys;
+}
