@@ -1,0 +1,108 @@
+/** Lookups in the peer authorization database (RFC 4301 section 4.4.3): which connections a peer may be. */
+import { type AddressRange, contains } from "../base/address-range.ts";
+import { equal, fromUtf8 } from "../base/bytes.ts";
+import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import { IdType } from "../wire/ike/registries.ts";
+import type { Connection, Identification } from "./connection.ts";
+
+/** The identity that stands for an outer address (RFC 7296 section 3.5). */
+export function addressIdentity(address: IpAddress): Identification {
+  return { idType: address.length === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR, data: address };
+}
+
+/**
+ * Whether a peer's identity is the one expected. FQDNs and mail domains know no case (RFC 4301 section 4.4.3.1);
+ * everything else is compared octet by octet.
+ */
+export function matchIdentity(expected: Identification, presented: Identification): boolean {
+  if (expected.idType !== presented.idType) return false;
+  switch (expected.idType) {
+    case IdType.FQDN:
+      return equal(lowerCase(expected.data, 0), lowerCase(presented.data, 0));
+    case IdType.RFC822_ADDR:
+      return equal(lowerCaseDomain(expected.data), lowerCaseDomain(presented.data));
+    default:
+      return equal(expected.data, presented.data);
+  }
+}
+
+function lowerCaseDomain(mail: Uint8Array): Uint8Array {
+  return lowerCase(mail, mail.lastIndexOf(0x40) + 1);
+}
+
+function lowerCase(text: Uint8Array, from: number): Uint8Array {
+  return text.map((octet, i) => (i >= from && octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet));
+}
+
+/** Our identity on a connection, given the outer address that its IKE SA uses. */
+export function localIdentity(connection: Connection, localAddress: IpAddress): Identification {
+  return connection.local.id ?? addressIdentity(localAddress);
+}
+
+/** The identity that the peer has to prove; `any` accepts all that prove the key. */
+export function expectedIdentity(connection: Connection, remoteAddress: IpAddress): Identification | "any" {
+  return connection.remote.id ?? addressIdentity(remoteAddress);
+}
+
+/**
+ * The connections that a peer at `remoteAddress` calling `localAddress` may be, the narrowest remote address first, then
+ * in the order of the configuration (RFC 4301 section 4.4.3).
+ */
+export function connectionsFor(
+  connections: readonly Connection[],
+  localAddress: IpAddress,
+  remoteAddress: IpAddress,
+): readonly Connection[] {
+  const found: { connection: Connection; bits: number }[] = [];
+  for (const connection of connections) {
+    const own = connection.local.address;
+    if (own !== undefined && !equal(own, localAddress)) continue;
+    const bits = matchBits(connection.remote.addresses, remoteAddress);
+    if (bits !== undefined) found.push({ connection, bits });
+  }
+  return found.sort((a, b) => a.bits - b.bits).map((match) => match.connection);
+}
+
+/** Bits that the narrowest matching range leaves open; more than any address has when every address is welcome. */
+function matchBits(ranges: readonly AddressRange[], address: IpAddress): number | undefined {
+  if (ranges.length === 0) return 129;
+  const matches = ranges.filter((range) => contains(range, address)).map(openBits);
+  return matches.length === 0 ? undefined : Math.min(...matches);
+}
+
+function openBits({ start, end }: AddressRange): number {
+  for (let i = 0; i < start.length; i++) {
+    const difference = start[i]! ^ end[i]!;
+    if (difference !== 0) return (start.length - i) * 8 - Math.clz32(difference) + 24;
+  }
+  return 0;
+}
+
+/**
+ * Of the connections that fit the addresses, those that fit the identities too (RFC 7296 section 2.15).
+ * @param presented - the identity that the peer claims
+ * @param wanted - the identity that the peer wants us to have (IDr of an initiator); absent: any of ours
+ */
+export function connectionsForIdentities(
+  candidates: readonly Connection[],
+  localAddress: IpAddress,
+  remoteAddress: IpAddress,
+  presented: Identification,
+  wanted: Identification | undefined,
+): readonly Connection[] {
+  const fitting = candidates.filter((connection) => {
+    if (wanted !== undefined && !matchIdentity(localIdentity(connection, localAddress), wanted)) return false;
+    const expected = expectedIdentity(connection, remoteAddress);
+    return expected === "any" || matchIdentity(expected, presented);
+  });
+  const isNamed = (connection: Connection) => expectedIdentity(connection, remoteAddress) !== "any";
+  return [...fitting.filter(isNamed), ...fitting.filter((connection) => !isNamed(connection))];
+}
+
+/** An identity for operators: `gw-a.example.net`, `198.51.100.2`, or `type 11:c0ffee`. Peers choose the octets: escape before showing. */
+export function formatIdentity({ idType, data }: Identification): string {
+  if (idType === IdType.FQDN || idType === IdType.RFC822_ADDR) return fromUtf8(data);
+  if (idType === IdType.IPV4_ADDR && data.length === 4) return formatIpAddress(data);
+  if (idType === IdType.IPV6_ADDR && data.length === 16) return formatIpAddress(data);
+  return `type ${idType}:${Array.from(data, (octet) => octet.toString(16).padStart(2, "0")).join("")}`;
+}
