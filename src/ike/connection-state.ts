@@ -1,0 +1,94 @@
+/** What `describe()` of the IKE machine returns: plain values for status pages, the API and tests. */
+import type { Instant } from "../base/instant.ts";
+import type { IkeSpi } from "../base/spi.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { Identification, Keep } from "../policy/connection.ts";
+import type { Encapsulation, EspSuite, PolicyName } from "../policy/data-plane.ts";
+import type { SelectorPair } from "../policy/traffic-selector.ts";
+import type { ChildSpis, FailureNotice } from "./notice.ts";
+
+/** Both SPIs of an IKE SA (RFC 7296 section 2.6). */
+export interface IkeSaName {
+  readonly initiatorSpi: IkeSpi;
+  readonly responderSpi: IkeSpi;
+}
+
+/** Negotiated transforms of an IKE SA by IANA number. */
+export interface IkeSuite {
+  readonly encr: number;
+  /** Key length attribute in bits; 0 for ciphers of fixed key length. */
+  readonly encrKeyBits: number;
+  /** 0 with combined-mode ciphers. */
+  readonly integ: number;
+  readonly prf: number;
+  readonly ke: number;
+}
+
+/** What NAT detection found (RFC 7296 section 2.23). A peer that forces UDP encapsulation looks like one behind a NAT. */
+export interface NatSituation {
+  /** The peer sent the NAT detection notifies. */
+  readonly isSupported: boolean;
+  readonly weAreBehind: boolean;
+  readonly peerIsBehind: boolean;
+}
+
+export interface ChildState {
+  /** Name in the configuration. */
+  readonly name: string;
+  readonly policy: PolicyName;
+  readonly keep: Keep;
+  /** `up` has an SA; `connecting` is being negotiated; `waiting` will be tried at `nextTryAt`; `down` is not wanted now. */
+  readonly state: "up" | "connecting" | "waiting" | "down";
+  /** The SA that carries the traffic. */
+  readonly sa?: ChildSaState;
+  /** SAs that are about to go: rekeyed or being deleted. */
+  readonly old: readonly ChildSpis[];
+  readonly nextTryAt?: Instant;
+  readonly lastFailure?: FailureNotice;
+}
+
+export interface ChildSaState extends ChildSpis {
+  readonly suite: EspSuite;
+  /** Key exchange method of its own (perfect forward secrecy); 0 when it has none. */
+  readonly ke: number;
+  readonly selectors: SelectorPair;
+  readonly encapsulation: Encapsulation;
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly upSince: Instant;
+  readonly rekeyAt: Instant;
+  readonly expiresAt: Instant;
+}
+
+export interface IkeSaState extends IkeSaName {
+  readonly isOriginalInitiator: boolean;
+  readonly suite: IkeSuite;
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly localIdentity: Identification;
+  readonly peerIdentity: Identification;
+  readonly nat: NatSituation;
+  readonly upSince: Instant;
+  readonly rekeyAt: Instant;
+  /** Last message or ESP packet that proved that the peer lives. */
+  readonly lastHeardAt: Instant;
+}
+
+/** One connection of the configuration, or one instance (`NAME#2`) of a connection that serves many peers. */
+export interface ConnectionState {
+  /** Name in the configuration. */
+  readonly connection: string;
+  /** What is shown: the name, or `NAME#N`. */
+  readonly name: string;
+  readonly keep: Keep;
+  /** `up` has an IKE SA (children may still be missing); `waiting` will be tried at `nextTryAt`; `down` is not wanted now. */
+  readonly state: "up" | "connecting" | "waiting" | "down";
+  /** Where it is or would be called. */
+  readonly remote?: UdpEndpoint;
+  readonly ikeSa?: IkeSaState;
+  /** Failed tries in a row. */
+  readonly failures: number;
+  readonly nextTryAt?: Instant;
+  readonly lastFailure?: FailureNotice;
+  readonly children: readonly ChildState[];
+}

@@ -1,0 +1,269 @@
+/** What the IKE side has to say: a closed union of notices with stable codes and data instead of prose. */
+import type { Instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import type { Spi } from "../base/spi.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { ConfigurationPlace, Identification } from "../policy/connection.ts";
+import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
+import type { ProposalSuite } from "../policy/proposal-suite.ts";
+import type { SelectorPair } from "../policy/traffic-selector.ts";
+import type { Proposal } from "../wire/ike/payload.ts";
+import type { IkeSaName, IkeSuite, NatSituation } from "./connection-state.ts";
+
+/** Our part in the exchange that a notice is about. */
+export type ExchangeRole = "initiator" | "responder";
+
+/** Whom a notice concerns. */
+export interface Concerning {
+  /** Name in the configuration, `NAME#2` for the second peer of a connection that serves many; absent: no connection yet. */
+  readonly connection?: string;
+  /** Child's name in the configuration, for notices about one child. */
+  readonly child?: string;
+  readonly remote?: UdpEndpoint;
+}
+
+/** The SPIs of a child SA, ours first. */
+export interface ChildSpis {
+  readonly inboundSpi: Spi;
+  readonly outboundSpi: Spi;
+}
+
+export type IkeDownReason =
+  /** An operator's command, a reload that took the connection away, or the end of the daemon. */
+  | "command"
+  | "configurationChanged"
+  | "shutdown"
+  /** The peer sent a Delete. */
+  | "deletedByPeer"
+  /** Requests were never answered; see `noAnswer` before it. */
+  | "noAnswer"
+  /** Replaced by a newer IKE SA with the same peer (INITIAL_CONTACT, or both started at once). */
+  | "replaced"
+  /** A new IKE SA took over its children. */
+  | "rekeyed"
+  /** The lifetime ended before a rekey succeeded. */
+  | "expired"
+  | "authenticationFailed"
+  /** What the peer sent inside the IKE SA could not be understood. */
+  | "protocolError";
+
+export type ChildDownReason =
+  | IkeDownReason
+  /** One of the limits of the configuration or of the sequence number space. */
+  | "hardLimit"
+  /** Both ends had rekeyed at once and this was the one too many (RFC 7296 section 2.8.1). */
+  | "redundant";
+
+export type DropReason =
+  | "malformed"
+  | "wrongMajorVersion"
+  | "ikeVersion1"
+  | "unknownSpi"
+  | "zeroInitiatorSpi"
+  | "unexpectedExchange"
+  | "notAuthentic"
+  | "notEncrypted"
+  | "outsideWindow"
+  | "noOutstandingRequest"
+  | "tooManyHalfOpen"
+  | "tooManyFromPrefix"
+  | "replyRateExceeded"
+  | "inboxFull"
+  | "wrongCookie"
+  | "badNonce"
+  | "badKeyExchange"
+  | "unknownConnection";
+
+/** One side's choices for a transform type; `keyBits` is 0 where the transform has none. */
+export interface TransformChoice {
+  readonly id: number;
+  readonly keyBits: number;
+}
+
+/** How two lists for one transform type compare, in the pair of proposals that is closest. */
+export interface TransformDifference {
+  /** IANA transform type. */
+  readonly type: number;
+  readonly theirs: readonly TransformChoice[];
+  readonly ours: readonly TransformChoice[];
+  readonly common: readonly TransformChoice[];
+}
+
+/** Both ends' view of a negotiation without common ground. */
+export interface ProposalMismatch {
+  readonly protocol: "ike" | "esp";
+  readonly received: readonly Proposal[];
+  readonly configured: readonly ProposalSuite[];
+  /** Of the closest pair; types that agree are listed too, with a non-empty `common`. */
+  readonly difference: readonly TransformDifference[];
+  /** Where the configuration says what we allow. */
+  readonly place?: ConfigurationPlace;
+}
+
+export type FailureNotice =
+  /** We answered NO_PROPOSAL_CHOSEN, or the peer chose something that we had not offered. */
+  | (Concerning & ProposalMismatch & { readonly code: "noCommonProposal"; readonly role: ExchangeRole })
+  /** The peer answered NO_PROPOSAL_CHOSEN; all we know is what we sent. */
+  | (Concerning & {
+      readonly code: "proposalRejectedByPeer";
+      readonly protocol: "ike" | "esp";
+      readonly sent: readonly ProposalSuite[];
+      readonly place?: ConfigurationPlace;
+    })
+  /** Role responder: we answered TS_UNACCEPTABLE to `theirs`. Role initiator: the peer did so to `ours`; `theirs` is unknown. */
+  | (Concerning & {
+      readonly code: "selectorsUnacceptable";
+      readonly role: ExchangeRole;
+      readonly ours: SelectorPair;
+      readonly theirs?: SelectorPair;
+      readonly place?: ConfigurationPlace;
+    })
+  | (Concerning & {
+      readonly code: "identityMismatch";
+      readonly role: ExchangeRole;
+      readonly received: Identification;
+      /** What the connections of this remote address expect. */
+      readonly expected: readonly Identification[];
+      readonly place?: ConfigurationPlace;
+    })
+  /** The peer asked in IDr for an identity that we do not have. */
+  | (Concerning & {
+      readonly code: "localIdentityMismatch";
+      readonly asked: Identification;
+      readonly ours: Identification;
+      readonly place?: ConfigurationPlace;
+    })
+  /** The peer's AUTH does not fit the key configured for it (wrongKey), or uses another method than a PSK (otherMethod). */
+  | (Concerning & {
+      readonly code: "authenticationFailed";
+      readonly role: ExchangeRole;
+      readonly cause: "wrongKey" | "otherMethod";
+      readonly identity: Identification;
+      /** IANA authentication method that the peer used. */
+      readonly method: number;
+      readonly place?: ConfigurationPlace;
+    })
+  /** The peer answered AUTHENTICATION_FAILED: it has another key or does not expect our identity. */
+  | (Concerning & {
+      readonly code: "authenticationRejectedByPeer";
+      readonly sentIdentity: Identification;
+      readonly place?: ConfigurationPlace;
+    })
+  | (Concerning & {
+      readonly code: "noAnswer";
+      /** What stays unanswered. */
+      readonly exchange: "IKE_SA_INIT" | "IKE_AUTH" | "CREATE_CHILD_SA" | "INFORMATIONAL";
+      readonly tries: number;
+    })
+  /** The peer answered with an error notify that has no notice of its own. */
+  | (Concerning & {
+      readonly code: "errorFromPeer";
+      readonly exchange: "IKE_SA_INIT" | "IKE_AUTH" | "CREATE_CHILD_SA" | "INFORMATIONAL";
+      readonly notifyType: number;
+    })
+  /** We refused something of the peer's with this notify; `what` is a short name for it. */
+  | (Concerning & {
+      readonly code: "refused";
+      readonly exchange: "IKE_SA_INIT" | "IKE_AUTH" | "CREATE_CHILD_SA" | "INFORMATIONAL";
+      readonly notifyType: number;
+      readonly what: string;
+    })
+  /** The peer's public value or the result of a computation was not acceptable. */
+  | (Concerning & { readonly code: "keyExchangeRefused"; readonly method: number; readonly reason: string })
+  /** `encapsulation: esp`, and there is a NAT between us; or `udp`, and the peer has no NAT traversal. */
+  | (Concerning & {
+      readonly code: "encapsulationImpossible";
+      readonly wanted: "udp" | "esp";
+      readonly nat: NatSituation;
+      readonly place?: ConfigurationPlace;
+    })
+  /** No address of ours leads to the remote address. */
+  | (Concerning & { readonly code: "noLocalAddress"; readonly address: IpAddress })
+  /** The connection has no single remote address to call. */
+  | (Concerning & { readonly code: "noAddressToCall"; readonly place?: ConfigurationPlace })
+  | (Concerning & { readonly code: "peerSpeaksIkeV1" })
+  /** The data plane has no room for another SA. */
+  | (Concerning & { readonly code: "saTableFull" });
+
+export type IkeNotice =
+  | FailureNotice
+  | (Concerning & {
+      readonly code: "ikeSaUp";
+      readonly ikeSa: IkeSaName;
+      readonly role: ExchangeRole;
+      readonly local: UdpEndpoint;
+      readonly suite: IkeSuite;
+      readonly nat: NatSituation;
+      readonly peerIdentity: Identification;
+      readonly rekeyAt: Instant;
+    })
+  | (Concerning & { readonly code: "ikeSaDown"; readonly ikeSa: IkeSaName; readonly reason: IkeDownReason })
+  | (Concerning & {
+      readonly code: "ikeSaRekeyed";
+      readonly old: IkeSaName;
+      readonly ikeSa: IkeSaName;
+      readonly role: ExchangeRole;
+      readonly suite: IkeSuite;
+      readonly rekeyAt: Instant;
+    })
+  | (Concerning & {
+      readonly code: "childSaUp";
+      readonly ikeSa: IkeSaName;
+      readonly role: ExchangeRole;
+      readonly spis: ChildSpis;
+      readonly suite: EspSuite;
+      readonly selectors: SelectorPair;
+      readonly encapsulation: "udp" | "esp";
+      readonly rekeyAt: Instant;
+      /** The selectors are less than what the configuration asks for (RFC 7296 section 2.9). */
+      readonly isNarrowed: boolean;
+    })
+  | (Concerning & {
+      readonly code: "childSaDown";
+      readonly ikeSa: IkeSaName;
+      readonly spis: ChildSpis;
+      readonly reason: ChildDownReason;
+    })
+  | (Concerning & {
+      readonly code: "childSaRekeyed";
+      readonly ikeSa: IkeSaName;
+      readonly role: ExchangeRole;
+      readonly old: ChildSpis;
+      readonly spis: ChildSpis;
+      readonly suite: EspSuite;
+      readonly rekeyAt: Instant;
+    })
+  /** A rekey did not succeed and is tried again; the old SA still carries the traffic. */
+  | (Concerning & {
+      readonly code: "rekeyPostponed";
+      /** Absent: the peer was busy (TEMPORARY_FAILURE). */
+      readonly notifyType?: number;
+      readonly at: Instant;
+    })
+  | (Concerning & { readonly code: "softLimit"; readonly spis: ChildSpis; readonly limit: SaLimit })
+  | (Concerning & { readonly code: "natDetected"; readonly nat: NatSituation })
+  /** The peer's (or our) outer address or port changed, and the IKE SA followed. */
+  | (Concerning & { readonly code: "peerMoved"; readonly from: UdpEndpoint; readonly to: UdpEndpoint })
+  /** The peer wants another key exchange method; the request is repeated with it. */
+  | (Concerning & { readonly code: "invalidKeRetry"; readonly sent: number; readonly wanted: number })
+  /** The peer wants its cookie back first. */
+  | (Concerning & { readonly code: "cookieRequired" })
+  /** We began to ask strangers for cookies. */
+  | (Concerning & { readonly code: "cookiesOn"; readonly halfOpen: number })
+  | (Concerning & { readonly code: "cookiesOff" })
+  /** A notify that nobody vouches for; it changes nothing. */
+  | (Concerning & { readonly code: "unauthenticatedNotify"; readonly notifyType: number })
+  /** A message was dropped; at most one notice a second and reason, with all drops for that reason since the start. */
+  | (Concerning & { readonly code: "droppedMessage"; readonly reason: DropReason; readonly total: number })
+  /** The next try and why it is needed; `failure` is what went wrong last. */
+  | (Concerning & {
+      readonly code: "retrying";
+      readonly at: Instant;
+      readonly attempt: number;
+      readonly failure?: FailureNotice;
+    })
+  | (Concerning & { readonly code: "connecting"; readonly local: UdpEndpoint; readonly attempt: number })
+  /** A peer asked for an IKE SA and no connection has this remote address. */
+  | (Concerning & { readonly code: "noConnectionFor" });
+
+export type IkeNoticeCode = IkeNotice["code"];
