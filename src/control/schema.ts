@@ -1,0 +1,146 @@
+/** What travels over the control socket, as schemas that daemon and command line share. */
+import { z } from "zod";
+
+/** Raised when a field changes its meaning; a client refuses any other. */
+export const CONTROL_API_VERSION = 1;
+/** Octets of a request's body, at most. */
+export const REQUEST_OCTETS_MAX = 4096;
+/** Octets of an answer that the client accepts, at most. */
+export const ANSWER_OCTETS_MAX = 16 * 1024 * 1024;
+/** Longest time that `up`, `down` and `rekey` may wait for the outcome. */
+export const WAIT_SECONDS_MAX = 600;
+const NAME_LENGTH_MAX = 128;
+
+const counters = z.strictObject({
+  inboundPackets: z.number(),
+  inboundOctets: z.number(),
+  outboundPackets: z.number(),
+  outboundOctets: z.number(),
+});
+export type Counters = z.infer<typeof counters>;
+
+/** What went wrong last, in words; the first line is the summary. Peer-supplied parts are already escaped. */
+const failure = z.strictObject({
+  /** Stable code of the notice. */
+  code: z.string(),
+  lines: z.array(z.string()).min(1),
+  secondsAgo: z.number(),
+});
+export type Failure = z.infer<typeof failure>;
+
+/** How the inner MTU comes about: path - outer - esp, all in octets. */
+const mtu = z.strictObject({
+  inner: z.number(),
+  path: z.number(),
+  /** Outer IP header and, with `encapsulation` udp, the UDP header. */
+  outer: z.number(),
+  outerFamily: z.union([z.literal(4), z.literal(6)]),
+  /** SPI, number, IV, trailer, ICV. */
+  esp: z.number(),
+});
+
+const childStatus = z.strictObject({
+  name: z.string(),
+  /** `manual`: its keys are in the configuration. `held`: on demand, waits for the first packet. */
+  state: z.enum(["up", "connecting", "rekeying", "waiting", "held", "down", "manual"]),
+  /** As negotiated while up, else as configured. */
+  local: z.array(z.string()),
+  remote: z.array(z.string()),
+  suite: z.string().optional(),
+  encapsulation: z.enum(["udp", "esp"]).optional(),
+  inboundSpi: z.string().optional(),
+  outboundSpi: z.string().optional(),
+  rekeyInSeconds: z.number().optional(),
+  counters: counters.optional(),
+  /** Over the time since the last look, a few seconds. */
+  rates: z.strictObject({ inboundBitsPerSecond: z.number(), outboundBitsPerSecond: z.number() }).optional(),
+  mtu: mtu.optional(),
+  failure: failure.optional(),
+});
+export type ChildStatus = z.infer<typeof childStatus>;
+
+const connectionStatus = z.strictObject({
+  name: z.string(),
+  /** `waiting`: failed, and a next try is set. `listening`: waits for the peer or for the first packet. */
+  state: z.enum(["up", "connecting", "rekeying", "waiting", "listening", "down", "manual"]),
+  /** Where the peer is, or what the configuration says while it is not known. */
+  remote: z.string(),
+  local: z.string().optional(),
+  remoteId: z.string().optional(),
+  localId: z.string().optional(),
+  nat: z.enum(["none", "local", "remote", "both"]).optional(),
+  suite: z.string().optional(),
+  initiatorSpi: z.string().optional(),
+  responderSpi: z.string().optional(),
+  isInitiator: z.boolean().optional(),
+  establishedForSeconds: z.number().optional(),
+  rekeyInSeconds: z.number().optional(),
+  nextTryInSeconds: z.number().optional(),
+  failure: failure.optional(),
+  children: z.array(childStatus),
+});
+export type ConnectionStatus = z.infer<typeof connectionStatus>;
+
+export const statusDocument = z.strictObject({
+  apiVersion: z.literal(CONTROL_API_VERSION),
+  version: z.string(),
+  uptimeSeconds: z.number(),
+  configurationFile: z.string(),
+  interfaces: z.array(z.strictObject({ name: z.string(), mtu: z.number().optional() })),
+  lanes: z.number(),
+  /** Who does the ciphers: `openssl`, `typescript`, ... */
+  engine: z.string(),
+  connections: z.array(connectionStatus),
+  /** Counted drops by reason; those that are zero may be absent. */
+  drops: z.record(z.string(), z.number()),
+  /** What the operator should look at, a sentence each: forwarding is off, a warning of the configuration ... */
+  advice: z.array(z.string()),
+});
+export type StatusDocument = z.infer<typeof statusDocument>;
+
+const name = z
+  .string()
+  .min(1)
+  .max(NAME_LENGTH_MAX)
+  .regex(/^[^/\s]+$/, "a name has no slash and no space");
+
+/** A connection, or one child of it. */
+export const commandRequest = z.strictObject({
+  connection: name,
+  child: name.optional(),
+  /** How long to wait for the outcome; 0 answers as soon as the command is under way. */
+  waitSeconds: z.number().min(0).max(WAIT_SECONDS_MAX).default(30),
+});
+export type CommandRequest = z.infer<typeof commandRequest>;
+
+/** `done`: it is as asked. `started`: under way, not waited for. `failed`, `timedOut`: see lines. */
+export const commandOutcome = z.strictObject({
+  outcome: z.enum(["done", "started", "failed", "timedOut"]),
+  /** Stable code of the notice that explains a failure. */
+  code: z.string().optional(),
+  /** Words for the operator; may be empty. */
+  lines: z.array(z.string()),
+});
+export type CommandOutcome = z.infer<typeof commandOutcome>;
+
+export const CONTROL_ERROR_CODES = [
+  "CONTROL_BAD_REQUEST",
+  "CONTROL_TOO_BIG",
+  "CONTROL_UNKNOWN_NAME",
+  "CONTROL_NOT_FOUND",
+  "CONTROL_BUSY",
+  "CONTROL_INTERNAL",
+] as const;
+export type ControlErrorCode = (typeof CONTROL_ERROR_CODES)[number];
+
+export const controlErrorAnswer = z.strictObject({
+  error: z.strictObject({ code: z.enum(CONTROL_ERROR_CODES), message: z.string() }),
+});
+
+export const CONTROL_PATHS = {
+  status: "/v1/status",
+  up: "/v1/up",
+  down: "/v1/down",
+  rekey: "/v1/rekey",
+} as const;
+export type CommandKind = "up" | "down" | "rekey";

@@ -1,0 +1,19 @@
+/** What the control server asks of the daemon behind it. */
+import { TungateError } from "../base/errors.ts";
+import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument } from "./schema.ts";
+
+export interface ControlTarget {
+  status(): StatusDocument;
+  /**
+   * Starts the command and resolves when its outcome is known, when `waitSeconds` are over, or when `signal` says that
+   * nobody waits any longer.
+   * @throws {@link UnknownNameError} when no such connection or child is configured
+   */
+  command(kind: CommandKind, request: CommandRequest, signal: AbortSignal): Promise<CommandOutcome>;
+}
+
+/** The client named a connection or child that the configuration does not have. */
+export class UnknownNameError extends TungateError {
+  override readonly name = "UnknownNameError";
+  readonly code = "CONTROL_UNKNOWN_NAME";
+}
