@@ -18,7 +18,9 @@ export const Header = {
   POLICY_COUNT: 16,
   INDEX_CAPACITY: 20,
   LANE_COUNT: 24,
-  /** One uint32 per lane: the turn it is in, for the reuse of slots. */
+  /** Goes up with every change that a lane may have remembered an answer about: SAs, chains of policies. */
+  GENERATION: 28,
+  /** One uint32 per lane: odd while it is in a turn, one more at each begin and end; for the reuse of slots. */
   LANE_EPOCHS: 256,
   SIZE: 4096,
 } as const;
@@ -103,6 +105,8 @@ export const Slot = {
   DF: 160,
   LOCAL_SELECTOR_COUNT: 164,
   REMOTE_SELECTOR_COUNT: 168,
+  /** Octets of the largest outer packet that fits the way to the peer; written by the main thread at any time. */
+  PATH_MTU: 172,
   /** Float64: sequence number at which the soft limit for numbers is reached. */
   SOFT_SEQUENCE: 176,
   /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */
