@@ -1,0 +1,71 @@
+/** Pseudorandom functions by transform number, and prf+ (RFC 7296 section 2.13, RFC 4868 section 2). */
+import { wipe } from "../base/bytes.ts";
+import { nameOf, Prf } from "../wire/ike/registries.ts";
+import { CryptoError } from "./error.ts";
+import type { HashName } from "./provider.ts";
+import { provider } from "./providers/selected.ts";
+
+export interface PrfAlgorithm {
+  readonly id: number;
+  /** Preferred key length in octets: the length of SK_d, SK_pi and SK_pr. */
+  readonly keyLength: number;
+  /** Octets of output: the length of SKEYSEED and of AUTH. */
+  readonly outputLength: number;
+  /** Most octets of each nonce that go into the key of SKEYSEED; unbounded where the key may have any length. */
+  readonly nonceOctetsInKey: number;
+}
+
+interface Row extends PrfAlgorithm {
+  readonly hash: HashName;
+}
+
+const ANY_LENGTH = Number.POSITIVE_INFINITY;
+
+const ROWS: readonly Row[] = [
+  { id: Prf.HMAC_SHA2_256, keyLength: 32, outputLength: 32, nonceOctetsInKey: ANY_LENGTH, hash: "sha256" },
+  { id: Prf.HMAC_SHA2_384, keyLength: 48, outputLength: 48, nonceOctetsInKey: ANY_LENGTH, hash: "sha384" },
+  { id: Prf.HMAC_SHA2_512, keyLength: 64, outputLength: 64, nonceOctetsInKey: ANY_LENGTH, hash: "sha512" },
+];
+
+/** The counter of prf+ is one octet that starts at 1 (RFC 7296 section 2.13). */
+export const PRF_PLUS_BLOCKS_MAX = 255;
+
+const rowOf = (id: number): Row | undefined => ROWS.find((row) => row.id === id);
+
+/** The algorithm, or `undefined` when it is not supported. The same object each time. */
+export function prfAlgorithm(id: number): PrfAlgorithm | undefined {
+  return rowOf(id);
+}
+
+/** prf(key, data) over the parts of `data` one after another; `outputLength` octets. */
+export function prf(alg: PrfAlgorithm, key: Uint8Array, ...data: readonly Uint8Array[]): Uint8Array {
+  const row = rowOf(alg.id);
+  if (row === undefined)
+    throw new CryptoError("CRYPTO_UNSUPPORTED", `PRF ${nameOf(Prf, alg.id)} is not supported`);
+  return provider.hmac(row.hash, key, data);
+}
+
+/**
+ * The first `length` octets of prf+(key, seed) (RFC 7296 section 2.13). The counter starts at 1 with every call [AUTH-03].
+ * @throws {@link CryptoError} `CRYPTO_PRF_PLUS_LENGTH` past 255 blocks [AUTH-03]
+ */
+export function prfPlus(alg: PrfAlgorithm, key: Uint8Array, seed: Uint8Array, length: number): Uint8Array {
+  const blocks = Math.ceil(length / alg.outputLength);
+  if (blocks > PRF_PLUS_BLOCKS_MAX)
+    throw new CryptoError(
+      "CRYPTO_PRF_PLUS_LENGTH",
+      `prf+ with ${nameOf(Prf, alg.id)} ends after ${PRF_PLUS_BLOCKS_MAX * alg.outputLength} octets; ${length} were asked for`,
+    );
+  const output = new Uint8Array(length);
+  let block = new Uint8Array(0);
+  for (let counter = 1; counter <= blocks; counter++) {
+    const next = prf(alg, key, block, seed, Uint8Array.of(counter));
+    wipe(block);
+    block = new Uint8Array(next);
+    wipe(next);
+    const at = (counter - 1) * alg.outputLength;
+    output.set(block.subarray(0, length - at), at);
+  }
+  wipe(block);
+  return output;
+}

@@ -1,0 +1,57 @@
+/** What every provider of primitives does: no protocol in here, octets in and out, one name per primitive. */
+
+export type HashName = "sha1" | "sha256" | "sha384" | "sha512";
+export type AeadName = "aes-gcm" | "chacha20-poly1305";
+export type CurveName = "p256" | "p384" | "p521";
+/** One name per thing that a build of OpenSSL may lack. */
+export type Primitive = HashName | AeadName | CurveName | "aes-cbc" | "x25519" | "modp";
+
+/** A MODP group (RFC 3526): `prime` is big-endian and of the group's full length. */
+export interface ModpGroup {
+  readonly prime: Uint8Array;
+  readonly generator: number;
+}
+
+/**
+ * Primitives over octets. Results are plain `Uint8Array`s of their own memory. Callers check lengths; a function whose
+ * result is `undefined` answers so to octets of a peer, and throws only when its own side's arguments are wrong.
+ */
+export interface CryptoProvider {
+  readonly name: string;
+  supports(primitive: Primitive): boolean;
+  /** False when the lengths differ; otherwise takes time that does not depend on the content [AUTH-21]. */
+  constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean;
+  hash(hash: HashName, parts: readonly Uint8Array[]): Uint8Array;
+  hmac(hash: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array;
+  /** Ciphertext followed by a tag of 16 octets. */
+  seal(
+    cipher: AeadName,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    plaintext: Uint8Array,
+  ): Uint8Array;
+  /** The plaintext, or `undefined` when the tag (the last 16 octets) is wrong. */
+  open(
+    cipher: AeadName,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    sealed: Uint8Array,
+  ): Uint8Array | undefined;
+  /** AES-CBC without padding of its own. */
+  encryptCbc(key: Uint8Array, iv: Uint8Array, padded: Uint8Array): Uint8Array;
+  decryptCbc(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array;
+  /** RFC 7748 section 6.1: 32 octets from 32 octets. */
+  x25519PublicValue(scalar: Uint8Array): Uint8Array;
+  /** `undefined` when the result would be all zeros. */
+  x25519SharedSecret(scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined;
+  /** x | y at full length, or `undefined` unless the scalar is in 1..n-1. */
+  ecpPublicValue(curve: CurveName, scalar: Uint8Array): Uint8Array | undefined;
+  /** x of the shared point at full length, or `undefined` when the peer's x | y is no point of the curve. */
+  ecpSharedSecret(curve: CurveName, scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined;
+  /** generator ^ exponent, as long as the prime. */
+  modpPublicValue(group: ModpGroup, exponent: Uint8Array): Uint8Array;
+  /** peer ^ exponent, as long as the prime; `undefined` when that is 0, 1 or prime - 1. */
+  modpSharedSecret(group: ModpGroup, exponent: Uint8Array, peer: Uint8Array): Uint8Array | undefined;
+}

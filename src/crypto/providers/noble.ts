@@ -1,0 +1,102 @@
+/**
+ * Primitives in JavaScript: the second witness of the tests, and production's choice for what Node's OpenSSL lacks.
+ * No JavaScript is constant-time, and the MODP groups here are plain big integers.
+ */
+import { cbc, gcm } from "@noble/ciphers/aes.js";
+import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
+import { equalBytes } from "@noble/ciphers/utils.js";
+import { pow } from "@noble/curves/abstract/modular.js";
+import { x25519 } from "@noble/curves/ed25519.js";
+import { p256, p384, p521 } from "@noble/curves/nist.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha1 } from "@noble/hashes/legacy.js";
+import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
+import { concat, fromHex, toHex, wipe } from "../../base/bytes.ts";
+import type { AeadName, CryptoProvider, CurveName, HashName, ModpGroup } from "../provider.ts";
+
+const HASHES = { sha1, sha256, sha384, sha512 } as const satisfies Record<HashName, unknown>;
+const CURVES = { p256, p384, p521 } as const satisfies Record<CurveName, unknown>;
+const UNCOMPRESSED = Uint8Array.of(4);
+
+export const noble: CryptoProvider = {
+  name: "noble",
+  supports: () => true,
+  constantTimeEqual: equalBytes,
+  hash: hashParts,
+  hmac: hmacParts,
+  seal: (cipher, key, nonce, aad, plaintext) => aead(cipher, key, nonce, aad).encrypt(plaintext),
+  open,
+  encryptCbc: (key, iv, padded) => cbc(key, iv, { disablePadding: true }).encrypt(padded),
+  decryptCbc: (key, iv, ciphertext) => cbc(key, iv, { disablePadding: true }).decrypt(ciphertext),
+  x25519PublicValue: (scalar) => x25519.scalarMultBase(scalar),
+  x25519SharedSecret: (scalar, peer) => attempt(() => x25519.scalarMult(scalar, peer)),
+  ecpPublicValue: (curve, scalar) => attempt(() => CURVES[curve].getPublicKey(scalar, false).slice(1)),
+  ecpSharedSecret,
+  modpPublicValue,
+  modpSharedSecret,
+};
+
+/** These libraries answer to unacceptable values by throwing. */
+function attempt<Result>(action: () => Result): Result | undefined {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}
+
+function hashParts(name: HashName, parts: readonly Uint8Array[]): Uint8Array {
+  const state = HASHES[name].create();
+  for (const part of parts) state.update(part);
+  return state.digest();
+}
+
+function hmacParts(name: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+  const state = hmac.create(HASHES[name], key);
+  for (const part of parts) state.update(part);
+  return state.digest();
+}
+
+function aead(cipher: AeadName, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array) {
+  return cipher === "aes-gcm" ? gcm(key, nonce, aad) : chacha20poly1305(key, nonce, aad);
+}
+
+function open(
+  cipher: AeadName,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  const state = aead(cipher, key, nonce, aad);
+  return attempt(() => state.decrypt(sealed));
+}
+
+function ecpSharedSecret(curve: CurveName, scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
+  const { utils, getSharedSecret } = CURVES[curve];
+  if (!utils.isValidSecretKey(scalar)) throw new RangeError("the private value is not in 1..n-1");
+  const point = attempt(() => getSharedSecret(scalar, concat(UNCOMPRESSED, peer), false));
+  if (point === undefined) return undefined;
+  const x = point.slice(1, 1 + (point.length - 1) / 2);
+  wipe(point);
+  return x;
+}
+
+function modpPublicValue(group: ModpGroup, exponent: Uint8Array): Uint8Array {
+  return power(group, BigInt(group.generator), exponent);
+}
+
+function modpSharedSecret(group: ModpGroup, exponent: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
+  const secret = power(group, toBigInt(peer), exponent);
+  const value = toBigInt(secret);
+  return value <= 1n || value === toBigInt(group.prime) - 1n ? undefined : secret;
+}
+
+function power(group: ModpGroup, base: bigint, exponent: Uint8Array): Uint8Array {
+  const value = pow(base, toBigInt(exponent), toBigInt(group.prime));
+  return fromHex(value.toString(16).padStart(group.prime.length * 2, "0"));
+}
+
+function toBigInt(octets: Uint8Array): bigint {
+  return BigInt(`0x${toHex(octets)}`);
+}

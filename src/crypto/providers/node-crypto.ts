@@ -1,0 +1,240 @@
+/** Primitives by Node's OpenSSL: the provider that production uses. */
+import {
+  type CipherGCM,
+  type CipherGCMTypes,
+  createCipheriv,
+  createDecipheriv,
+  createDiffieHellman,
+  createECDH,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  type DecipherGCM,
+  type DiffieHellman,
+  diffieHellman,
+  type ECDH,
+  getCiphers,
+  getCurves,
+  getHashes,
+  type KeyObject,
+  timingSafeEqual,
+} from "node:crypto";
+import { concat, fromHex, wipe } from "../../base/bytes.ts";
+import type { AeadName, CryptoProvider, CurveName, HashName, ModpGroup, Primitive } from "../provider.ts";
+
+const AEAD_TAG_LENGTH = 16;
+
+const CURVES: Readonly<Record<CurveName, { readonly openssl: string; readonly fieldLength: number }>> = {
+  p256: { openssl: "prime256v1", fieldLength: 32 },
+  p384: { openssl: "secp384r1", fieldLength: 48 },
+  p521: { openssl: "secp521r1", fieldLength: 66 },
+};
+
+/** DER in front of the 32 octets of a private and of a public value (RFC 8410 sections 4 and 7). */
+const X25519_PKCS8 = fromHex("302e020100300506032b656e04220420");
+const X25519_SPKI = fromHex("302a300506032b656e032100");
+
+export const nodeCrypto: CryptoProvider = {
+  name: "node-crypto",
+  supports,
+  constantTimeEqual: (a, b) => a.length === b.length && timingSafeEqual(a, b),
+  hash,
+  hmac,
+  seal,
+  open,
+  encryptCbc: (key, iv, padded) => cbc(createCipheriv(cbcName(key), key, iv), padded),
+  decryptCbc: (key, iv, ciphertext) => cbc(createDecipheriv(cbcName(key), key, iv), ciphertext),
+  x25519PublicValue,
+  x25519SharedSecret,
+  ecpPublicValue,
+  ecpSharedSecret,
+  modpPublicValue,
+  modpSharedSecret,
+};
+
+function supports(primitive: Primitive): boolean {
+  switch (primitive) {
+    case "sha1":
+    case "sha256":
+    case "sha384":
+    case "sha512":
+      return getHashes().includes(primitive);
+    case "aes-gcm":
+      return getCiphers().includes("aes-256-gcm");
+    case "aes-cbc":
+      return getCiphers().includes("aes-256-cbc");
+    case "chacha20-poly1305":
+      return getCiphers().includes(primitive);
+    case "p256":
+    case "p384":
+    case "p521":
+      return getCurves().includes(CURVES[primitive].openssl);
+    case "x25519":
+      return succeeds(() => x25519PublicValue(new Uint8Array(32)));
+    case "modp":
+      return true;
+    default:
+      return primitive satisfies never;
+  }
+}
+
+function succeeds(action: () => unknown): boolean {
+  try {
+    action();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Copies out of a `Buffer`, whose memory may be pooled and whose `slice` does not copy, and wipes it. */
+function taken(buffer: Buffer): Uint8Array {
+  const copy = new Uint8Array(buffer);
+  buffer.fill(0);
+  return copy;
+}
+
+function hash(name: HashName, parts: readonly Uint8Array[]): Uint8Array {
+  const state = createHash(name);
+  for (const part of parts) state.update(part);
+  return taken(state.digest());
+}
+
+function hmac(name: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+  const state = createHmac(name, key);
+  for (const part of parts) state.update(part);
+  return taken(state.digest());
+}
+
+function aeadCipherName(cipher: AeadName, key: Uint8Array): CipherGCMTypes {
+  // The types know no cipher name but GCM's for this overload; ChaCha20-Poly1305 has the same calls.
+  return (cipher === "aes-gcm" ? `aes-${key.length * 8}-gcm` : cipher) as CipherGCMTypes;
+}
+
+function seal(
+  cipher: AeadName,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: Uint8Array,
+): Uint8Array {
+  const options = { authTagLength: AEAD_TAG_LENGTH };
+  const state: CipherGCM = createCipheriv(aeadCipherName(cipher, key), key, nonce, options);
+  state.setAAD(aad, { plaintextLength: plaintext.length });
+  const sealed = new Uint8Array(plaintext.length + AEAD_TAG_LENGTH);
+  sealed.set(state.update(plaintext), 0);
+  state.final();
+  sealed.set(state.getAuthTag(), plaintext.length);
+  return sealed;
+}
+
+function open(
+  cipher: AeadName,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+): Uint8Array | undefined {
+  const length = sealed.length - AEAD_TAG_LENGTH;
+  if (length < 0) return undefined;
+  const options = { authTagLength: AEAD_TAG_LENGTH };
+  const state: DecipherGCM = createDecipheriv(aeadCipherName(cipher, key), key, nonce, options);
+  state.setAAD(aad, { plaintextLength: length });
+  state.setAuthTag(sealed.subarray(length));
+  const plaintext = taken(state.update(sealed.subarray(0, length)));
+  if (succeeds(() => state.final())) return plaintext;
+  wipe(plaintext);
+  return undefined;
+}
+
+function cbcName(key: Uint8Array): string {
+  return `aes-${key.length * 8}-cbc`;
+}
+
+function cbc(
+  state: ReturnType<typeof createCipheriv> | ReturnType<typeof createDecipheriv>,
+  input: Uint8Array,
+) {
+  state.setAutoPadding(false);
+  const output = taken(state.update(input));
+  state.final();
+  return output;
+}
+
+function x25519PrivateKey(scalar: Uint8Array): KeyObject {
+  const der = concat(X25519_PKCS8, scalar);
+  try {
+    return createPrivateKey({ key: der as Buffer, format: "der", type: "pkcs8" });
+  } finally {
+    wipe(der);
+  }
+}
+
+function x25519PublicValue(scalar: Uint8Array): Uint8Array {
+  const spki = createPublicKey(x25519PrivateKey(scalar)).export({ format: "der", type: "spki" });
+  return new Uint8Array(spki.subarray(X25519_SPKI.length));
+}
+
+function x25519SharedSecret(scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
+  const privateKey = x25519PrivateKey(scalar);
+  const publicKey = createPublicKey({
+    key: concat(X25519_SPKI, peer) as Buffer,
+    format: "der",
+    type: "spki",
+  });
+  try {
+    return taken(diffieHellman({ privateKey, publicKey }));
+  } catch {
+    // With both keys imported, an all-zero result is the one thing that OpenSSL refuses.
+    return undefined;
+  }
+}
+
+function ecdhOf(curve: CurveName, scalar: Uint8Array): ECDH | undefined {
+  const state = createECDH(CURVES[curve].openssl);
+  return succeeds(() => state.setPrivateKey(scalar)) ? state : undefined;
+}
+
+function ecpPublicValue(curve: CurveName, scalar: Uint8Array): Uint8Array | undefined {
+  const point = ecdhOf(curve, scalar)?.getPublicKey(null, "uncompressed");
+  return point === undefined ? undefined : new Uint8Array(point.subarray(1));
+}
+
+function ecpSharedSecret(curve: CurveName, scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
+  const state = ecdhOf(curve, scalar);
+  if (state === undefined) throw new RangeError("the private value is not in 1..n-1");
+  try {
+    return leftPad(state.computeSecret(concat(UNCOMPRESSED, peer)), CURVES[curve].fieldLength);
+  } catch {
+    return undefined;
+  }
+}
+
+const UNCOMPRESSED = Uint8Array.of(4);
+
+function dhOf(group: ModpGroup, exponent: Uint8Array): DiffieHellman {
+  const state = createDiffieHellman(group.prime, group.generator);
+  state.setPrivateKey(exponent);
+  return state;
+}
+
+function modpPublicValue(group: ModpGroup, exponent: Uint8Array): Uint8Array {
+  return leftPad(dhOf(group, exponent).generateKeys(), group.prime.length);
+}
+
+function modpSharedSecret(group: ModpGroup, exponent: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
+  const state = dhOf(group, exponent);
+  try {
+    return leftPad(state.computeSecret(peer), group.prime.length);
+  } catch {
+    return undefined;
+  }
+}
+
+function leftPad(buffer: Buffer, length: number): Uint8Array {
+  const padded = new Uint8Array(length);
+  padded.set(buffer, length - buffer.length);
+  buffer.fill(0);
+  return padded;
+}

@@ -1,0 +1,36 @@
+/** The provider that the algorithms use: Node's, and noble for a primitive that Node's OpenSSL was built without. */
+import type { CryptoProvider, Primitive } from "../provider.ts";
+import { noble } from "./noble.ts";
+import { nodeCrypto } from "./node-crypto.ts";
+
+/** Takes each primitive from `first`, or from `second` when `first` lacks it. */
+export function preferring(first: CryptoProvider, second: CryptoProvider): CryptoProvider {
+  const answers = new Map<Primitive, boolean>();
+  const from = (primitive: Primitive): CryptoProvider => {
+    let has = answers.get(primitive);
+    if (has === undefined) {
+      has = first.supports(primitive);
+      answers.set(primitive, has);
+    }
+    return has ? first : second;
+  };
+  return {
+    name: `${first.name}, else ${second.name}`,
+    supports: (primitive) => first.supports(primitive) || second.supports(primitive),
+    constantTimeEqual: (a, b) => first.constantTimeEqual(a, b),
+    hash: (hash, parts) => from(hash).hash(hash, parts),
+    hmac: (hash, key, parts) => from(hash).hmac(hash, key, parts),
+    seal: (cipher, key, nonce, aad, plaintext) => from(cipher).seal(cipher, key, nonce, aad, plaintext),
+    open: (cipher, key, nonce, aad, sealed) => from(cipher).open(cipher, key, nonce, aad, sealed),
+    encryptCbc: (key, iv, padded) => from("aes-cbc").encryptCbc(key, iv, padded),
+    decryptCbc: (key, iv, ciphertext) => from("aes-cbc").decryptCbc(key, iv, ciphertext),
+    x25519PublicValue: (scalar) => from("x25519").x25519PublicValue(scalar),
+    x25519SharedSecret: (scalar, peer) => from("x25519").x25519SharedSecret(scalar, peer),
+    ecpPublicValue: (curve, scalar) => from(curve).ecpPublicValue(curve, scalar),
+    ecpSharedSecret: (curve, scalar, peer) => from(curve).ecpSharedSecret(curve, scalar, peer),
+    modpPublicValue: (group, exponent) => from("modp").modpPublicValue(group, exponent),
+    modpSharedSecret: (group, exponent, peer) => from("modp").modpSharedSecret(group, exponent, peer),
+  };
+}
+
+export const provider: CryptoProvider = preferring(nodeCrypto, noble);
