@@ -19,7 +19,10 @@ export interface EncrAlgorithm {
   /** The plaintext is a multiple of this: 1 for stream-like ciphers, whatever alignment a protocol adds. */
   readonly blockSize: number;
   readonly isAead: boolean;
+  readonly mode: CipherMode;
 }
+
+export type CipherMode = AeadName | "aes-cbc";
 
 interface Row {
   readonly id: number;
@@ -30,7 +33,7 @@ interface Row {
   readonly ivLength: number;
   readonly icvLength: number;
   readonly blockSize: number;
-  readonly mode: AeadName | "aes-cbc";
+  readonly mode: CipherMode;
 }
 
 const AES_KEY_BITS = [128, 192, 256];
@@ -69,7 +72,6 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-const MODES = new Map(ROWS.map((row) => [row.id, row.mode]));
 const ALGORITHMS: readonly EncrAlgorithm[] = ROWS.flatMap((row) =>
   row.keyBits.map((keyBits) => ({
     id: row.id,
@@ -80,6 +82,7 @@ const ALGORITHMS: readonly EncrAlgorithm[] = ROWS.flatMap((row) =>
     icvLength: row.icvLength,
     blockSize: row.blockSize,
     isAead: row.icvLength > 0,
+    mode: row.mode,
   })),
 );
 
@@ -167,10 +170,9 @@ export function decryptCbc(
 }
 
 function aeadOf(alg: EncrAlgorithm): AeadName {
-  const mode = MODES.get(alg.id);
-  if (mode === undefined || mode === "aes-cbc")
+  if (alg.mode === "aes-cbc")
     throw new CryptoError("CRYPTO_UNSUPPORTED", `ENCR ${nameOf(Encr, alg.id)} is no combined-mode cipher`);
-  return mode;
+  return alg.mode;
 }
 
 /** The salt from the end of the key, then the IV from the wire [ENC-06]. */
@@ -179,7 +181,7 @@ function nonceOf(alg: EncrAlgorithm, key: Uint8Array, iv: Uint8Array): Uint8Arra
 }
 
 function checkCbc(alg: EncrAlgorithm, key: Uint8Array, iv: Uint8Array, blocks: Uint8Array): void {
-  if (MODES.get(alg.id) !== "aes-cbc")
+  if (alg.mode !== "aes-cbc")
     throw new CryptoError("CRYPTO_UNSUPPORTED", `ENCR ${nameOf(Encr, alg.id)} is not AES-CBC`);
   checkLengths(alg, key, iv);
   if (blocks.length % alg.blockSize !== 0)

@@ -11,23 +11,19 @@ export interface IntegAlgorithm {
   readonly keyLength: number;
   /** Octets on the wire: the first half of the hash [ESP-22]. */
   readonly icvLength: number;
-}
-
-interface Row extends IntegAlgorithm {
+  /** HMAC over this hash. */
   readonly hash: HashName;
 }
 
-const ROWS: readonly Row[] = [
+const ROWS: readonly IntegAlgorithm[] = [
   { id: Integ.HMAC_SHA2_256_128, keyLength: 32, icvLength: 16, hash: "sha256" },
   { id: Integ.HMAC_SHA2_384_192, keyLength: 48, icvLength: 24, hash: "sha384" },
   { id: Integ.HMAC_SHA2_512_256, keyLength: 64, icvLength: 32, hash: "sha512" },
 ];
 
-const rowOf = (id: number): Row | undefined => ROWS.find((row) => row.id === id);
-
 /** The algorithm, or `undefined` when it is not supported. The same object each time. */
 export function integAlgorithm(id: number): IntegAlgorithm | undefined {
-  return rowOf(id);
+  return ROWS.find((row) => row.id === id);
 }
 
 /**
@@ -39,16 +35,13 @@ export function computeIcv(
   key: Uint8Array,
   ...parts: readonly Uint8Array[]
 ): Uint8Array {
-  const row = rowOf(alg.id);
-  if (row === undefined)
-    throw new CryptoError("CRYPTO_UNSUPPORTED", `INTEG ${nameOf(Integ, alg.id)} is not supported`);
-  if (key.length !== row.keyLength)
+  if (key.length !== alg.keyLength)
     throw new CryptoError(
       "CRYPTO_KEY_LENGTH",
-      `INTEG ${nameOf(Integ, alg.id)} takes ${row.keyLength} octets of key, not ${key.length}`,
+      `INTEG ${nameOf(Integ, alg.id)} takes ${alg.keyLength} octets of key, not ${key.length}`,
     );
-  const full = provider.hmac(row.hash, key, parts);
-  const icv = full.slice(0, row.icvLength);
+  const full = provider.hmac(alg.hash, key, parts);
+  const icv = full.slice(0, alg.icvLength);
   wipe(full);
   return icv;
 }

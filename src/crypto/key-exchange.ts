@@ -49,7 +49,10 @@ function modpRow(group: ModpRow): Row {
     sharedSecretLength: length,
     privateValueLength: group.exponentLength,
     topMask: 0xff,
-    publicValue: (exponent) => provider.modpPublicValue(group, exponent),
+    publicValue: (exponent) => {
+      const value = provider.modpPublicValue(group, exponent);
+      return compare(value, two) < 0 ? undefined : value;
+    },
     // [INIT-11] 0, 1, p-1 and anything from p on give away the secret or no group element (RFC 6989 section 2.1).
     sharedSecret: (exponent, peer) =>
       compare(peer, two) < 0 || compare(peer, primeMinusTwo) > 0

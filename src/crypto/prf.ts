@@ -13,15 +13,13 @@ export interface PrfAlgorithm {
   readonly outputLength: number;
   /** Most octets of each nonce that go into the key of SKEYSEED; unbounded where the key may have any length. */
   readonly nonceOctetsInKey: number;
-}
-
-interface Row extends PrfAlgorithm {
+  /** HMAC over this hash. */
   readonly hash: HashName;
 }
 
 const ANY_LENGTH = Number.POSITIVE_INFINITY;
 
-const ROWS: readonly Row[] = [
+const ROWS: readonly PrfAlgorithm[] = [
   { id: Prf.HMAC_SHA2_256, keyLength: 32, outputLength: 32, nonceOctetsInKey: ANY_LENGTH, hash: "sha256" },
   { id: Prf.HMAC_SHA2_384, keyLength: 48, outputLength: 48, nonceOctetsInKey: ANY_LENGTH, hash: "sha384" },
   { id: Prf.HMAC_SHA2_512, keyLength: 64, outputLength: 64, nonceOctetsInKey: ANY_LENGTH, hash: "sha512" },
@@ -30,19 +28,14 @@ const ROWS: readonly Row[] = [
 /** The counter of prf+ is one octet that starts at 1 (RFC 7296 section 2.13). */
 export const PRF_PLUS_BLOCKS_MAX = 255;
 
-const rowOf = (id: number): Row | undefined => ROWS.find((row) => row.id === id);
-
 /** The algorithm, or `undefined` when it is not supported. The same object each time. */
 export function prfAlgorithm(id: number): PrfAlgorithm | undefined {
-  return rowOf(id);
+  return ROWS.find((row) => row.id === id);
 }
 
 /** prf(key, data) over the parts of `data` one after another; `outputLength` octets. */
 export function prf(alg: PrfAlgorithm, key: Uint8Array, ...data: readonly Uint8Array[]): Uint8Array {
-  const row = rowOf(alg.id);
-  if (row === undefined)
-    throw new CryptoError("CRYPTO_UNSUPPORTED", `PRF ${nameOf(Prf, alg.id)} is not supported`);
-  return provider.hmac(row.hash, key, data);
+  return provider.hmac(alg.hash, key, data);
 }
 
 /**
