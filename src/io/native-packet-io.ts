@@ -1,0 +1,84 @@
+/** The addon as a lane's way to the system: TUN queues and sockets by descriptor, in batches. */
+import type { LaneSocket, PacketIo } from "../dataplane/packet-io.ts";
+import { type Fd, loadAddon } from "./native.ts";
+import { nativeBatch } from "./native-batch.ts";
+import type { NativeSaTable } from "./native-memory.ts";
+
+/** A socket that the main thread opened, as it reaches a lane: structured-cloneable. */
+export interface NativeLaneSocket extends LaneSocket {
+  readonly fd: Fd;
+}
+
+export interface NativePacketIoOptions {
+  readonly table: NativeSaTable;
+  /** One queue of each TUN device. */
+  readonly tuns: readonly Fd[];
+  readonly sockets: readonly NativeLaneSocket[];
+}
+
+/** What the addon dropped or could not do, in the order of its counters. */
+export interface PacketIoCounters {
+  /** Packets and datagrams longer than a cell has room for. */
+  readonly oversized: number;
+  /** Packets from a TUN device with a header that makes no sense for a device without offloads. */
+  readonly badVnetHeader: number;
+  /** Reads that failed for another reason than that nothing was there. */
+  readonly readErrors: number;
+  /** Datagrams without a usable source: no address of our family, or shorter than their IP header. */
+  readonly badDatagrams: number;
+  readonly tunWriteErrors: number;
+  readonly sendErrors: number;
+  readonly sendTooBig: number;
+  /** Sends that were tried again because an earlier packet's ICMP error was reported on them. */
+  readonly sendRetries: number;
+  /** `errno` of the last send that failed; 0 before the first. */
+  readonly lastSendErrno: number;
+  readonly lastReadErrno: number;
+}
+const COUNTERS = 10;
+
+export interface NativePacketIo extends PacketIo {
+  counters(): PacketIoCounters;
+  close(): void;
+}
+
+/** Made in the lane's thread, over that thread's own mapping of the table. */
+export function createNativePacketIo({ table, tuns, sockets }: NativePacketIoOptions): NativePacketIo {
+  const addon = loadAddon();
+  const io = addon.createPacketIo(table.handle);
+  const values = new Float64Array(COUNTERS);
+  return {
+    tunCount: tuns.length,
+    sockets,
+    readTun(tun, into) {
+      into.count = addon.readTun(io, tuns[tun]!, nativeBatch(into));
+    },
+    writeTun(tun, from) {
+      if (from.count > 0) addon.writeTun(io, tuns[tun]!, nativeBatch(from), from.count);
+    },
+    receive(socket, into) {
+      const { fd, family, role } = sockets[socket]!;
+      into.count = addon.receive(io, fd, family, role === "esp", nativeBatch(into));
+    },
+    send(socket, from) {
+      const { fd, family, role } = sockets[socket]!;
+      if (from.count > 0) addon.send(io, fd, family, role === "esp", nativeBatch(from), from.count);
+    },
+    counters() {
+      addon.packetIoCounters(io, values);
+      return {
+        oversized: values[0]!,
+        badVnetHeader: values[1]!,
+        readErrors: values[2]!,
+        badDatagrams: values[3]!,
+        tunWriteErrors: values[4]!,
+        sendErrors: values[5]!,
+        sendTooBig: values[6]!,
+        sendRetries: values[7]!,
+        lastSendErrno: values[8]!,
+        lastReadErrno: values[9]!,
+      };
+    },
+    close: () => addon.closePacketIo(io),
+  };
+}

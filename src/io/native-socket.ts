@@ -1,0 +1,171 @@
+/** Opens TUN devices and the outer sockets; the main thread does this and lends the descriptors to lanes. */
+import { formatIpAddress, type IpAddress, type IpFamily } from "../base/ip-address.ts";
+import { formatEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
+import { type Fd, loadAddon } from "./native.ts";
+import { ioError, type SystemCallFailure, systemCallFailure } from "./native-error.ts";
+
+export interface TunDevice {
+  readonly name: string;
+  /** One descriptor per queue. */
+  readonly queues: readonly Fd[];
+}
+
+/**
+ * Opens queues of a TUN device: one that exists, made for us by others, or a new one where we may make it.
+ * @param queues - at least 1; more than one needs a device made with `multi_queue`
+ * @throws {IoError}
+ */
+export function openTun(name: string, queues: number): TunDevice {
+  const opened = loadAddon().openTun(name, queues);
+  if (typeof opened !== "number") return opened;
+  throw ioError(`open the TUN device ${name}`, "/dev/net/tun", opened, {
+    ENOENT: [
+      "IO_TUN_UNAVAILABLE",
+      "there is no /dev/net/tun: load the tun module (modprobe tun), or pass the device into the container",
+    ],
+    ENODEV: ["IO_TUN_UNAVAILABLE", "the kernel has no TUN driver: load the tun module (modprobe tun)"],
+    ENXIO: ["IO_TUN_UNAVAILABLE", "the kernel has no TUN driver: load the tun module (modprobe tun)"],
+    EACCES: ["IO_NOT_PERMITTED", "this user may not open /dev/net/tun: give it read and write access"],
+    EPERM: [
+      "IO_NOT_PERMITTED",
+      "run with CAP_NET_ADMIN, or let root make the device for this user (scripts/tungate-routes host)",
+    ],
+    EBUSY: ["IO_TUN_UNAVAILABLE", "another process holds it: stop that, or choose another tun name"],
+    EINVAL: [
+      "IO_TUN_UNAVAILABLE",
+      "an interface of this name is no TUN device, or was made with other queues: delete it, or choose another name",
+    ],
+    E2BIG: ["IO_TUN_UNAVAILABLE", "the device has no free queue"],
+  });
+}
+
+/**
+ * Whether outer packets may be fragmented on their way (IP_MTU_DISCOVER): `probe` sets DF and trusts no cached path MTU,
+ * `allow` clears DF and fragments locally.
+ */
+export type Fragmentation = "probe" | "allow";
+
+export interface SocketOptions {
+  readonly family: IpFamily;
+  /** Absent: all addresses of the family. */
+  readonly address?: IpAddress;
+  /** SO_MARK, so that outer packets are routed past our own rules; 0 or absent: none. Needs CAP_NET_ADMIN. */
+  readonly mark?: number;
+  readonly fragmentation?: Fragmentation;
+  /** Several sockets share the port (one per lane). */
+  readonly reusePort?: boolean;
+  /** Wish for the kernel's queues in each direction; SOCKET_BUFFER_OCTETS unless told. */
+  readonly bufferOctets?: number;
+}
+
+export interface UdpSocketOptions extends SocketOptions {
+  /** 0 takes a free one. */
+  readonly port: number;
+}
+
+export interface UdpSocket {
+  readonly fd: Fd;
+  readonly family: IpFamily;
+  readonly localPort: number;
+}
+
+export interface RawSocket {
+  readonly fd: Fd;
+  readonly family: IpFamily;
+}
+
+export const SOCKET_BUFFER_OCTETS = 4 * 1024 * 1024;
+
+/** Bits of `flags`, and values of `mtuDiscovery`, as native/socket_options.h has them. */
+const FLAG_REUSE_PORT = 1;
+const MTU_DISCOVERY = { probe: 1, allow: 0 } as const;
+const NO_ADDRESS = new Uint8Array(0);
+
+/** @throws {IoError} */
+export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
+  const addon = loadAddon();
+  const fd = addon.openUdp(
+    options.family,
+    options.address ?? NO_ADDRESS,
+    options.port,
+    options.mark ?? 0,
+    options.reusePort === true ? FLAG_REUSE_PORT : 0,
+    MTU_DISCOVERY[options.fragmentation ?? "probe"],
+    options.bufferOctets ?? SOCKET_BUFFER_OCTETS,
+  );
+  if (fd < 0) throw socketError(options, options.port, fd);
+  const localPort = addon.localPort(fd);
+  if (localPort < 0) throw ioError("learn a socket's port", "getsockname", localPort);
+  return { fd, family: options.family, localPort };
+}
+
+/** A socket for IP protocol 50. @throws {IoError} */
+export function openRawSocket(options: SocketOptions): RawSocket {
+  const fd = loadAddon().openRaw(
+    options.family,
+    options.address ?? NO_ADDRESS,
+    options.mark ?? 0,
+    0,
+    MTU_DISCOVERY[options.fragmentation ?? "probe"],
+    options.bufferOctets ?? SOCKET_BUFFER_OCTETS,
+  );
+  if (fd < 0) throw socketError(options, undefined, fd);
+  return { fd, family: options.family };
+}
+
+function socketError({ family, address }: SocketOptions, port: number | undefined, result: number): Error {
+  const where = address === undefined ? `IPv${family}` : formatIpAddress(address);
+  const what = port === undefined ? `open a raw ESP socket on ${where}` : `open UDP port ${port} on ${where}`;
+  return ioError(what, "bind", result, {
+    EADDRINUSE: [
+      "IO_PORT_IN_USE",
+      `another program has the port: find it with "ss -ulpn sport = :${port ?? 0}" (often strongSwan or Libreswan) and stop it, or change gateway.ports`,
+    ],
+    EADDRNOTAVAIL: [
+      "IO_ADDRESS_NOT_OURS",
+      "this host has no such address: correct gateway.listen, or give the address to an interface first",
+    ],
+    EACCES: ["IO_NOT_PERMITTED", "ports below 1024 need CAP_NET_BIND_SERVICE"],
+    EPERM: ["IO_NOT_PERMITTED", "raw sockets need CAP_NET_RAW and marks need CAP_NET_ADMIN (or CAP_NET_RAW)"],
+    EAFNOSUPPORT: ["IO_SYSTEM_CALL_FAILED", `the kernel has no IPv${family}: restrict gateway.listen`],
+  });
+}
+
+const NO_LOCAL = NO_ADDRESS;
+
+/**
+ * Sends one datagram, for instance an IKE message; a datagram above the path's MTU is sent again in IP fragments.
+ * @param local - the address it leaves from; absent: the kernel chooses
+ * @returns what the system refused, or `undefined` when it was taken
+ */
+export function sendDatagram(
+  socket: UdpSocket,
+  remote: UdpEndpoint,
+  payload: Uint8Array,
+  local?: IpAddress,
+  tos = 0,
+): SystemCallFailure | undefined {
+  const result = loadAddon().sendDatagram(
+    socket.fd,
+    socket.family,
+    payload,
+    remote.address,
+    remote.port,
+    local ?? NO_LOCAL,
+    tos,
+  );
+  return result < 0 ? systemCallFailure(`sendmsg to ${formatEndpoint(remote)}`, result) : undefined;
+}
+
+/** Throws away what ICMP reported about a socket's packets. @returns how many reports there were */
+export function drainErrorQueue(fd: Fd): number {
+  const drained = loadAddon().drainErrorQueue(fd);
+  if (drained < 0) throw ioError("read a socket's error queue", "recvmsg", drained);
+  return drained;
+}
+
+/** Closes a descriptor of ours; one that is closed already is an error. @throws {IoError} */
+export function closeFd(fd: Fd): void {
+  const result = loadAddon().closeFd(fd);
+  if (result < 0) throw ioError(`close descriptor ${fd}`, "close", result);
+}

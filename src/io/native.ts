@@ -1,0 +1,140 @@
+/** Finds and loads the addon; its functions as they are: numbers in, a result or `-errno` out. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { PacketBatch } from "../base/packet-batch.ts";
+import { IoError } from "./io-error.ts";
+
+/** A file descriptor. The main thread opens and closes; lanes borrow the number. */
+export type Fd = number;
+/** A non-negative result, or `-errno`. */
+export type Result = number;
+/** Names an object of this thread's copy of the addon; other threads have other ones. */
+export type Handle = number;
+
+/**
+ * What the addon exports. Arguments of a wrong kind throw TypeError, out-of-range ones RangeError; whatever the system
+ * refuses is a {@link Result}. The files native-*.ts beside this one are its only users.
+ */
+export interface NativeAddon {
+  /** Layout constants compiled into the addon, for comparison with ours. */
+  readonly layout: { readonly [group: string]: { readonly [name: string]: number } };
+
+  // Memory
+  createMemory(name: string, octets: number): Result;
+  /** @returns a handle for {@link memoryBuffer} and the objects below; refuses memory that could shrink */
+  mapMemory(fd: Fd): Result;
+  memoryBuffer(memory: Handle): ArrayBuffer;
+  unmapMemory(memory: Handle): void;
+
+  // Keys
+  createKeyStore(slots: number): Result;
+  openKeyStore(fd: Fd): Result;
+  closeKeyStore(store: Handle): void;
+  /** @returns 0, -EINVAL when the lengths do not fit the slot's transforms, -ENOTSUP for transforms unknown here */
+  installKeys(store: Handle, table: Handle, slot: number, encr: Uint8Array, integ: Uint8Array): Result;
+  wipeKeys(store: Handle, table: Handle, slot: number): Result;
+
+  // Batches
+  registerBatch(batch: PacketBatch): Handle;
+  releaseBatch(batch: Handle): void;
+
+  // Engine
+  createEngine(table: Handle, store: Handle): Result;
+  closeEngine(engine: Handle): void;
+  seal(engine: Handle, batch: Handle, count: number): void;
+  open(engine: Handle, batch: Handle, count: number): void;
+  /** @returns how many cipher contexts were freed because their key is gone */
+  releaseStaleContexts(engine: Handle): number;
+
+  // Devices and sockets
+  openTun(name: string, queues: number): Result | { readonly name: string; readonly queues: readonly Fd[] };
+  openUdp(
+    family: number,
+    address: Uint8Array,
+    port: number,
+    mark: number,
+    flags: number,
+    mtuDiscovery: number,
+    bufferOctets: number,
+  ): Result;
+  openRaw(
+    family: number,
+    address: Uint8Array,
+    mark: number,
+    flags: number,
+    mtuDiscovery: number,
+    bufferOctets: number,
+  ): Result;
+  localPort(socket: Fd): Result;
+  sendDatagram(
+    socket: Fd,
+    family: number,
+    payload: Uint8Array,
+    remoteAddress: Uint8Array,
+    remotePort: number,
+    localAddress: Uint8Array,
+    tos: number,
+  ): Result;
+  drainErrorQueue(socket: Fd): Result;
+  closeFd(fd: Fd): Result;
+  setCloseOnExec(fd: Fd): Result;
+
+  // Batched transfer
+  createPacketIo(table: Handle): Handle;
+  closePacketIo(io: Handle): void;
+  readTun(io: Handle, fd: Fd, batch: Handle): number;
+  writeTun(io: Handle, fd: Fd, batch: Handle, count: number): void;
+  receive(io: Handle, fd: Fd, family: number, isRaw: boolean, batch: Handle): number;
+  send(io: Handle, fd: Fd, family: number, isRaw: boolean, batch: Handle, count: number): void;
+  packetIoCounters(io: Handle, into: Float64Array): void;
+
+  // Waiting
+  createWake(): Result;
+  wake(fd: Fd): Result;
+  createWaiter(fds: Int32Array, wake: Fd): { readonly handle: Handle; readonly ready: Uint8Array };
+  closeWaiter(waiter: Handle): void;
+  wait(waiter: Handle, timeoutMs: number): Result;
+
+  // Process
+  notify(path: string, message: string, fds: Int32Array): Result;
+  bootTime(): number;
+  forbidDumps(): Result;
+}
+
+/** Names another build of the addon by its path, for instance the one with sanitizers. */
+export const ADDON_PATH_VARIABLE = "TUNGATE_NATIVE_ADDON";
+
+const require = createRequire(import.meta.url);
+let loaded: NativeAddon | undefined;
+
+/** Where the addon lies: `native/` is two folders up from `src/io` and from `dist/io` alike. */
+export function addonPath(): string {
+  const built = join(import.meta.dirname, "..", "..", "native", "build", "Release", "tungate.node");
+  return process.env[ADDON_PATH_VARIABLE] ?? built;
+}
+
+export function isAddonBuilt(): boolean {
+  return existsSync(addonPath());
+}
+
+/** @throws {IoError} `IO_ADDON_MISSING` */
+export function loadAddon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const path = addonPath();
+  if (!existsSync(path))
+    throw new IoError(
+      "IO_ADDON_MISSING",
+      `the native addon is not built (${path}); run "npm run build:native", or scripts/setup`,
+    );
+  try {
+    loaded = require(path) as NativeAddon;
+  } catch (error) {
+    throw new IoError(
+      "IO_ADDON_MISSING",
+      `the native addon ${path} does not load in Node ${process.version}; run "npm run build:native" with this Node`,
+      error,
+    );
+  }
+  return loaded;
+}
