@@ -1,0 +1,380 @@
+/** Proposals in the keywords that IPsec tools share, `aes256gcm16-prfsha384-x25519`, both ways; and the default ones. */
+import { TungateError } from "../base/errors.ts";
+import { nearestWord } from "../base/nearest-word.ts";
+import { Encr, Esn, Integ, KeyExchangeMethod, Prf, TransformType } from "../wire/ike/registries.ts";
+import type { EncrChoice, ProposalSuite } from "./proposal-suite.ts";
+
+export type SuiteProtocol = "ike" | "esp";
+
+export type ProposalErrorCode =
+  | "PROPOSAL_EMPTY"
+  | "PROPOSAL_UNKNOWN_KEYWORD"
+  | "PROPOSAL_UNSUPPORTED"
+  | "PROPOSAL_MISSING_TRANSFORM"
+  | "PROPOSAL_MISPLACED_TRANSFORM"
+  | "PROPOSAL_MIXED_CIPHERS";
+
+/** The text is no usable proposal; the message says which word and what to write. */
+export class ProposalError extends TungateError {
+  override readonly name = "ProposalError";
+  readonly code: ProposalErrorCode;
+
+  constructor(code: ProposalErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+interface Keyword {
+  readonly word: string;
+  readonly type: number;
+  readonly id: number;
+  readonly keyBits: number;
+  /** Why it is known but not offered; absent when it is. */
+  readonly refused?: string;
+}
+
+const WEAK = "is too weak to be offered";
+const NOT_YET = "is not supported";
+const { ENCR, PRF, INTEG, KE, ESN } = TransformType;
+
+/** The first word of each transform is the one that is printed; the rest are other spellings of it. */
+const KEYWORDS: readonly Keyword[] = [
+  ...aesWords("gcm16", ["gcm128", "gcm"], Encr.AES_GCM_16, [256, 128]),
+  { word: "chacha20poly1305", type: ENCR, id: Encr.CHACHA20_POLY1305, keyBits: 0 },
+  ...aesWords("", ["cbc"], Encr.AES_CBC, [256, 128]),
+  { word: "aes", type: ENCR, id: Encr.AES_CBC, keyBits: 128 },
+  ...aesWords("gcm12", ["gcm96"], Encr.AES_GCM_12, []),
+  ...aesWords("gcm8", ["gcm64"], Encr.AES_GCM_8, []),
+  ...aesWords("ctr", [], Encr.AES_CTR, []),
+  ...aesWords("ccm16", ["ccm128", "ccm"], Encr.AES_CCM_16, []),
+  ...aesWords("ccm12", ["ccm96"], Encr.AES_CCM_12, []),
+  ...aesWords("ccm8", ["ccm64"], Encr.AES_CCM_8, []),
+  ...aesWords("gmac", [], Encr.NULL_AUTH_AES_GMAC, []),
+  { word: "3des", type: ENCR, id: Encr.DES3, keyBits: 0, refused: WEAK },
+  { word: "null", type: ENCR, id: Encr.NULL, keyBits: 0, refused: "protects nothing and is not offered" },
+  { word: "sha256", type: INTEG, id: Integ.HMAC_SHA2_256_128, keyBits: 0 },
+  { word: "sha2_256", type: INTEG, id: Integ.HMAC_SHA2_256_128, keyBits: 0 },
+  { word: "sha384", type: INTEG, id: Integ.HMAC_SHA2_384_192, keyBits: 0 },
+  { word: "sha2_384", type: INTEG, id: Integ.HMAC_SHA2_384_192, keyBits: 0 },
+  { word: "sha512", type: INTEG, id: Integ.HMAC_SHA2_512_256, keyBits: 0 },
+  { word: "sha2_512", type: INTEG, id: Integ.HMAC_SHA2_512_256, keyBits: 0 },
+  { word: "sha1", type: INTEG, id: Integ.HMAC_SHA1_96, keyBits: 0, refused: WEAK },
+  { word: "sha", type: INTEG, id: Integ.HMAC_SHA1_96, keyBits: 0, refused: WEAK },
+  { word: "md5", type: INTEG, id: Integ.HMAC_MD5_96, keyBits: 0, refused: WEAK },
+  { word: "aesxcbc", type: INTEG, id: Integ.AES_XCBC_96, keyBits: 0, refused: NOT_YET },
+  { word: "aescmac", type: INTEG, id: Integ.AES_CMAC_96, keyBits: 0, refused: NOT_YET },
+  { word: "prfsha384", type: PRF, id: Prf.HMAC_SHA2_384, keyBits: 0 },
+  { word: "prfsha256", type: PRF, id: Prf.HMAC_SHA2_256, keyBits: 0 },
+  { word: "prfsha512", type: PRF, id: Prf.HMAC_SHA2_512, keyBits: 0 },
+  { word: "prfsha1", type: PRF, id: Prf.HMAC_SHA1, keyBits: 0, refused: WEAK },
+  { word: "prfmd5", type: PRF, id: Prf.HMAC_MD5, keyBits: 0, refused: WEAK },
+  { word: "prfaesxcbc", type: PRF, id: Prf.AES128_XCBC, keyBits: 0, refused: NOT_YET },
+  { word: "prfaescmac", type: PRF, id: Prf.AES128_CMAC, keyBits: 0, refused: NOT_YET },
+  { word: "x25519", type: KE, id: KeyExchangeMethod.CURVE25519, keyBits: 0 },
+  { word: "curve25519", type: KE, id: KeyExchangeMethod.CURVE25519, keyBits: 0 },
+  { word: "ecp256", type: KE, id: KeyExchangeMethod.ECP_256, keyBits: 0 },
+  { word: "ecp384", type: KE, id: KeyExchangeMethod.ECP_384, keyBits: 0 },
+  { word: "ecp521", type: KE, id: KeyExchangeMethod.ECP_521, keyBits: 0 },
+  { word: "modp2048", type: KE, id: KeyExchangeMethod.MODP_2048, keyBits: 0 },
+  { word: "modp3072", type: KE, id: KeyExchangeMethod.MODP_3072, keyBits: 0 },
+  { word: "modp4096", type: KE, id: KeyExchangeMethod.MODP_4096, keyBits: 0 },
+  { word: "none", type: KE, id: KeyExchangeMethod.NONE, keyBits: 0 },
+  { word: "modpnone", type: KE, id: KeyExchangeMethod.NONE, keyBits: 0 },
+  { word: "modp768", type: KE, id: KeyExchangeMethod.MODP_768, keyBits: 0, refused: WEAK },
+  { word: "modp1024", type: KE, id: KeyExchangeMethod.MODP_1024, keyBits: 0, refused: WEAK },
+  { word: "modp1536", type: KE, id: KeyExchangeMethod.MODP_1536, keyBits: 0, refused: WEAK },
+  { word: "modp6144", type: KE, id: KeyExchangeMethod.MODP_6144, keyBits: 0, refused: NOT_YET },
+  { word: "modp8192", type: KE, id: KeyExchangeMethod.MODP_8192, keyBits: 0, refused: NOT_YET },
+  { word: "x448", type: KE, id: KeyExchangeMethod.CURVE448, keyBits: 0, refused: NOT_YET },
+  { word: "curve448", type: KE, id: KeyExchangeMethod.CURVE448, keyBits: 0, refused: NOT_YET },
+  { word: "mlkem512", type: KE, id: KeyExchangeMethod.ML_KEM_512, keyBits: 0, refused: NOT_YET },
+  { word: "mlkem768", type: KE, id: KeyExchangeMethod.ML_KEM_768, keyBits: 0, refused: NOT_YET },
+  { word: "mlkem1024", type: KE, id: KeyExchangeMethod.ML_KEM_1024, keyBits: 0, refused: NOT_YET },
+  { word: "esn", type: ESN, id: Esn.YES, keyBits: 0 },
+  { word: "noesn", type: ESN, id: Esn.NO, keyBits: 0 },
+];
+
+function aesWords(
+  mode: string,
+  others: readonly string[],
+  id: number,
+  offered: readonly number[],
+): Keyword[] {
+  return [256, 128, 192].flatMap((keyBits) =>
+    [mode, ...others].map((suffix) => ({
+      word: `aes${keyBits}${suffix}`,
+      type: ENCR,
+      id,
+      keyBits,
+      ...(offered.includes(keyBits) ? {} : { refused: NOT_YET }),
+    })),
+  );
+}
+
+const BY_WORD: ReadonlyMap<string, Keyword> = new Map(KEYWORDS.map((keyword) => [keyword.word, keyword]));
+const OFFERED_WORDS = KEYWORDS.filter((keyword) => keyword.refused === undefined).map(({ word }) => word);
+const COMBINED_MODE: ReadonlySet<number> = new Set([
+  Encr.AES_CCM_8,
+  Encr.AES_CCM_12,
+  Encr.AES_CCM_16,
+  Encr.AES_GCM_8,
+  Encr.AES_GCM_12,
+  Encr.AES_GCM_16,
+  Encr.NULL_AUTH_AES_GMAC,
+  Encr.CHACHA20_POLY1305,
+]);
+const PRF_OF_INTEG: ReadonlyMap<number, number> = new Map([
+  [Integ.HMAC_SHA2_256_128, Prf.HMAC_SHA2_256],
+  [Integ.HMAC_SHA2_384_192, Prf.HMAC_SHA2_384],
+  [Integ.HMAC_SHA2_512_256, Prf.HMAC_SHA2_512],
+]);
+/** What a combined-mode IKE proposal without a word about it gets. */
+const DEFAULT_PRF = [Prf.HMAC_SHA2_384, Prf.HMAC_SHA2_256];
+const DEFAULT_GROUPS = [
+  KeyExchangeMethod.CURVE25519,
+  KeyExchangeMethod.ECP_384,
+  KeyExchangeMethod.ECP_256,
+  KeyExchangeMethod.MODP_3072,
+  KeyExchangeMethod.MODP_2048,
+];
+const COMBINED_ENCR: readonly EncrChoice[] = [
+  { id: Encr.AES_GCM_16, keyBits: 256 },
+  { id: Encr.AES_GCM_16, keyBits: 128 },
+  { id: Encr.CHACHA20_POLY1305, keyBits: 0 },
+];
+const CBC_ENCR: readonly EncrChoice[] = [
+  { id: Encr.AES_CBC, keyBits: 256 },
+  { id: Encr.AES_CBC, keyBits: 128 },
+];
+
+/** What is offered and accepted for IKE when the configuration says nothing. */
+export const DEFAULT_IKE_PROPOSALS: readonly ProposalSuite[] = [
+  { encr: COMBINED_ENCR, integ: [], prf: DEFAULT_PRF, ke: DEFAULT_GROUPS, esn: [] },
+  {
+    encr: CBC_ENCR,
+    integ: [Integ.HMAC_SHA2_256_128, Integ.HMAC_SHA2_384_192, Integ.HMAC_SHA2_512_256],
+    prf: [Prf.HMAC_SHA2_256, Prf.HMAC_SHA2_384, Prf.HMAC_SHA2_512],
+    ke: DEFAULT_GROUPS,
+    esn: [],
+  },
+];
+
+/** What is offered and accepted for ESP when the configuration says nothing: with a key exchange of its own, or none. */
+export const DEFAULT_ESP_PROPOSALS: readonly ProposalSuite[] = [
+  {
+    encr: COMBINED_ENCR,
+    integ: [],
+    prf: [],
+    ke: [...DEFAULT_GROUPS, KeyExchangeMethod.NONE],
+    esn: [Esn.YES, Esn.NO],
+  },
+  {
+    encr: CBC_ENCR,
+    integ: [Integ.HMAC_SHA2_256_128],
+    prf: [],
+    ke: [...DEFAULT_GROUPS, KeyExchangeMethod.NONE],
+    esn: [Esn.YES, Esn.NO],
+  },
+];
+
+/** Whether a cipher authenticates too, so that it takes no integrity transform [ENC-09]. */
+export function isCombinedMode(encr: number): boolean {
+  return COMBINED_MODE.has(encr);
+}
+
+/** Longest proposal text that is looked at. */
+const PROPOSAL_LENGTH_MAX = 512;
+
+/**
+ * Reads a proposal such as `aes256-sha256-modp2048`; several words of one kind are alternatives, best first.
+ * Filled in: the PRF of IKE (that of the integrity words; with combined-mode ciphers the defaults), no key exchange of
+ * its own for ESP, and for ESP both kinds of sequence numbers.
+ * @throws {@link ProposalError}
+ */
+export function parseProposal(text: string, protocol: SuiteProtocol): ProposalSuite {
+  const words = wordsOf(text).map(keywordOf);
+  const idsOf = (type: number) => [
+    ...new Set(words.filter((word) => word.type === type).map(({ id }) => id)),
+  ];
+  const encr = encrOf(words);
+  if (encr.length === 0)
+    throw new ProposalError(
+      "PROPOSAL_MISSING_TRANSFORM",
+      `"${text}" names no cipher; begin with one, for instance aes256gcm16`,
+    );
+  const isCombined = isCombinedMode(encr[0]!.id);
+  if (encr.some(({ id }) => isCombinedMode(id) !== isCombined))
+    throw new ProposalError(
+      "PROPOSAL_MIXED_CIPHERS",
+      `"${text}" mixes ciphers that authenticate by themselves with ciphers that need an integrity algorithm; make it two proposals`,
+    );
+  const parts = {
+    text,
+    encr,
+    isCombined,
+    integ: idsOf(INTEG),
+    prf: idsOf(PRF),
+    ke: idsOf(KE),
+    esn: idsOf(ESN),
+  };
+  return protocol === "ike" ? ikeSuite(parts) : espSuite(parts);
+}
+
+interface Parts extends ProposalSuite {
+  readonly text: string;
+  readonly isCombined: boolean;
+}
+
+function wordsOf(text: string): string[] {
+  const trimmed = text.trim();
+  if (trimmed === "")
+    throw new ProposalError("PROPOSAL_EMPTY", "the proposal is empty; write one or leave the key out");
+  if (trimmed.length > PROPOSAL_LENGTH_MAX)
+    throw new ProposalError(
+      "PROPOSAL_UNKNOWN_KEYWORD",
+      `the proposal is longer than ${PROPOSAL_LENGTH_MAX} characters`,
+    );
+  return trimmed.split("-").map((word) => word.toLowerCase());
+}
+
+function keywordOf(word: string): Keyword {
+  if (/[\s,;]/.test(word))
+    throw new ProposalError(
+      "PROPOSAL_UNKNOWN_KEYWORD",
+      `"${word}" holds a blank or a comma; one proposal has its words joined by "-", several proposals are a list`,
+    );
+  const keyword = BY_WORD.get(word.endsWith("!") ? word.slice(0, -1) : word);
+  if (keyword === undefined) {
+    const nearest = nearestWord(word, OFFERED_WORDS);
+    const advice =
+      nearest === undefined ? `known words: ${OFFERED_WORDS.join(", ")}` : `did you mean "${nearest}"?`;
+    throw new ProposalError("PROPOSAL_UNKNOWN_KEYWORD", `unknown word "${word}"; ${advice}`);
+  }
+  if (keyword.refused !== undefined) {
+    const others = KEYWORDS.filter((other) => other.type === keyword.type && isPrinted(other));
+    throw new ProposalError(
+      "PROPOSAL_UNSUPPORTED",
+      `"${word}" ${keyword.refused}; choose among ${others.map((other) => other.word).join(", ")}`,
+    );
+  }
+  return keyword;
+}
+
+function isPrinted(keyword: Keyword): boolean {
+  return (
+    keyword.refused === undefined && printedWord(keyword.type, keyword.id, keyword.keyBits) === keyword.word
+  );
+}
+
+function encrOf(words: readonly Keyword[]): EncrChoice[] {
+  const encr: EncrChoice[] = [];
+  for (const { type, id, keyBits } of words) {
+    if (type !== ENCR || encr.some((one) => one.id === id && one.keyBits === keyBits)) continue;
+    encr.push({ id, keyBits });
+  }
+  return encr;
+}
+
+function ikeSuite({ text, encr, isCombined, integ, prf, ke, esn }: Parts): ProposalSuite {
+  if (esn.length > 0)
+    throw new ProposalError(
+      "PROPOSAL_MISPLACED_TRANSFORM",
+      `"${text}" has esn or noesn, which belong to ESP proposals only; leave the word out`,
+    );
+  if (ke.includes(KeyExchangeMethod.NONE))
+    throw new ProposalError(
+      "PROPOSAL_MISPLACED_TRANSFORM",
+      `"${text}" has none, but IKE always needs a key exchange; leave the word out`,
+    );
+  if (ke.length === 0)
+    throw new ProposalError(
+      "PROPOSAL_MISSING_TRANSFORM",
+      `"${text}" has no key exchange, which IKE needs; add one, for instance ${text.trim()}-x25519`,
+    );
+  if (!isCombined && integ.length === 0) throw missingIntegrity(text, encr);
+  if (isCombined && integ.length > 0 && prf.length > 0) throw needlessIntegrity(text, encr, integ);
+  const derived = integ.map((id) => PRF_OF_INTEG.get(id)!);
+  const fallback = derived.length > 0 ? derived : DEFAULT_PRF;
+  return { encr, integ: isCombined ? [] : integ, prf: prf.length > 0 ? prf : fallback, ke, esn: [] };
+}
+
+function espSuite({ text, encr, isCombined, integ, prf, ke, esn }: Parts): ProposalSuite {
+  if (prf.length > 0)
+    throw new ProposalError(
+      "PROPOSAL_MISPLACED_TRANSFORM",
+      `"${text}" has ${transformKeyword(PRF, prf[0]!, 0)}, but ESP proposals have no PRF; leave the word out`,
+    );
+  if (!isCombined && integ.length === 0) throw missingIntegrity(text, encr);
+  if (isCombined && integ.length > 0) throw needlessIntegrity(text, encr, integ);
+  return {
+    encr,
+    integ,
+    prf: [],
+    ke: ke.length > 0 ? ke : [KeyExchangeMethod.NONE],
+    esn: esn.length > 0 ? esn : [Esn.YES, Esn.NO],
+  };
+}
+
+function missingIntegrity(text: string, encr: readonly EncrChoice[]): ProposalError {
+  const cipher = transformKeyword(ENCR, encr[0]!.id, encr[0]!.keyBits);
+  return new ProposalError(
+    "PROPOSAL_MISSING_TRANSFORM",
+    `"${text}" has no integrity algorithm, which ${cipher} needs; add sha256, or use a cipher that authenticates by itself: aes256gcm16`,
+  );
+}
+
+function needlessIntegrity(
+  text: string,
+  encr: readonly EncrChoice[],
+  integ: readonly number[],
+): ProposalError {
+  const cipher = transformKeyword(ENCR, encr[0]!.id, encr[0]!.keyBits);
+  const word = transformKeyword(INTEG, integ[0]!, 0);
+  return new ProposalError(
+    "PROPOSAL_MISPLACED_TRANSFORM",
+    `"${text}" has ${word}, but ${cipher} authenticates by itself; leave ${word} out`,
+  );
+}
+
+function printedWord(type: number, id: number, keyBits: number): string | undefined {
+  return KEYWORDS.find((keyword) => keyword.type === type && keyword.id === id && keyword.keyBits === keyBits)
+    ?.word;
+}
+
+const TYPE_WORDS: ReadonlyMap<number, string> = new Map([
+  [ENCR, "encryption"],
+  [PRF, "prf"],
+  [INTEG, "integrity"],
+  [KE, "key exchange"],
+  [ESN, "sequence numbers"],
+]);
+
+/** The keyword of a transform, `aes256gcm16`; numbers in words for one that has none, as peers may offer anything. */
+export function transformKeyword(type: number, id: number, keyBits = 0): string {
+  if (type === INTEG && id === Integ.NONE) return "none";
+  const word = printedWord(type, id, keyBits);
+  if (word !== undefined) return word;
+  const kind = TYPE_WORDS.get(type) ?? `transform type ${type}`;
+  return keyBits === 0 ? `${kind} ${id}` : `${kind} ${id} with ${keyBits} bits`;
+}
+
+/** The proposal that {@link parseProposal} reads back as the same suite; what goes without saying is left out. */
+export function formatSuite(suite: ProposalSuite): string {
+  const { encr, integ, prf, ke, esn } = suite;
+  const words = encr.map(({ id, keyBits }) => transformKeyword(ENCR, id, keyBits));
+  words.push(...integ.filter((id) => id !== Integ.NONE).map((id) => transformKeyword(INTEG, id)));
+  const derived = integ.map((id) => PRF_OF_INTEG.get(id));
+  const isDerived = prf.length === derived.length && prf.every((id, i) => id === derived[i]);
+  if (!isDerived) words.push(...prf.map((id) => transformKeyword(PRF, id)));
+  const isWithoutKe = ke.length === 1 && ke[0] === KeyExchangeMethod.NONE;
+  if (!isWithoutKe) words.push(...ke.map((id) => transformKeyword(KE, id)));
+  const isBoth = esn.length === 2 && esn[0] === Esn.YES;
+  if (!isBoth) words.push(...esn.map((id) => transformKeyword(ESN, id)));
+  return words.join("-");
+}
+
+/** Every word that a proposal may hold, for documentation and completion. */
+export function proposalKeywords(): readonly string[] {
+  return OFFERED_WORDS;
+}
