@@ -59,6 +59,8 @@ export interface IdPayload {
   readonly kind: "IDi" | "IDr";
   readonly idType: number;
   readonly data: Uint8Array;
+  /** The three reserved octets of a received payload where they are not zero: AUTH covers them, see idBody in payloads/id.ts. */
+  readonly reserved?: number;
 }
 export interface CertPayload {
   readonly kind: "CERT" | "CERTREQ";
