@@ -1,0 +1,21 @@
+/** One computation for IKE, in whatever thread. */
+import type { RandomSource } from "../base/random.ts";
+import { CryptoError } from "../crypto/error.ts";
+import { deriveSharedSecret, generateKeyExchange } from "../crypto/key-exchange.ts";
+import type { Work, WorkResult } from "../ike/machine.ts";
+
+export function performWork(work: Work, random: RandomSource): WorkResult {
+  try {
+    if (work.kind === "generateKeyExchange") {
+      const { privateValue, publicValue } = generateKeyExchange(work.method, random);
+      return { kind: "keyExchange", privateValue, publicValue };
+    }
+    return {
+      kind: "sharedSecret",
+      secret: deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue),
+    };
+  } catch (error) {
+    if (error instanceof CryptoError) return { kind: "refused", reason: error.message };
+    throw error;
+  }
+}

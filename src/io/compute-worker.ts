@@ -1,0 +1,16 @@
+/** The thread that does long key exchange computations, one after the other. */
+import { parentPort } from "node:worker_threads";
+import { wipe } from "../base/bytes.ts";
+import type { Work } from "../ike/machine.ts";
+import { performWork } from "./compute-work.ts";
+import { createSystemRandom } from "./random.ts";
+
+const random = createSystemRandom();
+const port = parentPort;
+port?.on("message", ({ id, work }: { id: number; work: Work }) => {
+  const result = performWork(work, random);
+  port.postMessage({ id, result });
+  if (work.kind === "deriveSharedSecret") wipe(work.privateValue);
+  if (result.kind === "sharedSecret") wipe(result.secret);
+  if (result.kind === "keyExchange") wipe(result.privateValue);
+});

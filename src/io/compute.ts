@@ -1,0 +1,94 @@
+/** Carries out the computations that IKE asks for: cheap ones at once, long ones in a thread of their own. */
+import { Worker } from "node:worker_threads";
+import type { RandomSource } from "../base/random.ts";
+import type { JobId, Work, WorkResult } from "../ike/machine.ts";
+import { KeyExchangeMethod } from "../wire/ike/registries.ts";
+import { performWork } from "./compute-work.ts";
+import { workerLocation } from "./worker-location.ts";
+
+/** Jobs that may wait for the thread; each belongs to an IKE SA, so this is more than there are half-open ones. */
+export const COMPUTE_JOBS_MAX = 1024;
+/** The thread ends when it had nothing to do for so long. */
+const IDLE_MS = 30_000;
+/** Methods that take less time than handing them to a thread. */
+const INLINE: ReadonlySet<number> = new Set([
+  KeyExchangeMethod.CURVE25519,
+  KeyExchangeMethod.ECP_256,
+  KeyExchangeMethod.ECP_384,
+]);
+
+export interface ComputePool {
+  /** `done` is called later, never from within, and not at all after `close`. */
+  submit(job: JobId, work: Work, done: (job: JobId, result: WorkResult) => void): void;
+  close(): Promise<void>;
+}
+
+interface ComputeAnswer {
+  readonly id: number;
+  readonly result: WorkResult;
+}
+
+export function createComputePool(random: RandomSource): ComputePool {
+  const waiting = new Map<number, { job: JobId; done: (job: JobId, result: WorkResult) => void }>();
+  let worker: Worker | undefined;
+  let idle: NodeJS.Timeout | undefined;
+  let nextId = 0;
+  let isClosed = false;
+
+  function settle(id: number, result: WorkResult): void {
+    const entry = waiting.get(id);
+    if (entry === undefined || isClosed) return;
+    waiting.delete(id);
+    entry.done(entry.job, result);
+    if (waiting.size === 0) idle ??= setTimeout(retire, IDLE_MS).unref();
+  }
+
+  function retire(): void {
+    idle = undefined;
+    if (waiting.size > 0 || worker === undefined) return;
+    const old = worker;
+    worker = undefined;
+    old.removeAllListeners();
+    void old.terminate();
+  }
+
+  function start(): Worker {
+    const fresh = new Worker(workerLocation("compute-worker", import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
+    });
+    fresh.unref();
+    fresh.on("message", (answer: ComputeAnswer) => settle(answer.id, answer.result));
+    fresh.on("error", (error) => {
+      if (worker === fresh) worker = undefined;
+      for (const id of [...waiting.keys()]) settle(id, { kind: "refused", reason: error.message });
+    });
+    return fresh;
+  }
+
+  return {
+    submit(job, work, done) {
+      if (waiting.size >= COMPUTE_JOBS_MAX) {
+        setImmediate(() => {
+          if (!isClosed) done(job, { kind: "refused", reason: "too many computations at once" });
+        });
+        return;
+      }
+      const id = nextId++;
+      waiting.set(id, { job, done });
+      if (INLINE.has(work.method)) {
+        setImmediate(() => settle(id, performWork(work, random)));
+        return;
+      }
+      clearTimeout(idle);
+      idle = undefined;
+      worker ??= start();
+      worker.postMessage({ id, work });
+    },
+    async close() {
+      isClosed = true;
+      clearTimeout(idle);
+      waiting.clear();
+      await worker?.terminate();
+    },
+  };
+}

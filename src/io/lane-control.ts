@@ -1,0 +1,55 @@
+/** What a lane's thread and the main thread say to each other: a few shared numbers, and messages. */
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { LaneUpcall } from "../dataplane/lane.ts";
+import type { CompiledSpd } from "../policy/spd.ts";
+import type { Fd } from "./native.ts";
+import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
+
+/** Indices of int32 cells in the shared control memory. */
+export const Control = {
+  /** 1: leave the loop. */
+  STOP: 0,
+  /** Goes up with every turn of the loop, idle ones too: the watchdog's sign of life. */
+  TURNS: 1,
+  /** IKE messages posted and not yet handled. */
+  IKE_QUEUED: 2,
+  /** Upcalls posted and not yet handled. */
+  UPCALLS_QUEUED: 3,
+  /** Commands that the main thread has posted. */
+  COMMANDS: 4,
+  CELLS: 8,
+} as const;
+
+/** IKE messages that may wait for the main thread, from all strangers together. */
+export const IKE_QUEUE_MAX = 256;
+/** Upcalls that may wait; acquires and limits are raised again, so nothing is lost for good. */
+export const UPCALL_QUEUE_MAX = 1024;
+
+/** What a lane's thread is started with. */
+export interface LaneThreadData {
+  readonly index: number;
+  readonly tableFd: Fd;
+  readonly keysFd: Fd;
+  readonly tuns: readonly Fd[];
+  readonly sockets: readonly NativeLaneSocket[];
+  readonly wakeFd: Fd;
+  readonly control: SharedArrayBuffer;
+  readonly drops: SharedArrayBuffer;
+}
+
+export type LaneCommand =
+  | { readonly kind: "setSpd"; readonly tun: number; readonly spd: CompiledSpd }
+  /** SAs went: free what the engine keeps for them. */
+  | { readonly kind: "releaseStale" };
+
+export type LaneMessage =
+  | { readonly kind: "ready" }
+  | {
+      readonly kind: "ike";
+      readonly local: UdpEndpoint;
+      readonly remote: UdpEndpoint;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly kind: "upcall"; readonly upcall: LaneUpcall }
+  /** Now and then, when they have changed. */
+  | { readonly kind: "counters"; readonly counters: PacketIoCounters };

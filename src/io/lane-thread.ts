@@ -1,0 +1,136 @@
+/** A lane in a thread of its own, seen from the main thread. */
+import { MessageChannel, Worker } from "node:worker_threads";
+import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
+import type { CompiledSpd } from "../policy/spd.ts";
+import { IoError } from "./io-error.ts";
+import { Control, type LaneCommand, type LaneMessage, type LaneThreadData } from "./lane-control.ts";
+import type { Fd } from "./native.ts";
+import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
+import { closeFd } from "./native-socket.ts";
+import { createWake, wake } from "./native-wait.ts";
+import { workerLocation } from "./worker-location.ts";
+
+/** A lane that does not end in this time is ended. */
+const STOP_MS = 3_000;
+/** The loop allocates next to nothing; what it has is code and batches. */
+const LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 } as const;
+
+export interface LaneThreadOptions {
+  readonly index: number;
+  readonly tableFd: Fd;
+  readonly keysFd: Fd;
+  readonly tuns: readonly Fd[];
+  readonly sockets: readonly NativeLaneSocket[];
+  readonly onIke: (datagram: IkeDatagram) => void;
+  readonly onUpcall: (upcall: LaneUpcall) => void;
+  /** The thread ended although it was not told to: no packet of its share moves any more. */
+  readonly onFailure: (error: IoError) => void;
+}
+
+export interface LaneThread {
+  /** Resolves when the lane turns; rejects when it could not start. */
+  readonly ready: Promise<void>;
+  /** Counters by drop reason, live. */
+  readonly drops: Float64Array;
+  /** Turns of the loop so far; stands still when the lane hangs. */
+  turns(): number;
+  counters(): PacketIoCounters | undefined;
+  setSpd(tun: number, spd: CompiledSpd): void;
+  /** SAs went: the lane frees what it keeps of their keys. */
+  releaseStale(): void;
+  /** The table has changed: look at once. */
+  wake(): void;
+  /** Ends the thread; descriptors stay open, they belong to whoever opened them. */
+  stop(): Promise<void>;
+}
+
+export function startLaneThread(options: LaneThreadOptions): LaneThread {
+  const control = new Int32Array(new SharedArrayBuffer(Control.CELLS * 4));
+  const drops = new Float64Array(new SharedArrayBuffer(DROP_COUNTERS_LENGTH));
+  const { port1: toLane, port2: commands } = new MessageChannel();
+  const wakeFd = createWake();
+  const data: LaneThreadData = {
+    index: options.index,
+    tableFd: options.tableFd,
+    keysFd: options.keysFd,
+    tuns: options.tuns,
+    sockets: options.sockets,
+    wakeFd,
+    control: control.buffer,
+    drops: drops.buffer,
+  };
+  const worker = new Worker(workerLocation("lane-worker", import.meta.url), {
+    workerData: { data, commands },
+    transferList: [commands],
+    resourceLimits: LIMITS,
+    name: `lane ${options.index}`,
+  });
+  let counters: PacketIoCounters | undefined;
+  let isStopping = false;
+  let hasFailed = false;
+
+  const exited = new Promise<void>((resolve) => {
+    worker.once("exit", () => {
+      toLane.close();
+      closeFd(wakeFd);
+      resolve();
+    });
+  });
+  const ready = new Promise<void>((resolve, reject) => {
+    const fail = (error: IoError) => {
+      reject(error);
+      if (!isStopping && !hasFailed) options.onFailure(error);
+      hasFailed = true;
+    };
+    worker.on("error", (error) => fail(laneError(options.index, error)));
+    worker.once("exit", () => {
+      if (!isStopping) fail(new IoError("IO_LANE_FAILED", `lane ${options.index} ended by itself`));
+    });
+    worker.on("message", (message: LaneMessage) => {
+      if (message.kind === "ready") return resolve();
+      if (message.kind === "counters") {
+        counters = message.counters;
+        return;
+      }
+      Atomics.sub(control, message.kind === "ike" ? Control.IKE_QUEUED : Control.UPCALLS_QUEUED, 1);
+      if (isStopping) return;
+      if (message.kind === "ike") options.onIke(message);
+      else options.onUpcall(message.upcall);
+    });
+  });
+  // Whoever starts lanes one after the other awaits this one late.
+  ready.catch(() => undefined);
+
+  function command(message: LaneCommand): void {
+    toLane.postMessage(message);
+    Atomics.add(control, Control.COMMANDS, 1);
+    wake(wakeFd);
+  }
+
+  return {
+    ready,
+    drops,
+    turns: () => Atomics.load(control, Control.TURNS),
+    counters: () => counters,
+    setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),
+    releaseStale: () => command({ kind: "releaseStale" }),
+    wake: () => wake(wakeFd),
+    async stop() {
+      if (isStopping) return exited;
+      isStopping = true;
+      Atomics.store(control, Control.STOP, 1);
+      wake(wakeFd);
+      const timer = setTimeout(() => void worker.terminate(), STOP_MS);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function laneError(index: number, error: unknown): IoError {
+  if (error instanceof Error) {
+    return new IoError("IO_LANE_FAILED", `lane ${index} failed: ${error.message}`, error);
+  }
+  return new IoError("IO_LANE_FAILED", `lane ${index} failed: ${String(error)}`, error);
+}

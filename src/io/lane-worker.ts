@@ -1,0 +1,122 @@
+/** The thread of a lane: waits, turns, and never returns to an event loop until it is told to stop. */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { createLane, type Lane } from "../dataplane/lane.ts";
+import { IoError } from "./io-error.ts";
+import {
+  Control,
+  IKE_QUEUE_MAX,
+  type LaneCommand,
+  type LaneMessage,
+  type LaneThreadData,
+  UPCALL_QUEUE_MAX,
+} from "./lane-control.ts";
+import { createNativeEspEngine, type NativeEspEngine } from "./native-esp-engine.ts";
+import { openNativeKeyStore, openNativeSaTable } from "./native-memory.ts";
+import { createNativePacketIo, type NativePacketIo } from "./native-packet-io.ts";
+import { bootTime } from "./native-process.ts";
+import { drainErrorQueue } from "./native-socket.ts";
+import { createWaiter, READY_ERROR, WAIT_MS_MAX, type Waiter } from "./native-wait.ts";
+
+/** Counters of the addon are told to the main thread at most so often. */
+const COUNTERS_EVERY_MS = 1000;
+
+function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort): void {
+  const control = new Int32Array(data.control);
+  const table = openNativeSaTable(data.tableFd);
+  const keys = openNativeKeyStore(data.keysFd, table);
+  const engine = createNativeEspEngine(table, keys);
+  const io = createNativePacketIo({ table, tuns: data.tuns, sockets: data.sockets });
+  const waiter = createWaiter([...data.tuns, ...data.sockets.map((socket) => socket.fd)], data.wakeFd);
+  const post = (message: LaneMessage) => parent.postMessage(message);
+  const lane = createLane({
+    index: data.index,
+    io,
+    engine,
+    table: table.table,
+    drops: new Float64Array(data.drops),
+    ike({ local, remote, bytes }) {
+      if (!enqueue(control, Control.IKE_QUEUED, IKE_QUEUE_MAX)) return false;
+      post({ kind: "ike", local, remote, bytes });
+      return true;
+    },
+    upcall(upcall) {
+      if (enqueue(control, Control.UPCALLS_QUEUED, UPCALL_QUEUE_MAX)) post({ kind: "upcall", upcall });
+    },
+  });
+  post({ kind: "ready" });
+  try {
+    loop({ control, commands, lane, engine, io, waiter, data, post });
+  } finally {
+    waiter.close();
+    io.close();
+    engine.close();
+    keys.close();
+  }
+}
+
+/** Takes a place in a bounded queue that the main thread empties; `false` when it is full. */
+function enqueue(control: Int32Array, cell: number, most: number): boolean {
+  if (Atomics.load(control, cell) >= most) return false;
+  Atomics.add(control, cell, 1);
+  return true;
+}
+
+interface Loop {
+  readonly control: Int32Array;
+  readonly commands: MessagePort;
+  readonly lane: Lane;
+  readonly engine: NativeEspEngine;
+  readonly io: NativePacketIo;
+  readonly waiter: Waiter;
+  readonly data: LaneThreadData;
+  readonly post: (message: LaneMessage) => void;
+}
+
+function loop({ control, commands, lane, engine, io, waiter, data, post }: Loop): void {
+  let commandsDone = 0;
+  let countersAt = 0;
+  let countersText = "";
+  while (Atomics.load(control, Control.STOP) === 0) {
+    while (commandsDone !== Atomics.load(control, Control.COMMANDS)) {
+      const received = receiveMessageOnPort(commands) as { message: LaneCommand } | undefined;
+      if (received === undefined) break;
+      carryOut(received.message, lane, engine);
+      commandsDone = (commandsDone + 1) | 0;
+    }
+    const now = bootTime();
+    const handled = lane.turn(now);
+    Atomics.add(control, Control.TURNS, 1);
+    if (now >= countersAt) {
+      countersAt = now + COUNTERS_EVERY_MS;
+      const counters = io.counters();
+      const text = JSON.stringify(counters);
+      if (text !== countersText) post({ kind: "counters", counters });
+      countersText = text;
+    }
+    if (handled > 0) continue;
+    const next = lane.nextTimeout();
+    if (waiter.wait(next === undefined ? WAIT_MS_MAX : next - now) > 0) settleErrors(waiter, data);
+  }
+}
+
+function carryOut(command: LaneCommand, lane: Lane, engine: NativeEspEngine): void {
+  if (command.kind === "setSpd") lane.setSpd(command.tun, command.spd);
+  else engine.releaseStale();
+}
+
+/** An error that nobody takes from a descriptor would end every later wait at once. */
+function settleErrors({ ready }: Waiter, { tuns, sockets }: LaneThreadData): void {
+  for (let i = 0; i < ready.length; i++) {
+    if ((ready[i]! & READY_ERROR) === 0) continue;
+    if (i < tuns.length)
+      throw new IoError(
+        "IO_TUN_UNAVAILABLE",
+        "the TUN device was deleted while in use; start the gateway again",
+      );
+    const socket = sockets[i - tuns.length];
+    if (socket !== undefined) drainErrorQueue(socket.fd);
+  }
+}
+
+const { data, commands } = workerData as { data: LaneThreadData; commands: MessagePort };
+if (parentPort !== null) main(data, commands, parentPort);

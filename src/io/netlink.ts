@@ -1,0 +1,196 @@
+/** The host's links, addresses and routes, and word of their changes, from the kernel over rtnetlink. */
+import { createRtNetlink, type RtNetlinkSocket, type rt } from "netlink";
+import { type IpAddress, IpAddress as toIpAddress } from "../base/ip-address.ts";
+import { IoError } from "./io-error.ts";
+
+export interface HostLink {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+  readonly isUp: boolean;
+}
+
+export interface HostAddress {
+  readonly address: IpAddress;
+  /** Leading bits of the network that the address lies in. */
+  readonly bits: number;
+  readonly link: number;
+  /** False while duplicate address detection runs or has failed (RFC 4862 section 5.4), and for link-local ones. */
+  readonly isUsable: boolean;
+}
+
+export interface HostNetwork {
+  readonly links: readonly HostLink[];
+  readonly addresses: readonly HostAddress[];
+}
+
+/** How the host reaches an address with packets that carry our mark. */
+export interface HostRoute {
+  readonly source: IpAddress;
+  readonly link: number;
+  /** Set on the route itself; absent: the link's. */
+  readonly mtu?: number;
+}
+
+export interface NetworkWatch {
+  /** Links and addresses as they are now. */
+  snapshot(): Promise<HostNetwork>;
+  /** `undefined` when there is no way. */
+  routeTo(address: IpAddress, mark: number): Promise<HostRoute | undefined>;
+  setLinkUp(index: number, mtu: number): Promise<void>;
+  close(): void;
+}
+
+/** Changes come in bursts: one call tells of all within this time. */
+const SETTLE_MS = 100;
+const REQUEST_TIMEOUT_MS = 5_000;
+/** Received notifications that may wait; beyond them the kernel reports an overrun, and we look afresh. */
+const RECEIVE_BUFFER_OCTETS = 1024 * 1024;
+const SEND_BUFFER_OCTETS = 64 * 1024;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const GROUPS = ["LINK", "IPV4_IFADDR", "IPV6_IFADDR", "IPV4_ROUTE", "IPV6_ROUTE"] as const;
+const SCOPE_LINK = 253;
+
+/**
+ * @param ownTable - routes of this table are our own doing and no news
+ * @param onChange - something changed, was lost in an overrun, or could not be read: look afresh
+ */
+export function watchNetwork(ownTable: number, onChange: () => void): NetworkWatch {
+  const requests = open();
+  const events = open();
+  const oneByOne = createQueue();
+  let timer: NodeJS.Timeout | undefined;
+  const changed = () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      onChange();
+    }, SETTLE_MS);
+  };
+  events.socket.ref();
+  for (const group of GROUPS) events.addMembership(group);
+  events.on("message", (messages) => {
+    const isOwn = (message: rt.Message) => message.kind === "route" && tableOf(message) === ownTable;
+    if (messages.some((message) => !isOwn(message))) changed();
+  });
+  events.on("invalid", changed);
+  // An overrun (ENOBUFS) loses notifications, never the state itself: looking afresh makes up for all of them.
+  events.socket.on("error", changed);
+  requests.socket.on("error", changed);
+
+  return {
+    async snapshot() {
+      const links = await oneByOne("read the links", () =>
+        requests.getLinks({}, {}, { timeout: REQUEST_TIMEOUT_MS }),
+      );
+      const addresses = await oneByOne("read the addresses", () =>
+        requests.getAddresses({}, {}, { timeout: REQUEST_TIMEOUT_MS }),
+      );
+      return { links: links.map(readLink), addresses: addresses.flatMap(readAddress) };
+    },
+    routeTo: (address, mark) => oneByOne("look up a route", () => routeTo(requests, address, mark)),
+    async setLinkUp(index, mtu) {
+      await oneByOne(`bring up link ${index} with MTU ${mtu}`, () =>
+        requests.setLink(
+          { index, change: { up: true }, flags: { up: true } },
+          { mtu },
+          { timeout: REQUEST_TIMEOUT_MS },
+        ),
+      );
+    },
+    close() {
+      clearTimeout(timer);
+      events.socket.close();
+      requests.socket.close();
+    },
+  };
+}
+
+function open(): RtNetlinkSocket {
+  try {
+    return createRtNetlink({
+      recvBufferSize: RECEIVE_BUFFER_OCTETS,
+      sendBufferSize: SEND_BUFFER_OCTETS,
+    });
+  } catch (error) {
+    throw new IoError(
+      "IO_NETLINK_FAILED",
+      `the kernel's network state cannot be read: ${wordsOf(error)}; a sandbox has to allow AF_NETLINK sockets`,
+      error,
+    );
+  }
+}
+
+/** The package matches no two dumps to their requests, so a socket carries one request at a time. */
+function createQueue(): <Result>(what: string, work: () => Promise<Result>) => Promise<Result> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (what, work) => {
+    const result = last.then(work).catch((error: unknown) => {
+      throw new IoError("IO_NETLINK_FAILED", `cannot ${what}: ${wordsOf(error)}`, error);
+    });
+    last = result.catch(() => undefined);
+    return result;
+  };
+}
+
+async function routeTo(
+  socket: RtNetlinkSocket,
+  address: IpAddress,
+  mark: number,
+): Promise<HostRoute | undefined> {
+  const markOctets = Buffer.from(new Uint32Array([mark]).buffer);
+  let answers: readonly rt.RouteMessage[];
+  try {
+    answers = await socket.getRoute(
+      { family: address.length === 4 ? AF_INET : AF_INET6, dstLen: address.length * 8 },
+      { dst: Buffer.from(address), mark: markOctets },
+      { timeout: REQUEST_TIMEOUT_MS },
+    );
+  } catch {
+    return undefined;
+  }
+  const attributes = answers[0]?.attrs;
+  if (attributes?.prefsrc === undefined || attributes.oif === undefined) return undefined;
+  const mtu = numberOf(attributes.metrics?.mtu);
+  return {
+    source: toIpAddress(new Uint8Array(attributes.prefsrc)),
+    link: attributes.oif,
+    ...(mtu === 0 ? {} : { mtu }),
+  };
+}
+
+/** A uint32 attribute in the machine's byte order; 0 when it is absent. */
+function numberOf(octets: Buffer | undefined): number {
+  return octets?.length === 4 ? new Uint32Array(new Uint8Array(octets).buffer)[0]! : 0;
+}
+
+function tableOf(message: rt.RouteMessage): number | undefined {
+  return message.attrs.table ?? message.data.table;
+}
+
+function readLink({ data, attrs }: rt.LinkMessage): HostLink {
+  return {
+    index: data.index ?? 0,
+    name: attrs.ifname ?? "",
+    mtu: attrs.mtu ?? 0,
+    isUp: data.flags?.up === true,
+  };
+}
+
+function readAddress({ data, attrs }: rt.AddressMessage): HostAddress[] {
+  const octets = attrs.local ?? attrs.address;
+  if (octets === undefined || (octets.length !== 4 && octets.length !== 16)) return [];
+  const flags = { ...data.flags, ...attrs.flags };
+  return [
+    {
+      address: toIpAddress(new Uint8Array(octets)),
+      bits: data.prefixlen ?? octets.length * 8,
+      link: data.index ?? 0,
+      isUsable: flags.tentative !== true && flags.dadfailed !== true && (data.scope ?? 0) < SCOPE_LINK,
+    },
+  ];
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,42 @@
+/** Tells the service manager how the daemon is doing (sd_notify(3)); silent where there is none. */
+import { notifyServiceManager } from "./native-process.ts";
+
+export interface ServiceManager {
+  /** Half of the watchdog's time, in which a sign of life is due; absent: it does not watch. */
+  readonly watchdogMs?: number;
+  ready(status: string): void;
+  status(status: string): void;
+  alive(): void;
+  stopping(status: string): void;
+  reloading(monotonicMicroseconds: bigint): void;
+}
+
+/** @param environment - takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out, so that no child of ours has them */
+export function connectServiceManager(environment: NodeJS.ProcessEnv, pid: number): ServiceManager {
+  const path = environment["NOTIFY_SOCKET"];
+  const watchdogMs = watchdogOf(environment, pid);
+  for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete environment[name];
+  const send = (message: string) => {
+    if (path === undefined || path === "") return;
+    notifyServiceManager(path, message);
+  };
+  return {
+    ...(watchdogMs === undefined ? {} : { watchdogMs }),
+    ready: (status) => send(`READY=1\nSTATUS=${line(status)}`),
+    status: (status) => send(`STATUS=${line(status)}`),
+    alive: () => send("WATCHDOG=1"),
+    stopping: (status) => send(`STOPPING=1\nSTATUS=${line(status)}`),
+    reloading: (monotonicMicroseconds) => send(`RELOADING=1\nMONOTONIC_USEC=${monotonicMicroseconds}`),
+  };
+}
+
+function line(text: string): string {
+  return text.replaceAll("\n", " ");
+}
+
+function watchdogOf(environment: NodeJS.ProcessEnv, pid: number): number | undefined {
+  const microseconds = Number(environment["WATCHDOG_USEC"] ?? "");
+  const meant = environment["WATCHDOG_PID"];
+  if (!Number.isFinite(microseconds) || microseconds <= 0) return undefined;
+  return meant === undefined || meant === `${pid}` ? microseconds / 2000 : undefined;
+}
