@@ -1,7 +1,8 @@
 /** The main thread's side of the data plane: carries out what IKE asks for on the SA table (RFC 4301 section 4.4.2). */
+import { Instant } from "../base/instant.ts";
 import type { RandomSource } from "../base/random.ts";
-import type { Spi } from "../base/spi.ts";
-import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import { formatSpi, isAllocatableSpi, Spi } from "../base/spi.ts";
+import { sameEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { EspKeyStore } from "../esp/engine.ts";
 import type {
   DataPlaneCommand,
@@ -9,12 +10,20 @@ import type {
   DataPlaneQuery,
   Encapsulation,
   EspSuite,
+  InboundSa,
+  OutboundSa,
   PolicyName,
   SaUsage,
   SpiAllocator,
 } from "../policy/data-plane.ts";
-import type { SaTable } from "../policy/sa-table.ts";
+import { outerPath } from "../policy/endpoint-record.ts";
+import { readUint64, setSequenceLimit, writeSaRecord } from "../policy/sa-record.ts";
+import { type SaTable, Slot } from "../policy/sa-table.ts";
+import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
+import { SadError } from "../policy/sad-error.ts";
+import { SadWriter } from "../policy/sad-writer.ts";
 import type { LaneUpcall } from "./lane.ts";
+import { createPolicyRegistry, type PolicyRegistry } from "./policy-registry.ts";
 
 export interface DataPlaneOptions {
   readonly table: SaTable;
@@ -34,21 +43,24 @@ export interface SaPairState {
   readonly encapsulation: Encapsulation;
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
+  /** Octets of the largest outer packet on the way. */
+  readonly pathMtu: number;
   readonly usage: SaUsage;
 }
 
 export interface DataPlane extends DataPlaneQuery, SpiAllocator {
   /**
    * The index that stands for a policy in the table and in compiled SPDs; made when the name is new.
-   * @throws {@link DataPlaneError} `DATA_PLANE_FULL`
+   * @throws {@link SadError} `SAD_FULL`
    */
   policyIndex(name: PolicyName): number;
   /** Forgets a name that no SPD mentions any more; its index is used again once its last SA is gone. */
   releasePolicy(name: PolicyName): void;
   /**
-   * Carries a command out; lanes see it from their next turn on, so wake them afterwards.
-   * @throws {@link DataPlaneError} `DATA_PLANE_FULL` when there is no slot or endpoint left (never for an SA whose SPI
-   *   was reserved here), `DATA_PLANE_UNKNOWN_SA` when an outbound SA names no inbound one
+   * Carries a command out; lanes see it from their next turn on, so wake them afterwards. Naming an SA or policy that
+   * is not there does nothing.
+   * @throws {@link SadError} `SAD_FULL` (never for an SA whose SPI was reserved here), `SAD_UNSUPPORTED`,
+   *   `SAD_SELECTORS`, `SAD_DUPLICATE`, `SAD_UNPAIRED`; nothing has changed then
    */
   execute(command: DataPlaneCommand): void;
   /** What an upcall means to IKE; `undefined` when it concerns nothing that still lives, or is an `audit`. */
@@ -62,4 +74,274 @@ export interface DataPlane extends DataPlaneQuery, SpiAllocator {
   pairs(): readonly SaPairState[];
 }
 
-export declare function createDataPlane(options: DataPlaneOptions): DataPlane;
+const PATH_MTU_DEFAULT = 1500;
+const SPI_ATTEMPTS_MAX = 1000;
+
+interface Pair {
+  readonly policy: PolicyName;
+  readonly inbound: number;
+  outbound: number | undefined;
+}
+
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  return new TableDataPlane(options);
+}
+
+class TableDataPlane implements DataPlane {
+  readonly #table: SaTable;
+  readonly #keys: EspKeyStore;
+  readonly #random: RandomSource;
+  readonly #pathMtu: (local: UdpEndpoint, remote: UdpEndpoint) => number;
+  readonly #sad: SadWriter;
+  readonly #policies: PolicyRegistry;
+  readonly #pairs = new Map<number, Pair>();
+  readonly #reserved = new Set<number>();
+  #nextLane = 0;
+
+  constructor(options: DataPlaneOptions) {
+    this.#table = options.table;
+    this.#keys = options.keys;
+    this.#random = options.random;
+    this.#pathMtu = options.pathMtu ?? (() => PATH_MTU_DEFAULT);
+    this.#sad = new SadWriter(options.table);
+    this.#policies = createPolicyRegistry(options.table.size.policies);
+  }
+
+  policyIndex(name: PolicyName): number {
+    return this.#policies.take(name);
+  }
+
+  releasePolicy(name: PolicyName): void {
+    this.#policies.release(name, this.#isPolicyUsed(name));
+  }
+
+  /** The low bits name the lane that will own the SA. [ESP-01] */
+  reserve(): Spi {
+    this.reclaim();
+    const owed = [...this.#pairs.values()].filter((pair) => pair.outbound === undefined).length;
+    if (this.#sad.freeSlots() < 2 * (this.#reserved.size + 1) + owed)
+      throw new SadError("SAD_FULL", `all ${this.#table.size.slots} SA slots are in use or reserved`);
+    const lane = this.#nextLane;
+    this.#nextLane = (lane + 1) % this.#table.size.lanes;
+    for (let attempt = 0; attempt < SPI_ATTEMPTS_MAX; attempt++) {
+      const octets = this.#random.publicBytes(4);
+      const drawn = new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
+      const value = ((drawn & ~this.#laneMask()) | lane) >>> 0;
+      if (!isAllocatableSpi(value) || this.#reserved.has(value) || this.#pairs.has(value)) continue;
+      this.#reserved.add(value);
+      return Spi(value);
+    }
+    throw new SadError("SAD_FULL", `no free SPI found in ${SPI_ATTEMPTS_MAX} attempts`);
+  }
+
+  release(spi: Spi): void {
+    this.#reserved.delete(spi);
+  }
+
+  execute(command: DataPlaneCommand): void {
+    this.reclaim();
+    switch (command.kind) {
+      case "addInboundSa":
+        this.#addInbound(command.sa);
+        break;
+      case "addOutboundSa":
+        this.#addOutbound(command.sa);
+        break;
+      case "removeOutboundSa":
+        this.#removeOutbound(command.inboundSpi);
+        break;
+      case "removePair":
+        this.#removePair(command.inboundSpi);
+        break;
+      case "moveSa":
+        this.#move(command.inboundSpi, command.local, command.remote, command.encapsulation);
+        break;
+      case "acquireFailed": {
+        const index = this.#policies.indexOf(command.policy);
+        if (index !== undefined) this.#sad.clearAcquire(index);
+        break;
+      }
+      default:
+        command satisfies never;
+    }
+  }
+
+  #addInbound(sa: InboundSa): void {
+    if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) !== NO_SLOT)
+      throw new SadError("SAD_DUPLICATE", `there is an inbound SA with SPI ${formatSpi(sa.spi)} already`);
+    const lane = (sa.spi & this.#laneMask()) % this.#table.size.lanes;
+    const slot = this.#write(sa, lane);
+    this.#reserved.delete(sa.spi);
+    this.#pairs.set(sa.spi, { policy: sa.policy, inbound: slot, outbound: undefined });
+    this.#sad.publishInbound(slot);
+  }
+
+  #addOutbound(sa: OutboundSa): void {
+    const pair = this.#pairs.get(sa.inboundSpi);
+    if (pair === undefined || pair.outbound !== undefined)
+      throw new SadError(
+        "SAD_UNPAIRED",
+        `the outbound SA ${formatSpi(sa.spi)} has no inbound SA ${formatSpi(sa.inboundSpi)} to pair with`,
+      );
+    const slot = this.#write(sa, this.#get(pair.inbound, Slot.OWNER_LANE));
+    pair.outbound = slot;
+    this.#put(slot, Slot.PAIR, pair.inbound + 1);
+    this.#put(pair.inbound, Slot.PAIR, slot + 1);
+    this.#sad.publishOutbound(slot);
+    this.#sad.clearAcquire(this.#get(slot, Slot.POLICY));
+  }
+
+  /** Record and keys are complete before anybody can find the SA. */
+  #write(sa: InboundSa | OutboundSa, lane: number): number {
+    const policy = this.#policies.indexOf(sa.policy) ?? this.#policies.take(sa.policy);
+    const slot = this.#sad.allocateSlot();
+    let endpoint: number | undefined;
+    try {
+      endpoint = this.#sad.takeEndpoint(outerPath(sa.local, sa.remote, sa.encapsulation));
+      const pathMtu = this.#pathMtu(sa.local, sa.remote);
+      writeSaRecord(this.#table, this.#sad.memory, sa, { slot, lane, policy, endpoint, pathMtu });
+      this.#keys.install(slot, sa.keys.encr, sa.keys.integ);
+      return slot;
+    } catch (error) {
+      if (endpoint !== undefined) this.#sad.dropEndpoint(endpoint);
+      this.#sad.returnSlot(slot);
+      throw error;
+    }
+  }
+
+  #removeOutbound(inboundSpi: Spi): void {
+    const pair = this.#pairs.get(inboundSpi);
+    if (pair?.outbound !== undefined) this.#sad.stopOutbound(pair.outbound);
+  }
+
+  #removePair(inboundSpi: Spi): void {
+    const pair = this.#pairs.get(inboundSpi);
+    if (pair === undefined) return;
+    this.#pairs.delete(inboundSpi);
+    if (pair.outbound !== undefined) this.#sad.retire(pair.outbound);
+    this.#sad.retire(pair.inbound);
+    if (!this.#isPolicyUsed(pair.policy)) this.#policies.freeReleased(pair.policy);
+    this.reclaim();
+  }
+
+  #move(inboundSpi: Spi, local: UdpEndpoint, remote: UdpEndpoint, encapsulation: Encapsulation): void {
+    const pair = this.#pairs.get(inboundSpi);
+    if (pair === undefined) return;
+    const path = outerPath(local, remote, encapsulation);
+    const slots = pair.outbound === undefined ? [pair.inbound] : [pair.inbound, pair.outbound];
+    const endpoints = slots.map(() => this.#sad.takeEndpoint(path));
+    const pathMtu = this.#pathMtu(local, remote);
+    for (const [i, slot] of slots.entries()) {
+      this.#put(slot, Slot.PATH_MTU, pathMtu);
+      this.#sad.dropEndpoint(this.#sad.swapEndpoint(slot, endpoints[i]!));
+    }
+  }
+
+  #isPolicyUsed(name: PolicyName): boolean {
+    for (const pair of this.#pairs.values()) if (pair.policy === name) return true;
+    return false;
+  }
+
+  event(upcall: LaneUpcall): DataPlaneEvent | undefined {
+    switch (upcall.kind) {
+      case "acquire": {
+        const policy = this.#policies.nameOf(upcall.policy);
+        return policy === undefined ? undefined : { kind: "acquire", policy, packet: upcall.packet };
+      }
+      case "softLimit":
+      case "hardLimit":
+        if (!this.#pairs.has(upcall.inboundSpi)) return undefined;
+        return { kind: upcall.kind, inboundSpi: Spi(upcall.inboundSpi), reason: upcall.reason };
+      case "peerMoved": {
+        const pair = this.#pairs.get(upcall.inboundSpi);
+        if (pair === undefined) return undefined;
+        const known = this.#sad.readEndpoint(this.#get(pair.inbound, Slot.ENDPOINT));
+        if (sameEndpoint(known.remote, upcall.remote)) return undefined;
+        const { local, remote } = upcall;
+        return { kind: "peerMoved", inboundSpi: Spi(upcall.inboundSpi), local, remote };
+      }
+      case "audit":
+        return undefined;
+      default:
+        return upcall satisfies never;
+    }
+  }
+
+  usage(inboundSpi: Spi): SaUsage | undefined {
+    const pair = this.#pairs.get(inboundSpi);
+    return pair === undefined ? undefined : this.#usageOf(pair);
+  }
+
+  #usageOf({ inbound, outbound }: Pair): SaUsage {
+    const count = (slot: number | undefined, field: number) =>
+      slot === undefined ? 0 : this.#table.f64[(slotOffset(this.#table, slot) + field) / 8]!;
+    const lastAt = (slot: number | undefined) => {
+      const at = slot === undefined ? Number.NaN : count(slot, Slot.LAST_AT);
+      return Number.isNaN(at) ? undefined : Instant(at);
+    };
+    return {
+      inboundPackets: count(inbound, Slot.PACKETS),
+      inboundOctets: count(inbound, Slot.OCTETS),
+      outboundPackets: count(outbound, Slot.PACKETS),
+      outboundOctets: count(outbound, Slot.OCTETS),
+      nextSequenceNumber:
+        outbound === undefined
+          ? 1
+          : readUint64(this.#table, slotOffset(this.#table, outbound) + Slot.SEQUENCE) + 1,
+      lastInboundAt: lastAt(inbound),
+      lastOutboundAt: lastAt(outbound),
+    };
+  }
+
+  extendSequence(inboundSpi: Spi, lastSequenceNumber: number): void {
+    const outbound = this.#pairs.get(inboundSpi)?.outbound;
+    if (outbound === undefined) return;
+    const base = slotOffset(this.#table, outbound);
+    setSequenceLimit(this.#table, base, lastSequenceNumber);
+    Atomics.store(this.#table.u32, (base + Slot.LIMITS_RAISED) / 4, 0);
+  }
+
+  setPathMtu(inboundSpi: Spi, octets: number): void {
+    const pair = this.#pairs.get(inboundSpi);
+    if (pair === undefined) return;
+    this.#put(pair.inbound, Slot.PATH_MTU, octets);
+    if (pair.outbound !== undefined) this.#put(pair.outbound, Slot.PATH_MTU, octets);
+  }
+
+  reclaim(): void {
+    for (const slot of this.#sad.reclaim()) this.#keys.wipe(slot);
+  }
+
+  pairs(): readonly SaPairState[] {
+    return [...this.#pairs].map(([spi, pair]) => {
+      const path = this.#sad.readEndpoint(this.#get(pair.inbound, Slot.ENDPOINT));
+      return {
+        policy: pair.policy,
+        inboundSpi: Spi(spi),
+        outboundSpi: pair.outbound === undefined ? undefined : Spi(this.#get(pair.outbound, Slot.SPI)),
+        suite: {
+          encr: this.#get(pair.inbound, Slot.ENCR),
+          encrKeyBits: this.#get(pair.inbound, Slot.ENCR_KEY_BITS),
+          integ: this.#get(pair.inbound, Slot.INTEG),
+          esn: this.#get(pair.inbound, Slot.ESN) === 1,
+        },
+        ...path,
+        pathMtu: this.#get(pair.inbound, Slot.PATH_MTU),
+        usage: this.#usageOf(pair),
+      };
+    });
+  }
+
+  #laneMask(): number {
+    const { lanes } = this.#table.size;
+    return lanes === 1 ? 0 : 2 ** Math.ceil(Math.log2(lanes)) - 1;
+  }
+
+  #get(slot: number, field: number): number {
+    return this.#table.u32[(slotOffset(this.#table, slot) + field) / 4]!;
+  }
+
+  #put(slot: number, field: number, value: number): void {
+    Atomics.store(this.#table.u32, (slotOffset(this.#table, slot) + field) / 4, value);
+  }
+}

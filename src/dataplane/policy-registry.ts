@@ -1,0 +1,51 @@
+/** Which index of the SA table stands for which policy. */
+import type { PolicyName } from "../policy/data-plane.ts";
+import { SadError } from "../policy/sad-error.ts";
+
+export interface PolicyRegistry {
+  /** The index of a name, made when it is new. @throws {@link SadError} `SAD_FULL` */
+  take(name: PolicyName): number;
+  indexOf(name: PolicyName): number | undefined;
+  nameOf(index: number): PolicyName | undefined;
+  /** Gives the name up: at once, or by {@link freeReleased} when SAs still use it. */
+  release(name: PolicyName, isUsed: boolean): void;
+  /** Frees the index if the name was given up before. */
+  freeReleased(name: PolicyName): void;
+}
+
+/** Free indices are used in turn, so that a lane with an older SPD has the most time before one means something else. */
+export function createPolicyRegistry(capacity: number): PolicyRegistry {
+  const free = Array.from({ length: capacity }, (_, index) => index);
+  const indices = new Map<PolicyName, number>();
+  const names = new Map<number, PolicyName>();
+  const released = new Set<PolicyName>();
+  const forget = (name: PolicyName) => {
+    const index = indices.get(name);
+    released.delete(name);
+    if (index === undefined) return;
+    indices.delete(name);
+    names.delete(index);
+    free.push(index);
+  };
+  return {
+    take(name) {
+      released.delete(name);
+      const known = indices.get(name);
+      if (known !== undefined) return known;
+      const index = free.shift();
+      if (index === undefined) throw new SadError("SAD_FULL", `all ${capacity} policy indices are in use`);
+      indices.set(name, index);
+      names.set(index, name);
+      return index;
+    },
+    indexOf: (name) => indices.get(name),
+    nameOf: (index) => names.get(index),
+    release(name, isUsed) {
+      if (isUsed) released.add(name);
+      else forget(name);
+    },
+    freeReleased(name) {
+      if (released.has(name)) forget(name);
+    },
+  };
+}

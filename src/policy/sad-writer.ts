@@ -1,0 +1,240 @@
+/** The main thread's half of the SA table: slots, endpoints, the SPI index, policies' chains, and when each is free again. */
+import {
+  endpointOffset,
+  formatOuterPath,
+  type OuterPath,
+  readEndpointRecord,
+  writeEndpointRecord,
+} from "./endpoint-record.ts";
+import {
+  EndpointRecord,
+  Header,
+  INDEX_ENTRY_STRIDE,
+  Policy,
+  type SaTable,
+  Slot,
+  SlotState,
+} from "./sa-table.ts";
+import { INDEX_DELETED, indexStart, slotOffset } from "./sad.ts";
+import { SadError } from "./sad-error.ts";
+import { type SelectorMemory, selectorMemory } from "./selector-record.ts";
+
+/** What lanes may still be looking at. */
+interface Retired {
+  readonly slots: readonly number[];
+  readonly endpoints: readonly number[];
+  /** Turn of each lane when it was taken out. */
+  readonly epochs: Uint32Array;
+}
+
+/** Every change is complete in memory before the store that lets lanes find it. */
+export class SadWriter {
+  readonly table: SaTable;
+  readonly memory: SelectorMemory;
+  readonly #freeSlots: number[];
+  readonly #freeEndpoints: number[];
+  readonly #endpointByPath = new Map<string, number>();
+  #retired: Retired[] = [];
+
+  constructor(table: SaTable) {
+    this.table = table;
+    this.memory = selectorMemory(table.u32.buffer as ArrayBuffer);
+    this.#freeSlots = descending(table.size.slots);
+    this.#freeEndpoints = descending(table.size.endpoints);
+  }
+
+  /** Slots that can be allocated at once. */
+  freeSlots(): number {
+    return this.#freeSlots.length;
+  }
+
+  /** @throws {@link SadError} `SAD_FULL` */
+  allocateSlot(): number {
+    const slot = this.#freeSlots.pop();
+    if (slot === undefined)
+      throw new SadError("SAD_FULL", `all ${this.table.size.slots} SA slots are in use`);
+    return slot;
+  }
+
+  /** Gives back a slot that was never published. */
+  returnSlot(slot: number): void {
+    this.#freeSlots.push(slot);
+  }
+
+  /** Index of an endpoint record with this content, one reference more. @throws {@link SadError} `SAD_FULL` */
+  takeEndpoint(path: OuterPath): number {
+    const key = formatOuterPath(path);
+    const endpoint = this.#endpointByPath.get(key) ?? this.#freeEndpoints.pop();
+    if (endpoint === undefined)
+      throw new SadError("SAD_FULL", `all ${this.table.size.endpoints} endpoints are in use`);
+    if (!this.#endpointByPath.has(key)) {
+      writeEndpointRecord(this.table, endpoint, path);
+      this.#endpointByPath.set(key, endpoint);
+    }
+    this.#countReference(endpoint, 1);
+    return endpoint;
+  }
+
+  /** One reference less; the record is free once no SA refers to it and every lane has passed. */
+  dropEndpoint(endpoint: number): void {
+    if (this.#countReference(endpoint, -1) > 0) return;
+    this.#endpointByPath.delete(formatOuterPath(this.readEndpoint(endpoint)));
+    this.#retireLater([], [endpoint]);
+  }
+
+  readEndpoint(endpoint: number): OuterPath {
+    return readEndpointRecord(this.table, endpoint);
+  }
+
+  /** Makes an inbound SA findable by its SPI. */
+  publishInbound(slot: number): void {
+    this.#setState(slot, SlotState.LIVE);
+    insertSpi(this.table, this.#get(slot, Slot.SPI), slot);
+    this.#changed();
+  }
+
+  /** Makes an outbound SA the first of its policy. */
+  publishOutbound(slot: number): void {
+    const head = policyWord(this.table, this.#get(slot, Slot.POLICY), Policy.OUTBOUND_HEAD);
+    this.#put(slot, Slot.NEXT_FOR_POLICY, this.table.u32[head]!);
+    this.#setState(slot, SlotState.LIVE);
+    Atomics.store(this.table.u32, head, slot + 1);
+    this.#changed();
+  }
+
+  /** An outbound SA takes no new packets: it leaves its policy's chain. */
+  stopOutbound(slot: number): void {
+    const { u32 } = this.table;
+    this.#setState(slot, SlotState.STOPPED);
+    let link = policyWord(this.table, this.#get(slot, Slot.POLICY), Policy.OUTBOUND_HEAD);
+    while (u32[link] !== 0 && u32[link] !== slot + 1)
+      link = slotWord(this.table, u32[link]! - 1, Slot.NEXT_FOR_POLICY);
+    if (u32[link] === slot + 1) Atomics.store(u32, link, this.#get(slot, Slot.NEXT_FOR_POLICY));
+    this.#changed();
+  }
+
+  /** Takes a published slot out; it is free once every lane has passed. */
+  retire(slot: number): void {
+    if (this.#get(slot, Slot.DIRECTION) === 1) this.stopOutbound(slot);
+    else removeSpi(this.table, this.#get(slot, Slot.SPI), slot);
+    this.#setState(slot, SlotState.RETIRED);
+    this.#retireLater([slot], []);
+    this.dropEndpoint(this.#get(slot, Slot.ENDPOINT));
+  }
+
+  /** Points a slot to another endpoint, from the next packet on; returns the one before. */
+  swapEndpoint(slot: number, endpoint: number): number {
+    const before = Atomics.exchange(this.table.u32, slotWord(this.table, slot, Slot.ENDPOINT), endpoint);
+    this.#changed();
+    return before;
+  }
+
+  clearAcquire(policy: number): void {
+    Atomics.store(this.table.u32, policyWord(this.table, policy, Policy.ACQUIRE), 0);
+    this.#changed();
+  }
+
+  /** Frees what every lane has passed; returns the slots whose keys are to be wiped now. */
+  reclaim(): readonly number[] {
+    const slots: number[] = [];
+    const waiting: Retired[] = [];
+    for (const entry of this.#retired) {
+      if (!lanesPassed(this.table, entry.epochs)) {
+        waiting.push(entry);
+        continue;
+      }
+      slots.push(...entry.slots);
+      this.#freeEndpoints.push(...entry.endpoints);
+    }
+    this.#retired = waiting;
+    for (const slot of slots) this.#setState(slot, SlotState.FREE);
+    this.#freeSlots.push(...slots);
+    return slots;
+  }
+
+  #retireLater(slots: readonly number[], endpoints: readonly number[]): void {
+    this.#changed();
+    this.#retired.push({ slots, endpoints, epochs: laneEpochs(this.table) });
+  }
+
+  #changed(): void {
+    Atomics.add(this.table.u32, Header.GENERATION / 4, 1);
+  }
+
+  #countReference(endpoint: number, difference: number): number {
+    const word = (endpointOffset(this.table, endpoint) + EndpointRecord.REFERENCES) / 4;
+    const count = this.table.u32[word]! + difference;
+    this.table.u32[word] = count;
+    return count;
+  }
+
+  #get(slot: number, field: number): number {
+    return this.table.u32[slotWord(this.table, slot, field)]!;
+  }
+
+  #put(slot: number, field: number, value: number): void {
+    Atomics.store(this.table.u32, slotWord(this.table, slot, field), value);
+  }
+
+  #setState(slot: number, state: number): void {
+    this.#put(slot, Slot.STATE, state);
+  }
+}
+
+/** So that the lowest is taken first. */
+function descending(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => count - 1 - i);
+}
+
+function slotWord(table: SaTable, slot: number, field: number): number {
+  return (slotOffset(table, slot) + field) / 4;
+}
+
+function policyWord(table: SaTable, policy: number, field: number): number {
+  return (table.regions.policies + policy * Policy.STRIDE + field) / 4;
+}
+
+function laneEpochs(table: SaTable): Uint32Array {
+  return Uint32Array.from({ length: table.size.lanes }, (_, lane) =>
+    Atomics.load(table.u32, Header.LANE_EPOCHS / 4 + lane),
+  );
+}
+
+/** A lane that was between turns, or has left the one that it was in, sees the table as it is now. */
+function lanesPassed(table: SaTable, epochs: Uint32Array): boolean {
+  return epochs.every(
+    (epoch, lane) => epoch % 2 === 0 || Atomics.load(table.u32, Header.LANE_EPOCHS / 4 + lane) !== epoch,
+  );
+}
+
+function insertSpi(table: SaTable, spi: number, slot: number): void {
+  const mask = table.regions.indexCapacity - 1;
+  let at = indexStart(table, spi);
+  for (;;) {
+    const word = (table.regions.index + at * INDEX_ENTRY_STRIDE) / 4;
+    const held = table.u32[word + 1]!;
+    if (held === 0 || held === INDEX_DELETED) {
+      Atomics.store(table.u32, word, spi);
+      Atomics.store(table.u32, word + 1, slot + 1);
+      return;
+    }
+    at = (at + 1) & mask;
+  }
+}
+
+/** Marks the entry deleted, and makes it and deleted ones before it empty where no chain of probes goes on. */
+function removeSpi(table: SaTable, spi: number, slot: number): void {
+  const mask = table.regions.indexCapacity - 1;
+  const slotWord = (at: number) => (table.regions.index + (at & mask) * INDEX_ENTRY_STRIDE) / 4 + 1;
+  let at = indexStart(table, spi);
+  while (table.u32[slotWord(at)] !== slot + 1) {
+    if (table.u32[slotWord(at)] === 0) return;
+    at++;
+  }
+  Atomics.store(table.u32, slotWord(at), INDEX_DELETED);
+  if (table.u32[slotWord(at + 1)] !== 0) return;
+  while (table.u32[slotWord(at)] === INDEX_DELETED) {
+    Atomics.store(table.u32, slotWord(at), 0);
+    at += mask;
+  }
+}

@@ -1,0 +1,75 @@
+/** The security association database as a lane reads it (RFC 4301 section 4.4.2): by SPI inbound, by policy outbound. */
+import {
+  INDEX_ENTRY_STRIDE,
+  Policy,
+  type SaTable,
+  SELECTORS_PER_SIDE,
+  SelectorRecord,
+  Slot,
+  SlotState,
+} from "./sa-table.ts";
+import { matchesLocal, matchesRemote, type PacketKey, type SelectorMemory } from "./selector-record.ts";
+
+/** Value of an index entry's slot field for an SA that was removed. */
+export const INDEX_DELETED = 0xffffffff;
+/** No SA fits. */
+export const NO_SLOT = -1;
+
+/** Octet of a slot's record in the table. */
+export function slotOffset(table: SaTable, slot: number): number {
+  return table.regions.slots + slot * Slot.STRIDE;
+}
+
+/** First place to look for an SPI: its bits are random unless an operator chose them. */
+export function indexStart(table: SaTable, spi: number): number {
+  return (Math.imul(spi, 0x9e3779b1) >>> 8) & (table.regions.indexCapacity - 1);
+}
+
+/** The slot of the live inbound SA with this SPI, whatever addresses the packet has [SPD-06], or {@link NO_SLOT}. */
+export function findBySpi(table: SaTable, spi: number): number {
+  const mask = table.regions.indexCapacity - 1;
+  let at = indexStart(table, spi);
+  for (let probes = 0; probes <= mask; probes++) {
+    const word = (table.regions.index + at * INDEX_ENTRY_STRIDE) >> 2;
+    const slotPlusOne = Atomics.load(table.u32, word + 1);
+    if (slotPlusOne === 0) return NO_SLOT;
+    if (slotPlusOne !== INDEX_DELETED && table.u32[word] === spi) {
+      const record = slotOffset(table, slotPlusOne - 1) >> 2;
+      const isLive = Atomics.load(table.u32, record + Slot.STATE / 4) === SlotState.LIVE;
+      return isLive && table.u32[record + Slot.SPI / 4] === spi ? slotPlusOne - 1 : NO_SLOT;
+    }
+    at = (at + 1) & mask;
+  }
+  return NO_SLOT;
+}
+
+/** The newest live outbound SA of a policy whose selectors hold the packet, or {@link NO_SLOT}. */
+export function outboundFor(table: SaTable, memory: SelectorMemory, policy: number, key: PacketKey): number {
+  const head = (table.regions.policies + policy * Policy.STRIDE + Policy.OUTBOUND_HEAD) >> 2;
+  let slotPlusOne = Atomics.load(table.u32, head);
+  for (let steps = 0; slotPlusOne !== 0 && steps < table.size.slots; steps++) {
+    const slot = slotPlusOne - 1;
+    const record = slotOffset(table, slot) >> 2;
+    if (
+      Atomics.load(table.u32, record + Slot.STATE / 4) === SlotState.LIVE &&
+      saMatches(table, memory, slot, key)
+    )
+      return slot;
+    slotPlusOne = Atomics.load(table.u32, record + Slot.NEXT_FOR_POLICY / 4);
+  }
+  return NO_SLOT;
+}
+
+/** Whether a packet lies within the selectors of exactly this SA [SPD-04]. */
+export function saMatches(table: SaTable, memory: SelectorMemory, slot: number, key: PacketKey): boolean {
+  const record = slotOffset(table, slot);
+  const local = table.u32[(record + Slot.LOCAL_SELECTOR_COUNT) >> 2]!;
+  const remote = table.u32[(record + Slot.REMOTE_SELECTOR_COUNT) >> 2]!;
+  return (
+    matchesRemote(memory, record + REMOTE_SELECTORS, remote, key) &&
+    matchesLocal(memory, record + Slot.SELECTORS, local, key)
+  );
+}
+
+/** Octet of the first remote selector in a slot. */
+export const REMOTE_SELECTORS = Slot.SELECTORS + SELECTORS_PER_SIDE * SelectorRecord.STRIDE;
