@@ -50,12 +50,11 @@ export function prfPlus(alg: PrfAlgorithm, key: Uint8Array, seed: Uint8Array, le
       `prf+ with ${nameOf(Prf, alg.id)} ends after ${PRF_PLUS_BLOCKS_MAX * alg.outputLength} octets; ${length} were asked for`,
     );
   const output = new Uint8Array(length);
-  let block = new Uint8Array(0);
+  let block: Uint8Array = new Uint8Array(0);
   for (let counter = 1; counter <= blocks; counter++) {
     const next = prf(alg, key, block, seed, Uint8Array.of(counter));
     wipe(block);
-    block = new Uint8Array(next);
-    wipe(next);
+    block = next;
     const at = (counter - 1) * alg.outputLength;
     output.set(block.subarray(0, length - at), at);
   }
