@@ -1,0 +1,105 @@
+/** The IPv4 header (RFC 791 section 3.1), read and changed in place; `at` is where a header of full length starts. */
+import { internetChecksum, updateChecksum } from "./checksum.ts";
+
+export const IPV4_HEADER_LENGTH = 20;
+export const IPV4_SOURCE = 12;
+export const IPV4_DESTINATION = 16;
+
+const TOTAL_LENGTH = 2;
+const FLAGS_AND_OFFSET = 6;
+const TTL = 8;
+const CHECKSUM = 10;
+const DONT_FRAGMENT = 0x4000;
+const MORE_FRAGMENTS = 0x2000;
+const OFFSET_MASK = 0x1fff;
+
+function u16(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
+}
+
+function putU16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value;
+}
+
+/** Octets of the header with its options, 0 to 60; below 20 it is malformed. */
+export function ipv4HeaderLength(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! & 0x0f) * 4;
+}
+
+export function ipv4Tos(bytes: Uint8Array, at: number): number {
+  return bytes[at + 1]!;
+}
+
+/** Octets of header and payload. */
+export function ipv4TotalLength(bytes: Uint8Array, at: number): number {
+  return u16(bytes, at + TOTAL_LENGTH);
+}
+
+export function ipv4DontFragment(bytes: Uint8Array, at: number): boolean {
+  return (u16(bytes, at + FLAGS_AND_OFFSET) & DONT_FRAGMENT) !== 0;
+}
+
+export function ipv4MoreFragments(bytes: Uint8Array, at: number): boolean {
+  return (u16(bytes, at + FLAGS_AND_OFFSET) & MORE_FRAGMENTS) !== 0;
+}
+
+/** Octets of the original payload in front of this fragment. */
+export function ipv4FragmentOffset(bytes: Uint8Array, at: number): number {
+  return (u16(bytes, at + FLAGS_AND_OFFSET) & OFFSET_MASK) * 8;
+}
+
+export function ipv4Ttl(bytes: Uint8Array, at: number): number {
+  return bytes[at + TTL]!;
+}
+
+export function ipv4Protocol(bytes: Uint8Array, at: number): number {
+  return bytes[at + 9]!;
+}
+
+/** Whether the header checksum is right; the header's length must have been checked. */
+export function ipv4ChecksumIsValid(bytes: Uint8Array, at: number): boolean {
+  return internetChecksum(bytes, at, ipv4HeaderLength(bytes, at)) === 0;
+}
+
+/** Computes and stores the header checksum. */
+export function writeIpv4Checksum(bytes: Uint8Array, at: number): void {
+  putU16(bytes, at + CHECKSUM, 0);
+  putU16(bytes, at + CHECKSUM, internetChecksum(bytes, at, ipv4HeaderLength(bytes, at)));
+}
+
+/** Replaces the TOS octet and keeps the checksum right. */
+export function setIpv4Tos(bytes: Uint8Array, at: number, tos: number): void {
+  const before = u16(bytes, at);
+  bytes[at + 1] = tos;
+  putU16(bytes, at + CHECKSUM, updateChecksum(u16(bytes, at + CHECKSUM), before, u16(bytes, at)));
+}
+
+/** Lowers the TTL by one and keeps the checksum right; the TTL must be above 0. */
+export function decrementIpv4Ttl(bytes: Uint8Array, at: number): void {
+  const before = u16(bytes, at + TTL);
+  bytes[at + TTL] = bytes[at + TTL]! - 1;
+  putU16(bytes, at + CHECKSUM, updateChecksum(u16(bytes, at + CHECKSUM), before, u16(bytes, at + TTL)));
+}
+
+/**
+ * Writes a header without options, with DF and identification 0 (RFC 6864 section 4.1), and its checksum; the addresses must be in place at IPV4_SOURCE and IPV4_DESTINATION.
+ * @param totalLength - octets of header and payload
+ */
+export function writeIpv4Header(
+  bytes: Uint8Array,
+  at: number,
+  totalLength: number,
+  protocol: number,
+  tos: number,
+  ttl: number,
+): void {
+  bytes[at] = 0x45;
+  bytes[at + 1] = tos;
+  putU16(bytes, at + TOTAL_LENGTH, totalLength);
+  putU16(bytes, at + 4, 0);
+  putU16(bytes, at + FLAGS_AND_OFFSET, DONT_FRAGMENT);
+  bytes[at + TTL] = ttl;
+  bytes[at + 9] = protocol;
+  writeIpv4Checksum(bytes, at);
+}

@@ -1,0 +1,21 @@
+/** IP protocol numbers (IANA) that selectors, ESP and ICMP handling name. */
+export const IpProtocol = {
+  HOP_BY_HOP: 0,
+  ICMP: 1,
+  IPV4: 4,
+  TCP: 6,
+  UDP: 17,
+  IPV6: 41,
+  ROUTING: 43,
+  FRAGMENT: 44,
+  GRE: 47,
+  ESP: 50,
+  AH: 51,
+  ICMPV6: 58,
+  NO_NEXT_HEADER: 59,
+  DESTINATION_OPTIONS: 60,
+  SCTP: 132,
+  DCCP: 33,
+  MOBILITY: 135,
+  UDP_LITE: 136,
+} as const;
