@@ -1,0 +1,27 @@
+/** Comparison of secrets. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { equal } from "../../../src/base/bytes.ts";
+import { constantTimeEqual } from "../../../src/crypto/constant-time.ts";
+import { noble } from "../../../src/crypto/providers/noble.ts";
+
+test("says what an ordinary comparison says, for every pair", () => {
+  const octets = fc.uint8Array({ maxLength: 4, max: 2 });
+  fc.assert(
+    fc.property(octets, octets, (a, b) => {
+      expect(constantTimeEqual(a, b)).toBe(equal(a, b));
+      expect(noble.constantTimeEqual(a, b)).toBe(equal(a, b));
+    }),
+  );
+});
+
+test("is false, not an error, for other lengths: a prefix is not equal", () => {
+  expect(constantTimeEqual(Uint8Array.of(1, 2, 3), Uint8Array.of(1, 2))).toBe(false);
+  expect(constantTimeEqual(new Uint8Array(0), Uint8Array.of(0))).toBe(false);
+  expect(constantTimeEqual(new Uint8Array(0), new Uint8Array(0))).toBe(true);
+});
+
+test("looks at views, not at the memory under them", () => {
+  const memory = Uint8Array.of(9, 1, 2, 3, 9);
+  expect(constantTimeEqual(memory.subarray(1, 4), Uint8Array.of(1, 2, 3))).toBe(true);
+});
