@@ -1,0 +1,168 @@
+/** node:crypto and noble say the same about everything. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { MODP_GROUPS } from "../../../../src/crypto/modp-groups.ts";
+import type { AeadName, CurveName, HashName } from "../../../../src/crypto/provider.ts";
+import { noble } from "../../../../src/crypto/providers/noble.ts";
+import { nodeCrypto } from "../../../../src/crypto/providers/node-crypto.ts";
+
+const octets = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+const some = fc.uint8Array({ maxLength: 300 });
+const parts = fc.array(fc.uint8Array({ maxLength: 90 }), { maxLength: 4 });
+const HASHES: readonly HashName[] = ["sha1", "sha256", "sha384", "sha512"];
+const CURVES: readonly (readonly [CurveName, number])[] = [
+  ["p256", 32],
+  ["p384", 48],
+  ["p521", 66],
+];
+const CIPHERS: readonly (readonly [AeadName, number])[] = [
+  ["aes-gcm", 16],
+  ["aes-gcm", 24],
+  ["aes-gcm", 32],
+  ["chacha20-poly1305", 32],
+];
+
+test.each(HASHES)("%s and its HMAC", (hash) => {
+  fc.assert(
+    fc.property(some, parts, (key, data) => {
+      expect(noble.hash(hash, data)).toEqual(nodeCrypto.hash(hash, data));
+      expect(noble.hmac(hash, key, data)).toEqual(nodeCrypto.hmac(hash, key, data));
+    }),
+  );
+});
+
+test.each(CIPHERS)("%s with %i octets of key", (cipher, keyLength) => {
+  fc.assert(
+    fc.property(octets(keyLength), octets(12), some, some, fc.nat(), (key, nonce, aad, plaintext, at) => {
+      const sealed = nodeCrypto.seal(cipher, key, nonce, aad, plaintext);
+      expect(noble.seal(cipher, key, nonce, aad, plaintext)).toEqual(sealed);
+      expect(noble.open(cipher, key, nonce, aad, sealed)).toEqual(plaintext);
+      expect(nodeCrypto.open(cipher, key, nonce, aad, sealed)).toEqual(plaintext);
+
+      sealed[at % sealed.length] = sealed[at % sealed.length]! ^ 0x40;
+      expect(noble.open(cipher, key, nonce, aad, sealed)).toBeUndefined();
+      expect(nodeCrypto.open(cipher, key, nonce, aad, sealed)).toBeUndefined();
+    }),
+  );
+});
+
+test.each(CIPHERS)("%s with %i octets of key: too short to hold a tag", (cipher, keyLength) => {
+  for (const length of [0, 1, 15])
+    for (const provider of [nodeCrypto, noble])
+      expect(
+        provider.open(
+          cipher,
+          new Uint8Array(keyLength),
+          new Uint8Array(12),
+          new Uint8Array(0),
+          new Uint8Array(length),
+        ),
+      ).toBeUndefined();
+});
+
+test.each([16, 24, 32])("AES-CBC with %i octets of key", (keyLength) => {
+  const blocks = fc.integer({ min: 0, max: 9 }).chain((count) => octets(16 * count));
+  fc.assert(
+    fc.property(octets(keyLength), octets(16), blocks, (key, iv, padded) => {
+      const ciphertext = nodeCrypto.encryptCbc(key, iv, padded);
+      expect(noble.encryptCbc(key, iv, padded)).toEqual(ciphertext);
+      expect(noble.decryptCbc(key, iv, ciphertext)).toEqual(padded);
+      expect(nodeCrypto.decryptCbc(key, iv, ciphertext)).toEqual(padded);
+    }),
+  );
+});
+
+test("X25519, for peers that sent anything", () => {
+  fc.assert(
+    fc.property(octets(32), octets(32), (scalar, peer) => {
+      expect(noble.x25519PublicValue(scalar)).toEqual(nodeCrypto.x25519PublicValue(scalar));
+      expect(noble.x25519SharedSecret(scalar, peer)).toEqual(nodeCrypto.x25519SharedSecret(scalar, peer));
+    }),
+    { numRuns: 50, examples: [[new Uint8Array(32).fill(7), new Uint8Array(32)]] },
+  );
+});
+
+test.each(CURVES)("%s: public values, secrets, refusals", (curve, length) => {
+  fc.assert(
+    fc.property(octets(length), octets(length), fc.nat(), (a, b, at) => {
+      // The top octet stays below the group's order, which begins with ff or 01.
+      a[0] = b[0] = 0;
+      const publicValue = nodeCrypto.ecpPublicValue(curve, b)!;
+      expect(noble.ecpPublicValue(curve, b)).toEqual(publicValue);
+      expect(noble.ecpSharedSecret(curve, a, publicValue)).toEqual(
+        nodeCrypto.ecpSharedSecret(curve, a, publicValue),
+      );
+
+      publicValue[at % (2 * length)] = publicValue[at % (2 * length)]! ^ 1;
+      expect(noble.ecpSharedSecret(curve, a, publicValue)).toBeUndefined();
+      expect(nodeCrypto.ecpSharedSecret(curve, a, publicValue)).toBeUndefined();
+    }),
+    { numRuns: 15 },
+  );
+});
+
+test.each(CURVES)(
+  "%s: a private value that is none gives no public value and is an error to derive with",
+  (curve, length) => {
+    const peer = nodeCrypto.ecpPublicValue(curve, new Uint8Array(length).fill(1))!;
+    for (const bad of [new Uint8Array(length), new Uint8Array(length).fill(0xff)])
+      for (const provider of [nodeCrypto, noble]) {
+        expect(provider.ecpPublicValue(curve, bad)).toBeUndefined();
+        expect(() => provider.ecpSharedSecret(curve, bad, peer)).toThrow(RangeError);
+      }
+  },
+);
+
+test.each(MODP_GROUPS)("MODP $id", (group) => {
+  fc.assert(
+    fc.property(octets(group.exponentLength), octets(group.exponentLength), (a, b) => {
+      a[0] = b[0] = 0x80;
+      const publicValue = nodeCrypto.modpPublicValue(group, b);
+      expect(noble.modpPublicValue(group, b)).toEqual(publicValue);
+      expect(noble.modpSharedSecret(group, a, publicValue)).toEqual(
+        nodeCrypto.modpSharedSecret(group, a, publicValue),
+      );
+    }),
+    { numRuns: 4 },
+  );
+});
+
+test.each(MODP_GROUPS)("MODP $id: neither gives a secret for 1 or p-1", (group) => {
+  const exponent = new Uint8Array(group.exponentLength).fill(3);
+  const one = new Uint8Array(group.prime.length);
+  one[one.length - 1] = 1;
+  const primeMinusOne = Uint8Array.from(group.prime);
+  primeMinusOne[one.length - 1] = 0xfe;
+  for (const provider of [nodeCrypto, noble]) {
+    expect(provider.modpSharedSecret(group, exponent, one)).toBeUndefined();
+    expect(provider.modpSharedSecret(group, exponent, primeMinusOne)).toBeUndefined();
+  }
+});
+
+test.each([nodeCrypto, noble])("$name gives plain arrays of their own memory", (provider) => {
+  const key = new Uint8Array(32);
+  const results = [
+    provider.hash("sha256", [key]),
+    provider.hmac("sha512", key, [key]),
+    provider.seal("aes-gcm", key, new Uint8Array(12), key, key),
+    provider.open(
+      "aes-gcm",
+      key,
+      new Uint8Array(12),
+      key,
+      provider.seal("aes-gcm", key, new Uint8Array(12), key, key),
+    ),
+    provider.encryptCbc(key, new Uint8Array(16), key),
+    provider.decryptCbc(key, new Uint8Array(16), key),
+    provider.x25519PublicValue(key),
+    provider.x25519SharedSecret(key, provider.x25519PublicValue(key)),
+    provider.ecpPublicValue("p256", key.fill(1)),
+    provider.ecpSharedSecret("p256", key, provider.ecpPublicValue("p256", key)!),
+    provider.modpPublicValue(MODP_GROUPS[0]!, key),
+    provider.modpSharedSecret(MODP_GROUPS[0]!, key, provider.modpPublicValue(MODP_GROUPS[0]!, key)),
+  ];
+  for (const result of results) {
+    expect(Object.getPrototypeOf(result)).toBe(Uint8Array.prototype);
+    expect(result!.buffer.byteLength).toBe(result!.length);
+  }
+});
