@@ -1,0 +1,99 @@
+/** Drives the gateway: feeds events, performs effects in order, and comes back when the next timeout is due. */
+import type { DurationMs } from "../base/instant.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { Gateway, GatewayEffect, GatewayEvent } from "../gateway/gateway.ts";
+import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
+import type { Clock } from "../io/clock.ts";
+import type { ComputePool } from "../io/compute.ts";
+import type { CompiledSpd } from "../policy/spd.ts";
+
+/** Effects that are not the loop's own business. */
+export type ForwardedEffect = Exclude<GatewayEffect, { kind: "send" } | { kind: "compute" }>;
+
+export interface GatewayLoopOptions {
+  readonly gateway: Gateway;
+  readonly clock: Clock;
+  readonly compute: ComputePool;
+  /** @returns why it could not be sent */
+  readonly send: (local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array) => string | undefined;
+  readonly onSendFailure: (remote: UdpEndpoint, reason: string) => void;
+  /** Called in order with the loop's own effects; may `feed`, which is carried out afterwards. */
+  readonly onEffect: (effect: ForwardedEffect) => void;
+  /** An event has been dealt with: states may have changed. */
+  readonly onTurn: () => void;
+}
+
+/** Node's timers stand still during suspend, so the boot clock is looked at now and then. */
+const TIMER_MS_MAX = 30_000 as DurationMs;
+
+export class GatewayLoop {
+  readonly #options: GatewayLoopOptions;
+  readonly #waiting: GatewayEvent[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #isFeeding = false;
+  #isStopped = false;
+
+  constructor(options: GatewayLoopOptions) {
+    this.#options = options;
+  }
+
+  feed(event: GatewayEvent): void {
+    if (this.#isStopped) return;
+    this.#waiting.push(event);
+    if (!this.#isFeeding) this.#exclusively(() => undefined);
+  }
+
+  configure(configuration: GatewayConfiguration): readonly CompiledSpd[] {
+    const { gateway, clock } = this.#options;
+    return this.#exclusively(() => gateway.configure(configuration, clock.now(), this.#perform));
+  }
+
+  /** Does `work`, then what was fed meanwhile. */
+  #exclusively<Result>(work: () => Result): Result {
+    this.#isFeeding = true;
+    let result: Result;
+    try {
+      result = work();
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
+        this.#options.gateway.handle(next, this.#options.clock.now(), this.#perform);
+    } finally {
+      this.#isFeeding = false;
+    }
+    this.#arm();
+    this.#options.onTurn();
+    return result;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  readonly #perform = (effect: GatewayEffect): void => {
+    switch (effect.kind) {
+      case "send": {
+        const failure = this.#options.send(effect.local, effect.remote, effect.bytes);
+        if (failure !== undefined) this.#options.onSendFailure(effect.remote, failure);
+        break;
+      }
+      case "compute":
+        this.#options.compute.submit(effect.job, effect.work, (job, result) =>
+          this.feed({ kind: "computed", job, result }),
+        );
+        break;
+      default:
+        this.#options.onEffect(effect);
+    }
+  };
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#isStopped) return;
+    const next = this.#options.gateway.nextTimeout();
+    const wait = next === undefined ? TIMER_MS_MAX : next.at - this.#options.clock.now();
+    this.#timer = setTimeout(
+      () => this.feed({ kind: "timeout" }),
+      Math.max(0, Math.min(Math.ceil(wait), TIMER_MS_MAX)),
+    );
+  }
+}

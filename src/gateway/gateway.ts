@@ -1,0 +1,210 @@
+/**
+ * A gateway without I/O: the IKE machine, the data plane's records and the SPDs, put together. Everything happens inside
+ * `handle`, in order: a responder's inbound SA is there before its answer leaves, the outbound one after it.
+ */
+import { concat } from "../base/bytes.ts";
+import { assert } from "../base/errors.ts";
+import type { Instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { DataPlane, SaPairState } from "../dataplane/data-plane.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
+import type { ConnectionState } from "../ike/connection-state.ts";
+import type { IkeAction, IkeCommand, IkeMachine, JobId, Timeout, Work, WorkResult } from "../ike/machine.ts";
+import type { IkeNotice } from "../ike/notice.ts";
+import type { Connection } from "../policy/connection.ts";
+import type { PolicyName } from "../policy/data-plane.ts";
+import type { CompiledSpd } from "../policy/spd.ts";
+import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configuration.ts";
+import { compileInterfaceSpds, policyNames } from "./interface-spd.ts";
+import { ManualChildren, type ManualNews } from "./manual-children.ts";
+import type { ManualNumbers } from "./manual-sa.ts";
+import type { Path, PathTable } from "./path-table.ts";
+
+export type GatewayEvent =
+  | { readonly kind: "datagram"; readonly datagram: IkeDatagram }
+  | { readonly kind: "upcall"; readonly upcall: LaneUpcall }
+  | { readonly kind: "timeout" }
+  | { readonly kind: "computed"; readonly job: JobId; readonly result: WorkResult }
+  | { readonly kind: "command"; readonly command: IkeCommand }
+  | {
+      readonly kind: "addManual";
+      readonly child: GatewayManualChild;
+      readonly local: IpAddress;
+      readonly numbers: ManualNumbers;
+    }
+  | { readonly kind: "removeManual"; readonly policy: PolicyName }
+  /** `last` is on disk: the manual child may use numbers up to it. */
+  | { readonly kind: "sequenceReserved"; readonly policy: PolicyName; readonly last: number };
+
+export type GatewayEffect =
+  /** Octets as they leave: IKE from the NAT port has its non-ESP marker [NAT-04]; a keepalive is one octet. */
+  | {
+      readonly kind: "send";
+      readonly local: UdpEndpoint;
+      readonly remote: UdpEndpoint;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly kind: "compute"; readonly job: JobId; readonly work: Work }
+  | { readonly kind: "notice"; readonly notice: IkeNotice }
+  | { readonly kind: "audit"; readonly audit: Extract<LaneUpcall, { kind: "audit" }> }
+  /** After `reserveSequence` reserve more numbers, then feed `sequenceReserved`. */
+  | ManualNews
+  /** SAs came, changed or went: lanes have to look. */
+  | { readonly kind: "wakeLanes" };
+
+/** The IKE machine as the gateway drives it. */
+export interface GatewayMachine extends IkeMachine {
+  describe(now: Instant): readonly ConnectionState[];
+  /** @returns what ends because its connection went or changed */
+  setConnections(connections: readonly Connection[], now: Instant): readonly IkeAction[];
+}
+
+export interface GatewayOptions {
+  readonly machine: GatewayMachine;
+  readonly dataPlane: DataPlane;
+  readonly paths: PathTable;
+  readonly natPort: number;
+}
+
+export type Perform = (effect: GatewayEffect) => void;
+
+const NON_ESP_MARKER = new Uint8Array(4);
+const KEEPALIVE = Uint8Array.of(0xff);
+
+export class Gateway {
+  readonly #machine: GatewayMachine;
+  readonly #dataPlane: DataPlane;
+  readonly #paths: PathTable;
+  readonly #natPort: number;
+  readonly #manual: ManualChildren;
+  #policies: readonly PolicyName[] = [];
+  #isBusy = false;
+
+  constructor({ machine, dataPlane, paths, natPort }: GatewayOptions) {
+    this.#machine = machine;
+    this.#dataPlane = dataPlane;
+    this.#paths = paths;
+    this.#natPort = natPort;
+    this.#manual = new ManualChildren(dataPlane, natPort);
+  }
+
+  /**
+   * Feeds one event; `perform` is called for each effect at its place in the order and must not call back.
+   * Never throws for what a peer sent.
+   */
+  handle(event: GatewayEvent, now: Instant, perform: Perform): void {
+    this.#exclusively(() => this.#take(event, now, perform));
+  }
+
+  /**
+   * Takes over a configuration: policies first, then what IKE has to start or end for it.
+   * @returns one SPD per TUN device; hand them to every lane before anything else happens
+   * @throws {@link SadError} when the table has no room for so many policies
+   */
+  configure(configuration: GatewayConfiguration, now: Instant, perform: Perform): readonly CompiledSpd[] {
+    const names = policyNames(configuration);
+    const spds = compileInterfaceSpds(configuration, (name) => this.#dataPlane.policyIndex(name));
+    const connections = configuration.connections.map(({ connection }) => connection);
+    this.#exclusively(() => this.#performActions(this.#machine.setConnections(connections, now), perform));
+    for (const name of this.#policies) if (!names.includes(name)) this.#dataPlane.releasePolicy(name);
+    this.#policies = names;
+    return spds;
+  }
+
+  /** Routes have changed. */
+  setPaths(paths: ReadonlyMap<string, Path>): void {
+    this.#paths.set(paths);
+    for (const { inboundSpi, remote } of this.#dataPlane.pairs())
+      this.#dataPlane.setPathMtu(inboundSpi, this.#paths.mtuTo(remote.address));
+  }
+
+  nextTimeout(): Timeout | undefined {
+    return this.#machine.nextTimeout();
+  }
+
+  describe(now: Instant): readonly ConnectionState[] {
+    return this.#machine.describe(now);
+  }
+
+  pairs(): readonly SaPairState[] {
+    return this.#dataPlane.pairs();
+  }
+
+  #take(event: GatewayEvent, now: Instant, perform: Perform): void {
+    switch (event.kind) {
+      case "datagram":
+        this.#performActions(this.#machine.handle({ kind: "datagram", ...event.datagram }, now), perform);
+        break;
+      case "upcall":
+        this.#takeUpcall(event.upcall, now, perform);
+        break;
+      case "timeout":
+      case "computed":
+      case "command":
+        this.#performActions(this.#machine.handle(event, now), perform);
+        break;
+      case "addManual":
+        this.#manual.add(event.child, event.local, event.numbers);
+        perform({ kind: "wakeLanes" });
+        break;
+      case "removeManual":
+        this.#manual.remove(event.policy);
+        perform({ kind: "wakeLanes" });
+        break;
+      case "sequenceReserved":
+        this.#manual.extend(event.policy, event.last);
+        break;
+    }
+    this.#dataPlane.reclaim();
+  }
+
+  #takeUpcall(upcall: LaneUpcall, now: Instant, perform: Perform): void {
+    if (upcall.kind === "audit") {
+      perform({ kind: "audit", audit: upcall });
+      return;
+    }
+    const event = this.#dataPlane.event(upcall);
+    if (event === undefined) return;
+    const { isManual, news } = this.#manual.take(event);
+    if (news !== undefined) perform(news);
+    if (!isManual) this.#performActions(this.#machine.handle({ kind: "dataPlane", event }, now), perform);
+  }
+
+  #performActions(actions: readonly IkeAction[], perform: Perform): void {
+    let hasTableChanged = false;
+    for (const action of actions) {
+      switch (action.kind) {
+        case "send":
+          perform({ ...action, bytes: this.#withMarker(action.local, action.bytes) });
+          break;
+        case "sendKeepalive":
+          perform({ kind: "send", local: action.local, remote: action.remote, bytes: KEEPALIVE });
+          break;
+        case "dataPlane":
+          this.#dataPlane.execute(action.command);
+          hasTableChanged = true;
+          break;
+        case "compute":
+        case "notice":
+          perform(action);
+          break;
+      }
+    }
+    if (hasTableChanged) perform({ kind: "wakeLanes" });
+  }
+
+  #withMarker(local: UdpEndpoint, bytes: Uint8Array): Uint8Array {
+    return local.port === this.#natPort ? concat(NON_ESP_MARKER, bytes) : bytes;
+  }
+
+  #exclusively(work: () => void): void {
+    assert(!this.#isBusy, "the gateway was called from within one of its effects");
+    this.#isBusy = true;
+    try {
+      work();
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+}

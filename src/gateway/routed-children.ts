@@ -1,0 +1,89 @@
+/** The configured children as far as routes are concerned, and the largest inner packet of each. */
+import { equal } from "../base/bytes.ts";
+import { familyOf, type IpAddress } from "../base/ip-address.ts";
+import { effectiveMtu } from "../esp/effective-mtu.ts";
+import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import type { Encapsulation, EspSuite } from "../policy/data-plane.ts";
+import { suiteSizes } from "../policy/sa-record.ts";
+import { type GatewayConfiguration, type GatewayManualChild, policyName } from "./gateway-configuration.ts";
+import { DEFAULT_PATH_MTU, type PathTable } from "./path-table.ts";
+import type { RoutedChild } from "./route-plan.ts";
+
+/** The least that every IPv6 link carries; a route must not say less (RFC 8200 section 5). */
+const IPV6_MTU_MIN = 1280;
+
+export function routedChildren(
+  configuration: GatewayConfiguration,
+  paths: PathTable,
+): readonly RoutedChild[] {
+  return [
+    ...configuration.connections.flatMap(({ connection, interface: device, routes }) => {
+      const peers = peersOf(connection);
+      return connection.children.map((child) => ({
+        policy: policyName(connection.name, child.name),
+        interface: device,
+        selectors: child.selectors,
+        routes,
+        peers,
+        ...mtuWords(childMtu(connection, child, peers, paths)),
+      }));
+    }),
+    ...configuration.manual.map((child) => ({
+      policy: child.policy,
+      interface: child.interface,
+      selectors: child.selectors,
+      routes: child.routes,
+      peers: [child.remoteAddress],
+      ...mtuWords(manualMtu(child, paths)),
+    })),
+  ];
+}
+
+/** Octets of the largest inner packet that any child of a TUN device may carry: the device's own MTU. */
+export function deviceMtu(children: readonly RoutedChild[], device: string): number {
+  const sizes = children
+    .filter((child) => child.interface === device)
+    .map((child) => child.mtu?.ipv4)
+    .filter((size) => size !== undefined);
+  return sizes.length === 0 ? DEFAULT_PATH_MTU : Math.max(...sizes, IPV6_MTU_MIN);
+}
+
+/** Addresses of the peer that can be called; ranges only answer. */
+export function peersOf(connection: Connection): readonly IpAddress[] {
+  return connection.remote.addresses.filter(({ start, end }) => equal(start, end)).map(({ start }) => start);
+}
+
+/** Of all that may be negotiated, the suite that leaves the least room. */
+function childMtu(
+  connection: Connection,
+  child: ChildConfiguration,
+  peers: readonly IpAddress[],
+  paths: PathTable,
+): number {
+  const encapsulation: Encapsulation = connection.encapsulation === "esp" ? "esp" : "udp";
+  const suites = child.proposals.flatMap(({ encr, integ }) =>
+    encr.flatMap(({ id, keyBits }) =>
+      (integ.length === 0 ? [0] : integ).map((hash): EspSuite => {
+        return { encr: id, encrKeyBits: keyBits, integ: hash, esn: false };
+      }),
+    ),
+  );
+  const ways =
+    peers.length === 0
+      ? [{ outer: DEFAULT_PATH_MTU, family: 6 as const }]
+      : peers.map((peer) => ({ outer: paths.mtuTo(peer), family: familyOf(peer) }));
+  const sizes = ways.flatMap(({ outer, family }) =>
+    suites.map((suite) => effectiveMtu(outer, family, encapsulation, suiteSizes(suite)).inner),
+  );
+  return Math.min(...sizes);
+}
+
+function manualMtu(child: GatewayManualChild, paths: PathTable): number {
+  const { remoteAddress, encapsulation, outbound } = child;
+  const outer = paths.mtuTo(remoteAddress);
+  return effectiveMtu(outer, familyOf(remoteAddress), encapsulation, suiteSizes(outbound.suite)).inner;
+}
+
+function mtuWords(inner: number): Pick<RoutedChild, "mtu"> {
+  return { mtu: { ipv4: inner, ...(inner < IPV6_MTU_MIN ? {} : { ipv6: inner }) } };
+}
