@@ -1,0 +1,57 @@
+/** How large an inner packet may be so that its ESP packet fits the way to the peer (RFC 4301 section 8.2, [SPD-10]). */
+import type { Encapsulation } from "../policy/data-plane.ts";
+import type { SuiteSizes } from "../policy/sa-record.ts";
+
+const IPV4_HEADER = 20;
+const IPV6_HEADER = 40;
+const UDP_HEADER = 8;
+/** SPI and sequence number. */
+const ESP_HEADER = 8;
+/** Pad length and next header. */
+const ESP_TRAILER = 2;
+
+/** Where the octets go: `inner` = `outer` - `encapsulation` - `esp`. */
+export interface EffectiveMtu {
+  readonly outer: number;
+  /** IP header without options, and the UDP header if there is one. */
+  readonly encapsulation: number;
+  /** Header, IV, trailer, ICV, and what alignment leaves unused. */
+  readonly esp: number;
+  readonly inner: number;
+}
+
+export function effectiveMtu(
+  outer: number,
+  family: 4 | 6,
+  encapsulation: Encapsulation,
+  sizes: SuiteSizes,
+): EffectiveMtu {
+  const headers = outerHeaders(family, encapsulation === "udp");
+  const inner = innerMtu(outer, headers, sizes.ivLength, sizes.icvLength, sizes.blockSize);
+  return { outer, encapsulation: headers, esp: outer - headers - inner, inner };
+}
+
+/** Octets that IP and UDP put in front of an ESP packet. */
+export function outerHeaders(family: number, isUdp: boolean): number {
+  return (family === 4 ? IPV4_HEADER : IPV6_HEADER) + (isUdp ? UDP_HEADER : 0);
+}
+
+/** The longest payload whose ESP packet is at most `outer` octets long with `headers` in front; 0 when none fits. */
+export function innerMtu(
+  outer: number,
+  headers: number,
+  ivLength: number,
+  icvLength: number,
+  blockSize: number,
+): number {
+  const room = outer - headers - ESP_HEADER - ivLength - icvLength;
+  const inner = room - (room % blockSize) - ESP_TRAILER;
+  return Math.max(inner, 0);
+}
+
+/** Octets of a payload with padding and trailer: a multiple of the block size [ESP-09]. */
+export function paddedLength(payloadLength: number, blockSize: number): number {
+  const unpadded = payloadLength + ESP_TRAILER;
+  const over = unpadded % blockSize;
+  return over === 0 ? unpadded : unpadded + blockSize - over;
+}
