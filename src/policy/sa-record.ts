@@ -145,8 +145,9 @@ export function readUint64(table: SaTable, at: number): number {
   }
 }
 
+/** The low half goes first: a limit that grows is never seen above its new value, however the halves are read. */
 export function writeUint64(table: SaTable, at: number, value: number): void {
   const word = at >> 2;
-  table.u32[word + 1 - LOW] = Math.floor(value / 0x100000000);
-  table.u32[word + LOW] = value >>> 0;
+  Atomics.store(table.u32, word + LOW, value >>> 0);
+  Atomics.store(table.u32, word + 1 - LOW, Math.floor(value / 0x100000000));
 }
