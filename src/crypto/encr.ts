@@ -22,7 +22,7 @@ export interface EncrAlgorithm {
   readonly mode: CipherMode;
 }
 
-export type CipherMode = AeadName | "aes-cbc";
+type CipherMode = AeadName | "aes-cbc";
 
 interface Row {
   readonly id: number;

@@ -33,7 +33,7 @@ export interface IkeKeys {
 }
 
 /** Keys of one direction of a child SA. */
-export interface ChildKeys {
+interface ChildKeys {
   /** Cipher key, then its salt. */
   readonly encr: Uint8Array;
   /** Empty with a combined-mode cipher. */
