@@ -15,7 +15,8 @@ export class ByteWriter {
   /** @throws {RangeError} when `value` is no uint8; likewise the writers below */
   u8(value: number): void {
     requireUint(value, 0xff);
-    this.#bytes[this.#grow(1)] = value;
+    const at = this.#grow(1);
+    this.#bytes[at] = value;
   }
 
   u16(value: number): void {
