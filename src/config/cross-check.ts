@@ -1,0 +1,118 @@
+/** What no connection can know by itself: selectors that overlap, keys and SPIs that are used twice, limits of the whole. */
+import { formatSpi } from "../base/spi.ts";
+import { constantTimeEqual } from "../crypto/constant-time.ts";
+import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
+import { formatSelectorPair } from "../policy/selector-text.ts";
+import { orderSpd, type ProtectPolicy } from "../policy/spd-order.ts";
+import type { SelectorPair } from "../policy/traffic-selector.ts";
+import type { ManualChild } from "./configuration.ts";
+import type { ReadConnections } from "./connections.ts";
+import type { Findings } from "./findings.ts";
+
+/** Children of all connections together: each has a policy record in the SA table. */
+export const CHILDREN_MAX = DEFAULT_SA_TABLE_SIZE.policies;
+/** Overlaps that are reported for one device. */
+const OVERLAPS_MAX = 10;
+
+interface Protected {
+  readonly device: string;
+  readonly path: readonly string[];
+  readonly priority: number;
+  readonly selectors: SelectorPair;
+  readonly place: { readonly file: string; readonly line: number };
+}
+
+export function checkChildren(read: ReadConnections, findings: Findings): void {
+  const all = protectedChildren(read);
+  if (all.length > CHILDREN_MAX) {
+    findings.refuse(
+      "CONFIG_BAD_VALUE",
+      ["connections"],
+      `has more than ${CHILDREN_MAX} children in all`,
+      true,
+    );
+    return;
+  }
+  for (const { name } of read.interfaces)
+    checkOverlaps(
+      all.filter(({ device }) => device === name),
+      findings,
+    );
+  checkManual(read.manual, findings);
+}
+
+function protectedChildren({ connections, manual }: ReadConnections): Protected[] {
+  const negotiated = connections.flatMap(({ connection, interface: device, priorities }) =>
+    connection.children.map(({ name, selectors, place }) => ({
+      device,
+      path: ["connections", connection.name, "children", name],
+      priority: priorities.get(name) ?? 0,
+      selectors,
+      place,
+    })),
+  );
+  const keyed = manual.map(({ connection, name, interface: device, priority, selectors, place }) => ({
+    device,
+    path: ["connections", connection, "manual", name],
+    priority,
+    selectors,
+    place,
+  }));
+  return [...negotiated, ...keyed];
+}
+
+function checkOverlaps(children: readonly Protected[], findings: Findings): void {
+  const policies = children.map(
+    ({ selectors, priority, place }, index): ProtectPolicy => ({
+      policy: { name: String(index), index },
+      selectors,
+      priority,
+      place,
+    }),
+  );
+  for (const { first, second } of orderSpd([], policies).overlaps.slice(0, OVERLAPS_MAX)) {
+    const one = children[first.policy.index]!;
+    const other = children[second.policy.index]!;
+    const name = ({ path }: Protected) => `${path[1]}/${path[3]}`;
+    findings.refuse(
+      "CONFIG_OVERLAP",
+      other.path,
+      `${name(other)} (${formatSelectorPair(other.selectors)}, line ${other.place.line}) and ${name(one)} (${formatSelectorPair(one.selectors)}, line ${one.place.line}) claim the same packets; narrow one of them, or give one a higher priority`,
+      true,
+    );
+  }
+}
+
+function checkManual(manual: readonly ManualChild[], findings: Findings): void {
+  for (const [i, child] of manual.entries()) {
+    const path = ["connections", child.connection, "manual", child.name];
+    const isSameBothWays = constantTimeEqual(child.outbound.keys.encr, child.inbound.keys.encr);
+    if (isSameBothWays)
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        [...path, "in", "key"],
+        "out and in have the same key; each direction needs a key of its own",
+      );
+    for (const other of manual.slice(0, i)) {
+      const name = `${other.connection}/${other.name}`;
+      if (child.inbound.spi === other.inbound.spi)
+        findings.refuse(
+          "CONFIG_CONFLICT",
+          [...path, "in", "spi"],
+          `${name} (line ${other.place.line}) already receives with SPI 0x${formatSpi(child.inbound.spi)}; choose another`,
+        );
+      if (constantTimeEqual(child.outbound.keys.encr, other.outbound.keys.encr))
+        findings.refuse(
+          "CONFIG_CONFLICT",
+          [...path, "out", "key"],
+          `${name} (line ${other.place.line}) already sends with this key; each child needs a key of its own`,
+        );
+      if (child.stateFile !== undefined && child.stateFile === other.stateFile)
+        findings.refuse(
+          "CONFIG_CONFLICT",
+          [...path, "state"],
+          `${name} (line ${other.place.line}) already keeps its numbers there; each child needs a file of its own`,
+        );
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** The {@link ConfigurationReader} over the machine's files and the process's environment. */
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import type { ConfigurationReader, FileReading } from "./reader.ts";
+
+const PERMISSION_BITS = 0o777;
+
+export function createFileReader(environment: Readonly<NodeJS.ProcessEnv>): ConfigurationReader {
+  return { readFile, environment: (name) => environment[name] };
+}
+
+function readFile(path: string, octetsMax: number): FileReading {
+  let descriptor: number;
+  try {
+    // Without O_NONBLOCK a FIFO would hold the program until somebody writes to it.
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    return failure(error);
+  }
+  try {
+    const status = fstatSync(descriptor);
+    if (!status.isFile())
+      return {
+        kind: "unreadable",
+        reason: status.isDirectory() ? "it is a directory" : "it is no regular file",
+      };
+    return readUpTo(descriptor, octetsMax, status.mode & PERMISSION_BITS);
+  } catch (error) {
+    return failure(error);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readUpTo(descriptor: number, octetsMax: number, mode: number): FileReading {
+  const buffer = new Uint8Array(octetsMax + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const count = readSync(descriptor, buffer, length, buffer.length - length, null);
+    if (count === 0) break;
+    length += count;
+  }
+  if (length > octetsMax) {
+    buffer.fill(0);
+    return { kind: "tooBig" };
+  }
+  const bytes = buffer.slice(0, length);
+  buffer.fill(0);
+  return { kind: "file", bytes, mode };
+}
+
+function failure(error: unknown): FileReading {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return { kind: "missing" };
+    case "EACCES":
+    case "EPERM":
+      return { kind: "unreadable", reason: "permission denied; run as a user who may read it" };
+    case "ELOOP":
+      return { kind: "unreadable", reason: "its symbolic links lead in a circle" };
+    default:
+      return { kind: "unreadable", reason: code === "" ? "the system refused" : code };
+  }
+}

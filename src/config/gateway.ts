@@ -1,0 +1,93 @@
+/** Settings of the gateway as a whole, and the SPD entries that belong to no connection. */
+import { formatIpAddress } from "../base/ip-address.ts";
+import type { ConfiguredPolicy, GatewaySettings, TunSettings } from "./configuration.ts";
+import type { Findings } from "./findings.ts";
+import { ANY_SELECTORS } from "./network.ts";
+import type { FileInput, GatewayInput } from "./schema.ts";
+
+export const DEFAULT_DEVICE = "tungate0";
+export const DEFAULT_CONTROL_PATH = "/run/tungate/control.sock";
+export const IKE_PORT = 500;
+export const NAT_PORT = 4500;
+const DEFAULT_ROUTING = { table: 220, priority: 220, mark: { value: 0x54470000, mask: 0xffff0000 } };
+/** Tables that the system itself uses: default, main, local. */
+const SYSTEM_TABLES = [253, 254, 255];
+
+export function gatewaySettings(input: GatewayInput | undefined, findings: Findings): GatewaySettings {
+  const ports = { ike: input?.ports?.ike ?? IKE_PORT, nat: input?.ports?.nat ?? NAT_PORT };
+  if (ports.ike === ports.nat)
+    findings.refuse("CONFIG_CONFLICT", ["gateway", "ports"], "ike and nat cannot be the same port; give two");
+  const given = input?.routing;
+  const routing = {
+    table: given?.table ?? DEFAULT_ROUTING.table,
+    priority: given?.priority ?? DEFAULT_ROUTING.priority,
+    mark: given?.mark ?? DEFAULT_ROUTING.mark,
+  };
+  if (SYSTEM_TABLES.includes(routing.table))
+    findings.refuse(
+      "CONFIG_CONFLICT",
+      ["gateway", "routing", "table"],
+      `table ${routing.table} belongs to the system; choose one that nothing else uses, for instance ${DEFAULT_ROUTING.table}`,
+    );
+  for (const [i, address] of (input?.listen ?? []).entries())
+    if (!isUnicast(address))
+      findings.refuse(
+        "CONFIG_BAD_VALUE",
+        ["gateway", "listen", i],
+        `${formatIpAddress(address)} is no address of one machine; leave listen out to receive on all`,
+      );
+  const path = input?.tun === undefined ? ["gateway"] : ["gateway", "tun"];
+  const group = input?.control?.group;
+  return {
+    listen: input?.listen ?? [],
+    ports,
+    interfaces: [
+      {
+        name: input?.tun?.name ?? DEFAULT_DEVICE,
+        mtu: input?.tun?.mtu ?? "auto",
+        place: findings.place(path),
+      },
+    ],
+    routing,
+    forwarding: input?.forwarding ?? "check",
+    onExit: input?.on_exit ?? "block",
+    control: {
+      path: input?.control?.path ?? DEFAULT_CONTROL_PATH,
+      ...(group === undefined ? {} : { group }),
+    },
+  };
+}
+
+/** Whether an address can be a machine's own: not unspecified, not multicast, not broadcast. */
+export function isUnicast(address: Uint8Array): boolean {
+  if (address.every((octet) => octet === 0) || address.every((octet) => octet === 0xff)) return false;
+  return address.length === 4 ? address[0]! < 224 : address[0] !== 0xff;
+}
+
+export function readPolicies(
+  inputs: NonNullable<FileInput["policies"]>,
+  interfaces: readonly TunSettings[],
+  findings: Findings,
+): ConfiguredPolicy[] {
+  return inputs.map((input, i) => {
+    const path = ["policies", i];
+    if (input.local === undefined && input.remote === undefined)
+      findings.refuse(
+        "CONFIG_MISSING_KEY",
+        path,
+        "needs local, remote or both; write 0.0.0.0/0 and ::/0 to mean everything",
+      );
+    if (input.interface !== undefined && !interfaces.some(({ name }) => name === input.interface))
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        [...path, "interface"],
+        `no connection uses this device; there are ${interfaces.map(({ name }) => name).join(", ")}`,
+      );
+    return {
+      action: input.action,
+      selectors: { local: input.local ?? ANY_SELECTORS, remote: input.remote ?? ANY_SELECTORS },
+      ...(input.interface === undefined ? {} : { interface: input.interface }),
+      place: findings.place(path),
+    };
+  });
+}

@@ -1,0 +1,373 @@
+/** The keys of a configuration file: which there are, what each may hold, and what is said about others. */
+import { z } from "zod";
+import { hours, minutes, seconds } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import { ProposalError, parseProposal, type SuiteProtocol } from "../policy/proposal-keyword.ts";
+import type { ProposalSuite } from "../policy/proposal-suite.ts";
+import { REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
+import { identity } from "./identity.ts";
+import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
+import { address, deviceName, mark, prefix, remoteAddress, selector } from "./network.ts";
+import { duration, octets, packets, share } from "./quantity.ts";
+import { manualKey, preSharedKey, type SecretSettings } from "./secret.ts";
+import { printable } from "./yaml-text.ts";
+
+/** Entries of a list that nothing else bounds. */
+const LIST_MAX = 64;
+const PROPOSALS_MAX = 16;
+const POLICIES_MAX = 1024;
+/** Shortest and longest time between rekeys. */
+const REKEY_LEAST = seconds(5);
+const REKEY_MOST = hours(24 * 30);
+/** What a rekey may be early by. */
+const JITTER_MOST = 0.5;
+/** Longest path of a Unix socket. */
+const SOCKET_PATH_LENGTH_MAX = 107;
+/** RFC 8200 section 5: no IPv6 link has less. */
+const MTU_LEAST = 1280;
+const MTU_MOST = 65535;
+
+const optional = <T>(check: (value: unknown) => T) => z.optional(leaf(check));
+const port = (value: unknown) => integer(value, "a UDP port", 1, 65535);
+const LATER_AUTHENTICATION: Readonly<Record<string, string>> = {
+  certificate: "use psk",
+  certificates: "use psk",
+  private_key: "use psk",
+  public_key: "use psk",
+  ca: "use psk",
+  revocation: "use psk",
+  eap: "use psk",
+};
+
+/** Names of connections and children: they appear in commands as NAME/CHILD and in instances as NAME#N. */
+export function checkName(name: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name)) return;
+  throw new Refusal(
+    "CONFIG_BAD_VALUE",
+    `"${printable(name)}" is no usable name; use up to 63 letters, digits, "_", "-" and ".", a letter or digit first`,
+  );
+}
+
+const gateway = mapping(
+  {
+    listen: optional(listenAddresses),
+    ports: z.optional(mapping({ ike: optional(port), nat: optional(port) })),
+    tun: z.optional(
+      mapping({
+        name: optional(deviceName),
+        mtu: optional(deviceMtu),
+      }),
+    ),
+    routing: z.optional(
+      mapping({
+        table: optional((value) => integer(value, "a routing table", 1, 0xffffffff)),
+        priority: optional((value) => integer(value, "the priority of a rule", 1, 32765)),
+        mark: optional(mark),
+      }),
+    ),
+    forwarding: optional(choice(["check", "lan"])),
+    on_exit: optional(choice(["block", "open"])),
+    control: z.optional(mapping({ path: optional(socketPath), group: optional(groupName) })),
+  },
+  {
+    later: {
+      metrics: "leave it out; tungate status --json has the counters",
+      allow_key_export: "leave it out",
+      lanes: "leave it out",
+      web: "leave it out",
+    },
+    elsewhere: { interface: "tun: { name: ... }", mtu: "tun: { mtu: ... }", on_stop: "on_exit" },
+  },
+);
+
+function listenAddresses(value: unknown): IpAddress[] {
+  if (value === "all") return [];
+  const list = Array.isArray(value) ? value : [value];
+  if (list.length === 0 || list.length > LIST_MAX)
+    throw new Refusal(
+      "CONFIG_BAD_VALUE",
+      `give 1 to ${LIST_MAX} addresses, or leave it out to listen on all`,
+    );
+  return list.map(address);
+}
+
+function deviceMtu(value: unknown): "auto" | number {
+  return value === "auto" ? "auto" : integer(value, "auto, or an MTU", MTU_LEAST, MTU_MOST);
+}
+
+function socketPath(value: unknown): string {
+  const given = text(value, "the absolute path of a Unix socket");
+  if (given.startsWith("/") && Buffer.byteLength(given) <= SOCKET_PATH_LENGTH_MAX) return given;
+  throw new Refusal(
+    "CONFIG_BAD_VALUE",
+    `"${printable(given)}" has to be an absolute path of at most ${SOCKET_PATH_LENGTH_MAX} octets`,
+  );
+}
+
+function groupName(value: unknown): string {
+  const given = text(value, "the name of a group");
+  if (/^[a-z_][a-z0-9_-]{0,31}\$?$/i.test(given)) return given;
+  throw new Refusal("CONFIG_BAD_VALUE", `"${printable(given)}" is no name of a group`);
+}
+
+function proposals(protocol: SuiteProtocol) {
+  return z.optional(
+    listOf(
+      leaf((value): ProposalSuite | "default" => {
+        const given = text(value, "a proposal such as aes256gcm16-prfsha384-x25519");
+        if (given.trim() === "default") return "default";
+        try {
+          return parseProposal(given, protocol);
+        } catch (error) {
+          if (error instanceof ProposalError) throw new Refusal("CONFIG_PROPOSAL", error.message);
+          throw error;
+        }
+      }),
+      "a proposal such as aes256gcm16-x25519",
+      PROPOSALS_MAX,
+    ),
+  );
+}
+
+const rekeyTime = (value: unknown) => duration(value, REKEY_LEAST, REKEY_MOST);
+const jitter = optional((value) => share(value, JITTER_MOST));
+const isMapping = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);
+/** `rekey: 1h` is `rekey: { time: 1h }`. */
+const shorthand = (value: unknown) => (value === undefined || isMapping(value) ? value : { time: value });
+
+const childRekey = z.optional(
+  z.preprocess(
+    shorthand,
+    mapping({ time: optional(rekeyTime), jitter, bytes: optional(octets), packets: optional(packets) }),
+  ),
+);
+const ikeRekey = z.optional(z.preprocess(shorthand, mapping({ time: optional(rekeyTime), jitter })));
+
+const selectors = listOf(leaf(selector), "a prefix such as 10.1.0.0/16", SELECTORS_PER_SIDE);
+const keep = optional(choice(["up", "on-demand", "respond"]));
+const priority = optional((value) => integer(value, "a priority", -1000, 1000));
+const handling = {
+  replay_window: optional((value) => integer(value, "a window in packets", 32, REPLAY_WINDOW_MAX)),
+  df: optional(choice(["copy", "set", "clear"])),
+  dscp: optional((value) => (value === "copy" ? "copy" : integer(value, "copy, or a DSCP", 0, 63))),
+  ecn: optional(choice(["copy", "clear"])),
+} as const;
+const LATER_CHILD = {
+  ah: "use esp",
+  tfc: "leave it out",
+  mtu: "set gateway.tun.mtu",
+  ipcomp: "leave it out",
+};
+const mode = optional(choice(["tunnel"], { transport: "use tunnel", beet: "use tunnel" }));
+
+const child = mapping(
+  {
+    local: selectors,
+    remote: selectors,
+    esp: proposals("esp"),
+    rekey: childRekey,
+    mode,
+    keep,
+    priority,
+    ...handling,
+  },
+  {
+    later: LATER_CHILD,
+    elsewhere: {
+      local_ts: "local",
+      remote_ts: "remote",
+      esp_proposals: "esp",
+      proposals: "esp",
+      start_action: "keep (up, on-demand or respond)",
+      close_action: "keep (up, on-demand or respond)",
+      dpd_action: "keep (up, on-demand or respond)",
+      rekey_time: "rekey",
+      life_time: "rekey",
+      manual: "a connection's key manual, beside children",
+    },
+  },
+);
+
+function manualSa(secrets: SecretSettings) {
+  return mapping({
+    spi: leaf(manualSpi),
+    esp: leaf(manualSuite),
+    key: leaf((value) => manualKey(value, secrets)),
+    integrity_key: optional((value) => manualKey(value, secrets)),
+  });
+}
+
+function manualSpi(value: unknown): number {
+  const parsed = typeof value === "string" && /^0x[0-9a-f]{1,8}$/i.test(value) ? Number(value) : value;
+  return integer(parsed, "an SPI such as 0xc0ffee01", 256, 0xffffffff);
+}
+
+function manualSuite(value: unknown): ProposalSuite {
+  const given = text(value, "a proposal such as aes256gcm16");
+  try {
+    return parseProposal(given, "esp");
+  } catch (error) {
+    if (error instanceof ProposalError) throw new Refusal("CONFIG_PROPOSAL", error.message);
+    throw error;
+  }
+}
+
+function manual(secrets: SecretSettings) {
+  return mapping(
+    {
+      local: selectors,
+      remote: selectors,
+      out: manualSa(secrets),
+      in: manualSa(secrets),
+      state: optional((value) => text(value, "a file that the service may write")),
+      mode,
+      priority,
+      ...handling,
+      replay_window: optional((value) =>
+        integer(value, "a window in packets, 0 for none", 0, REPLAY_WINDOW_MAX),
+      ),
+    },
+    { later: LATER_CHILD },
+  );
+}
+
+/** The top level; connections are looked at one by one with {@link connectionSchema}. */
+export const fileSchema = mapping(
+  {
+    version: optional((value) => integer(value, "version: 1", 1, 1)),
+    gateway: z.optional(gateway),
+    connections: z.unknown(),
+    policies: z.optional(
+      listOf(
+        mapping(
+          {
+            local: z.optional(selectors),
+            remote: z.optional(selectors),
+            action: leaf(
+              choice(["bypass", "discard"], { protect: "what is protected is a child of a connection" }),
+            ),
+            interface: optional(deviceName),
+          },
+          { elsewhere: { source: "local", destination: "remote" } },
+        ),
+        "an entry such as { remote: 10.99.0.0/16, action: discard }",
+        POLICIES_MAX,
+        0,
+      ),
+    ),
+  },
+  {
+    later: { pools: "leave it out", ha: "leave it out" },
+    elsewhere: {
+      listen: "gateway.listen",
+      tun: "gateway.tun",
+      ports: "gateway.ports",
+      routing: "gateway.routing",
+      forwarding: "gateway.forwarding",
+      on_exit: "gateway.on_exit",
+      control: "gateway.control",
+      secrets: "psk, in each connection",
+      conn: "connections",
+      manual: "connections.NAME.manual",
+    },
+  },
+);
+
+const auth = optional(
+  choice(["psk"], { certificate: "use psk", pubkey: "use psk", eap: "use psk", "eap-mschapv2": "use psk" }),
+);
+
+/** One connection; built for each load because its secrets are read on the way. */
+export function connectionSchema(secrets: SecretSettings) {
+  const psk = optional((value) => preSharedKey(value, secrets));
+  return mapping(
+    {
+      local: z.optional(
+        mapping(
+          { address: optional(address), id: optional(identity), auth, psk },
+          { later: LATER_AUTHENTICATION, elsewhere: { port: "gateway.ports", ts: "children.NAME.local" } },
+        ),
+      ),
+      remote: mapping(
+        {
+          address: listOf(leaf(remoteAddress), "the peer's address: IP, prefix, DNS name or any", LIST_MAX),
+          port: optional(port),
+          id: optional((value) => (value === "any" || value === "%any" ? "any" : identity(value))),
+          auth,
+          psk,
+        },
+        {
+          later: { ...LATER_AUTHENTICATION, ids: "make it one connection for each peer" },
+          elsewhere: { addresses: "address", host: "address", ts: "children.NAME.remote" },
+        },
+      ),
+      auth,
+      psk,
+      keep,
+      encapsulation: optional(choice(["auto", "udp", "esp"], { tcp: "use auto" })),
+      interface: optional(deviceName),
+      routes: optional(routes),
+      ike: z.optional(
+        mapping(
+          {
+            proposals: proposals("ike"),
+            rekey: ikeRekey,
+            liveness: optional((value) => duration(value, seconds(1), minutes(60))),
+          },
+          {
+            later: { reauth: "leave it out", fragmentation: "leave it out", mobike: "leave it out" },
+            elsewhere: { dpd: "liveness", dpd_delay: "liveness", rekey_time: "rekey" },
+          },
+        ),
+      ),
+      children: z.optional(namedMapping("children")),
+      manual: z.optional(namedMapping("manual")),
+    },
+    {
+      later: { preset: "leave it out and write the values", ...LATER_AUTHENTICATION },
+      elsewhere: {
+        local_addrs: "local.address",
+        remote_addrs: "remote.address",
+        left: "local.address",
+        right: "remote.address",
+        leftid: "local.id",
+        rightid: "remote.id",
+        leftsubnet: "children.NAME.local",
+        rightsubnet: "children.NAME.remote",
+        remote_port: "remote.port",
+        proposals: "ike.proposals",
+        dpd_delay: "ike.liveness",
+        rekey_time: "ike.rekey",
+        secret: "psk",
+        id: "local.id or remote.id",
+        encap: "encapsulation",
+        mode: "children.NAME.mode",
+      },
+    },
+  );
+}
+
+/** A mapping from names to what is looked at one by one. */
+function namedMapping(what: string) {
+  return leaf((value): Readonly<Record<string, unknown>> => {
+    if (!isMapping(value))
+      throw new Refusal("CONFIG_WRONG_TYPE", `${what} has to be a mapping from names to settings`);
+    return value as Readonly<Record<string, unknown>>;
+  });
+}
+
+function routes(value: unknown) {
+  if (value === "auto" || value === "none") return value;
+  const list = Array.isArray(value) ? value : [value];
+  if (list.length > LIST_MAX) throw new Refusal("CONFIG_BAD_VALUE", `has more than ${LIST_MAX} entries`);
+  return list.map(prefix);
+}
+
+export const childSchema = child;
+export const manualSchema = manual;
+export type GatewayInput = z.output<typeof gateway>;
+export type FileInput = z.output<typeof fileSchema>;
+export type ConnectionInput = z.output<ReturnType<typeof connectionSchema>>;
+export type ChildInput = z.output<typeof child>;
+export type ManualInput = z.output<ReturnType<typeof manual>>;
+export type ManualSaInput = ManualInput["out"];

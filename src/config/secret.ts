@@ -1,0 +1,179 @@
+/** Secrets of the configuration: from a file, an environment variable or a systemd credential; checked and decoded. */
+import { isAbsolute, join, resolve } from "node:path";
+import { fromHex, fromStrictUtf8, utf8, wipe } from "../base/bytes.ts";
+import { nearestWord } from "../base/nearest-word.ts";
+import { kindOf, Refusal } from "./leaf.ts";
+import type { ConfigurationReader } from "./reader.ts";
+import { printable } from "./yaml-text.ts";
+
+/** Octets of a file that holds a secret, at most. */
+const SECRET_OCTETS_MAX = 4096;
+const ENCODINGS = ["text", "hex", "base64"] as const;
+type Encoding = (typeof ENCODINGS)[number];
+const SOURCES = ["file", "env", "credential"] as const;
+type Source = (typeof SOURCES)[number];
+/** Permission bits of others and of the group. */
+const EXPOSED_BITS = 0o077;
+
+export interface SecretSettings {
+  readonly reader: ConfigurationReader;
+  /** Relative files are found here: the directory of the configuration file. */
+  readonly directory: string;
+  /** Receives every secret that was read, to be wiped when the configuration is refused. */
+  readonly read: Uint8Array[];
+}
+
+/** Reads `{ file: secrets/paris }`, `{ env: NAME }` or `{ credential: NAME }`, with `encoding` beside it. */
+export function preSharedKey(value: unknown, settings: SecretSettings): Uint8Array {
+  if (value === undefined) throw new Refusal("CONFIG_MISSING_KEY", `is missing; ${PSK_ADVICE}`);
+  if (typeof value === "string" || typeof value === "number")
+    throw new Refusal("CONFIG_SECRET_INLINE", `keys do not stand in the configuration; ${PSK_ADVICE}`);
+  return readSecret(value, settings, "text", PSK_ADVICE);
+}
+
+const PSK_ADVICE =
+  "write the key to a file of its own (tungate psk > secrets/peer; chmod 600 secrets/peer) and name it: psk: { file: secrets/peer }";
+const KEY_ADVICE = 'write it as "0x..." or name a file: { file: secrets/peer-out, encoding: hex }';
+
+export interface ManualKey {
+  readonly bytes: Uint8Array;
+  /** The key stands in the configuration file, which then must be as private as a key file. */
+  readonly isInline: boolean;
+}
+
+/** Reads a key of a manually keyed SA: `"0x..."`, or as {@link preSharedKey} with hexadecimal as the usual encoding. */
+export function manualKey(value: unknown, settings: SecretSettings): ManualKey {
+  if (value === undefined) throw new Refusal("CONFIG_MISSING_KEY", `is missing; ${KEY_ADVICE}`);
+  if (typeof value === "number")
+    throw new Refusal(
+      "CONFIG_QUOTE_IT",
+      "YAML reads this key as a number; quote it, and change it if others saw it",
+    );
+  if (typeof value === "string") {
+    const bytes = decode(utf8(value), "hex");
+    settings.read.push(bytes);
+    return { bytes, isInline: true };
+  }
+  return { bytes: readSecret(value, settings, "hex", KEY_ADVICE), isInline: false };
+}
+
+function readSecret(value: unknown, settings: SecretSettings, usual: Encoding, advice: string): Uint8Array {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Refusal("CONFIG_WRONG_TYPE", `is ${kindOf(value)}; ${advice}`);
+  const given = value as Readonly<Record<string, unknown>>;
+  const { source, name } = sourceOf(given, advice);
+  const encoding = encodingOf(given["encoding"], usual);
+  const raw = rawSecret(source, name, settings);
+  const bytes = decode(source === "env" ? raw : withoutNewline(raw), encoding);
+  if (bytes.length === 0)
+    throw new Refusal("CONFIG_SECRET_MALFORMED", `the secret in ${source} ${printable(name)} is empty`);
+  if (bytes.buffer !== raw.buffer) wipe(raw);
+  settings.read.push(bytes);
+  return bytes;
+}
+
+function sourceOf(
+  given: Readonly<Record<string, unknown>>,
+  advice: string,
+): { source: Source; name: string } {
+  for (const key of Object.keys(given)) {
+    if (key === "encoding" || SOURCES.some((source) => source === key)) continue;
+    const nearest = nearestWord(key, [...SOURCES, "encoding"]);
+    const hint = nearest === undefined ? advice : `did you mean "${nearest}"?`;
+    throw new Refusal("CONFIG_UNKNOWN_KEY", `a secret has no key "${printable(key)}"; ${hint}`);
+  }
+  const sources = SOURCES.filter((source) => Object.hasOwn(given, source));
+  if (sources.length !== 1)
+    throw new Refusal("CONFIG_MISSING_KEY", `needs exactly one of file, env, credential; ${advice}`);
+  const name = given[sources[0]!];
+  if (typeof name !== "string" || name === "" || name.includes("\0"))
+    throw new Refusal(
+      "CONFIG_WRONG_TYPE",
+      `${sources[0]} has to be a name, in quotes if it looks like a number`,
+    );
+  return { source: sources[0]!, name };
+}
+
+function encodingOf(value: unknown, usual: Encoding): Encoding {
+  if (value === undefined) return usual;
+  const encoding = ENCODINGS.find((one) => one === value);
+  if (encoding === undefined)
+    throw new Refusal("CONFIG_BAD_VALUE", `the encoding of a secret is one of ${ENCODINGS.join(", ")}`);
+  return encoding;
+}
+
+function rawSecret(source: Source, name: string, settings: SecretSettings): Uint8Array {
+  switch (source) {
+    case "file":
+      return secretFile(resolve(settings.directory, name), settings.reader, EXPOSED_BITS);
+    case "env": {
+      const found = settings.reader.environment(name);
+      if (found === undefined)
+        throw new Refusal("CONFIG_SECRET_MISSING", `the environment variable ${printable(name)} is not set`);
+      return utf8(found);
+    }
+    case "credential": {
+      const directory = settings.reader.environment("CREDENTIALS_DIRECTORY");
+      if (directory === undefined || !isAbsolute(directory))
+        throw new Refusal(
+          "CONFIG_SECRET_MISSING",
+          "there are no credentials: systemd gives them to a service whose unit has LoadCredential=; elsewhere use file",
+        );
+      if (!/^[A-Za-z0-9_.-]+$/.test(name) || name === "." || name === "..")
+        throw new Refusal("CONFIG_BAD_VALUE", `"${printable(name)}" is no name of a credential`);
+      // systemd keeps the directory private and may grant access by an ACL, which shows as group bits.
+      return secretFile(join(directory, name), settings.reader, 0o007);
+    }
+    default:
+      return source satisfies never;
+  }
+}
+
+function secretFile(path: string, reader: ConfigurationReader, exposed: number): Uint8Array {
+  const shown = printable(path);
+  const reading = reader.readFile(path, SECRET_OCTETS_MAX);
+  switch (reading.kind) {
+    case "missing":
+      throw new Refusal(
+        "CONFIG_SECRET_MISSING",
+        `there is no file ${shown}; tungate psk > ${shown} makes a strong key`,
+      );
+    case "tooBig":
+      throw new Refusal(
+        "CONFIG_SECRET_MALFORMED",
+        `${shown} has more than ${SECRET_OCTETS_MAX} octets, which is no secret of this kind`,
+      );
+    case "unreadable":
+      throw new Refusal("CONFIG_SECRET_MISSING", `${shown} cannot be read: ${reading.reason}`);
+    case "file":
+      if ((reading.mode & exposed) === 0) return reading.bytes;
+      wipe(reading.bytes);
+      throw new Refusal(
+        "CONFIG_SECRET_EXPOSED",
+        `others can get at ${shown} (mode ${reading.mode.toString(8).padStart(4, "0")}); chmod 600 ${shown}, and change the key if strangers saw it`,
+      );
+    default:
+      return reading satisfies never;
+  }
+}
+
+function withoutNewline(bytes: Uint8Array): Uint8Array {
+  if (bytes.at(-1) !== 0x0a) return bytes;
+  return bytes.subarray(0, bytes.length - (bytes.at(-2) === 0x0d ? 2 : 1));
+}
+
+function decode(bytes: Uint8Array, encoding: Encoding): Uint8Array {
+  if (encoding === "text") return bytes;
+  const text = fromStrictUtf8(bytes)?.replace(/\s+/g, "") ?? "";
+  const digits = text.replace(encoding === "hex" ? /^0x/i : /^0s/, "");
+  if (encoding === "hex") {
+    if (digits !== "" && digits.length % 2 === 0 && /^[0-9a-f]+$/i.test(digits)) return fromHex(digits);
+    throw new Refusal("CONFIG_SECRET_MALFORMED", "the secret is not whole octets in hexadecimal");
+  }
+  if (/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(digits) && digits !== "")
+    return new Uint8Array(Buffer.from(digits, "base64"));
+  throw new Refusal(
+    "CONFIG_SECRET_MALFORMED",
+    "the secret is not base64 (letters, digits, + and /, with = at its end)",
+  );
+}
