@@ -86,8 +86,7 @@ export function openNativeKeyStore(fd: Fd, table: NativeSaTable): NativeKeyStore
       throw new RangeError(`slot ${slot}: the keys do not fit its transforms, or those are not supported`);
     },
     wipe(slot) {
-      if (addon.wipeKeys(handle, table.handle, slot) < 0)
-        throw new InvariantError(`there is no slot ${slot}`);
+      if (addon.wipeKeys(handle, slot) < 0) throw new InvariantError(`there is no slot ${slot}`);
     },
     close: () => addon.closeKeyStore(handle),
   };

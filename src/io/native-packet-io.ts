@@ -2,6 +2,7 @@
 import type { LaneSocket, PacketIo } from "../dataplane/packet-io.ts";
 import { type Fd, loadAddon } from "./native.ts";
 import { nativeBatch } from "./native-batch.ts";
+import { ioError } from "./native-error.ts";
 import type { NativeSaTable } from "./native-memory.ts";
 
 /** A socket that the main thread opened, as it reaches a lane: structured-cloneable. */
@@ -46,6 +47,7 @@ export interface NativePacketIo extends PacketIo {
 export function createNativePacketIo({ table, tuns, sockets }: NativePacketIoOptions): NativePacketIo {
   const addon = loadAddon();
   const io = addon.createPacketIo(table.handle);
+  if (io < 0) throw ioError("make a lane's packet transfers", "createPacketIo", io);
   const values = new Float64Array(COUNTERS);
   return {
     tunCount: tuns.length,
@@ -57,12 +59,13 @@ export function createNativePacketIo({ table, tuns, sockets }: NativePacketIoOpt
       if (from.count > 0) addon.writeTun(io, tuns[tun]!, nativeBatch(from), from.count);
     },
     receive(socket, into) {
-      const { fd, family, role } = sockets[socket]!;
-      into.count = addon.receive(io, fd, family, role === "esp", nativeBatch(into));
+      const { fd, family, role, localPort } = sockets[socket]!;
+      into.count = addon.receive(io, fd, family, role === "esp", localPort, nativeBatch(into));
     },
     send(socket, from) {
-      const { fd, family, role } = sockets[socket]!;
-      if (from.count > 0) addon.send(io, fd, family, role === "esp", nativeBatch(from), from.count);
+      const { fd, family, role, localPort } = sockets[socket]!;
+      if (from.count > 0)
+        addon.send(io, fd, family, role === "esp", localPort, nativeBatch(from), from.count);
     },
     counters() {
       addon.packetIoCounters(io, values);

@@ -33,7 +33,7 @@ export interface NativeAddon {
   closeKeyStore(store: Handle): void;
   /** @returns 0, -EINVAL when the lengths do not fit the slot's transforms, -ENOTSUP for transforms unknown here */
   installKeys(store: Handle, table: Handle, slot: number, encr: Uint8Array, integ: Uint8Array): Result;
-  wipeKeys(store: Handle, table: Handle, slot: number): Result;
+  wipeKeys(store: Handle, slot: number): Result;
 
   // Batches
   registerBatch(batch: PacketBatch): Handle;
@@ -81,12 +81,20 @@ export interface NativeAddon {
   setCloseOnExec(fd: Fd): Result;
 
   // Batched transfer
-  createPacketIo(table: Handle): Handle;
+  createPacketIo(table: Handle): Result;
   closePacketIo(io: Handle): void;
   readTun(io: Handle, fd: Fd, batch: Handle): number;
   writeTun(io: Handle, fd: Fd, batch: Handle, count: number): void;
-  receive(io: Handle, fd: Fd, family: number, isRaw: boolean, batch: Handle): number;
-  send(io: Handle, fd: Fd, family: number, isRaw: boolean, batch: Handle, count: number): void;
+  receive(io: Handle, fd: Fd, family: number, isRaw: boolean, localPort: number, batch: Handle): number;
+  send(
+    io: Handle,
+    fd: Fd,
+    family: number,
+    isRaw: boolean,
+    localPort: number,
+    batch: Handle,
+    count: number,
+  ): void;
   packetIoCounters(io: Handle, into: Float64Array): void;
 
   // Waiting

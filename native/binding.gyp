@@ -1,0 +1,56 @@
+{
+  "targets": [
+    {
+      "target_name": "tungate",
+      "sources": [
+        "addon.cc",
+        "batch.cc",
+        "esp_context.cc",
+        "esp_engine.cc",
+        "esp_transform.cc",
+        "key_store.cc",
+        "memfd.cc",
+        "napi_args.cc",
+        "packet_io.cc",
+        "packet_io_receive.cc",
+        "packet_io_send.cc",
+        "process.cc",
+        "raw.cc",
+        "sd_notify.cc",
+        "socket_options.cc",
+        "tun.cc",
+        "tun_io.cc",
+        "udp.cc",
+        "wait.cc"
+      ],
+      "defines": ["NAPI_VERSION=9", "_GNU_SOURCE"],
+      "cflags_cc!": ["-fexceptions", "-std=gnu++17", "-frtti"],
+      "cflags_cc": [
+        "-std=gnu++20",
+        "-fno-exceptions",
+        "-fno-rtti",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wno-missing-field-initializers",
+        "-fvisibility=hidden",
+        "-fstack-protector-strong"
+      ],
+      "ldflags": ["-Wl,-z,relro,-z,now"],
+      "configurations": {
+        "Release": { "cflags_cc": ["-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"] },
+        "Debug": {
+          "cflags_cc": [
+            "-O1",
+            "-g",
+            "-fno-omit-frame-pointer",
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=undefined",
+            "-fno-sanitize=vptr"
+          ],
+          "ldflags": ["-fsanitize=address,undefined"]
+        }
+      }
+    }
+  ]
+}

@@ -1,0 +1,79 @@
+// Opens queues of a TUN device: IP packets behind a virtio-net header, no other framing.
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "napi_args.h"
+#include "state.h"
+#include "vnet_header.h"
+
+namespace tungate {
+
+namespace {
+
+// The kernel's own limit (MAX_TAP_QUEUES).
+constexpr uint32_t kQueuesMax = 256;
+
+// Attaches one queue. `name` may be a pattern, and becomes the device's name. A descriptor or -errno.
+int OpenQueue(char* name, bool is_multi_queue) {
+  const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  ifreq request = {};
+  memcpy(request.ifr_name, name, IFNAMSIZ);
+  request.ifr_flags =
+      static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (is_multi_queue ? IFF_MULTI_QUEUE : 0));
+  int header = kVnetHeader;
+  if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
+      ioctl(fd, TUNSETOFFLOAD, 0UL) < 0) {
+    const int error = errno;
+    close(fd);
+    return -error;
+  }
+  memcpy(name, request.ifr_name, IFNAMSIZ);
+  return fd;
+}
+
+napi_value OpenTun(napi_env env, napi_callback_info info) {
+  Args args(env, info, 2);
+  char name[IFNAMSIZ] = {};
+  args.String(0, name, sizeof name);
+  const uint32_t queues = args.Uint32(1);
+  if (args.ok() && (queues < 1 || queues > kQueuesMax)) args.RangeError("a device has 1 to 256 queues");
+  if (!args.ok()) return nullptr;
+  int fds[kQueuesMax];
+  uint32_t opened = 0;
+  bool is_multi_queue = true;
+  int result = 0;
+  while (opened < queues && result >= 0) {
+    result = OpenQueue(name, is_multi_queue);
+    // A device that others made without several queues takes one of this kind only.
+    if (result == -EINVAL && queues == 1 && is_multi_queue) {
+      is_multi_queue = false;
+      result = OpenQueue(name, is_multi_queue);
+    }
+    if (result >= 0) fds[opened++] = result;
+  }
+  if (result < 0) {
+    for (uint32_t i = 0; i < opened; i++) close(fds[i]);
+    return Number(env, result);
+  }
+  napi_value device = nullptr;
+  napi_value list = nullptr;
+  napi_create_object(env, &device);
+  napi_create_array_with_length(env, queues, &list);
+  for (uint32_t i = 0; i < queues; i++) napi_set_element(env, list, i, Number(env, fds[i]));
+  SetProperty(env, device, "name", Text(env, name));
+  SetProperty(env, device, "queues", list);
+  return device;
+}
+
+}  // namespace
+
+void DefineTun(napi_env env, napi_value exports) { Define(env, exports, "openTun", OpenTun); }
+
+}  // namespace tungate
