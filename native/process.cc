@@ -1,4 +1,5 @@
-// The boot clock, and keeping the process's memory out of dumps.
+// The boot clock, keeping the process's memory out of dumps, and file locks that end with the process.
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -24,11 +25,19 @@ napi_value ForbidDumps(napi_env env, napi_callback_info) {
   return Number(env, 0);
 }
 
+napi_value LockFile(napi_env env, napi_callback_info info) {
+  Args args(env, info, 1);
+  const int fd = args.Int32(0);
+  if (!args.ok()) return nullptr;
+  return Number(env, flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0);
+}
+
 }  // namespace
 
 void DefineProcess(napi_env env, napi_value exports) {
   Define(env, exports, "bootTime", BootTime);
   Define(env, exports, "forbidDumps", ForbidDumps);
+  Define(env, exports, "lockFile", LockFile);
 }
 
 }  // namespace tungate

@@ -1,7 +1,7 @@
 /** What Node does not offer about the process: the boot clock, the service manager's socket, no memory dumps. */
 import { Instant } from "../base/instant.ts";
 import { type Fd, loadAddon } from "./native.ts";
-import { ioError } from "./native-error.ts";
+import { ioError, systemCallFailure } from "./native-error.ts";
 
 /** CLOCK_BOOTTIME in milliseconds with fraction. */
 export function bootTime(): Instant {
@@ -29,4 +29,16 @@ export function forbidDumps(): void {
 export function setCloseOnExec(fd: Fd): void {
   const result = loadAddon().setCloseOnExec(fd);
   if (result < 0) throw ioError(`keep descriptor ${fd} to ourselves`, "fcntl", result);
+}
+
+/**
+ * Locks an open file until it is closed or the process ends, however that happens.
+ * @returns `false` when another open file has the lock
+ * @throws {IoError}
+ */
+export function lockFile(fd: Fd): boolean {
+  const result = loadAddon().lockFile(fd);
+  if (result === 0) return true;
+  if (systemCallFailure("flock", result).code === "EAGAIN") return false;
+  throw ioError("lock a file", "flock", result);
 }

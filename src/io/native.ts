@@ -108,6 +108,7 @@ export interface NativeAddon {
   notify(path: string, message: string, fds: Int32Array): Result;
   bootTime(): number;
   forbidDumps(): Result;
+  lockFile(fd: Fd): Result;
 }
 
 /** Names another build of the addon by its path, for instance the one with sanitizers. */
