@@ -105,7 +105,9 @@ export class Gateway {
   configure(configuration: GatewayConfiguration, now: Instant, perform: Perform): readonly CompiledSpd[] {
     const names = policyNames(configuration);
     const spds = compileInterfaceSpds(configuration, (name) => this.#dataPlane.policyIndex(name));
-    const connections = configuration.connections.map(({ connection }) => connection);
+    const connections = configuration.connections
+      .filter(({ isPending }) => isPending !== true)
+      .map(({ connection }) => connection);
     this.#exclusively(() => this.#performActions(this.#machine.setConnections(connections, now), perform));
     for (const name of this.#policies) if (!names.includes(name)) this.#dataPlane.releasePolicy(name);
     this.#policies = names;

@@ -8,7 +8,6 @@ export interface ServiceManager {
   status(status: string): void;
   alive(): void;
   stopping(status: string): void;
-  reloading(monotonicMicroseconds: bigint): void;
 }
 
 /** @param environment - takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out, so that no child of ours has them */
@@ -26,7 +25,6 @@ export function connectServiceManager(environment: NodeJS.ProcessEnv, pid: numbe
     status: (status) => send(`STATUS=${line(status)}`),
     alive: () => send("WATCHDOG=1"),
     stopping: (status) => send(`STOPPING=1\nSTATUS=${line(status)}`),
-    reloading: (monotonicMicroseconds) => send(`RELOADING=1\nMONOTONIC_USEC=${monotonicMicroseconds}`),
   };
 }
 

@@ -1,0 +1,112 @@
+/** Keeps the host's routes as the policy wants them, and the gateway's idea of paths as the host's routes are. */
+import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import type { Path } from "../gateway/path-table.ts";
+import type { RoutePlan } from "../gateway/route-plan.ts";
+import type { HostNetwork, NetworkWatch } from "../io/netlink.ts";
+import type { ScriptOutcome } from "../io/routes-script.ts";
+
+export interface HostNetworkOptions {
+  readonly watch: NetworkWatch;
+  /** Mark of our own outer packets, with which routes are looked up. */
+  readonly mark: number;
+  /** Addresses of peers to know the paths to. */
+  readonly remotes: () => readonly IpAddress[];
+  /** Paths have been looked up, before routes are planned. */
+  readonly onPaths: (paths: ReadonlyMap<string, Path>) => void;
+  readonly plan: (ownAddresses: readonly IpAddress[]) => RoutePlan;
+  readonly apply: (lines: readonly string[]) => Promise<ScriptOutcome>;
+  /** What the script or the plan has to say, when it differs from what they said before. */
+  readonly onComplaints: (complaints: readonly string[]) => void;
+}
+
+/** Changes of the host that do not change the plan lead to a look at its routes at most so often. */
+const REAPPLY_MS = 5_000;
+
+export class HostNetworkFollower {
+  readonly #options: HostNetworkOptions;
+  #running: Promise<void> | undefined;
+  #isAgainWanted = false;
+  #isClosed = false;
+  #appliedText = "";
+  #complaintsText = "";
+  #later: NodeJS.Timeout | undefined;
+  #appliedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: HostNetworkOptions) {
+    this.#options = options;
+  }
+
+  /** Looks afresh and applies; calls during a run lead to one more run. Rejects with what went wrong. */
+  refresh(): Promise<void> {
+    if (this.#running !== undefined) {
+      this.#isAgainWanted = true;
+      return this.#running;
+    }
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** Lets a run that is under way end, and starts no other. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#later);
+    await this.#running?.catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    do {
+      this.#isAgainWanted = false;
+      await this.#once();
+    } while (this.#isAgainWanted && !this.#isClosed);
+  }
+
+  async #once(): Promise<void> {
+    const { watch, plan, apply, onPaths } = this.#options;
+    const network = await watch.snapshot();
+    onPaths(await this.#paths(network));
+    if (this.#isClosed) return;
+    const { lines, notes } = plan(
+      network.addresses.filter(({ isUsable }) => isUsable).map(({ address }) => address),
+    );
+    const text = lines.join("\n");
+    const now = performance.now();
+    if (text === this.#appliedText && now < this.#appliedAt + REAPPLY_MS) {
+      this.#lookLater(this.#appliedAt + REAPPLY_MS - now);
+      return;
+    }
+    this.#appliedAt = now;
+    const outcome = await apply(lines);
+    this.#appliedText = outcome.isComplete ? text : "";
+    this.#complain([...notes, ...outcome.complaints]);
+  }
+
+  async #paths({ links }: HostNetwork): Promise<ReadonlyMap<string, Path>> {
+    const { watch, mark, remotes } = this.#options;
+    const paths = new Map<string, Path>();
+    for (const remote of remotes()) {
+      const key = formatIpAddress(remote);
+      if (paths.has(key)) continue;
+      const route = await watch.routeTo(remote, mark);
+      if (route === undefined) continue;
+      const link = links.find(({ index }) => index === route.link);
+      const mtu = Math.min(route.mtu ?? Number.POSITIVE_INFINITY, link?.mtu ?? Number.POSITIVE_INFINITY);
+      if (Number.isFinite(mtu)) paths.set(key, { source: route.source, mtu });
+    }
+    return paths;
+  }
+
+  #lookLater(delay: number): void {
+    clearTimeout(this.#later);
+    if (this.#isClosed) return;
+    this.#later = setTimeout(() => void this.refresh().catch(() => undefined), delay).unref();
+  }
+
+  #complain(complaints: readonly string[]): void {
+    const text = complaints.join("\n");
+    if (text === this.#complaintsText) return;
+    this.#complaintsText = text;
+    this.#options.onComplaints(complaints);
+  }
+}

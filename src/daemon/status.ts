@@ -1,0 +1,217 @@
+/** The status document: what the gateway knows, as the control API says it. */
+import { formatAddressRange } from "../base/address-range.ts";
+import type { Instant } from "../base/instant.ts";
+import { familyOf, formatIpAddress } from "../base/ip-address.ts";
+import { formatSpi } from "../base/spi.ts";
+import type { Configuration, ConfiguredConnection, ManualChild } from "../config/configuration.ts";
+import {
+  type ChildStatus,
+  CONTROL_API_VERSION,
+  type ConnectionStatus,
+  type StatusDocument,
+} from "../control/schema.ts";
+import type { SaPairState } from "../dataplane/data-plane.ts";
+import { effectiveMtu } from "../esp/effective-mtu.ts";
+import type { ChildState, ConnectionState, IkeSaState, IkeSuite } from "../ike/connection-state.ts";
+import type { FailureNotice } from "../ike/notice.ts";
+import type { EspSuite } from "../policy/data-plane.ts";
+import { formatIdentity } from "../policy/pad.ts";
+import { transformKeyword } from "../policy/proposal-keyword.ts";
+import { suiteSizes } from "../policy/sa-record.ts";
+import { formatSelector } from "../policy/selector-text.ts";
+import type { SelectorPair } from "../policy/traffic-selector.ts";
+import { TransformType } from "../wire/ike/registries.ts";
+import type { Rates } from "./rate-meter.ts";
+
+export interface StatusInput {
+  readonly version: string;
+  readonly now: Instant;
+  readonly startedAt: Instant;
+  readonly configuration: Configuration;
+  readonly states: readonly ConnectionState[];
+  readonly pairs: readonly SaPairState[];
+  readonly interfaces: readonly { readonly name: string; readonly mtu?: number }[];
+  readonly lanes: number;
+  readonly engine: string;
+  readonly drops: { readonly [reason: string]: number };
+  readonly advice: readonly string[];
+  readonly rates: (pair: SaPairState) => Rates | undefined;
+  readonly failedAt: (failure: FailureNotice) => Instant;
+  /** Words for the operator, the summary first, peer-supplied parts escaped. */
+  readonly words: (failure: FailureNotice) => readonly string[];
+  readonly escape: (text: string) => string;
+}
+
+export function buildStatus(input: StatusInput): StatusDocument {
+  const manualNames = [...new Set(input.configuration.manual.map((child) => child.connection))];
+  const byIke = new Set(input.states.map((state) => state.connection));
+  return {
+    apiVersion: CONTROL_API_VERSION,
+    version: input.version,
+    uptimeSeconds: secondsBetween(input.startedAt, input.now),
+    configurationFile: input.configuration.file,
+    interfaces: [...input.interfaces],
+    lanes: input.lanes,
+    engine: input.engine,
+    connections: [
+      ...input.states.map((state) => connectionStatus(state, input)),
+      ...manualNames.filter((name) => !byIke.has(name)).map((name) => manualStatus(name, input)),
+    ],
+    drops: input.drops,
+    advice: [...input.advice],
+  };
+}
+
+function connectionStatus(state: ConnectionState, input: StatusInput): ConnectionStatus {
+  const configured = input.configuration.connections.find((one) => one.connection.name === state.connection);
+  const isListening = state.state === "down" && state.keep !== "up";
+  return {
+    name: state.name,
+    state: isListening ? "listening" : state.state,
+    remote: remoteText(state, configured),
+    ...(state.ikeSa === undefined ? {} : ikeSaWords(state.ikeSa, input)),
+    ...(state.nextTryAt === undefined
+      ? {}
+      : { nextTryInSeconds: secondsBetween(input.now, state.nextTryAt) }),
+    ...failureWords(state.lastFailure, input),
+    children: [
+      ...state.children.map((child) => childStatus(child, configured, input)),
+      ...input.configuration.manual
+        .filter((child) => child.connection === state.connection)
+        .map((child) => manualChildStatus(child, input)),
+    ],
+  };
+}
+
+function remoteText(state: ConnectionState, configured: ConfiguredConnection | undefined): string {
+  if (state.remote !== undefined) return formatIpAddress(state.remote.address);
+  const ranges = configured?.connection.remote.addresses.map(formatAddressRange) ?? [];
+  const texts = [...(configured?.remoteNames ?? []), ...ranges];
+  return texts.length === 0 ? "any" : texts.join(", ");
+}
+
+function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusInput) {
+  const { weAreBehind, peerIsBehind } = sa.nat;
+  const nat = weAreBehind ? (peerIsBehind ? "both" : "local") : peerIsBehind ? "remote" : "none";
+  return {
+    local: formatIpAddress(sa.local.address),
+    localId: escaped(formatIdentity(sa.localIdentity)),
+    remoteId: escaped(formatIdentity(sa.peerIdentity)),
+    nat: nat as "none" | "local" | "remote" | "both",
+    suite: ikeSuiteText(sa.suite),
+    initiatorSpi: sa.initiatorSpi,
+    responderSpi: sa.responderSpi,
+    isInitiator: sa.isOriginalInitiator,
+    establishedForSeconds: secondsBetween(sa.upSince, now),
+    rekeyInSeconds: secondsBetween(now, sa.rekeyAt),
+  };
+}
+
+function childStatus(
+  child: ChildState,
+  configured: ConfiguredConnection | undefined,
+  input: StatusInput,
+): ChildStatus {
+  const { sa } = child;
+  const selectors =
+    sa?.selectors ?? configured?.connection.children.find(({ name }) => name === child.name)?.selectors;
+  const pair = sa && input.pairs.find(({ inboundSpi }) => inboundSpi === sa.inboundSpi);
+  const isHeld = child.state === "down" && child.keep === "on-demand";
+  return {
+    name: child.name,
+    state: isHeld ? "held" : child.state,
+    ...selectorWords(selectors),
+    ...(sa === undefined
+      ? {}
+      : {
+          suite: espSuiteText(sa.suite),
+          encapsulation: sa.encapsulation,
+          inboundSpi: formatSpi(sa.inboundSpi),
+          outboundSpi: formatSpi(sa.outboundSpi),
+          rekeyInSeconds: secondsBetween(input.now, sa.rekeyAt),
+        }),
+    ...(pair === undefined ? {} : pairWords(pair, input)),
+    ...failureWords(child.lastFailure, input),
+  };
+}
+
+function manualStatus(name: string, input: StatusInput): ConnectionStatus {
+  const children = input.configuration.manual.filter((child) => child.connection === name);
+  return {
+    name,
+    state: "manual",
+    remote: [...new Set(children.map((child) => formatIpAddress(child.remoteAddress)))].join(", "),
+    children: children.map((child) => manualChildStatus(child, input)),
+  };
+}
+
+function manualChildStatus(child: ManualChild, input: StatusInput): ChildStatus {
+  const pair = input.pairs.find(({ inboundSpi }) => inboundSpi === child.inbound.spi);
+  return {
+    name: child.name,
+    state: pair === undefined ? "down" : "manual",
+    ...selectorWords(child.selectors),
+    suite: espSuiteText(child.outbound.suite),
+    encapsulation: child.encapsulation,
+    inboundSpi: formatSpi(child.inbound.spi),
+    outboundSpi: formatSpi(child.outbound.spi),
+    ...(pair === undefined ? {} : pairWords(pair, input)),
+  };
+}
+
+function pairWords(pair: SaPairState, input: StatusInput) {
+  const { inboundPackets, inboundOctets, outboundPackets, outboundOctets } = pair.usage;
+  const rates = input.rates(pair);
+  const family = familyOf(pair.remote.address);
+  const size = effectiveMtu(pair.pathMtu, family, pair.encapsulation, suiteSizes(pair.suite));
+  return {
+    counters: { inboundPackets, inboundOctets, outboundPackets, outboundOctets },
+    ...(rates === undefined ? {} : { rates }),
+    mtu: {
+      inner: size.inner,
+      path: size.outer,
+      outer: size.encapsulation,
+      outerFamily: family,
+      esp: size.esp,
+    },
+  };
+}
+
+function selectorWords(selectors: SelectorPair | undefined) {
+  return {
+    local: selectors?.local.map(formatSelector) ?? [],
+    remote: selectors?.remote.map(formatSelector) ?? [],
+  };
+}
+
+function failureWords(failure: FailureNotice | undefined, input: StatusInput) {
+  if (failure === undefined) return {};
+  return {
+    failure: {
+      code: failure.code,
+      lines: [...input.words(failure)],
+      secondsAgo: secondsBetween(input.failedAt(failure), input.now),
+    },
+  };
+}
+
+export function espSuiteText({ encr, encrKeyBits, integ, esn }: EspSuite): string {
+  return [
+    transformKeyword(TransformType.ENCR, encr, encrKeyBits),
+    ...(integ === 0 ? [] : [transformKeyword(TransformType.INTEG, integ)]),
+    transformKeyword(TransformType.ESN, esn ? 1 : 0),
+  ].join("-");
+}
+
+export function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): string {
+  return [
+    transformKeyword(TransformType.ENCR, encr, encrKeyBits),
+    ...(integ === 0 ? [] : [transformKeyword(TransformType.INTEG, integ)]),
+    transformKeyword(TransformType.PRF, prf),
+    transformKeyword(TransformType.KE, ke),
+  ].join("-");
+}
+
+function secondsBetween(from: Instant, to: Instant): number {
+  return Math.max(0, (to - from) / 1000);
+}

@@ -1,0 +1,67 @@
+/** The gateway's TUN devices: opened at the start, brought up with the MTU that policy and paths leave. */
+import { InvariantError } from "../base/errors.ts";
+import { IoError } from "../io/io-error.ts";
+import type { Fd } from "../io/native.ts";
+import { closeFd, openTun } from "../io/native-socket.ts";
+import type { NetworkWatch } from "../io/netlink.ts";
+
+export interface TunDevices {
+  readonly names: readonly string[];
+  /** By device, one descriptor per lane. */
+  readonly queues: readonly (readonly Fd[])[];
+  /**
+   * Brings devices up with these MTUs, in the order of `names`.
+   * @throws {IoError} when a device is down and cannot be brought up
+   */
+  bringUp(watch: NetworkWatch, mtus: readonly number[]): Promise<void>;
+  close(): void;
+}
+
+/** @throws {IoError} with all that was opened closed again */
+export function openTunDevices(wanted: readonly string[], lanes: number): TunDevices {
+  const names: string[] = [];
+  const queues: (readonly Fd[])[] = [];
+  const close = () => {
+    for (const fds of queues.splice(0)) for (const fd of fds) closeFd(fd);
+  };
+  try {
+    for (const name of wanted) {
+      const device = openTun(name, lanes);
+      names.push(device.name);
+      queues.push(device.queues);
+    }
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { names, queues, bringUp: (watch, mtus) => bringUp(names, watch, mtus), close };
+}
+
+async function bringUp(
+  names: readonly string[],
+  watch: NetworkWatch,
+  mtus: readonly number[],
+): Promise<void> {
+  const { links } = await watch.snapshot();
+  for (const [i, name] of names.entries()) {
+    const link = links.find((one) => one.name === name);
+    if (link === undefined)
+      throw new IoError(
+        "IO_TUN_UNAVAILABLE",
+        `the TUN device ${name} was opened but is not among the links of this network namespace`,
+      );
+    const mtu = mtus[i];
+    if (mtu === undefined) throw new InvariantError(`no MTU for ${name}`);
+    if (link.isUp && link.mtu === mtu) continue;
+    try {
+      await watch.setLinkUp(link.index, mtu);
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+      throw new IoError(
+        "IO_NOT_PERMITTED",
+        `${error.message}; run with CAP_NET_ADMIN, or let root prepare ${name}: scripts/tungate-routes prepare --mtu ${mtu} ${name}`,
+        error,
+      );
+    }
+  }
+}
