@@ -1,0 +1,203 @@
+/** Our own daemon as the unit runs it: unprivileged, with exactly the unit's ambient capabilities. */
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import type { CommandOutcome, ConnectionStatus, StatusDocument } from "../../../src/control/schema.ts";
+import { BackgroundProcess, type Outcome, run, until } from "./command.ts";
+import type { Namespace } from "./namespace.ts";
+import { ROOT } from "./prerequisites.ts";
+
+/** A user that the machine does not know, as with DynamicUser. */
+export const UNPRIVILEGED = 64_997;
+const CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service";
+/** Where the daemon finds the tree and Node, whatever the rights of the checkout's parents are. */
+const TREE = "/run/tree";
+const NODE = "/run/node";
+
+export interface GatewayOptions {
+  /** Words for setpriv in place of the unit's capabilities. */
+  readonly capabilities?: string;
+  /** Shell commands that run as root before, in the daemon's own mount namespace. */
+  readonly before?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export class Gateway {
+  readonly namespace: Namespace;
+  readonly folder: string;
+  #process: BackgroundProcess | undefined;
+
+  /** @param folder  a folder of this instance alone; made when it is not there */
+  constructor(namespace: Namespace, folder: string) {
+    this.namespace = namespace;
+    this.folder = folder;
+    mkdirSync(folder, { recursive: true });
+    chownSync(folder, UNPRIVILEGED, UNPRIVILEGED);
+  }
+
+  get controlPath(): string {
+    return join(this.folder, "control/control.sock");
+  }
+
+  get configurationPath(): string {
+    return join(this.folder, "tungate.yaml");
+  }
+
+  /** Writes a file that only the daemon's user can read. */
+  writeSecret(name: string, text: string): void {
+    const path = join(this.folder, name);
+    writeFileSync(path, text);
+    chmodSync(path, 0o600);
+    chownSync(path, UNPRIVILEGED, UNPRIVILEGED);
+  }
+
+  /** Starts the daemon and waits until it answers on its control socket. */
+  async start(configuration: string, options: GatewayOptions = {}): Promise<this> {
+    this.launch(configuration, options);
+    await this.isReady();
+    return this;
+  }
+
+  /** Waits until the daemon answers. @throws Error with its log when it does not, or has ended */
+  async isReady(): Promise<void> {
+    await until(
+      "the daemon answers",
+      async () => {
+        if (this.#process?.exitStatus !== undefined)
+          throw new Error(`the daemon ended with ${this.#process.exitStatus}: ${this.log()}`);
+        return existsSync(this.controlPath) && (await this.status().catch(() => undefined)) !== undefined;
+      },
+      15_000,
+      () => this.log(),
+    );
+  }
+
+  /** Starts the daemon and waits for nothing. */
+  launch(configuration: string, options: GatewayOptions = {}): BackgroundProcess {
+    writeFileSync(this.configurationPath, configuration);
+    chmodSync(this.configurationPath, 0o644);
+    const capabilities = options.capabilities ?? CAPABILITIES;
+    const script = `
+      mount -t tmpfs -o mode=755 tmpfs /run && mkdir ${TREE} && : >${NODE} &&
+      mount --bind "$TREE_SOURCE" ${TREE} && mount --bind "$NODE_SOURCE" ${NODE} || exit 125
+      ${options.before ?? ""}
+      exec setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
+        --ambient-caps=${capabilities} --bounding-set=${capabilities} --no-new-privs \
+        ${NODE} ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
+    this.#process = new BackgroundProcess(
+      this.namespace.command(["sh", "-c", script]),
+      join(this.folder, "log"),
+      {
+        TREE_SOURCE: ROOT,
+        NODE_SOURCE: process.execPath,
+        CONFIGURATION: this.configurationPath,
+        CONTROL: this.controlPath,
+        HOME: "/",
+        NODE_OPTIONS: "",
+        ...options.env,
+      },
+    );
+    return this.#process;
+  }
+
+  get process(): BackgroundProcess {
+    if (this.#process === undefined) throw new Error("the daemon was not started");
+    return this.#process;
+  }
+
+  log(): string {
+    const path = join(this.folder, "log");
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
+  }
+
+  async logSays(pattern: RegExp, timeoutMs = 15_000): Promise<void> {
+    await until(
+      `our log says ${pattern}`,
+      () => pattern.test(this.log()),
+      timeoutMs,
+      () => this.log().slice(-4000),
+    );
+  }
+
+  /** A command of the command line, run against this daemon. */
+  cli(...words: string[]): Promise<Outcome> {
+    return run([process.execPath, join(ROOT, "dist/cli/main.js"), ...words, "--control", this.controlPath], {
+      mayFail: true,
+      timeoutMs: 60_000,
+    });
+  }
+
+  status(): Promise<StatusDocument> {
+    return this.#request("GET", "/v1/status") as Promise<StatusDocument>;
+  }
+
+  command(
+    kind: "up" | "down" | "rekey",
+    connection: string,
+    child?: string,
+    waitSeconds = 20,
+  ): Promise<CommandOutcome> {
+    return this.#request("POST", `/v1/${kind}`, {
+      connection,
+      ...(child === undefined ? {} : { child }),
+      waitSeconds,
+    }) as Promise<CommandOutcome>;
+  }
+
+  async connection(name: string): Promise<ConnectionStatus> {
+    const found = (await this.status()).connections.find((one) => one.name === name);
+    if (found === undefined) throw new Error(`status does not show ${name}`);
+    return found;
+  }
+
+  /** Waits until a child (or all children) of the connection are up. */
+  async isUp(name: string, child?: string, timeoutMs = 15_000): Promise<ConnectionStatus> {
+    return until(
+      `${name} is up`,
+      async () => {
+        const found = await this.connection(name);
+        const children = found.children.filter((one) => child === undefined || one.name === child);
+        return (
+          found.state === "up" && children.length > 0 && children.every((one) => one.state === "up") && found
+        );
+      },
+      timeoutMs,
+      () => this.log().slice(-4000),
+    );
+  }
+
+  async stop(): Promise<number> {
+    return this.#process === undefined ? 0 : this.#process.stop("SIGTERM");
+  }
+
+  async kill(): Promise<void> {
+    await this.#process?.stop("SIGKILL");
+  }
+
+  #request(method: string, path: string, body?: object): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const outgoing = request(
+        {
+          socketPath: this.controlPath,
+          path,
+          method,
+          timeout: 60_000,
+          headers: { host: "localhost", "content-type": "application/json" },
+        },
+        (answer) => {
+          const chunks: Buffer[] = [];
+          answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+          answer.on("error", reject);
+          answer.on("end", () => {
+            const text = Buffer.concat(chunks).toString("utf8");
+            if (answer.statusCode === 200) resolve(JSON.parse(text));
+            else reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+          });
+        },
+      );
+      outgoing.on("error", reject);
+      outgoing.on("timeout", () => outgoing.destroy(new Error(`${path}: no answer`)));
+      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+}

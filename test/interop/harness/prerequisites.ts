@@ -1,0 +1,66 @@
+/** What a test file needs of the machine: missing things skip it and are listed, or fail it where CI=true. */
+import { spawnSync } from "node:child_process";
+import { accessSync, appendFileSync, constants, existsSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, test } from "vitest";
+import { removeNamespaces } from "./namespace.ts";
+
+export const ROOT = join(import.meta.dirname, "../../..");
+
+const command = (name: string) => () =>
+  ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/bin"].some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+
+const NEEDS = {
+  root: { words: "root (network namespaces)", isThere: () => process.getuid?.() === 0 },
+  namespaces: {
+    words: "the right to make network namespaces",
+    isThere: () => spawnSync("unshare", ["-n", "true"]).status === 0,
+  },
+  tun: { words: "/dev/net/tun", isThere: () => existsSync("/dev/net/tun") },
+  nft: { words: "nft (package nftables)", isThere: command("nft") },
+  tcpdump: { words: "tcpdump", isThere: command("tcpdump") },
+  build: {
+    words: "the build (scripts/setup)",
+    isThere: () =>
+      existsSync(join(ROOT, "dist/cli/main.js")) && existsSync(join(ROOT, "native/build/Release")),
+  },
+  strongswan: {
+    words: "strongSwan with kernel-libipsec (scripts/setup --tests)",
+    isThere: () =>
+      existsSync("/usr/lib/ipsec/charon") &&
+      existsSync("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so") &&
+      command("swanctl")(),
+  },
+  kernelPeer: {
+    words: "user-mode-linux (scripts/setup --tests)",
+    isThere: () => command("linux.uml")() && existsSync("/usr/lib/uml/modules"),
+  },
+  debootstrap: { words: "debootstrap (scripts/setup --tests)", isThere: command("debootstrap") },
+} as const;
+
+export type Need = keyof typeof NEEDS;
+
+/** A `describe` for a test file that needs these things besides root; removes all namespaces at its end. */
+export function describeWith(needs: readonly Need[], name: string, body: () => void): void {
+  const missing = (["root", "namespaces", ...needs] as Need[]).filter((need) => !NEEDS[need].isThere());
+  const reason = `${name}: needs ${missing.map((need) => NEEDS[need].words).join(", ")}`;
+  if (missing.length > 0 && process.env["CI"] === "true") {
+    test(name, () => {
+      throw new Error(reason);
+    });
+    return;
+  }
+  const list = process.env["TUNGATE_SKIPPED"];
+  if (missing.length > 0 && list !== undefined) appendFileSync(list, `${reason}\n`);
+  describe.skipIf(missing.length > 0)(name, () => {
+    afterAll(removeNamespaces);
+    body();
+  });
+}
