@@ -44,14 +44,12 @@ export const DROP_REASONS = [
   "reservedSpi",
   /** No inbound SA has this SPI [ESP-15]. */
   "unknownSpi",
-  /** The SPI's SA belongs to another lane and the way there is full. */
-  "handoverFull",
+  /** The SPI's SA belongs to another lane. */
+  "otherLane",
   /** A sequence number seen before [ESP-04]. */
   "replayed",
-  /** A sequence number left of the window, or zero [ESP-04]. */
+  /** A sequence number left of the window, zero, or past what can be counted [ESP-04]. */
   "leftOfWindow",
-  /** A sequence number beyond what the counters can hold. */
-  "sequenceTooHigh",
   /** The integrity check failed [ESP-12] [ESP-13]. */
   "notAuthentic",
   /** Not a whole number of cipher blocks, or too short for its transforms. */

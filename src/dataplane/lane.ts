@@ -1,11 +1,18 @@
 /** A lane: both directions of its share of the traffic, one turn at a time (RFC 4301 section 5). */
 import type { Instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import { createPacketBatch, packetBatchStride } from "../base/packet-batch.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { EspEngine } from "../esp/engine.ts";
 import type { PacketSelectors, SaLimit } from "../policy/data-plane.ts";
-import type { SaTable } from "../policy/sa-table.ts";
+import { Header, type SaTable } from "../policy/sa-table.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import type { DropReason } from "./drop-reason.ts";
+import { IcmpErrors } from "./icmp-errors.ts";
+import { Inbound } from "./inbound.ts";
+import { LaneContext } from "./lane-context.ts";
+import { Outbound } from "./outbound.ts";
+import { OwnAddresses } from "./own-addresses.ts";
 import type { PacketIo, TunIndex } from "./packet-io.ts";
 
 /** What a lane tells the main thread, in numbers of the table; `DataPlane.event` turns it into a `DataPlaneEvent`. */
@@ -55,8 +62,13 @@ export interface LaneOptions {
 }
 
 export interface Lane {
-  /** Replaces the policy of a TUN device from the next packet on. Without one everything is dropped [SPD-01]. */
+  /** Replaces the policy of a TUN device from the next turn on. Without one everything is dropped [SPD-01]. */
   setSpd(tun: TunIndex, spd: CompiledSpd): void;
+  /**
+   * The gateway's outer addresses, besides those that SAs have: IKE and ESP packets with one of them as source that come
+   * out of a TUN device are dropped, so that a tunnel cannot carry itself.
+   */
+  setOuterAddresses(addresses: readonly IpAddress[]): void;
   /**
    * Reads, decides and writes once in both directions. No packet's content makes it throw.
    * @returns packets and datagrams handled; zero: wait until a descriptor is readable, a command came, or {@link nextTimeout}
@@ -68,6 +80,61 @@ export interface Lane {
   readonly drops: Float64Array;
 }
 
-export declare function createLane(options: LaneOptions): Lane;
+const BATCH_CAPACITY = 128;
+const PACKET_LENGTH_MAX = 2048;
+
 /** Octets of arena that a lane needs. */
-export declare function laneArenaLength(batchCapacity?: number, packetLengthMax?: number): number;
+export function laneArenaLength(batchCapacity = BATCH_CAPACITY, packetLengthMax = PACKET_LENGTH_MAX): number {
+  return 2 * batchCapacity * packetBatchStride(packetLengthMax);
+}
+
+/** @throws {RangeError} when the table, the io or the arena do not fit the lane */
+export function createLane(options: LaneOptions): Lane {
+  const capacity = options.batchCapacity ?? BATCH_CAPACITY;
+  const packetLengthMax = options.packetLengthMax ?? PACKET_LENGTH_MAX;
+  const arena = options.arena ?? new Uint8Array(laneArenaLength(capacity, packetLengthMax));
+  if (options.index >= options.table.size.lanes)
+    throw new RangeError(`the SA table knows ${options.table.size.lanes} lanes, not number ${options.index}`);
+  if (options.io.tunCount > DEVICES_MAX || options.io.sockets.length > DEVICES_MAX)
+    throw new RangeError(`a lane takes ${DEVICES_MAX} TUN devices and as many sockets`);
+  if (arena.length < laneArenaLength(capacity, packetLengthMax))
+    throw new RangeError(`the arena of ${arena.length} octets is too small`);
+  const half = laneArenaLength(capacity, packetLengthMax) / 2;
+  const context = new LaneContext(options);
+  const icmp = new IcmpErrors(context);
+  const own = new OwnAddresses(options.table);
+  const inbound = new Inbound(context, createPacketBatch(capacity, packetLengthMax, arena.subarray(0, half)));
+  const outbound = new Outbound(
+    context,
+    createPacketBatch(capacity, packetLengthMax, arena.subarray(half)),
+    icmp,
+    own,
+    packetLengthMax,
+  );
+  const epoch = Header.LANE_EPOCHS / 4 + options.index;
+  let generation = -1;
+  return {
+    drops: context.drops,
+    setSpd: (device, spd) => context.setSpd(device, spd),
+    setOuterAddresses: (addresses) => own.set(addresses),
+    turn(now) {
+      const { u32 } = options.table;
+      Atomics.add(u32, epoch, 1);
+      const current = Atomics.load(u32, Header.GENERATION / 4);
+      if (current !== generation) {
+        generation = current;
+        context.isChanged = true;
+        own.refresh();
+      }
+      const handled = inbound.turn(now) + outbound.turn(now);
+      icmp.flush();
+      context.isChanged = false;
+      Atomics.add(u32, epoch, 1);
+      return handled;
+    },
+    nextTimeout: () => outbound.nextTimeout(),
+  };
+}
+
+/** A lane keeps sets of devices and of sockets in the bits of a number. */
+const DEVICES_MAX = 31;

@@ -374,6 +374,13 @@ export function formatSuite(suite: ProposalSuite): string {
   return words.join("-");
 }
 
+/** Whether a proposal of the configuration may name this transform. */
+export function isOffered(type: number, id: number, keyBits = 0): boolean {
+  return KEYWORDS.some(
+    (word) => word.type === type && word.id === id && word.keyBits === keyBits && word.refused === undefined,
+  );
+}
+
 /** Every word that a proposal may hold, for documentation and completion. */
 export function proposalKeywords(): readonly string[] {
   return OFFERED_WORDS;

@@ -1,0 +1,350 @@
+/** From the wire to a TUN device: SPI, replay, open, selectors, ECN (RFC 4301 section 5.2, RFC 4303 section 3.4). */
+import type { Instant } from "../base/instant.ts";
+import {
+  DATAGRAM_META_STRIDE,
+  META_FAMILY,
+  META_REMOTE_ADDRESS,
+  META_REMOTE_PORT,
+  PACKET_BAD_LENGTH,
+  PACKET_NOT_AUTHENTIC,
+  PACKET_NOT_SENT,
+  PACKET_OK,
+  type PacketBatch,
+} from "../base/packet-batch.ts";
+import { SPI_MIN } from "../base/spi.ts";
+import { checkReplay, REPLAY_DUPLICATE, REPLAY_OK, updateReplay } from "../esp/anti-replay.ts";
+import { ECN_DROP, mergedTos } from "../esp/ecn.ts";
+import { countPacket, mayCarry, raiseHard, raiseSoft, reachedHard, reachedSoft } from "../esp/lifetime.ts";
+import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
+import { endpointOffset } from "../policy/endpoint-record.ts";
+import { fillInboundKey, fillOutboundKey } from "../policy/packet-key.ts";
+import { EndpointRecord, Slot } from "../policy/sa-table.ts";
+import { findBySpi, NO_SLOT, saMatches, slotOffset } from "../policy/sad.ts";
+import { createPacketKey } from "../policy/selector-record.ts";
+import {
+  ESP_HEADER_LENGTH,
+  ESP_PACKET_LENGTH_MIN,
+  espNextHeader,
+  espPayloadLength,
+  espSequence,
+  espSpi,
+  innerPacketLength,
+  isDummyPacket,
+} from "../wire/esp/esp-packet.ts";
+import {
+  classifyNatDatagram,
+  NAT_KEEPALIVE,
+  NatDatagram,
+  NON_ESP_MARKER_LENGTH,
+} from "../wire/esp/udp-encapsulation.ts";
+import { quotesPacket } from "../wire/ip/icmp.ts";
+import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip/ip-packet.ts";
+import { setIpv4Tos } from "../wire/ip/ipv4.ts";
+import { setIpv6TrafficClass } from "../wire/ip/ipv6.ts";
+import { IpProtocol } from "../wire/ip/protocol.ts";
+import { DROP_REASONS, Drop } from "./drop-reason.ts";
+import { IkeGate } from "./ike-gate.ts";
+import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
+import type { SocketIndex } from "./packet-io.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+/** In place of a device: the packet goes nowhere. */
+const DROPPED = 0xff;
+/** Samples of refused packets for the audit trail (RFC 4303 section 4). */
+export const AUDITS_PER_SECOND = 5;
+export const AUDITS_BURST = 10;
+/** A peer that moved is reported once, and again when nobody has followed it for so long. */
+export const PEER_MOVED_INTERVAL_MS = 250;
+
+export class Inbound {
+  readonly #context: LaneContext;
+  readonly #batch: PacketBatch;
+  readonly #gate: IkeGate;
+  readonly #fields = createPacketFields();
+  readonly #quoted = createPacketFields();
+  readonly #key = createPacketKey();
+  readonly #quotedKey = createPacketKey();
+  /** SA of each packet that was given to the engine, or {@link SKIP_SLOT}. */
+  readonly #slot: Uint32Array;
+  /** Whole sequence numbers. */
+  readonly #sequence: Float64Array;
+  /** TUN device of each packet, or {@link DROPPED}. */
+  readonly #device: Uint8Array;
+  readonly #audits = new TokenBucket(AUDITS_PER_SECOND, AUDITS_BURST);
+  readonly #movedAt: Float64Array;
+
+  constructor(context: LaneContext, batch: PacketBatch) {
+    this.#context = context;
+    this.#batch = batch;
+    this.#gate = new IkeGate(context);
+    this.#slot = new Uint32Array(batch.capacity);
+    this.#sequence = new Float64Array(batch.capacity);
+    this.#device = new Uint8Array(batch.capacity);
+    this.#movedAt = new Float64Array(context.table.size.slots).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  /** Handles one batch of each socket; returns the datagrams handled. */
+  turn(now: Instant): number {
+    const batch = this.#batch;
+    const { io } = this.#context;
+    let handled = 0;
+    for (let socket = 0; socket < io.sockets.length; socket++) {
+      batch.count = 0;
+      io.receive(socket, batch);
+      if (batch.count === 0) continue;
+      handled += batch.count;
+      let admitted = 0;
+      for (let i = 0; i < batch.count; i++) if (this.#sort(socket, i, now)) admitted++;
+      if (admitted > 0) this.#openAndDeliver(now);
+    }
+    return handled;
+  }
+
+  /** Sends a datagram the way that its socket and first octets say; true when it is ESP that the engine should open. */
+  #sort(socket: SocketIndex, i: number, now: Instant): boolean {
+    const context = this.#context;
+    const batch = this.#batch;
+    const at = batch.offset[i]!;
+    const length = batch.length[i]!;
+    batch.slot[i] = SKIP_SLOT;
+    batch.sequenceHigh[i] = 0;
+    this.#slot[i] = SKIP_SLOT;
+    this.#device[i] = DROPPED;
+    switch (context.io.sockets[socket]!.role) {
+      case "esp":
+        // [NAT-03]
+        return this.#admit(i, now);
+      case "ike":
+        if (length === 1 && batch.bytes[at] === NAT_KEEPALIVE) context.count(Drop.keepalive);
+        else this.#gate.pass(batch, i, 0, now);
+        return false;
+      case "nat":
+        switch (classifyNatDatagram(batch.bytes, at, length)) {
+          case NatDatagram.ESP:
+            return this.#admit(i, now);
+          case NatDatagram.IKE:
+            // [NAT-04]
+            this.#gate.pass(batch, i, NON_ESP_MARKER_LENGTH, now);
+            return false;
+          case NatDatagram.KEEPALIVE:
+            context.count(Drop.keepalive);
+            return false;
+          default:
+            context.count(
+              length >= ESP_PACKET_LENGTH_MIN && espSpi(batch.bytes, at) !== 0
+                ? Drop.reservedSpi
+                : Drop.shortDatagram,
+            );
+            return false;
+        }
+    }
+  }
+
+  /** Finds the SA and asks its window; nothing changes before the integrity check [ESP-05]. */
+  #admit(i: number, now: Instant): boolean {
+    const context = this.#context;
+    const batch = this.#batch;
+    const { table } = context;
+    const { u32 } = table;
+    const at = batch.offset[i]!;
+    const length = batch.length[i]!;
+    if (length < ESP_PACKET_LENGTH_MIN) return this.#refuse(i, Drop.shortDatagram, now);
+    const spi = espSpi(batch.bytes, at);
+    if (spi < SPI_MIN) return this.#refuse(i, Drop.reservedSpi, now);
+    const slot = findBySpi(table, spi);
+    // [ESP-15]
+    if (slot === NO_SLOT) return this.#refuse(i, Drop.unknownSpi, now);
+    const base = slotOffset(table, slot);
+    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) return this.#refuse(i, Drop.otherLane, now);
+    const ivLength = u32[(base + Slot.IV_LENGTH) >> 2]!;
+    const icvLength = u32[(base + Slot.ICV_LENGTH) >> 2]!;
+    const sealed = length - ESP_HEADER_LENGTH - ivLength - icvLength;
+    if (sealed <= 0 || sealed % u32[(base + Slot.BLOCK_SIZE) >> 2]! !== 0)
+      return this.#refuse(i, Drop.badEspLength, now);
+    const low = espSequence(batch.bytes, at);
+    let high = 0;
+    if (u32[(base + Slot.ESN) >> 2] === 1) {
+      const highest = table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
+      high = guessSequenceHigh(highest, low, u32[(base + Slot.REPLAY_WINDOW) >> 2]!);
+      if (high === SEQUENCE_HIGH_UNKNOWN) return this.#refuse(i, Drop.leftOfWindow, now);
+    }
+    const sequence = wholeSequenceNumber(high, low);
+    const verdict = checkReplay(table, base, sequence);
+    if (verdict !== REPLAY_OK)
+      return this.#refuse(i, verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow, now);
+    this.#sequence[i] = sequence;
+    this.#slot[i] = slot;
+    batch.slot[i] = slot;
+    batch.sequenceHigh[i] = high;
+    return true;
+  }
+
+  #openAndDeliver(now: Instant): void {
+    const context = this.#context;
+    const batch = this.#batch;
+    this.#context.engine.open(batch);
+    let devices = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const slot = this.#slot[i]!;
+      if (slot === SKIP_SLOT || !this.#accept(i, slot, now)) continue;
+      const device =
+        context.deviceOfPolicy[context.table.u32[(slotOffset(context.table, slot) + Slot.POLICY) >> 2]!]!;
+      if (device === NO_DEVICE) {
+        context.count(Drop.noInterface);
+        continue;
+      }
+      this.#device[i] = device;
+      devices |= 1 << device;
+    }
+    for (let device = 0; devices !== 0; device++, devices >>>= 1)
+      if ((devices & 1) !== 0) this.#write(device);
+  }
+
+  #write(device: number): void {
+    const batch = this.#batch;
+    for (let i = 0; i < batch.count; i++)
+      batch.status[i] = this.#device[i] === device ? PACKET_OK : PACKET_NOT_SENT;
+    this.#context.io.writeTun(device, batch);
+    for (let i = 0; i < batch.count; i++)
+      if (this.#device[i] === device && batch.status[i] !== PACKET_OK) this.#context.count(Drop.tunRefused);
+  }
+
+  /** Whether packet `i` came through its SA unharmed and unrepeated and may be delivered. */
+  #accept(i: number, slot: number, now: Instant): boolean {
+    const context = this.#context;
+    const { table } = context;
+    const batch = this.#batch;
+    const base = slotOffset(table, slot);
+    const status = batch.status[i];
+    if (status !== PACKET_OK) {
+      if (status === PACKET_NOT_AUTHENTIC) return this.#refuse(i, Drop.notAuthentic, now);
+      return this.#refuse(i, status === PACKET_BAD_LENGTH ? Drop.badEspLength : Drop.openFailed, now);
+    }
+    const sequence = this.#sequence[i]!;
+    const isNewest = sequence > table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
+    const verdict = updateReplay(table, base, sequence);
+    if (verdict !== REPLAY_OK)
+      return this.#refuse(i, verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow, now);
+    if (isNewest) this.#follow(i, slot, base, now);
+    const octets = batch.length[i]!;
+    if (!mayCarry(table, base, octets)) {
+      context.raise("hardLimit", slot, raiseHard(table, base, reachedHard(table, base)));
+      return this.#refuse(i, Drop.inboundExpired, now);
+    }
+    if (countPacket(table, base, octets, now))
+      context.raise("softLimit", slot, raiseSoft(table, base, reachedSoft(table, base)));
+    return this.#unwrap(i, slot, now);
+  }
+
+  /** Takes trailer and TFC padding off and holds the inner packet against policy. */
+  #unwrap(i: number, slot: number, now: Instant): boolean {
+    const batch = this.#batch;
+    const fields = this.#fields;
+    const start = batch.offset[i]!;
+    const end = start + batch.length[i]!;
+    const payloadLength = espPayloadLength(batch.bytes, start, end);
+    if (payloadLength < 0) return this.#refuse(i, Drop.badPadding, now);
+    const nextHeader = espNextHeader(batch.bytes, end);
+    if (isDummyPacket(nextHeader)) {
+      this.#context.count(Drop.dummy);
+      return false;
+    }
+    if (nextHeader !== IpProtocol.IPV4 && nextHeader !== IpProtocol.IPV6)
+      return this.#refuse(i, Drop.badNextHeader, now);
+    const length = innerPacketLength(batch.bytes, start, payloadLength, nextHeader);
+    if (length < 0 || !parseIpPacket(batch.bytes, start, length, fields))
+      return this.#refuse(i, Drop.malformedInner, now);
+    fillInboundKey(this.#key, fields);
+    if (!this.#isWithinSelectors(i, slot)) return this.#refuse(i, Drop.selectorMismatch, now);
+    const tos = mergedTos(fields.tos, batch.tos[i]!);
+    if (tos === ECN_DROP) return this.#refuse(i, Drop.ecnUnmarkable, now);
+    if (tos !== fields.tos) {
+      if (fields.family === 4) setIpv4Tos(batch.bytes, start, tos);
+      else setIpv6TrafficClass(batch.bytes, start, tos);
+    }
+    batch.length[i] = length;
+    return true;
+  }
+
+  /**
+   * The inner packet against the SA that carried it [SPD-04] [CHILD-07]. An ICMP error is judged by the packet that it
+   * quotes, so that routers on the way may report what happened to the SA's traffic (RFC 4301 section 6.2) [SPD-12].
+   */
+  #isWithinSelectors(i: number, slot: number): boolean {
+    const { table, memory } = this.#context;
+    const fields = this.#fields;
+    const icmp = fields.family === 4 ? IpProtocol.ICMP : IpProtocol.ICMPV6;
+    const isError =
+      fields.protocol === icmp && fields.hasPorts && quotesPacket(fields.family, fields.sourcePort >>> 8);
+    if (!isError) return saMatches(table, memory, slot, this.#key);
+    const batch = this.#batch;
+    const quoted = this.#quoted;
+    if (!parseQuotedPacket(batch.bytes, batch.offset[i]!, fields, quoted)) return false;
+    for (let word = 0; word < 4; word++) if (quoted.source[word] !== fields.destination[word]) return false;
+    fillOutboundKey(this.#quotedKey, quoted);
+    return saMatches(table, memory, slot, this.#quotedKey);
+  }
+
+  /** Reports a peer whose newest authentic packet came from elsewhere [NAT-07]. */
+  #follow(i: number, slot: number, base: number, now: Instant): void {
+    const context = this.#context;
+    const meta = i * DATAGRAM_META_STRIDE;
+    const endpoint = endpointOffset(
+      context.table,
+      Atomics.load(context.table.u32, (base + Slot.ENDPOINT) >> 2),
+    );
+    if (!this.#hasMoved(meta, endpoint)) return;
+    if (now - this.#movedAt[slot]! < PEER_MOVED_INTERVAL_MS) return;
+    this.#movedAt[slot] = now;
+    context.upcall({
+      kind: "peerMoved",
+      inboundSpi: context.inboundSpi(slot),
+      local: localOf(this.#batch.meta, meta),
+      remote: remoteOf(this.#batch.meta, meta),
+    });
+  }
+
+  /** A change between UDP and raw ESP alone is no move: both are accepted at any time [NAT-03]. */
+  #hasMoved(meta: number, endpoint: number): boolean {
+    const { bytes } = this.#context.table;
+    const from = this.#batch.meta;
+    const isUdp = from[meta + META_REMOTE_PORT] !== 0 || from[meta + META_REMOTE_PORT + 1] !== 0;
+    if (isUdp !== (bytes[endpoint + EndpointRecord.ENCAPSULATION] === 1)) return false;
+    const family = from[meta + META_FAMILY];
+    if (family !== bytes[endpoint + EndpointRecord.FAMILY]) return true;
+    const length = family === 4 ? 4 : 16;
+    for (let octet = 0; octet < length; octet++)
+      if (
+        from[meta + META_REMOTE_ADDRESS + octet] !== bytes[endpoint + EndpointRecord.REMOTE_ADDRESS + octet]
+      )
+        return true;
+    for (let octet = 0; octet < 2; octet++)
+      if (from[meta + META_REMOTE_PORT + octet] !== bytes[endpoint + EndpointRecord.REMOTE_PORT + octet])
+        return true;
+    return false;
+  }
+
+  /** Counts the drop and, within the rate, leaves a sample of it; always false. */
+  #refuse(i: number, reason: number, now: Instant): false {
+    const context = this.#context;
+    const batch = this.#batch;
+    context.count(reason);
+    if (!this.#audits.take(now)) return false;
+    const meta = i * DATAGRAM_META_STRIDE;
+    const at = batch.offset[i]!;
+    const isWhole = this.#slot[i] === SKIP_SLOT && batch.length[i]! >= ESP_HEADER_LENGTH;
+    context.upcall({
+      kind: "audit",
+      reason: DROP_REASONS[reason]!,
+      spi: isWhole
+        ? espSpi(batch.bytes, at)
+        : this.#slot[i] === SKIP_SLOT
+          ? 0
+          : context.inboundSpi(this.#slot[i]!),
+      sequenceNumber: isWhole ? espSequence(batch.bytes, at) : this.#sequence[i]!,
+      local: localOf(batch.meta, meta),
+      remote: remoteOf(batch.meta, meta),
+    });
+    return false;
+  }
+}

@@ -1,0 +1,115 @@
+/** What both directions of a lane share: tables, policies, sockets, counters, and the ways to the main thread. */
+import { IpAddress } from "../base/ip-address.ts";
+import {
+  META_FAMILY,
+  META_LOCAL_ADDRESS,
+  META_LOCAL_PORT,
+  META_REMOTE_ADDRESS,
+  META_REMOTE_PORT,
+} from "../base/packet-batch.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { EspEngine } from "../esp/engine.ts";
+import type { SaLimit } from "../policy/data-plane.ts";
+import { EndpointRecord, type SaTable, Slot } from "../policy/sa-table.ts";
+import { slotOffset } from "../policy/sad.ts";
+import { type SelectorMemory, selectorMemory } from "../policy/selector-record.ts";
+import { type CompiledSpd, NO_POLICY, SPD_PROTECT } from "../policy/spd.ts";
+import { DROP_REASONS } from "./drop-reason.ts";
+import type { IkeDatagram, LaneOptions, LaneUpcall } from "./lane.ts";
+import type { PacketIo, TunIndex } from "./packet-io.ts";
+
+/** For `PacketBatch.slot`: names no slot, so that the engine passes the packet over with PACKET_NO_KEY. */
+export const SKIP_SLOT = 0xffffffff;
+export const NO_DEVICE = -1;
+export const NO_SOCKET = -1;
+
+export class LaneContext {
+  readonly index: number;
+  readonly io: PacketIo;
+  readonly engine: EspEngine;
+  readonly table: SaTable;
+  readonly memory: SelectorMemory;
+  readonly drops: Float64Array;
+  readonly upcall: (upcall: LaneUpcall) => void;
+  readonly ike: (datagram: IkeDatagram) => boolean;
+  readonly spds: (CompiledSpd | undefined)[];
+  readonly deviceOfPolicy: Int32Array;
+  /** SAs or policies changed since the turn before. */
+  isChanged = true;
+  readonly #u16: Uint16Array;
+
+  constructor(options: LaneOptions) {
+    this.index = options.index;
+    this.io = options.io;
+    this.engine = options.engine;
+    this.table = options.table;
+    this.memory = selectorMemory(options.table.u32.buffer as ArrayBuffer);
+    this.drops = options.drops ?? new Float64Array(DROP_REASONS.length);
+    this.upcall = options.upcall;
+    this.ike = options.ike;
+    this.spds = new Array<CompiledSpd | undefined>(options.io.tunCount).fill(undefined);
+    this.deviceOfPolicy = new Int32Array(options.table.size.policies).fill(NO_DEVICE);
+    this.#u16 = this.memory.u16;
+  }
+
+  setSpd(device: TunIndex, spd: CompiledSpd): void {
+    this.spds[device] = spd;
+    for (let policy = 0; policy < this.deviceOfPolicy.length; policy++)
+      if (this.deviceOfPolicy[policy] === device) this.deviceOfPolicy[policy] = NO_DEVICE;
+    for (const [entry, policy] of spd.policy.entries())
+      if (spd.action[entry] === SPD_PROTECT && policy !== NO_POLICY) this.deviceOfPolicy[policy] = device;
+    this.isChanged = true;
+  }
+
+  count(reason: number): void {
+    this.drops[reason] = this.drops[reason]! + 1;
+  }
+
+  /** The socket that reaches an endpoint, or {@link NO_SOCKET}. */
+  socketFor(endpointOffset: number): number {
+    const { bytes } = this.table;
+    const family = bytes[endpointOffset + EndpointRecord.FAMILY]!;
+    const isUdp = bytes[endpointOffset + EndpointRecord.ENCAPSULATION] === 1;
+    const port = this.#u16[(endpointOffset + EndpointRecord.LOCAL_PORT) >> 1]!;
+    const { sockets } = this.io;
+    let other = NO_SOCKET;
+    for (let socket = 0; socket < sockets.length; socket++) {
+      const { role, family: socketFamily, localPort } = sockets[socket]!;
+      if (socketFamily !== family || role !== (isUdp ? "nat" : "esp")) continue;
+      if (!isUdp || localPort === port) return socket;
+      other = socket;
+    }
+    return other;
+  }
+
+  /** SPI of the inbound SA of a slot's pair. */
+  inboundSpi(slot: number): number {
+    const { u32 } = this.table;
+    const base = slotOffset(this.table, slot) >> 2;
+    if (u32[base + Slot.DIRECTION / 4] === 0) return u32[base + Slot.SPI / 4]!;
+    const pair = u32[base + Slot.PAIR / 4]!;
+    return pair === 0 ? 0 : u32[(slotOffset(this.table, pair - 1) + Slot.SPI) >> 2]!;
+  }
+
+  raise(kind: "softLimit" | "hardLimit", slot: number, reason: SaLimit | undefined): void {
+    if (reason !== undefined) this.upcall({ kind, inboundSpi: this.inboundSpi(slot), reason });
+  }
+}
+
+/** Where a datagram came from, out of a batch's meta. */
+export function remoteOf(meta: Uint8Array, at: number): UdpEndpoint {
+  return endpointOf(meta, at, META_REMOTE_ADDRESS, META_REMOTE_PORT);
+}
+
+export function localOf(meta: Uint8Array, at: number): UdpEndpoint {
+  return endpointOf(meta, at, META_LOCAL_ADDRESS, META_LOCAL_PORT);
+}
+
+function endpointOf(meta: Uint8Array, at: number, address: number, port: number): UdpEndpoint {
+  const length = meta[at + META_FAMILY] === 4 ? 4 : 16;
+  const ports = new Uint16Array(meta.buffer, meta.byteOffset + at + port, 1);
+  return {
+    address: IpAddress(meta.slice(at + address, at + address + length)),
+    port: ports[0]!,
+  };
+}

@@ -1,0 +1,151 @@
+/** TUN devices and sockets as queues in memory: what the system does for a lane, without the system. */
+import {
+  DATAGRAM_META_STRIDE,
+  META_FAMILY,
+  META_LOCAL_ADDRESS,
+  META_LOCAL_PORT,
+  META_REMOTE_ADDRESS,
+  META_REMOTE_PORT,
+  META_TOS,
+  PACKET_NOT_SENT,
+  PACKET_OK,
+  PACKET_TOO_BIG,
+  type PacketBatch,
+} from "../../../src/base/packet-batch.ts";
+import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
+import type { LaneSocket, PacketIo, SocketIndex, TunIndex } from "../../../src/dataplane/packet-io.ts";
+import { readEndpointRecord } from "../../../src/policy/endpoint-record.ts";
+import type { SaTable } from "../../../src/policy/sa-table.ts";
+
+/** A datagram on the wire: a UDP payload, or with ports 0 an ESP packet. */
+export interface Datagram {
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly tos: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface SentDatagram extends Datagram {
+  readonly socket: SocketIndex;
+}
+
+export const DEFAULT_SOCKETS: readonly LaneSocket[] = [
+  { role: "ike", family: 4, localPort: 500 },
+  { role: "nat", family: 4, localPort: 4500 },
+  { role: "esp", family: 4, localPort: 0 },
+  { role: "ike", family: 6, localPort: 500 },
+  { role: "nat", family: 6, localPort: 4500 },
+  { role: "esp", family: 6, localPort: 0 },
+];
+
+export class MemoryPacketIo implements PacketIo {
+  readonly tunCount: number;
+  readonly sockets: readonly LaneSocket[];
+  readonly #table: SaTable;
+  /** Packets that the host sends into each device. */
+  readonly fromHost: Uint8Array[][];
+  /** Packets that each device gave to the host. */
+  readonly toHost: Uint8Array[][];
+  /** Datagrams that wait at each socket. */
+  readonly arrived: Datagram[][];
+  readonly sent: SentDatagram[] = [];
+  /** Longer outer packets are refused, headers included. */
+  pathMtu = 1500;
+  isRefusingTunWrites = false;
+  isRefusingSends = false;
+
+  constructor(table: SaTable, tunCount = 1, sockets: readonly LaneSocket[] = DEFAULT_SOCKETS) {
+    this.#table = table;
+    this.tunCount = tunCount;
+    this.sockets = sockets;
+    this.fromHost = Array.from({ length: tunCount }, () => []);
+    this.toHost = Array.from({ length: tunCount }, () => []);
+    this.arrived = sockets.map(() => []);
+  }
+
+  /** Puts a datagram where the system would: by family, and by port or as raw ESP. */
+  arrive(datagram: Datagram): void {
+    const family = datagram.local.address.length === 4 ? 4 : 6;
+    const socket = this.sockets.findIndex((one) =>
+      datagram.local.port === 0
+        ? one.role === "esp" && one.family === family
+        : one.role !== "esp" && one.family === family && one.localPort === datagram.local.port,
+    );
+    if (socket >= 0) this.arrived[socket]!.push(datagram);
+  }
+
+  readTun(tun: TunIndex, into: PacketBatch): void {
+    fill(into, this.fromHost[tun]!, (packet) => packet);
+  }
+
+  writeTun(tun: TunIndex, from: PacketBatch): void {
+    for (let i = 0; i < from.count; i++) {
+      if (from.status[i] !== PACKET_OK) continue;
+      if (this.isRefusingTunWrites) from.status[i] = PACKET_NOT_SENT;
+      else this.toHost[tun]!.push(take(from, i));
+    }
+  }
+
+  receive(socket: SocketIndex, into: PacketBatch): void {
+    fill(into, this.arrived[socket]!, ({ bytes, local, remote, tos }, i) => {
+      const at = i * DATAGRAM_META_STRIDE;
+      into.meta.fill(0, at, at + DATAGRAM_META_STRIDE);
+      into.meta.set(remote.address, at + META_REMOTE_ADDRESS);
+      into.meta.set(local.address, at + META_LOCAL_ADDRESS);
+      const words = new Uint16Array(into.meta.buffer, into.meta.byteOffset + at, DATAGRAM_META_STRIDE / 2);
+      words[META_REMOTE_PORT / 2] = remote.port;
+      words[META_LOCAL_PORT / 2] = local.port;
+      into.meta[at + META_FAMILY] = local.address.length === 4 ? 4 : 6;
+      into.meta[at + META_TOS] = tos;
+      into.tos[i] = tos;
+      return bytes;
+    });
+  }
+
+  send(socket: SocketIndex, from: PacketBatch): void {
+    for (let i = 0; i < from.count; i++) {
+      if (from.status[i] !== PACKET_OK) continue;
+      const path = readEndpointRecord(this.#table, from.endpoint[i]!);
+      const headers = (path.local.address.length === 4 ? 20 : 40) + (path.encapsulation === "udp" ? 8 : 0);
+      if (this.isRefusingSends) from.status[i] = PACKET_NOT_SENT;
+      else if (headers + from.length[i]! > this.pathMtu) from.status[i] = PACKET_TOO_BIG;
+      else {
+        const { local, remote } = path;
+        this.sent.push({ socket, local, remote, tos: from.tos[i]!, bytes: take(from, i) });
+      }
+    }
+  }
+}
+
+function fill<T>(into: PacketBatch, queue: T[], bytesOf: (item: T, i: number) => Uint8Array): void {
+  into.count = 0;
+  while (queue.length > 0 && into.count < into.capacity) {
+    const i = into.count++;
+    const bytes = bytesOf(queue.shift()!, i);
+    const at = i * into.stride + into.headroom;
+    into.bytes.set(bytes, at);
+    into.offset[i] = at;
+    into.length[i] = bytes.length;
+  }
+}
+
+function take(batch: PacketBatch, i: number): Uint8Array {
+  return batch.bytes.slice(batch.offset[i]!, batch.offset[i]! + batch.length[i]!);
+}
+
+/** Carries what one side has sent to the other, and the other way round; `pass` may drop, change or multiply. */
+export function exchange(
+  a: MemoryPacketIo,
+  b: MemoryPacketIo,
+  pass: (datagram: Datagram) => readonly Datagram[] = (datagram) => [datagram],
+): number {
+  const fromA = a.sent.splice(0);
+  const fromB = b.sent.splice(0);
+  for (const datagram of fromA) for (const one of pass(datagram)) b.arrive(seenByReceiver(one));
+  for (const datagram of fromB) for (const one of pass(datagram)) a.arrive(seenByReceiver(one));
+  return fromA.length + fromB.length;
+}
+
+function seenByReceiver({ local, remote, tos, bytes }: Datagram): Datagram {
+  return { local: remote, remote: local, tos, bytes };
+}
