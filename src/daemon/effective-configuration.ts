@@ -1,6 +1,6 @@
 /** The configuration with what only the running daemon knows: the addresses behind names. */
 import type { IpAddress } from "../base/ip-address.ts";
-import type { ConfiguredConnection, Configuration } from "../config/configuration.ts";
+import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
 import type { GatewayConfiguration, GatewayConnection } from "../gateway/gateway-configuration.ts";
 
 /** All names that have to be resolved. */
@@ -28,7 +28,9 @@ function withAddresses(
 ): GatewayConnection {
   if (configured.remoteNames.length === 0) return configured;
   const { connection } = configured;
-  const found = configured.remoteNames.flatMap(addressesOf).map((address) => ({ start: address, end: address }));
+  const found = configured.remoteNames
+    .flatMap(addressesOf)
+    .map((address) => ({ start: address, end: address }));
   const addresses = [...connection.remote.addresses, ...found];
   return {
     ...configured,

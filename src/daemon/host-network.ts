@@ -14,6 +14,8 @@ export interface HostNetworkOptions {
   /** Paths have been looked up, before routes are planned. */
   readonly onPaths: (paths: ReadonlyMap<string, Path>) => void;
   readonly plan: (ownAddresses: readonly IpAddress[]) => RoutePlan;
+  /** Between plan and routes: devices have to be up before routes lead there. */
+  readonly prepare: (network: HostNetwork) => Promise<readonly string[]>;
   readonly apply: (lines: readonly string[]) => Promise<ScriptOutcome>;
   /** What the script or the plan has to say, when it differs from what they said before. */
   readonly onComplaints: (complaints: readonly string[]) => void;
@@ -63,7 +65,7 @@ export class HostNetworkFollower {
   }
 
   async #once(): Promise<void> {
-    const { watch, plan, apply, onPaths } = this.#options;
+    const { watch, plan, prepare, apply, onPaths } = this.#options;
     const network = await watch.snapshot();
     onPaths(await this.#paths(network));
     if (this.#isClosed) return;
@@ -77,9 +79,11 @@ export class HostNetworkFollower {
       return;
     }
     this.#appliedAt = now;
+    const advice = await prepare(network);
     const outcome = await apply(lines);
     this.#appliedText = outcome.isComplete ? text : "";
-    this.#complain([...notes, ...outcome.complaints]);
+    if (!outcome.isComplete) this.#lookLater(REAPPLY_MS);
+    this.#complain([...notes, ...advice, ...outcome.complaints]);
   }
 
   async #paths({ links }: HostNetwork): Promise<ReadonlyMap<string, Path>> {

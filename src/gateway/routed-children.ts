@@ -12,10 +12,13 @@ import type { RoutedChild } from "./route-plan.ts";
 /** The least that every IPv6 link carries; a route must not say less (RFC 8200 section 5). */
 const IPV6_MTU_MIN = 1280;
 
+/** @param mtuCap - the most that the operator allows on a TUN device; `undefined`: what fits */
 export function routedChildren(
   configuration: GatewayConfiguration,
   paths: PathTable,
+  mtuCap: (device: string) => number | undefined,
 ): readonly RoutedChild[] {
+  const capped = (device: string, inner: number) => mtuWords(Math.min(inner, mtuCap(device) ?? inner));
   return [
     ...configuration.connections.flatMap(({ connection, interface: device, routes }) => {
       const peers = peersOf(connection);
@@ -25,7 +28,7 @@ export function routedChildren(
         selectors: child.selectors,
         routes,
         peers,
-        ...mtuWords(childMtu(connection, child, peers, paths)),
+        ...capped(device, childMtu(connection, child, peers, paths)),
       }));
     }),
     ...configuration.manual.map((child) => ({
@@ -34,7 +37,7 @@ export function routedChildren(
       selectors: child.selectors,
       routes: child.routes,
       peers: [child.remoteAddress],
-      ...mtuWords(manualMtu(child, paths)),
+      ...capped(child.interface, manualMtu(child, paths)),
     })),
   ];
 }

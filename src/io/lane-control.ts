@@ -33,6 +33,8 @@ export interface LaneThreadData {
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
   readonly wakeFd: Fd;
+  /** Octets of the longest packet or datagram. */
+  readonly packetLengthMax: number;
   readonly control: SharedArrayBuffer;
   readonly drops: SharedArrayBuffer;
 }

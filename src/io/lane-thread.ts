@@ -22,6 +22,8 @@ export interface LaneThreadOptions {
   readonly keysFd: Fd;
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
+  /** Octets of the longest packet or datagram that is carried. */
+  readonly packetLengthMax: number;
   readonly onIke: (datagram: IkeDatagram) => void;
   readonly onUpcall: (upcall: LaneUpcall) => void;
   /** The thread ended although it was not told to: no packet of its share moves any more. */
@@ -57,6 +59,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     tuns: options.tuns,
     sockets: options.sockets,
     wakeFd,
+    packetLengthMax: options.packetLengthMax,
     control: control.buffer,
     drops: drops.buffer,
   };

@@ -1,0 +1,64 @@
+/** The gateway's memory, keys and pure parts over them, as production has them. */
+
+import type { GatewaySettings } from "../config/configuration.ts";
+import { createDataPlane, type DataPlane } from "../dataplane/data-plane.ts";
+import { Gateway } from "../gateway/gateway.ts";
+import { createPathTable, type PathTable } from "../gateway/path-table.ts";
+import { createIkeMachine } from "../ike/ike-machine.ts";
+import type { Clock } from "../io/clock.ts";
+import {
+  createNativeKeyStore,
+  createNativeSaTable,
+  type NativeKeyStore,
+  type NativeSaTable,
+} from "../io/native-memory.ts";
+import { closeFd } from "../io/native-socket.ts";
+import { createSystemRandom } from "../io/random.ts";
+import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
+
+export interface GatewayParts {
+  readonly table: NativeSaTable;
+  readonly keys: NativeKeyStore;
+  readonly paths: PathTable;
+  readonly dataPlane: DataPlane;
+  readonly gateway: Gateway;
+  close(): void;
+}
+
+export function makeGatewayParts(
+  { listen, ports }: GatewaySettings,
+  lanes: number,
+  clock: Clock,
+): GatewayParts {
+  const random = createSystemRandom();
+  const table = createNativeSaTable({ ...DEFAULT_SA_TABLE_SIZE, lanes });
+  const keys = createNativeKeyStore(table);
+  const paths = createPathTable(listen);
+  const dataPlane = createDataPlane({
+    table: table.table,
+    keys,
+    random,
+    pathMtu: (_, remote) => paths.mtuTo(remote.address),
+  });
+  const machine = createIkeMachine({
+    connections: [],
+    random,
+    spis: dataPlane,
+    usage: dataPlane,
+    ports,
+    localAddressFor: (remote) => paths.localAddressFor(remote),
+    now: clock.now(),
+  });
+  return {
+    table,
+    keys,
+    paths,
+    dataPlane,
+    gateway: new Gateway({ machine, dataPlane, paths, natPort: ports.nat }),
+    close() {
+      keys.close();
+      closeFd(keys.fd);
+      closeFd(table.fd);
+    },
+  };
+}

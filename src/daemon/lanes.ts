@@ -1,0 +1,82 @@
+/** The lanes of a gateway: started together, told together, stopped together. */
+import { DROP_REASONS } from "../dataplane/drop-reason.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
+import type { IoError } from "../io/io-error.ts";
+import { type LaneThread, startLaneThread } from "../io/lane-thread.ts";
+import type { CompiledSpd } from "../policy/spd.ts";
+import type { Resources } from "./resources.ts";
+
+/** Octets of the longest datagram that a lane takes: IKE messages of 3000 have to fit (RFC 7296 section 2) [HDR-15]. */
+const DATAGRAM_OCTETS_MIN = 4096;
+/** What ESP and the outer headers add, at most. */
+const OVERHEAD_OCTETS_MAX = 256;
+
+export interface LanesOptions {
+  readonly resources: Resources;
+  /** Largest MTU that a TUN device may be given. */
+  readonly mtuMax: number;
+  readonly onIke: (datagram: IkeDatagram) => void;
+  readonly onUpcall: (upcall: LaneUpcall) => void;
+  readonly onFailure: (error: IoError) => void;
+}
+
+export class Lanes {
+  readonly #threads: readonly LaneThread[];
+
+  constructor({ resources, mtuMax, onIke, onUpcall, onFailure }: LanesOptions) {
+    const { tuns, sockets, parts } = resources;
+    const count = tuns.queues[0]?.length ?? 0;
+    this.#threads = Array.from({ length: count }, (_, index) =>
+      startLaneThread({
+        index,
+        tableFd: parts.table.fd,
+        keysFd: parts.keys.fd,
+        tuns: tuns.queues.map((queues) => queues[index]!),
+        sockets: sockets.lane,
+        packetLengthMax: Math.max(DATAGRAM_OCTETS_MIN, mtuMax + OVERHEAD_OCTETS_MAX),
+        onIke,
+        onUpcall,
+        onFailure,
+      }),
+    );
+  }
+
+  get count(): number {
+    return this.#threads.length;
+  }
+
+  /** @throws {IoError} when one could not start */
+  async ready(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.ready));
+  }
+
+  /** One SPD per TUN device, in their order. */
+  setSpds(spds: readonly CompiledSpd[]): void {
+    for (const thread of this.#threads) for (const [tun, spd] of spds.entries()) thread.setSpd(tun, spd);
+  }
+
+  wake(): void {
+    for (const thread of this.#threads) thread.wake();
+  }
+
+  releaseStale(): void {
+    for (const thread of this.#threads) thread.releaseStale();
+  }
+
+  turns(): readonly number[] {
+    return this.#threads.map((thread) => thread.turns());
+  }
+
+  /** All lanes' drops by reason; reasons that never came are left out. */
+  drops(): { readonly [reason: string]: number } {
+    const sums = DROP_REASONS.map((reason, index) => {
+      const total = this.#threads.reduce((sum, { drops }) => sum + (drops[index] ?? 0), 0);
+      return [reason, total] as const;
+    });
+    return Object.fromEntries(sums.filter(([, total]) => total > 0));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.stop()));
+  }
+}

@@ -1,0 +1,49 @@
+/** What a gateway needs of the system, opened in the order in which a refusal explains most. */
+import type { Configuration } from "../config/configuration.ts";
+import type { Clock } from "../io/clock.ts";
+import { type ComputePool, createComputePool } from "../io/compute.ts";
+import { type NetworkWatch, watchNetwork } from "../io/netlink.ts";
+import { createSystemRandom } from "../io/random.ts";
+import type { Cleanup } from "./cleanup.ts";
+import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
+import { type OuterSockets, openOuterSockets } from "./outer-sockets.ts";
+import { openTunDevices, type TunDevices } from "./tun-devices.ts";
+
+/** One lane carries everything: several would need a way to hand packets from one to another. */
+export const LANES = 1;
+
+export interface Resources {
+  readonly tuns: TunDevices;
+  readonly sockets: OuterSockets;
+  readonly parts: GatewayParts;
+  readonly watch: NetworkWatch;
+  readonly compute: ComputePool;
+}
+
+/**
+ * @param onNetworkChange - links, addresses or routes of the host changed
+ * @throws {IoError} what was opened before is in `cleanup`
+ */
+export function openResources(
+  { gateway: settings }: Configuration,
+  clock: Clock,
+  cleanup: Cleanup,
+  onNetworkChange: () => void,
+): Resources {
+  const names = settings.interfaces.map(({ name }) => name);
+  const tuns = cleanup.add("TUN devices", openTunDevices(names, LANES), (opened) => opened.close());
+  const { listen, ports, routing } = settings;
+  const sockets = cleanup.add(
+    "outer sockets",
+    openOuterSockets({ listen, ports, mark: routing.mark.value }),
+    (opened) => opened.close(),
+  );
+  const parts = cleanup.add("SA table", makeGatewayParts(settings, LANES, clock), (made) => made.close());
+  const watch = cleanup.add("netlink", watchNetwork(routing.table, onNetworkChange), (opened) =>
+    opened.close(),
+  );
+  const compute = cleanup.add("computations", createComputePool(createSystemRandom()), (pool) =>
+    pool.close(),
+  );
+  return { tuns, sockets, parts, watch, compute };
+}

@@ -1,0 +1,329 @@
+/** A gateway that runs: started in the order in which nothing leaves in clear, and ended in the reverse one. */
+import { wipe } from "../base/bytes.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { SaPairState } from "../dataplane/data-plane.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import { planRoutes, type RoutePlan } from "../gateway/route-plan.ts";
+import { deviceMtu, peersOf, routedChildren } from "../gateway/routed-children.ts";
+import type { ConnectionState } from "../ike/connection-state.ts";
+import type { IkeCommand } from "../ike/machine.ts";
+import type { Clock } from "../io/clock.ts";
+import { createNameResolver } from "../io/dns.ts";
+import { IoError } from "../io/io-error.ts";
+import { lockFile } from "../io/native-process.ts";
+import type { HostNetwork } from "../io/netlink.ts";
+import { runRoutesScript } from "../io/routes-script.ts";
+import type { PolicyName } from "../policy/data-plane.ts";
+import { Cleanup } from "./cleanup.ts";
+import type { DaemonLog } from "./daemon-log.ts";
+import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
+import { neededSwitches, settleForwarding, systemSwitchBoard } from "./forwarding.ts";
+import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
+import { HostNetworkFollower } from "./host-network.ts";
+import { Lanes } from "./lanes.ts";
+import { ManualKeys } from "./manual-keys.ts";
+import { RemoteNames } from "./remote-names.ts";
+import { openResources, type Resources } from "./resources.ts";
+
+/** Peers have so long to answer our deletes. */
+const GOODBYE_MS = 2_000;
+const GOODBYE_LOOK_MS = 20;
+
+export interface RunningGatewayOptions {
+  readonly configuration: Configuration;
+  readonly clock: Clock;
+  readonly log: DaemonLog;
+  /** What the gateway has to tell, in order. */
+  readonly onEffect: (effect: ForwardedEffect) => void;
+  /** States may have changed. */
+  readonly onTurn: () => void;
+  /** A lane is gone: the process has to end. */
+  readonly onFatal: (error: IoError) => void;
+}
+
+export class RunningGateway {
+  readonly #options: RunningGatewayOptions;
+  readonly #cleanup: Cleanup;
+  readonly #resources: Resources;
+  readonly #lanes: Lanes;
+  readonly #loop: GatewayLoop;
+  readonly #follower: HostNetworkFollower;
+  readonly #names: RemoteNames;
+  readonly #manual = new ManualKeys(lockFile);
+  readonly #unresolved = new Map<string, string>();
+  readonly #mtus = new Map<string, number>();
+  #planned: RoutePlan | undefined;
+  #complaints: readonly string[] = [];
+
+  /** @throws {IoError} with everything closed again */
+  static async start(options: RunningGatewayOptions): Promise<RunningGateway> {
+    const cleanup = new Cleanup();
+    try {
+      const running = new RunningGateway(options, cleanup);
+      await running.#start();
+      return running;
+    } catch (error) {
+      await cleanup.run();
+      throw error;
+    }
+  }
+
+  private constructor(options: RunningGatewayOptions, cleanup: Cleanup) {
+    this.#options = options;
+    this.#cleanup = cleanup;
+    const { configuration, clock } = options;
+    this.#resources = openResources(configuration, clock, cleanup, () => this.#refresh());
+    this.#loop = this.#makeLoop();
+    cleanup.add("gateway loop", this.#loop, (loop) => loop.stop());
+    this.#lanes = this.#makeLanes();
+    cleanup.add("lanes", this.#lanes, (lanes) => lanes.stop());
+    this.#follower = this.#makeFollower();
+    cleanup.add("routes", this.#follower, (follower) => follower.close());
+    this.#names = new RemoteNames({
+      names: remoteNames(configuration),
+      resolve: createNameResolver(),
+      onChange: () => this.#onNames(),
+      onFailure: (name, reason) => this.#onUnresolved(name, reason),
+    });
+    cleanup.add("names", this.#names, (names) => names.close());
+  }
+
+  /** Guards and routes first, then policy in the lanes, then IKE. */
+  async #start(): Promise<void> {
+    await Promise.all([this.#follower.refresh(), this.#lanes.ready()]);
+    this.#configure();
+    for (const child of this.#options.configuration.manual) this.#addManual(child.policy);
+  }
+
+  get lanes(): Lanes {
+    return this.#lanes;
+  }
+
+  get interfaces(): readonly { readonly name: string; readonly mtu?: number }[] {
+    return this.#resources.tuns.names.map((name) => {
+      const mtu = this.#mtus.get(name);
+      return { name, ...(mtu === undefined ? {} : { mtu }) };
+    });
+  }
+
+  /** Sentences about routes, forwarding and names that the operator should look at. */
+  get advice(): readonly string[] {
+    const names = [...this.#unresolved].map(([name, reason]) => `${name} cannot be resolved: ${reason}`);
+    return [...names, ...this.#complaints];
+  }
+
+  describe(): readonly ConnectionState[] {
+    return this.#gateway.describe(this.#options.clock.now());
+  }
+
+  pairs(): readonly SaPairState[] {
+    return this.#gateway.pairs();
+  }
+
+  command(command: IkeCommand): void {
+    this.#loop.feed({ kind: "command", command });
+  }
+
+  /** Says goodbye to peers, then closes everything; routes stay or go as `on_exit` says. */
+  async stop(): Promise<void> {
+    const { log } = this.#options;
+    this.#names.close();
+    this.command({ kind: "shutdown" });
+    await this.#answered();
+    await this.#follower.close();
+    await this.#lanes.stop();
+    this.#loop.stop();
+    this.#closeManual();
+    this.#wipeKeys();
+    await this.#clearRoutes();
+    for (const { name, error } of await this.#cleanup.run())
+      log.warn(`closing the ${name} failed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+
+  get #gateway(): Gateway {
+    return this.#resources.parts.gateway;
+  }
+
+  #configure(): void {
+    const { configuration } = this.#options;
+    const spds = this.#loop.configure(
+      gatewayConfiguration(configuration, (name) => this.#names.addressesOf(name)),
+    );
+    this.#lanes.setSpds(spds);
+  }
+
+  #makeLoop(): GatewayLoop {
+    const { clock, log, onEffect, onTurn } = this.#options;
+    const { compute, sockets, parts } = this.#resources;
+    return new GatewayLoop({
+      gateway: parts.gateway,
+      clock,
+      compute,
+      send: (local, remote, bytes) => sockets.send(local, remote, bytes),
+      onSendFailure: (_, reason) => log.debug(`an IKE message could not be sent: ${reason}`),
+      onEffect: (effect) => {
+        if (effect.kind === "wakeLanes") this.#lanes.wake();
+        else if (effect.kind === "reserveSequence") this.#reserve(effect.policy);
+        else onEffect(effect);
+      },
+      onTurn,
+    });
+  }
+
+  #makeLanes(): Lanes {
+    const { configuration, onFatal } = this.#options;
+    const mtus = configuration.gateway.interfaces.map(({ mtu }) => (mtu === "auto" ? 0 : mtu));
+    return new Lanes({
+      resources: this.#resources,
+      mtuMax: Math.max(...mtus),
+      onIke: (datagram) => this.#loop.feed({ kind: "datagram", datagram }),
+      onUpcall: (upcall) => this.#loop.feed({ kind: "upcall", upcall }),
+      onFailure: onFatal,
+    });
+  }
+
+  #makeFollower(): HostNetworkFollower {
+    const { configuration, log } = this.#options;
+    return new HostNetworkFollower({
+      watch: this.#resources.watch,
+      mark: configuration.gateway.routing.mark.value,
+      remotes: () => this.#remotes(),
+      onPaths: (paths) => this.#gateway.setPaths(paths),
+      plan: (ownAddresses) => this.#plan(ownAddresses),
+      prepare: (network) => this.#prepare(network),
+      apply: (lines) => runRoutesScript("apply", lines),
+      onComplaints: (complaints) => {
+        this.#complaints = complaints;
+        for (const complaint of complaints) log.warn(complaint);
+      },
+    });
+  }
+
+  #remotes(): readonly IpAddress[] {
+    const { configuration } = this.#options;
+    return [
+      ...configuration.connections.flatMap(({ connection, remoteNames: names }) => [
+        ...peersOf(connection),
+        ...names.flatMap((name) => this.#names.addressesOf(name)),
+      ]),
+      ...configuration.manual.map((child) => child.remoteAddress),
+    ];
+  }
+
+  #plan(ownAddresses: readonly IpAddress[]): RoutePlan {
+    const { configuration } = this.#options;
+    const { routing, ports, onExit, interfaces } = configuration.gateway;
+    const children = this.#routedChildren();
+    for (const { name } of interfaces) this.#mtus.set(name, deviceMtu(children, name));
+    this.#planned = planRoutes({
+      ...routing,
+      ports: [ports.ike, ports.nat],
+      onExit,
+      interfaces: interfaces.map(({ name }) => name),
+      children,
+      policies: configuration.policies,
+      ownAddresses,
+    });
+    return this.#planned;
+  }
+
+  #routedChildren() {
+    const { configuration } = this.#options;
+    const caps = new Map(configuration.gateway.interfaces.map(({ name, mtu }) => [name, mtu]));
+    const effective = gatewayConfiguration(configuration, (name) => this.#names.addressesOf(name));
+    return routedChildren(effective, this.#resources.parts.paths, (device) => {
+      const cap = caps.get(device);
+      return typeof cap === "number" ? cap : undefined;
+    });
+  }
+
+  async #prepare(network: HostNetwork): Promise<readonly string[]> {
+    const { tuns, watch } = this.#resources;
+    await tuns.bringUp(
+      watch,
+      tuns.names.map((name) => this.#mtus.get(name)!),
+    );
+    const { forwarding } = this.#options.configuration.gateway;
+    const selectors = this.#routedChildren().map((child) => child.selectors);
+    return settleForwarding(forwarding, neededSwitches(network, tuns.names, selectors), systemSwitchBoard);
+  }
+
+  #refresh(): void {
+    this.#follower.refresh().catch((error: unknown) => {
+      this.#options.log.error(error instanceof Error ? error.message : String(error));
+    });
+  }
+
+  #onNames(): void {
+    for (const name of [...this.#unresolved.keys()])
+      if (this.#names.addressesOf(name).length > 0) this.#unresolved.delete(name);
+    this.#follower.refresh().then(
+      () => this.#configure(),
+      (error: unknown) => this.#options.log.error(error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  #onUnresolved(name: string, reason: string): void {
+    this.#unresolved.set(name, reason);
+    this.#options.log.warn(`${name} cannot be resolved: ${reason}; its connection waits`);
+  }
+
+  #addManual(policy: PolicyName): void {
+    const { configuration } = this.#options;
+    const child = configuration.manual.find((one) => one.policy === policy);
+    if (child === undefined) return;
+    const local = child.localAddress ?? this.#resources.parts.paths.localAddressFor(child.remoteAddress);
+    if (local === undefined)
+      throw new IoError(
+        "IO_ADDRESS_NOT_OURS",
+        `${policy}: no address of this host leads to the peer; give the connection a local.address`,
+      );
+    this.#loop.feed({ kind: "addManual", child, local, numbers: this.#manual.open(child) });
+  }
+
+  #reserve(policy: PolicyName): void {
+    try {
+      const last = this.#manual.extend(policy);
+      if (last !== undefined) this.#loop.feed({ kind: "sequenceReserved", policy, last });
+    } catch (error) {
+      this.#options.log.error(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #closeManual(): void {
+    const pairs = this.pairs();
+    try {
+      this.#manual.close((policy) => pairs.find((pair) => pair.policy === policy)?.usage.nextSequenceNumber);
+    } catch (error) {
+      this.#options.log.error(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Waits until no IKE SA is left: every delete was answered, or its peer gave no sign in time. */
+  async #answered(): Promise<void> {
+    const deadline = performance.now() + GOODBYE_MS;
+    while (performance.now() < deadline && this.describe().some(({ ikeSa }) => ikeSa !== undefined))
+      await new Promise((resolve) => setTimeout(resolve, GOODBYE_LOOK_MS));
+  }
+
+  #wipeKeys(): void {
+    const { dataPlane } = this.#resources.parts;
+    for (const { inboundSpi } of this.pairs()) dataPlane.execute({ kind: "removePair", inboundSpi });
+    dataPlane.reclaim();
+    const { connections, manual } = this.#options.configuration;
+    for (const { connection } of connections) wipe(connection.psk.local, connection.psk.remote);
+    for (const { outbound, inbound } of manual)
+      wipe(outbound.keys.encr, outbound.keys.integ, inbound.keys.encr, inbound.keys.integ);
+  }
+
+  async #clearRoutes(): Promise<void> {
+    if (this.#planned === undefined) return;
+    try {
+      const { complaints } = await runRoutesScript("clear", this.#planned.lines);
+      for (const complaint of complaints) this.#options.log.warn(complaint);
+    } catch (error) {
+      this.#options.log.error(error instanceof Error ? error.message : String(error));
+    }
+  }
+}
