@@ -1,0 +1,46 @@
+/** Identities as the configuration would write them, safe to print whoever chose them (RFC 7296 section 3.5). */
+import { fromStrictUtf8, toHex } from "../base/bytes.ts";
+import { formatIpAddress } from "../base/ip-address.ts";
+import type { Identification } from "../policy/connection.ts";
+import { IdType, nameOf } from "../wire/ike/registries.ts";
+import { escapeForeign } from "./escape.ts";
+
+/** Octets of an identity that are shown in hexadecimal. */
+const HEX_OCTETS_MAX = 64;
+
+/** `gw.example.net`, `192.0.2.1`, `keyid:0xc0ffee`; what no configuration can say is `ID_TYPE:0x...`. */
+export function identityText({ idType, data }: Identification): string {
+  const text = fromStrictUtf8(data);
+  if (idType === IdType.IPV4_ADDR && data.length === 4) return formatIpAddress(data);
+  if (idType === IdType.IPV6_ADDR && data.length === 16) return formatIpAddress(data);
+  if (idType === IdType.FQDN && text !== undefined && text !== "")
+    return isPlainDomain(text) ? text : `fqdn:${escapeForeign(text)}`;
+  if (idType === IdType.RFC822_ADDR && text !== undefined && text !== "")
+    return /^[^\s@:=]+@[^\s@:=]+$/.test(text) ? escapeForeign(text) : `email:${escapeForeign(text)}`;
+  if (idType === IdType.KEY_ID)
+    return text !== undefined && /^[\x21-\x5b\x5d-\x7e]+$/.test(text) && !/^0x/i.test(text)
+      ? `keyid:${text}`
+      : `keyid:${hex(data)}`;
+  return `${nameOf(IdType, idType)}:${hex(data)}`;
+}
+
+/** The key `id` of the configuration can hold it. */
+export function isConfigurable({ idType, data }: Identification): boolean {
+  const types: readonly number[] = [
+    IdType.IPV4_ADDR,
+    IdType.IPV6_ADDR,
+    IdType.FQDN,
+    IdType.RFC822_ADDR,
+    IdType.KEY_ID,
+  ];
+  return types.includes(idType) && data.length > 0 && data.length <= HEX_OCTETS_MAX;
+}
+
+function isPlainDomain(text: string): boolean {
+  return /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$/.test(text) && !/^[\d.]+$/.test(text);
+}
+
+function hex(data: Uint8Array): string {
+  const shown = toHex(data.subarray(0, HEX_OCTETS_MAX));
+  return `0x${shown}${data.length > HEX_OCTETS_MAX ? "..." : ""}`;
+}

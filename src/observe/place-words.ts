@@ -1,0 +1,19 @@
+/** Addresses of peers and places of the configuration inside sentences. */
+import { formatIpAddress } from "../base/ip-address.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { ConfigurationPlace } from "../policy/connection.ts";
+
+const USUAL_PORTS = [500, 4500];
+
+/** ` (tungate.yaml:31)`, or nothing. */
+export function atPlace(place: ConfigurationPlace | undefined): string {
+  if (place === undefined) return "";
+  return ` (${place.file.slice(place.file.lastIndexOf("/") + 1)}:${place.line})`;
+}
+
+/** `198.51.100.77`; the port where it is none of the usual ones; `the peer` when it is not known. */
+export function peerText(remote: UdpEndpoint | undefined): string {
+  if (remote === undefined) return "the peer";
+  const address = formatIpAddress(remote.address);
+  return USUAL_PORTS.includes(remote.port) ? address : `${address} (port ${remote.port})`;
+}

@@ -1,0 +1,161 @@
+/** A negotiation without common ground as a table, and the proposal that would have made one. */
+import type { Concerning, ProposalMismatch, TransformChoice, TransformDifference } from "../ike/notice.ts";
+import {
+  formatSuite,
+  isCombinedMode,
+  isOffered,
+  ProposalError,
+  parseProposal,
+  transformKeyword,
+} from "../policy/proposal-keyword.ts";
+import type { ProposalSuite } from "../policy/proposal-suite.ts";
+import type { Proposal } from "../wire/ike/payload.ts";
+import { KeyExchangeMethod, TransformType } from "../wire/ike/registries.ts";
+import { atPlace } from "./place-words.ts";
+
+const ROW_NAMES: ReadonlyMap<number, string> = new Map([
+  [TransformType.ENCR, "encryption"],
+  [TransformType.INTEG, "integrity"],
+  [TransformType.PRF, "prf"],
+  [TransformType.KE, "key exchange"],
+  [TransformType.ESN, "sequence numbers"],
+]);
+/** Transforms of a stranger that are named in one cell. */
+const CELL_TRANSFORMS_MAX = 12;
+/** Proposals of a stranger that are tried for a suggestion. */
+const PROPOSALS_TRIED_MAX = 32;
+
+/** One line per transform type that matters, then the line that would settle it. */
+export function mismatchLines(notice: Concerning & ProposalMismatch): string[] {
+  return [...tableLines(notice), ...adviceLines(notice)];
+}
+
+function tableLines({ difference, protocol }: ProposalMismatch): string[] {
+  const encr = difference.find(({ type }) => type === TransformType.ENCR);
+  const rows = difference
+    .filter((row) => !isSilent(row, difference, protocol))
+    .map((row) => {
+      const name = ROW_NAMES.get(row.type) ?? `transform type ${row.type}`;
+      return { name, ...cells(row, encr) };
+    });
+  const nameWidth = Math.max(0, ...rows.map(({ name }) => name.length));
+  const theirWidth = Math.max(0, ...rows.map(({ theirs }) => theirs.length));
+  return rows.map(({ name, theirs, ours }) =>
+    `${name.padEnd(nameWidth)}  ${ours === "" ? theirs : theirs.padEnd(theirWidth)}  ${ours}`.trimEnd(),
+  );
+}
+
+/** Rows that say nothing: both sides have none; or the key exchange of a child's first negotiation, which has none. */
+function isSilent(
+  row: TransformDifference,
+  all: readonly TransformDifference[],
+  protocol: "ike" | "esp",
+): boolean {
+  if (row.theirs.length === 0 && row.ours.length === 0) return true;
+  if (protocol !== "esp" || row.type !== TransformType.KE || row.theirs.length > 0) return false;
+  const isAllowed = row.ours.some(({ id }) => id === KeyExchangeMethod.NONE);
+  return (
+    isAllowed || all.some((other) => other !== row && other.common.length === 0 && other.theirs.length > 0)
+  );
+}
+
+function cells(
+  row: TransformDifference,
+  encr: TransformDifference | undefined,
+): { theirs: string; ours: string } {
+  if (row.common.length > 0) return { theirs: `both have ${words(row.type, row.common)}`, ours: "" };
+  const theirs = row.theirs.length === 0 ? "they offer none" : `they offer ${words(row.type, row.theirs)}`;
+  if (row.ours.length > 0) return { theirs, ours: `we allow ${words(row.type, row.ours)}` };
+  const isNeedless = row.type === TransformType.INTEG && encr?.ours.some(({ id }) => isCombinedMode(id));
+  const cipher = encr?.ours[0];
+  if (isNeedless === true && cipher !== undefined)
+    return {
+      theirs,
+      ours: `none is needed with ${transformKeyword(TransformType.ENCR, cipher.id, cipher.keyBits)}`,
+    };
+  return { theirs, ours: "we allow none" };
+}
+
+function words(type: number, choices: readonly TransformChoice[]): string {
+  const shown = choices
+    .slice(0, CELL_TRANSFORMS_MAX)
+    .map(({ id, keyBits }) => transformKeyword(type, id, keyBits));
+  const rest = choices.length - shown.length;
+  return `${shown.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
+}
+
+function adviceLines({
+  protocol,
+  received,
+  configured,
+  connection,
+  child,
+  place,
+}: Concerning & ProposalMismatch): string[] {
+  const suggestion = suggestedProposal(received, protocol);
+  if (suggestion === undefined) {
+    const ours = configured[0];
+    if (received.length === 0 || ours === undefined) return [];
+    return [`nothing that they offer is supported here; have them add ${formatSuite(simplest(ours))}`];
+  }
+  if (connection === undefined) return [`to accept this peer, a connection has to allow ${suggestion}`];
+  const key = proposalsKey(protocol, connection, child);
+  return [`to accept this peer, add ${suggestion} to ${key}${atPlace(place)}`];
+}
+
+/** `connections.rome.ike.proposals`; instances (`rome#2`) share the key of their connection. */
+export function proposalsKey(protocol: "ike" | "esp", connection: string, child: string | undefined): string {
+  const name = `connections.${configuredName(connection)}`;
+  if (protocol === "ike") return `${name}.ike.proposals`;
+  return `${name}.children.${child ?? "NAME"}.esp`;
+}
+
+/** The name in the configuration of a connection's instance. */
+export function configuredName(connection: string): string {
+  return connection.replace(/#\d+$/, "");
+}
+
+/** The first proposal of the peer that we could use, in keywords; `undefined` when there is none. */
+export function suggestedProposal(
+  received: readonly Proposal[],
+  protocol: "ike" | "esp",
+): string | undefined {
+  for (const proposal of received.slice(0, PROPOSALS_TRIED_MAX)) {
+    const suite = usableSuite(proposal, protocol);
+    if (suite === undefined) continue;
+    const text = formatSuite(suite);
+    try {
+      parseProposal(text, protocol);
+      return text;
+    } catch (error) {
+      if (!(error instanceof ProposalError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function usableSuite({ transforms }: Proposal, protocol: "ike" | "esp"): ProposalSuite | undefined {
+  const usable = (type: number) =>
+    transforms
+      .filter((one) => one.type === type && one.hasUnknownAttribute !== true)
+      .map(({ id, keyBits }) => ({ id, keyBits: keyBits ?? 0 }))
+      .filter(({ id, keyBits }) => isOffered(type, id, keyBits));
+  const integ = usable(TransformType.INTEG);
+  const encr = usable(TransformType.ENCR).find(({ id }) => isCombinedMode(id) || integ.length > 0);
+  const ke = usable(TransformType.KE)[0];
+  const prf = usable(TransformType.PRF)[0];
+  if (encr === undefined || (protocol === "ike" && (ke === undefined || prf === undefined))) return undefined;
+  return {
+    encr: [encr],
+    integ: isCombinedMode(encr.id) ? [] : integ.slice(0, 1).map(({ id }) => id),
+    prf: protocol === "ike" && prf !== undefined ? [prf.id] : [],
+    ke: ke === undefined ? [KeyExchangeMethod.NONE] : [ke.id],
+    // Both kinds of sequence numbers: the words for them are left out.
+    esn: protocol === "ike" ? [] : [1, 0],
+  };
+}
+
+/** The first choice of each type. */
+function simplest({ encr, integ, prf, ke, esn }: ProposalSuite): ProposalSuite {
+  return { encr: encr.slice(0, 1), integ: integ.slice(0, 1), prf: prf.slice(0, 1), ke: ke.slice(0, 1), esn };
+}

@@ -1,0 +1,169 @@
+/** Every notice of the IKE side in words: the sentence first, then lines that explain it; all safe to print. */
+import type { Instant } from "../base/instant.ts";
+import { formatSpi } from "../base/spi.ts";
+import { formatEndpoint } from "../base/udp-endpoint.ts";
+import type { IkeSuite, NatSituation } from "../ike/connection-state.ts";
+import type { ChildDownReason, DropReason, IkeNotice } from "../ike/notice.ts";
+import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
+import { transformKeyword } from "../policy/proposal-keyword.ts";
+import { formatSelectorPair } from "../policy/selector-text.ts";
+import { NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
+import { failureWords } from "./failure-words.ts";
+import { identityText } from "./identity-text.ts";
+import { peerText } from "./place-words.ts";
+import { spanText } from "./span-text.ts";
+
+/** @param now - for times that lie ahead */
+export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] {
+  const peer = peerText(notice.remote);
+  switch (notice.code) {
+    case "ikeSaUp":
+      return [
+        `IKE SA with ${peer} (${identityText(notice.peerIdentity)}) is up, ${natText(notice.nat)}: ${ikeSuiteText(notice.suite)}, rekey ${inText(notice.rekeyAt, now)}`,
+      ];
+    case "ikeSaDown":
+      return [`IKE SA with ${peer} is down: ${DOWN_REASONS[notice.reason]}`];
+    case "ikeSaRekeyed":
+      return [
+        `IKE SA with ${peer} rekeyed by ${byWhom(notice.role)}: ${ikeSuiteText(notice.suite)}, next rekey ${inText(notice.rekeyAt, now)}`,
+      ];
+    case "childSaUp":
+      return childSaUp(notice, now);
+    case "childSaDown":
+      return [`child SA ${formatSpi(notice.spis.inboundSpi)} is down: ${DOWN_REASONS[notice.reason]}`];
+    case "childSaRekeyed":
+      return [
+        `child SA rekeyed by ${byWhom(notice.role)}: ${espSuiteText(notice.suite)}, next rekey ${inText(notice.rekeyAt, now)}`,
+      ];
+    case "rekeyPostponed": {
+      const why =
+        notice.notifyType === undefined
+          ? "the peer is busy"
+          : `the peer answered ${nameOf(NotifyType, notice.notifyType)}`;
+      return [
+        `rekey with ${peer} did not succeed (${why}); next try ${inText(notice.at, now)}, traffic goes on meanwhile`,
+      ];
+    }
+    case "softLimit":
+      return [
+        `child SA ${formatSpi(notice.spis.inboundSpi)} has reached its limit of ${LIMITS[notice.limit]}; it is rekeyed`,
+      ];
+    case "natDetected":
+      return [`${peer}: ${natText(notice.nat)}`];
+    case "peerMoved":
+      return [
+        `the way to the peer changed from ${formatEndpoint(notice.from)} to ${formatEndpoint(notice.to)}; the SAs follow`,
+      ];
+    case "invalidKeRetry":
+      return [
+        `${peer} wants ${transformKeyword(TransformType.KE, notice.wanted)} in place of ${transformKeyword(TransformType.KE, notice.sent)}; sent again`,
+        "to save this round trip, write the wanted one first in the proposal",
+      ];
+    case "cookieRequired":
+      return [`${peer} wants its cookie back first: it has many negotiations at once; sent again`];
+    case "cookiesOn":
+      return [
+        `${notice.halfOpen} negotiations are half open; strangers have to prove their address from here on (cookies)`,
+      ];
+    case "cookiesOff":
+      return ["fewer negotiations are half open; cookies are off again"];
+    case "unauthenticatedNotify":
+      return [`${peer} sent ${nameOf(NotifyType, notice.notifyType)} that nobody vouches for; it is ignored`];
+    case "droppedMessage":
+      return [
+        `dropped an IKE message of ${peer}: ${IKE_DROPS[notice.reason]} (${notice.total} since the start)`,
+      ];
+    case "retrying":
+      return [`next try with ${peer} ${inText(notice.at, now)} (${notice.attempt} so far)`];
+    case "connecting":
+      return [`calling ${peer} from ${formatEndpoint(notice.local)}`];
+    case "noConnectionFor":
+      return [
+        `${peer} called, and no connection has this remote address`,
+        "if it is a peer of yours, add its address to remote.address of its connection",
+      ];
+    default:
+      return failureWords(notice);
+  }
+}
+
+function childSaUp(notice: IkeNotice & { readonly code: "childSaUp" }, now: Instant): string[] {
+  const lines = [
+    `${formatSelectorPair(notice.selectors)} is up: ${espSuiteText(notice.suite)} over ${notice.encapsulation === "udp" ? "UDP" : "raw ESP"}, rekey ${inText(notice.rekeyAt, now)}`,
+  ];
+  if (notice.isNarrowed)
+    lines.push("the peer allows less than the configuration asks for; compare the networks of both sides");
+  return lines;
+}
+
+const byWhom = (role: "initiator" | "responder") => (role === "initiator" ? "us" : "the peer");
+
+function inText(at: Instant, now: Instant): string {
+  return at <= now ? "now" : `in ${spanText((at - now) / 1000)}`;
+}
+
+/** `we are behind NAT`; NAT traversal or its absence where there is none. */
+export function natText({ isSupported, weAreBehind, peerIsBehind }: NatSituation): string {
+  if (!isSupported) return "the peer has no NAT traversal";
+  if (weAreBehind && peerIsBehind) return "both are behind NAT";
+  if (weAreBehind) return "we are behind NAT";
+  return peerIsBehind ? "the peer is behind NAT" : "no NAT";
+}
+
+/** `aes256gcm16-prfsha384-x25519` */
+export function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): string {
+  const words = [transformKeyword(TransformType.ENCR, encr, encrKeyBits)];
+  if (integ !== 0) words.push(transformKeyword(TransformType.INTEG, integ));
+  words.push(transformKeyword(TransformType.PRF, prf), transformKeyword(TransformType.KE, ke));
+  return words.join("-");
+}
+
+/** `aes256gcm16-esn` */
+export function espSuiteText({ encr, encrKeyBits, integ, esn }: EspSuite): string {
+  const words = [transformKeyword(TransformType.ENCR, encr, encrKeyBits)];
+  if (integ !== 0) words.push(transformKeyword(TransformType.INTEG, integ));
+  if (esn) words.push("esn");
+  return words.join("-");
+}
+
+const LIMITS: Readonly<Record<SaLimit, string>> = {
+  octets: "data",
+  packets: "packets",
+  sequenceNumbers: "sequence numbers",
+};
+
+const DOWN_REASONS: Readonly<Record<ChildDownReason, string>> = {
+  command: "as commanded",
+  configurationChanged: "the configuration has it no longer",
+  shutdown: "the gateway stops",
+  deletedByPeer: "the peer deleted it",
+  noAnswer: "the peer no longer answers",
+  replaced: "a newer one with the same peer took its place",
+  rekeyed: "its successor has taken over",
+  expired: "its lifetime ended before a rekey succeeded",
+  authenticationFailed: "authentication failed",
+  protocolError: "the peer sent something that cannot be understood",
+  hardLimit: "it has reached its limit of data, packets or sequence numbers",
+  redundant: "both sides had rekeyed at once, and this one is not needed",
+};
+
+const IKE_DROPS: Readonly<Record<DropReason, string>> = {
+  malformed: "it does not follow the format",
+  wrongMajorVersion: "it has another major version",
+  ikeVersion1: "it is IKEv1",
+  unknownSpi: "no IKE SA has its SPIs",
+  zeroInitiatorSpi: "its initiator SPI is zero",
+  unexpectedExchange: "this exchange cannot happen now",
+  notAuthentic: "it is not authentic: damaged on the way, or forged",
+  notEncrypted: "it is not encrypted where it has to be",
+  outsideWindow: "its message ID lies outside the window",
+  noOutstandingRequest: "it answers nothing that was asked",
+  tooManyHalfOpen: "too many negotiations are half open",
+  tooManyFromPrefix: "its network has too many negotiations half open",
+  replyRateExceeded: "its sender asked too often",
+  inboxFull: "too many messages wait for the same IKE SA",
+  wrongCookie: "its cookie is wrong or too old",
+  badNonce: "its nonce is too short or too long",
+  badKeyExchange: "its public value is not acceptable",
+  unknownConnection: "no connection has its address",
+};
