@@ -1,0 +1,214 @@
+/** A data plane with one lane in memory, and pairs of them with SAs between. */
+import { Instant } from "../../../src/base/instant.ts";
+import { IpAddress } from "../../../src/base/ip-address.ts";
+import type { RandomSource } from "../../../src/base/random.ts";
+import { Spi } from "../../../src/base/spi.ts";
+import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
+import { createDataPlane, type DataPlane } from "../../../src/dataplane/data-plane.ts";
+import { Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
+import { createLane, type IkeDatagram, type Lane, type LaneUpcall } from "../../../src/dataplane/lane.ts";
+import { createTwinEspEngine, createTwinKeyStore } from "../../../src/esp/twin-engine.ts";
+import type {
+  Encapsulation,
+  EspKeys,
+  EspSuite,
+  SaHandling,
+  SaLifetime,
+} from "../../../src/policy/data-plane.ts";
+import { formatSaTable, type SaTable, saTableRegions } from "../../../src/policy/sa-table.ts";
+import { parseSelector } from "../../../src/policy/selector-text.ts";
+import { compileSpd, type SpdEntry } from "../../../src/policy/spd.ts";
+import type { SelectorPair } from "../../../src/policy/traffic-selector.ts";
+import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
+import { MemoryPacketIo } from "./memory-packet-io.ts";
+import { address } from "./packets.ts";
+
+/** xorshift32: the same octets for the same seed. */
+export function seededRandom(seed: number): RandomSource {
+  let state = seed | 1;
+  const next = () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state >>> 0;
+  };
+  const octets = (length: number) => Uint8Array.from({ length }, () => next() & 0xff);
+  return { publicBytes: octets, secretBytes: octets, fraction: () => next() / 2 ** 32 };
+}
+
+export const SUITES = {
+  aes256gcm16: { encr: Encr.AES_GCM_16, encrKeyBits: 256, integ: 0, esn: false },
+  aes256gcm16esn: { encr: Encr.AES_GCM_16, encrKeyBits: 256, integ: 0, esn: true },
+  chacha20poly1305: { encr: Encr.CHACHA20_POLY1305, encrKeyBits: 0, integ: 0, esn: false },
+  aes128sha256esn: { encr: Encr.AES_CBC, encrKeyBits: 128, integ: Integ.HMAC_SHA2_256_128, esn: true },
+} as const satisfies Readonly<Record<string, EspSuite>>;
+
+export const HANDLING: SaHandling = { replayWindow: 4096, dscp: "copy", ecn: "copy", df: "copy" };
+
+function keysOf(suite: EspSuite, direction: number): EspKeys {
+  const length = suite.encr === Encr.AES_CBC ? suite.encrKeyBits / 8 : (suite.encrKeyBits || 256) / 8 + 4;
+  return {
+    encr: new Uint8Array(length).fill(0x40 + direction),
+    integ: new Uint8Array(suite.integ === 0 ? 0 : 32).fill(0x60 + direction),
+  };
+}
+
+export function selectors(local: string, remote: string): SelectorPair {
+  const read = (text: string) =>
+    text.split(",").map((one) => {
+      const selector = parseSelector(one.trim());
+      if (selector === undefined) throw new Error(`no selector: ${one}`);
+      return selector;
+    });
+  return { local: read(local), remote: read(remote) };
+}
+
+export function endpoint(text: string, port = 4500): UdpEndpoint {
+  return { address: IpAddress(address(text)), port };
+}
+
+export interface Gateway {
+  readonly table: SaTable;
+  readonly io: MemoryPacketIo;
+  readonly lane: Lane;
+  readonly dataPlane: DataPlane;
+  readonly upcalls: LaneUpcall[];
+  readonly ike: IkeDatagram[];
+  setSpd(entries: readonly SpdEntry[], device?: number): void;
+  /** PROTECT with a policy of this name. */
+  protect(name: string, pair: SelectorPair): SpdEntry;
+  drops(reason: DropReason): number;
+  /** Every reason that was counted. */
+  allDrops(): Readonly<Partial<Record<DropReason, number>>>;
+  turn(at?: number): number;
+}
+
+export interface GatewayOptions {
+  readonly tunCount?: number;
+  readonly seed?: number;
+  readonly slots?: number;
+  readonly ikeRoom?: number;
+  readonly pathMtu?: number;
+}
+
+export function makeGateway(options: GatewayOptions = {}): Gateway {
+  const slots = options.slots ?? 16;
+  const size = { slots, endpoints: slots, policies: 16, lanes: 1 };
+  const table = formatSaTable(new ArrayBuffer(saTableRegions(size).total), size);
+  const random = seededRandom(options.seed ?? 1);
+  const keys = createTwinKeyStore(table);
+  const engine = createTwinEspEngine(table, keys, random);
+  const io = new MemoryPacketIo(table, options.tunCount ?? 1);
+  const upcalls: LaneUpcall[] = [];
+  const ike: IkeDatagram[] = [];
+  const lane = createLane({
+    index: 0,
+    io,
+    engine,
+    table,
+    ike: (datagram) => ike.length < (options.ikeRoom ?? 1e6) && ike.push(datagram) > 0,
+    upcall: (upcall) => upcalls.push(upcall),
+    packetLengthMax: 9000,
+    batchCapacity: 32,
+  });
+  const pathMtu = options.pathMtu ?? 1500;
+  const dataPlane = createDataPlane({ table, keys, random, pathMtu: () => pathMtu });
+  return {
+    table,
+    io,
+    lane,
+    dataPlane,
+    upcalls,
+    ike,
+    setSpd: (entries, device = 0) => lane.setSpd(device, compileSpd(entries)),
+    protect: (name, pair) => ({
+      action: "protect",
+      selectors: pair,
+      policy: { name, index: dataPlane.policyIndex(name) },
+    }),
+    drops: (reason) => lane.drops[Drop[reason]]!,
+    allDrops: () =>
+      Object.fromEntries(
+        Object.entries(Drop)
+          .map(([reason, index]) => [reason, lane.drops[index]!])
+          .filter(([, count]) => count !== 0),
+      ),
+    turn: (at = 0) => lane.turn(Instant(at)),
+  };
+}
+
+export interface PairOptions {
+  readonly policy?: string;
+  readonly suite?: EspSuite;
+  readonly encapsulation?: Encapsulation;
+  readonly a?: string;
+  readonly b?: string;
+  /** As A sees them. */
+  readonly selectors?: SelectorPair;
+  readonly lifetime?: SaLifetime;
+  readonly handling?: Partial<SaHandling>;
+  /** Distinguishes the keys of several pairs. */
+  readonly firstSequenceNumber?: number;
+  readonly lastSequenceNumber?: number;
+}
+
+export interface InstalledPair {
+  readonly aInbound: Spi;
+  readonly bInbound: Spi;
+}
+
+/** Installs an SA pair between two gateways, each with its inbound half first. */
+export function installPair(a: Gateway, b: Gateway, options: PairOptions = {}): InstalledPair {
+  const suite = options.suite ?? SUITES.aes256gcm16esn;
+  const encapsulation = options.encapsulation ?? "udp";
+  const pair = options.selectors ?? selectors("10.1.0.0/16, fd01::/32", "10.2.0.0/16, fd02::/32");
+  const aEnd = endpoint(options.a ?? "192.0.2.1");
+  const bEnd = endpoint(options.b ?? "198.51.100.2");
+  const aInbound = a.dataPlane.reserve();
+  const bInbound = b.dataPlane.reserve();
+  const shared = {
+    policy: options.policy ?? "net/lan",
+    suite,
+    encapsulation,
+    lifetime: options.lifetime ?? {},
+    handling: { ...HANDLING, ...options.handling },
+  };
+  const atA = { ...shared, local: aEnd, remote: bEnd, selectors: pair };
+  const atB = {
+    ...shared,
+    local: bEnd,
+    remote: aEnd,
+    selectors: { local: pair.remote, remote: pair.local },
+  };
+  const numbers = {
+    ...(options.firstSequenceNumber !== undefined && { firstSequenceNumber: options.firstSequenceNumber }),
+    ...(options.lastSequenceNumber !== undefined && { lastSequenceNumber: options.lastSequenceNumber }),
+  };
+  a.dataPlane.execute({ kind: "addInboundSa", sa: { ...atA, spi: aInbound, keys: keysOf(suite, 1) } });
+  b.dataPlane.execute({ kind: "addInboundSa", sa: { ...atB, spi: bInbound, keys: keysOf(suite, 0) } });
+  a.dataPlane.execute({
+    kind: "addOutboundSa",
+    sa: { ...atA, ...numbers, spi: bInbound, inboundSpi: aInbound, keys: keysOf(suite, 0) },
+  });
+  b.dataPlane.execute({
+    kind: "addOutboundSa",
+    sa: { ...atB, ...numbers, spi: aInbound, inboundSpi: bInbound, keys: keysOf(suite, 1) },
+  });
+  return { aInbound, bInbound };
+}
+
+export { Spi };
+
+/** Two gateways whose SPDs protect 10.1.0.0/16 and fd01::/32 with 10.2.0.0/16 and fd02::/32. */
+export function makePair(options: PairOptions & GatewayOptions = {}): {
+  a: Gateway;
+  b: Gateway;
+  spis: InstalledPair;
+} {
+  const a = makeGateway({ ...options, seed: 11 });
+  const b = makeGateway({ ...options, seed: 22 });
+  const pair = options.selectors ?? selectors("10.1.0.0/16, fd01::/32", "10.2.0.0/16, fd02::/32");
+  a.setSpd([a.protect(options.policy ?? "net/lan", pair)]);
+  b.setSpd([b.protect(options.policy ?? "net/lan", { local: pair.remote, remote: pair.local })]);
+  return { a, b, spis: installPair(a, b, options) };
+}
