@@ -1,4 +1,5 @@
 /** The lanes of a gateway: started together, told together, stopped together. */
+import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_REASONS } from "../dataplane/drop-reason.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
 import type { IoError } from "../io/io-error.ts";
@@ -53,6 +54,10 @@ export class Lanes {
   /** One SPD per TUN device, in their order. */
   setSpds(spds: readonly CompiledSpd[]): void {
     for (const thread of this.#threads) for (const [tun, spd] of spds.entries()) thread.setSpd(tun, spd);
+  }
+
+  setOuterAddresses(addresses: readonly IpAddress[]): void {
+    for (const thread of this.#threads) thread.setOuterAddresses(addresses);
   }
 
   wake(): void {

@@ -189,7 +189,11 @@ export class RunningGateway {
       watch: this.#resources.watch,
       mark: configuration.gateway.routing.mark.value,
       remotes: () => this.#remotes(),
-      onPaths: (paths) => this.#gateway.setPaths(paths),
+      onPaths: (paths) => {
+        this.#gateway.setPaths(paths);
+        const sources = [...paths.values()].map(({ source }) => source);
+        this.#lanes.setOuterAddresses([...configuration.gateway.listen, ...sources]);
+      },
       plan: (ownAddresses) => this.#plan(ownAddresses),
       prepare: (network) => this.#prepare(network),
       apply: (lines) => runRoutesScript("apply", lines),

@@ -1,4 +1,5 @@
 /** What a lane's thread and the main thread say to each other: a few shared numbers, and messages. */
+import type { IpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { LaneUpcall } from "../dataplane/lane.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
@@ -41,6 +42,7 @@ export interface LaneThreadData {
 
 export type LaneCommand =
   | { readonly kind: "setSpd"; readonly tun: number; readonly spd: CompiledSpd }
+  | { readonly kind: "setOuterAddresses"; readonly addresses: readonly IpAddress[] }
   /** SAs went: free what the engine keeps for them. */
   | { readonly kind: "releaseStale" };
 

@@ -1,5 +1,6 @@
 /** A lane in a thread of its own, seen from the main thread. */
 import { MessageChannel, Worker } from "node:worker_threads";
+import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
@@ -39,6 +40,8 @@ export interface LaneThread {
   turns(): number;
   counters(): PacketIoCounters | undefined;
   setSpd(tun: number, spd: CompiledSpd): void;
+  /** Sources of outer packets of ours: what comes out of a TUN device with one of them is a loop. */
+  setOuterAddresses(addresses: readonly IpAddress[]): void;
   /** SAs went: the lane frees what it keeps of their keys. */
   releaseStale(): void;
   /** The table has changed: look at once. */
@@ -117,6 +120,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     turns: () => Atomics.load(control, Control.TURNS),
     counters: () => counters,
     setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),
+    setOuterAddresses: (addresses) => command({ kind: "setOuterAddresses", addresses }),
     releaseStale: () => command({ kind: "releaseStale" }),
     wake: () => wake(wakeFd),
     async stop() {

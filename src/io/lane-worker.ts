@@ -101,8 +101,17 @@ function loop({ control, commands, lane, engine, io, waiter, data, post }: Loop)
 }
 
 function carryOut(command: LaneCommand, lane: Lane, engine: NativeEspEngine): void {
-  if (command.kind === "setSpd") lane.setSpd(command.tun, command.spd);
-  else engine.releaseStale();
+  switch (command.kind) {
+    case "setSpd":
+      lane.setSpd(command.tun, command.spd);
+      break;
+    case "setOuterAddresses":
+      lane.setOuterAddresses(command.addresses);
+      break;
+    case "releaseStale":
+      engine.releaseStale();
+      break;
+  }
 }
 
 /** An error that nobody takes from a descriptor would end every later wait at once. */

@@ -1,0 +1,121 @@
+/** What the control server asks of the daemon: its status, and commands with their outcome. */
+import type { Instant } from "../base/instant.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument } from "../control/schema.ts";
+import { type ControlTarget, UnknownNameError } from "../control/target.ts";
+import type { Target } from "../ike/machine.ts";
+import type { IkeNotice } from "../ike/notice.ts";
+import type { Clock } from "../io/clock.ts";
+import { escapeForeign } from "../observe/escape.ts";
+import { failureWords } from "../observe/failure-words.ts";
+import { CommandWaiters } from "./command-outcome.ts";
+import { FailureLog, isFailure } from "./failure-log.ts";
+import { RateMeter } from "./rate-meter.ts";
+import type { RunningGateway } from "./running-gateway.ts";
+import { buildStatus } from "./status.ts";
+
+export interface DaemonControlOptions {
+  readonly configuration: Configuration;
+  readonly version: string;
+  readonly clock: Clock;
+}
+
+const RATE_EVERY_MS = 5_000;
+
+export class DaemonControl implements ControlTarget {
+  readonly #options: DaemonControlOptions;
+  readonly #failures = new FailureLog();
+  readonly #meter = new RateMeter();
+  readonly #waiters: CommandWaiters;
+  readonly #startedAt: Instant;
+  #running: RunningGateway | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: DaemonControlOptions) {
+    this.#options = options;
+    this.#startedAt = options.clock.now();
+    this.#waiters = new CommandWaiters({
+      states: () => this.#running?.describe() ?? [],
+      words: failureWords,
+    });
+  }
+
+  attach(running: RunningGateway): void {
+    this.#running = running;
+    const sample = () => this.#meter.sample(running.pairs(), this.#options.clock.now());
+    sample();
+    this.#timer = setInterval(sample, RATE_EVERY_MS).unref();
+  }
+
+  detach(): void {
+    clearInterval(this.#timer);
+    this.#running = undefined;
+  }
+
+  onNotice(notice: IkeNotice): void {
+    if (isFailure(notice)) this.#failures.note(notice, this.#options.clock.now());
+    this.#waiters.onNotice(notice);
+  }
+
+  onTurn(): void {
+    this.#waiters.onTurn();
+  }
+
+  status(): StatusDocument {
+    const { configuration, version, clock } = this.#options;
+    const now = clock.now();
+    const running = this.#running;
+    return buildStatus({
+      version,
+      now,
+      startedAt: this.#startedAt,
+      configuration,
+      states: running?.describe() ?? [],
+      pairs: running?.pairs() ?? [],
+      interfaces: running?.interfaces ?? [],
+      lanes: running?.lanes.count ?? 0,
+      engine: "openssl",
+      drops: running?.lanes.drops() ?? {},
+      advice: [
+        ...configuration.warnings.map(({ file, line, message }) => `${file}:${line}: ${message}`),
+        ...(running?.advice ?? []),
+      ],
+      rates: (pair) => this.#meter.rates(pair, now),
+      failedAt: (failure) => this.#failures.at(failure, now),
+      words: failureWords,
+      escape: escapeForeign,
+    });
+  }
+
+  async command(kind: CommandKind, request: CommandRequest, signal: AbortSignal): Promise<CommandOutcome> {
+    const target = this.#target(request);
+    const running = this.#running;
+    if (running === undefined) return { outcome: "failed", lines: ["the gateway is starting or stopping"] };
+    if (this.#waiters.isFull) return { outcome: "failed", lines: ["too many commands wait already"] };
+    if (request.waitSeconds === 0) {
+      running.command({ kind, target });
+      return { outcome: "started", lines: [] };
+    }
+    const outcome = this.#waiters.wait(kind, target, request.waitSeconds, signal);
+    running.command({ kind, target });
+    return outcome;
+  }
+
+  #target({ connection, child }: CommandRequest): Target {
+    const { connections } = this.#options.configuration;
+    const [base = ""] = connection.split("#");
+    const found = connections.find((one) => one.connection.name === base)?.connection;
+    if (found === undefined) {
+      const names = connections.map((one) => one.connection.name).join(", ");
+      throw new UnknownNameError(
+        `no connection is named ${connection}; there ${connections.length === 1 ? "is" : "are"} ${names === "" ? "none that IKE negotiates" : names}`,
+      );
+    }
+    if (child === undefined) return { connection };
+    if (!found.children.some(({ name }) => name === child)) {
+      const names = found.children.map(({ name }) => name).join(", ");
+      throw new UnknownNameError(`${connection} has no child named ${child}; it has ${names}`);
+    }
+    return { connection, child };
+  }
+}

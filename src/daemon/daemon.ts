@@ -1,0 +1,143 @@
+/** The daemon: one gateway, its control socket, its signals and its service manager, from start to end. */
+import { TungateError } from "../base/errors.ts";
+import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
+import type { Configuration } from "../config/configuration.ts";
+import { createFileReader } from "../config/file-reader.ts";
+import { loadConfiguration } from "../config/load.ts";
+import { type ControlServer, startControlServer } from "../control/server.ts";
+import { bootClock } from "../io/clock.ts";
+import { forbidDumps } from "../io/native-process.ts";
+import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
+import { type Logger, NoticeLog } from "../observe/log.ts";
+import { AuditLog } from "./audit-log.ts";
+import { DaemonControl } from "./control-target.ts";
+import type { ForwardedEffect } from "./gateway-loop.ts";
+import { RunningGateway } from "./running-gateway.ts";
+import { startWatchdog } from "./watchdog.ts";
+
+export interface DaemonOptions {
+  /** As the operator wrote it. */
+  readonly configurationFile: string;
+  readonly version: string;
+  readonly log: Logger;
+  /** Instead of `gateway.control.path`. */
+  readonly controlPath?: string;
+}
+
+/**
+ * Runs a gateway until SIGTERM or SIGINT.
+ * @returns the process's exit status: 0 after a clean stop, 1 when it could not start; sentences are in the log.
+ *   An error at run time ends the process with status 1 from within; guards and routes stay.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const { log } = options;
+  endOnUncaught(log);
+  const service = connectServiceManager(process.env, process.pid);
+  const stopped = stopSignal(log);
+  try {
+    const configuration = loadConfiguration(options.configurationFile, createFileReader(process.env));
+    for (const warning of configuration.warnings) log.warn(formatConfigProblem(warning));
+    await serve(options, configuration, service, stopped);
+    return 0;
+  } catch (error) {
+    if (error instanceof ConfigError)
+      for (const problem of error.problems) log.error(formatConfigProblem(problem));
+    else if (error instanceof TungateError) log.error({ code: error.code }, error.message);
+    else throw error;
+    return 1;
+  }
+}
+
+async function serve(
+  { version, log, controlPath }: DaemonOptions,
+  configuration: Configuration,
+  service: ServiceManager,
+  stopped: Promise<string>,
+): Promise<void> {
+  forbidDumps();
+  const notices = new NoticeLog(log);
+  const audits = new AuditLog(log);
+  const control = new DaemonControl({ configuration, version, clock: bootClock });
+  const server = await openControl(configuration, control, log, controlPath);
+  const onEffect = (effect: ForwardedEffect) => {
+    switch (effect.kind) {
+      case "notice":
+        notices.write(effect.notice, bootClock.now());
+        control.onNotice(effect.notice);
+        break;
+      case "audit":
+        audits.write(effect.audit);
+        break;
+      case "manualEnded":
+        log.error(
+          `${effect.policy}: the SA with manual keys has reached its limit (${effect.reason}) and carries nothing further; give both ends new keys`,
+        );
+        break;
+    }
+  };
+  try {
+    const running = await RunningGateway.start({
+      configuration,
+      clock: bootClock,
+      log,
+      onEffect,
+      onTurn: () => control.onTurn(),
+      onFatal: (error) => die(log, error),
+    });
+    control.attach(running);
+    const watchdog = startWatchdog(service, () => running.lanes.turns());
+    const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${configuration.connections.length + configuration.manual.length} connections configured`;
+    service.ready(status);
+    log.info(`tungate ${version} is running, ${status}`);
+    const signal = await stopped;
+    service.stopping(`stopping on ${signal}`);
+    log.info(`stopping on ${signal}`);
+    watchdog.stop();
+    await running.stop();
+    control.detach();
+  } finally {
+    await server.close();
+  }
+  log.info("stopped");
+}
+
+function openControl(
+  configuration: Configuration,
+  control: DaemonControl,
+  log: Logger,
+  controlPath: string | undefined,
+): Promise<ControlServer> {
+  const { path, group } = configuration.gateway.control;
+  return startControlServer({
+    path: controlPath ?? path,
+    ...(group === undefined ? {} : { group }),
+    target: control,
+    reportFailure: (error) => log.error({ err: error }, "a request on the control socket failed"),
+  });
+}
+
+/** Resolves with the first signal that asks for a clean stop; a second one ends the process at once. */
+function stopSignal(log: Logger): Promise<string> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    const onSignal = (signal: string) => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      resolve(signal);
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+    process.on("SIGHUP", () => log.warn("SIGHUP: reading the configuration again needs a restart"));
+  });
+}
+
+/** Whatever nobody foresaw ends the process: the guards keep protected prefixes closed, and the service manager restarts it. */
+function endOnUncaught(log: Logger): void {
+  process.on("uncaughtException", (error) => die(log, error));
+  process.on("unhandledRejection", (reason) => die(log, reason));
+}
+
+function die(log: Logger, error: unknown): never {
+  log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+  process.exit(1);
+}
