@@ -1,0 +1,79 @@
+/** The routes of the control API: JSON over HTTP, checked on the way in, the same shape for every error. */
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import {
+  CONTROL_PATHS,
+  type CommandKind,
+  type CommandOutcome,
+  type ControlErrorCode,
+  commandRequest,
+  REQUEST_OCTETS_MAX,
+} from "./schema.ts";
+import { type ControlTarget, UnknownNameError } from "./target.ts";
+
+/** Commands that may wait for their outcome at once; each holds a connection. */
+export const COMMANDS_WAITING_MAX = 32;
+
+const STATUS: Readonly<Record<ControlErrorCode, 400 | 404 | 413 | 500 | 503>> = {
+  CONTROL_BAD_REQUEST: 400,
+  CONTROL_TOO_BIG: 413,
+  CONTROL_UNKNOWN_NAME: 404,
+  CONTROL_NOT_FOUND: 404,
+  CONTROL_BUSY: 503,
+  CONTROL_INTERNAL: 500,
+};
+
+/** @param reportFailure - told of exceptions in the target; the client hears no detail */
+export function createControlApp(target: ControlTarget, reportFailure: (error: unknown) => void): Hono {
+  const app = new Hono();
+  let waiting = 0;
+  app.use(
+    bodyLimit({
+      maxSize: REQUEST_OCTETS_MAX,
+      onError: (context) =>
+        refuse(context, "CONTROL_TOO_BIG", `a request has at most ${REQUEST_OCTETS_MAX} octets`),
+    }),
+  );
+  app.get(CONTROL_PATHS.status, (context) => context.json(target.status()));
+  for (const kind of ["up", "down", "rekey"] as const)
+    app.post(CONTROL_PATHS[kind], async (context) => {
+      if (waiting >= COMMANDS_WAITING_MAX)
+        return refuse(context, "CONTROL_BUSY", "too many commands wait for their outcome; try again");
+      waiting++;
+      try {
+        return await handleCommand(context, kind, target);
+      } finally {
+        waiting--;
+      }
+    });
+  app.notFound((context) =>
+    refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),
+  );
+  app.onError((error, context) => {
+    if (error instanceof UnknownNameError) return refuse(context, "CONTROL_UNKNOWN_NAME", error.message);
+    reportFailure(error);
+    return refuse(context, "CONTROL_INTERNAL", "the daemon failed to carry this out; its log says why");
+  });
+  return app;
+}
+
+async function handleCommand(context: Context, kind: CommandKind, target: ControlTarget) {
+  const parsed = commandRequest.safeParse(await context.req.json().catch(() => undefined));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const where = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.join(".");
+    return refuse(context, "CONTROL_BAD_REQUEST", `${where}: ${issue?.message ?? "not understood"}`);
+  }
+  const outcome: CommandOutcome = await target.command(kind, parsed.data, context.req.raw.signal);
+  return context.json(outcome);
+}
+
+function refuse(context: Context, code: ControlErrorCode, message: string) {
+  return context.json({ error: { code, message } }, STATUS[code]);
+}
+
+const PATH_LENGTH_MAX = 100;
+
+function pathOf(context: Context): string {
+  return context.req.path.slice(0, PATH_LENGTH_MAX).replace(/[^\x20-\x7e]/g, "?");
+}

@@ -1,0 +1,151 @@
+/** Talks to a running daemon over its control socket. */
+import { request } from "node:http";
+import type { z } from "zod";
+import { ControlError, systemCode } from "./error.ts";
+import {
+  ANSWER_OCTETS_MAX,
+  CONTROL_API_VERSION,
+  CONTROL_PATHS,
+  type CommandKind,
+  type CommandOutcome,
+  type CommandRequest,
+  commandOutcome,
+  controlErrorAnswer,
+  type StatusDocument,
+  statusDocument,
+} from "./schema.ts";
+
+/** For answers that wait for nothing. */
+const ANSWER_TIMEOUT_MS = 10_000;
+
+export interface ControlClient {
+  /** @throws {@link ControlError} */
+  status(): Promise<StatusDocument>;
+  /** @throws {@link ControlError} */
+  command(kind: CommandKind, command: CommandRequest): Promise<CommandOutcome>;
+}
+
+export function createControlClient(path: string): ControlClient {
+  return {
+    status: () => ask(path, "GET", CONTROL_PATHS.status, undefined, ANSWER_TIMEOUT_MS, statusDocument),
+    command: (kind, command) =>
+      ask(
+        path,
+        "POST",
+        CONTROL_PATHS[kind],
+        command,
+        ANSWER_TIMEOUT_MS + command.waitSeconds * 1000,
+        commandOutcome,
+      ),
+  };
+}
+
+async function ask<T>(
+  path: string,
+  method: "GET" | "POST",
+  route: string,
+  body: unknown,
+  timeoutMs: number,
+  schema: z.ZodType<T>,
+): Promise<T> {
+  const { status, text } = await exchange(path, method, route, body, timeoutMs);
+  const json = parseJson(text, path);
+  if (status !== 200) {
+    const refusal = controlErrorAnswer.safeParse(json);
+    if (refusal.success) throw new ControlError(refusal.data.error.code, refusal.data.error.message);
+    throw badAnswer(path);
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const version =
+    typeof json === "object" && json !== null && "apiVersion" in json ? json.apiVersion : undefined;
+  if (version !== undefined && version !== CONTROL_API_VERSION)
+    throw new ControlError(
+      "CONTROL_BAD_ANSWER",
+      "the running daemon is of another version than this command; restart the service after an update",
+    );
+  throw badAnswer(path);
+}
+
+function badAnswer(path: string): ControlError {
+  return new ControlError(
+    "CONTROL_BAD_ANSWER",
+    `what answers on ${path} is no tungate of this version; restart the service after an update`,
+  );
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badAnswer(path);
+  }
+}
+
+function exchange(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: unknown,
+  timeoutMs: number,
+): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const content = body === undefined ? "" : JSON.stringify(body);
+    const headers = {
+      host: "tungate",
+      connection: "close",
+      ...(body === undefined
+        ? {}
+        : { "content-type": "application/json", "content-length": Buffer.byteLength(content) }),
+    };
+    const signal = AbortSignal.timeout(timeoutMs);
+    const fail = (error: unknown) => reject(failure(error, socketPath, signal));
+    const call = request({ socketPath, method, path, headers, signal, agent: false }, (answer) => {
+      const parts: Buffer[] = [];
+      let length = 0;
+      answer.on("data", (part: Buffer) => {
+        length += part.length;
+        if (length > ANSWER_OCTETS_MAX) answer.destroy(badAnswer(socketPath));
+        else parts.push(part);
+      });
+      answer.on("error", fail);
+      answer.on("end", () =>
+        resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(parts).toString("utf8") }),
+      );
+    });
+    call.on("error", fail);
+    call.end(content);
+  });
+}
+
+function failure(error: unknown, path: string, signal: AbortSignal): ControlError {
+  if (error instanceof ControlError) return error;
+  if (signal.aborted)
+    return new ControlError(
+      "CONTROL_NO_ANSWER",
+      `the daemon on ${path} does not answer in time; look at its log`,
+    );
+  switch (systemCode(error)) {
+    case "ENOENT":
+    case "ECONNREFUSED":
+    case "ENOTDIR":
+      return new ControlError(
+        "CONTROL_NOT_RUNNING",
+        `no tungate runs here: nobody answers on ${path}; start it (systemctl start tungate, or tungate run), or name its socket with --control PATH`,
+      );
+    case "EACCES":
+    case "EPERM":
+      return new ControlError(
+        "CONTROL_NO_PERMISSION",
+        `you may not open ${path}; run as root, as the service's user, or as a member of the group in gateway.control.group`,
+      );
+    case "ENAMETOOLONG":
+    case "EINVAL":
+      return new ControlError("CONTROL_NOT_RUNNING", `${path} is too long for the path of a socket`);
+    default:
+      return new ControlError(
+        "CONTROL_NO_ANSWER",
+        `the daemon on ${path} ended the connection without an answer; look at its log`,
+      );
+  }
+}

@@ -1,0 +1,30 @@
+/** What goes wrong between the command line and a running daemon. */
+import { TungateError } from "../base/errors.ts";
+import type { ControlErrorCode } from "./schema.ts";
+
+export type ControlFailureCode =
+  | ControlErrorCode
+  /** Nobody listens on the socket. */
+  | "CONTROL_NOT_RUNNING"
+  | "CONTROL_NO_PERMISSION"
+  | "CONTROL_NO_ANSWER"
+  /** What answered is no daemon of this version. */
+  | "CONTROL_BAD_ANSWER"
+  /** The socket cannot be made. */
+  | "CONTROL_ALREADY_RUNNING"
+  | "CONTROL_SOCKET";
+
+export class ControlError extends TungateError {
+  override readonly name = "ControlError";
+  readonly code: ControlFailureCode;
+
+  constructor(code: ControlFailureCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The system's code of an error, `ENOENT`; empty when it has none. */
+export function systemCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

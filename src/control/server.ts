@@ -1,0 +1,176 @@
+/** The control server: HTTP on a Unix socket that its own user and, if wanted, one group may open. */
+import { execFileSync } from "node:child_process";
+import { chownSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import { getRequestListener } from "@hono/node-server";
+import { createControlApp } from "./app.ts";
+import { ControlError, systemCode } from "./error.ts";
+import type { ControlTarget } from "./target.ts";
+
+/** Connections at once; further ones are closed. */
+export const CLIENTS_MAX = 64;
+/** Longest that a client may take to send its request's headers, and the whole request. */
+const HEADERS_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 5_000;
+const HEADERS_MAX = 32;
+/** How long a daemon that might already be there has to take the call. */
+const PROBE_TIMEOUT_MS = 1_000;
+const SOCKET_UMASK = 0o117;
+const DIRECTORY_MODE = 0o750;
+
+export interface ControlServerOptions {
+  readonly path: string;
+  /** Name of the group that may talk to the daemon too. */
+  readonly group?: string;
+  readonly target: ControlTarget;
+  /** Told of failures that no client is told in full. */
+  readonly reportFailure: (error: unknown) => void;
+}
+
+export interface ControlServer {
+  /** Takes no further request, ends those under way, removes the socket. */
+  close(): Promise<void>;
+}
+
+/** @throws {@link ControlError} in words: another daemon is there, the directory is not ours, no such group */
+export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
+  const { path } = options;
+  const isDirectoryOurs = makeDirectory(dirname(path));
+  await removeStale(path);
+  const groupId = options.group === undefined ? undefined : groupIdOf(options.group);
+  const app = createControlApp(options.target, options.reportFailure);
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: IDLE_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+    },
+    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+  );
+  server.maxConnections = CLIENTS_MAX;
+  server.maxHeadersCount = HEADERS_MAX;
+  await listen(server, path);
+  try {
+    if (groupId !== undefined) giveToGroup(isDirectoryOurs ? [path, dirname(path)] : [path], groupId, options.group!);
+  } catch (error) {
+    await close(server);
+    throw error;
+  }
+  server.on("error", options.reportFailure);
+  return { close: () => close(server) };
+}
+
+/** @returns whether it had to be made */
+function makeDirectory(directory: string): boolean {
+  try {
+    return mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE }) !== undefined;
+  } catch (error) {
+    throw new ControlError(
+      "CONTROL_SOCKET",
+      `the directory ${directory} for the control socket cannot be made (${systemCode(error)}); make it, owned by the service's user, or set gateway.control.path`,
+    );
+  }
+}
+
+/** @throws {@link ControlError} `CONTROL_ALREADY_RUNNING` when somebody answers there */
+async function removeStale(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket())
+    throw new ControlError(
+      "CONTROL_SOCKET",
+      `${path} is no socket; set gateway.control.path to another path`,
+    );
+  if (await answers(path))
+    throw new ControlError(
+      "CONTROL_ALREADY_RUNNING",
+      `another tungate runs already and answers on ${path}; stop it, or give this one another gateway.control.path`,
+    );
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT")
+      throw new ControlError(
+        "CONTROL_SOCKET",
+        `${path} was left behind and cannot be removed (${systemCode(error)}); remove it`,
+      );
+  }
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const finish = (isAnswered: boolean) => {
+      socket.destroy();
+      resolve(isAnswered);
+    };
+    socket.setTimeout(PROBE_TIMEOUT_MS, () => finish(true));
+    socket.once("connect", () => finish(true));
+    socket.once("error", (error) =>
+      finish(systemCode(error) !== "ECONNREFUSED" && systemCode(error) !== "ENOENT"),
+    );
+  });
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) =>
+      reject(
+        new ControlError(
+          "CONTROL_SOCKET",
+          `the control socket ${path} cannot be made (${systemCode(error)}); the service's user needs the right to write its directory, or set gateway.control.path`,
+        ),
+      );
+    server.once("error", fail);
+    // bind() happens inside listen(): nobody can open the socket before its mode is right.
+    const before = process.umask(SOCKET_UMASK);
+    try {
+      server.listen(path, () => {
+        server.off("error", fail);
+        resolve();
+      });
+    } finally {
+      process.umask(before);
+    }
+  });
+}
+
+function groupIdOf(group: string): number {
+  try {
+    const line = execFileSync("getent", ["group", group], {
+      encoding: "utf8",
+      timeout: 5_000,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const id = Number(line.split(":")[2]);
+    if (Number.isInteger(id)) return id;
+  } catch {
+    // Told below, as one that was not found.
+  }
+  throw new ControlError(
+    "CONTROL_SOCKET",
+    `there is no group ${group} (gateway.control.group); make it: groupadd --system ${group}`,
+  );
+}
+
+function giveToGroup(paths: readonly string[], groupId: number, group: string): void {
+  try {
+    for (const path of paths) chownSync(path, -1, groupId);
+  } catch (error) {
+    throw new ControlError(
+      "CONTROL_SOCKET",
+      `the control socket cannot be given to the group ${group} (${systemCode(error)}); the service's user has to be one of its members`,
+    );
+  }
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}
