@@ -1,0 +1,236 @@
+/** The gateway as a service of a real systemd: start, sandbox, routes, kill, watchdog, stop. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Capture, clearFrames, countOf } from "./harness/capture.ts";
+import { until } from "./harness/command.ts";
+import { Gateway } from "./harness/gateway.ts";
+import { Namespace } from "./harness/namespace.ts";
+import { describeWith } from "./harness/prerequisites.ts";
+import { GatewayMachine } from "./systemd/gateway-machine.ts";
+
+/** CAP_NET_BIND_SERVICE (10), CAP_NET_ADMIN (12), CAP_NET_RAW (13). */
+const THREE_CAPABILITIES = "0000000000003400";
+const EXPOSURE_MAX = 2.5;
+const SECRET = "a key that only these two know";
+const WATCHDOG_SECONDS = 4;
+
+const configurationOf = (role: "machine" | "peer", psk: string): string => {
+  const [own, other] = role === "machine" ? (["2", "1"] as const) : (["1", "2"] as const);
+  return `version: 1
+gateway:
+  listen: [192.0.2.${own}]
+connections:
+  site:
+    local: { id: "fqdn:gw${own}.example" }
+    remote: { address: 192.0.2.${other}, id: "fqdn:gw${other}.example" }
+    psk: { ${psk} }
+    keep: ${role === "machine" ? "up" : "respond"}
+    children:
+      lan: { local: [10.${own}.0.0/16], remote: [10.${other}.0.0/16] }
+`;
+};
+
+describeWith(["tun", "tcpdump", "kernelPeer", "debootstrap", "build"], "as a service of systemd", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tungate-systemd-"));
+  let namespace: Namespace;
+  let machine: GatewayMachine;
+  let peer: Gateway;
+
+  beforeAll(async () => {
+    namespace = await Namespace.create("sd");
+    machine = await GatewayMachine.boot(namespace, folder);
+    await namespace.ip("addr add 192.0.2.1/24 dev wan0\naddr add 10.1.0.1/16 dev lo");
+    await namespace.ip("route add default via 192.0.2.2");
+    await machine.run(`
+      ip addr add 192.0.2.2/24 dev eth0; ip addr add 10.2.0.1/16 dev lo; ip route add default via 192.0.2.1
+      mkdir -p /etc/systemd/system/tungate.service.d
+      printf '[Service]\\nLoadCredential=site:/etc/tungate/site.key\\n' >/etc/systemd/system/tungate.service.d/key.conf
+      (umask 077; printf '%s\\n' '${SECRET}' >/etc/tungate/site.key)
+      cat >/etc/tungate/tungate.yaml <<'END'
+${configurationOf("machine", "credential: site")}
+END
+      chgrp tungate /etc/tungate/tungate.yaml; chmod 640 /etc/tungate/tungate.yaml; systemctl daemon-reload`);
+    mkdirSync(join(folder, "peer"));
+    peer = new Gateway(namespace, join(folder, "peer"));
+    peer.writeSecret("key", SECRET);
+    await peer.start(configurationOf("peer", "file: key"));
+  }, 900_000);
+
+  afterAll(async () => {
+    await peer?.stop();
+    await machine?.peer.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const reaches = async (): Promise<boolean> =>
+    (await machine.run("ping -q -n -c 2 -i 0.3 -W 2 -I 10.2.0.1 10.1.0.1 >/dev/null 2>&1; echo $?")) === "0";
+  const hasTunnel = () => until("the tunnel carries", reaches, 60_000, () => peer.log().slice(-2000));
+  const routeOut = () => machine.run("ip route get 10.1.0.1 from 10.2.0.1 2>&1 || :");
+
+  test("both units are as systemd wants them, and little is exposed", async () => {
+    expect(await machine.run("systemd-analyze verify tungate.service tungate-routes.service 2>&1")).toBe("");
+    const words = await machine.run("systemd-analyze security --no-pager tungate.service | tail -n 1");
+    console.info(words);
+
+    expect(Number(/: ([\d.]+) /.exec(words)?.[1])).toBeLessThan(EXPOSURE_MAX);
+  });
+
+  test("the sandbox allows what the gateway needs and nothing else", async () => {
+    const program = "/bin/bash /usr/local/bin/probe";
+    const words = "/usr/local/bin/node /usr/lib/tungate/scripts/tungate-routes";
+    await machine.run(`
+      mknod -m 666 /dev/probe-device c 10 199
+      mkdir -p /run/systemd/system/tungate.service.d
+      printf '[Service]\\nExecStart=\\nExecStart=${program} /run/tungate/facts ${words}\\nNotifyAccess=all\\n' \
+        >/run/systemd/system/tungate.service.d/probe.conf
+      printf '[Service]\\nType=notify\\nNotifyAccess=all\\nRuntimeDirectory=control\\nEnvironment=NODE_OPTIONS=--no-warnings\\nExecStart=${program} /run/control/facts ${words}\\n' \
+        >/run/systemd/system/control.service
+      systemctl set-environment NODE_OPTIONS=--no-warnings
+      systemctl daemon-reload; systemctl start tungate control`);
+    const factsOf = async (name: string) => {
+      const lines = (await machine.run(`cat /run/${name}/facts; systemctl stop ${name} >&2`)).split("\n");
+      return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s, 2).map((word) => word.trim())));
+    };
+    const facts = await factsOf("tungate");
+    const control = await factsOf("control");
+    await machine.run(`
+      rm /run/systemd/system/tungate.service.d/probe.conf /run/systemd/system/control.service /dev/probe-device
+      systemctl unset-environment NODE_OPTIONS; systemctl daemon-reload`);
+
+    expect(facts).toMatchObject({
+      CapInh: THREE_CAPABILITIES,
+      CapPrm: THREE_CAPABILITIES,
+      CapEff: THREE_CAPABILITIES,
+      CapBnd: THREE_CAPABILITIES,
+      CapAmb: THREE_CAPABILITIES,
+      NoNewPrivs: "1",
+      Seccomp: "2",
+      core: "0",
+      nodeOptions: "unset",
+      mutableFolders: "/var/lib/tungate /run/tungate /tmp",
+      foreignDevice: expect.stringContaining("not permitted"),
+    });
+    expect(facts["uid"]).not.toBe("0");
+    const allowed = ["readConfiguration", "compileAtRunTime", "bindLowPort", "tunDevice", "routesScript"];
+    const refused = ["writeSysctl", "namespace", "realTime", "setUser", "mount", "otherProcess"];
+    for (const name of allowed) expect(`${name} ${facts[name]}`).toBe(`${name} allowed`);
+    for (const name of refused) expect(`${name} ${facts[name]}`).toMatch(/ refused/);
+    // Without the sandbox the same calls succeed, so it is the sandbox that refuses them.
+    for (const name of refused) expect(`${name} ${control[name]}`).toBe(`${name} allowed`);
+    expect(control).toMatchObject({ nodeOptions: "--no-warnings", Seccomp: "0" });
+    expect(control["foreignDevice"]).not.toContain("not permitted");
+  });
+
+  test("root prepares a TUN device that belongs to the service's user", async () => {
+    await machine.run("systemctl start tungate-routes.service");
+
+    expect(await machine.property("Result", "tungate-routes.service")).toBe("success");
+    expect(await machine.run("cat /sys/class/net/tungate0/owner")).toBe(await machine.run("id -u tungate"));
+    // IFF_TUN and IFF_MULTI_QUEUE
+    expect(Number(await machine.run("cat /sys/class/net/tungate0/tun_flags")) & 0x101).toBe(0x101);
+  });
+
+  test("a start ends when the gateway is ready; it runs without root, in every thread", async () => {
+    await machine.run("systemctl start tungate.service");
+
+    expect(await machine.property("ActiveState")).toBe("active");
+    expect(await machine.property("StatusText")).not.toBe("");
+    await hasTunnel();
+    const uid = await machine.run("id -u tungate");
+    const status = await machine.processStatus();
+    expect(status["Uid"]).toBe([uid, uid, uid, uid].join("\t"));
+    const threads = await machine.run(
+      `cat /proc/$(systemctl show -P MainPID tungate)/task/*/status | grep -E '^(CapPrm|CapEff|CapBnd|CapAmb)' | cut -f 2 | sort -u`,
+    );
+    expect(threads).toBe(THREE_CAPABILITIES);
+    expect(await machine.run("find /run/tungate -type s -perm /007")).toBe("");
+  });
+
+  test("SIGKILL: nothing passes in clear, and systemd starts it again", async () => {
+    const before = await machine.property("MainPID");
+    const capture = await Capture.start(namespace, "wan0", join(folder, "kill.pcap"));
+    await machine.run(`
+      ping -q -n -i 0.05 -w 4 -W 1 -I 10.2.0.1 10.1.0.1 >/dev/null 2>&1 & sleep 1; kill -KILL ${before}; wait; :`);
+    await machine.hasProperty("NRestarts", "1");
+    await machine.hasProperty("ActiveState", "active");
+    await hasTunnel();
+    const frames = await capture.stop();
+
+    expect(clearFrames(frames)).toEqual([]);
+    expect(countOf(frames, "esp")).toBeGreaterThan(20);
+    expect(await machine.property("MainPID")).not.toBe(before);
+  });
+
+  test("while it is dead, protected prefixes are unreachable in clear", async () => {
+    await machine.run(`
+      printf '[Service]\\nRestart=no\\n' >/run/systemd/system/tungate.service.d/once.conf; systemctl daemon-reload
+      kill -KILL $(systemctl show -P MainPID tungate)`);
+    await machine.hasProperty("ActiveState", "failed");
+    const capture = await Capture.start(namespace, "wan0", join(folder, "dead.pcap"));
+
+    expect(await reaches()).toBe(false);
+    expect(await machine.run("ip route show table 220 type unreachable")).toContain("10.1.0.0/16");
+    // The device goes, as after a reboot: the last route left is the guard.
+    await machine.run("ip link delete tungate0");
+    expect(await reaches()).toBe(false);
+    expect(clearFrames(await capture.stop())).toEqual([]);
+
+    await machine.run(`rm /run/systemd/system/tungate.service.d/once.conf; systemctl daemon-reload
+      systemctl reset-failed tungate; systemctl restart tungate-routes tungate`);
+    await hasTunnel();
+  });
+
+  test("after a boot the prefixes are closed before the gateway runs", async () => {
+    await machine.run(
+      "systemctl stop tungate; ip route flush table 220; ip rule flush table 220; ip link delete tungate0",
+    );
+    await machine.run("systemctl restart tungate-routes");
+
+    expect(await routeOut()).toMatch(/unreachable|No route/);
+    await machine.run("systemctl start tungate");
+    await hasTunnel();
+  });
+
+  test("a gateway that hangs is ended by the watchdog and started again", async () => {
+    await machine.run(`
+      printf '[Service]\\nWatchdogSec=${WATCHDOG_SECONDS}\\n' >/run/systemd/system/tungate.service.d/watchdog.conf
+      systemctl daemon-reload; systemctl restart tungate`);
+    await hasTunnel();
+    const before = await machine.property("MainPID");
+    // Fed for longer than its time, it stays.
+    await machine.run(`sleep ${WATCHDOG_SECONDS * 2}`);
+    expect(await machine.property("MainPID")).toBe(before);
+
+    await machine.run(`kill -STOP ${before}`);
+    await machine.hasProperty("NRestarts", "1");
+    await machine.hasProperty("ActiveState", "active");
+
+    expect(await machine.journal()).toContain("Watchdog timeout");
+    expect(await machine.property("MainPID")).not.toBe(before);
+    await hasTunnel();
+  });
+
+  test("a stop says goodbye to the peer, succeeds, and leaves the prefixes closed", async () => {
+    const capture = await Capture.start(namespace, "wan0", join(folder, "stop.pcap"));
+    await machine.run("systemctl stop tungate");
+
+    expect(await machine.property("Result")).toBe("success");
+    expect(await machine.property("ExecMainStatus")).toBe("0");
+    await until("the peer has heard of it", async () => (await peer.connection("site")).state !== "up");
+    expect(await reaches()).toBe(false);
+    expect(clearFrames(await capture.stop())).toEqual([]);
+    expect(await routeOut()).toMatch(/unreachable|No route/);
+  });
+
+  test("a wrong configuration is refused in words, and is tried again", async () => {
+    await machine.run("sed -i s/psk:/pks:/ /etc/tungate/tungate.yaml");
+    await machine.run("systemctl start tungate || :");
+
+    expect(await machine.journal()).toMatch(/pks.*psk/s);
+    await machine.run("sed -i s/pks:/psk:/ /etc/tungate/tungate.yaml");
+    await machine.hasProperty("ActiveState", "active");
+    await hasTunnel();
+  });
+});

@@ -1,0 +1,68 @@
+/** A Debian machine with systemd in which this checkout is installed as a service. */
+import { copyFileSync, cpSync, mkdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { run, until } from "../harness/command.ts";
+import type { Namespace } from "../harness/namespace.ts";
+import { ROOT } from "../harness/prerequisites.ts";
+import { KernelPeer } from "../kernel-peer/kernel-peer.ts";
+import { systemdRoot } from "./root.ts";
+
+const MEMORY_MB = 1024;
+/** systemd's own start, and a Node process on one emulated processor, take their time. */
+const SLOW_MS = 90_000;
+
+export class GatewayMachine {
+  readonly peer: KernelPeer;
+
+  private constructor(peer: KernelPeer) {
+    this.peer = peer;
+  }
+
+  /** Boots it with eth0 joined to wan0 of the namespace, and installs the service; nothing is enabled or started. */
+  static async boot(namespace: Namespace, folder: string): Promise<GatewayMachine> {
+    const stage = join(folder, "stage");
+    mkdirSync(join(stage, "usr/local/bin"), { recursive: true });
+    await run([join(ROOT, "systemd/install"), "--destdir", stage], { timeoutMs: SLOW_MS });
+    copyFileSync(realpathSync(process.execPath), join(stage, "usr/local/bin/node"));
+    cpSync(join(import.meta.dirname, "probe.sh"), join(stage, "usr/local/bin/probe"));
+    const systemd = await systemdRoot();
+    const peer = await KernelPeer.boot(namespace, join(folder, "machine"), {
+      systemdRoot: systemd,
+      tree: stage,
+      memoryMb: MEMORY_MB,
+    });
+    const machine = new GatewayMachine(peer);
+    await machine.run(`
+      systemctl is-system-running --wait
+      cp -a /run/tree/usr/. /usr/ && chmod 755 /usr/local/bin/node /usr/local/bin/probe &&
+      systemd-sysusers tungate.conf && systemd-tmpfiles --create tungate.conf && systemctl daemon-reload`);
+    return machine;
+  }
+
+  async run(script: string): Promise<string> {
+    return (await this.peer.run(script, { timeoutMs: SLOW_MS })).stdout.trim();
+  }
+
+  /** Value of a property that `systemctl show` knows. */
+  async property(name: string, unit = "tungate.service"): Promise<string> {
+    return this.run(`systemctl show --property=${name} --value ${unit}`);
+  }
+
+  async hasProperty(name: string, value: string, unit = "tungate.service"): Promise<void> {
+    await until(
+      `${name} of ${unit} is ${value}`,
+      async () => (await this.property(name, unit)) === value,
+      SLOW_MS,
+    );
+  }
+
+  async journal(unit = "tungate.service"): Promise<string> {
+    return this.run(`journalctl --boot --no-pager --unit ${unit} --lines 200`);
+  }
+
+  /** Fields of /proc/PID/status of the service's main process. */
+  async processStatus(): Promise<Readonly<Record<string, string>>> {
+    const text = await this.run(`cat /proc/${await this.property("MainPID")}/status`);
+    return Object.fromEntries(text.split("\n").map((line) => line.split(/:\s*/, 2)));
+  }
+}
