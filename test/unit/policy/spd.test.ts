@@ -1,0 +1,196 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseIpAddress } from "../../../src/base/ip-address.ts";
+import { parseSelector } from "../../../src/policy/selector-text.ts";
+import {
+  compileSpd,
+  lookupSpd,
+  NO_POLICY,
+  SPD_BYPASS,
+  SPD_DISCARD,
+  SPD_PROTECT,
+  type SpdEntry,
+} from "../../../src/policy/spd.ts";
+import { orderSpd, type ProtectPolicy } from "../../../src/policy/spd-order.ts";
+import type { SelectorPair } from "../../../src/policy/traffic-selector.ts";
+import { keyOf, type Packet, packetArbitrary, pairArbitrary, pairMatches } from "./arbitraries.ts";
+
+const read = (text: string) => parseSelector(text)!;
+const pair = (local: string, remote: string): SelectorPair => ({
+  local: local.split(" ").map(read),
+  remote: remote.split(" ").map(read),
+});
+
+function packet(local: string, remote: string, more: Partial<Packet> = {}): Packet {
+  return {
+    family: local.includes(":") ? 6 : 4,
+    protocol: 6,
+    local: parseIpAddress(local)!,
+    remote: parseIpAddress(remote)!,
+    localPort: 40000,
+    remotePort: 443,
+    ...more,
+  };
+}
+
+function protect(index: number, selectors: SelectorPair): SpdEntry {
+  return { action: "protect", selectors, policy: { name: `p${index}`, index } };
+}
+
+describe("lookup", () => {
+  test("[SPD-01] the first entry that matches decides, as in a plain search of the list", () => {
+    fc.assert(
+      fc.property(
+        fc.array(pairArbitrary, { maxLength: 8 }),
+        fc.array(packetArbitrary, { minLength: 1, maxLength: 20 }),
+        (pairs, packets) => {
+          const compiled = compileSpd(pairs.map((selectors, i) => protect(i, selectors)));
+          for (const one of packets) {
+            const expected = pairs.findIndex((selectors) => pairMatches(selectors, one));
+            expect(lookupSpd(compiled, keyOf(one))).toBe(expected);
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  test("[SPD-01] PROTECT, BYPASS and DISCARD come out in the order of the list", () => {
+    const compiled = compileSpd([
+      { action: "bypass", selectors: pair("10.1.0.0/16", "10.1.0.0/16") },
+      { action: "discard", selectors: pair("0.0.0.0/0", "10.99.0.0/16") },
+      protect(5, pair("10.1.0.0/16", "10.0.0.0/8")),
+    ]);
+    const entryOf = (remote: string) => lookupSpd(compiled, keyOf(packet("10.1.0.1", remote)));
+    expect(compiled.action[entryOf("10.1.2.3")]).toBe(SPD_BYPASS);
+    expect(compiled.action[entryOf("10.99.2.3")]).toBe(SPD_DISCARD);
+    expect(compiled.action[entryOf("10.2.2.3")]).toBe(SPD_PROTECT);
+    expect(compiled.policy[entryOf("10.2.2.3")]).toBe(5);
+    expect(compiled.policy[entryOf("10.99.2.3")]).toBe(NO_POLICY);
+    expect(entryOf("11.0.0.1")).toBe(-1);
+  });
+
+  test("[SPD-02] protocol, ports, ICMP type and code and OPAQUE select", () => {
+    const compiled = compileSpd([
+      protect(0, pair("10.1.0.0/16[tcp/1000-40000]", "10.2.0.0/16[tcp/443]")),
+      protect(1, pair("10.1.0.0/16[icmp/8]", "10.2.0.0/16[icmp/8]")),
+      protect(2, pair("10.1.0.0/16[icmp/3/4]", "10.2.0.0/16")),
+      protect(3, pair("10.1.0.0/16[udp/opaque]", "10.2.0.0/16")),
+      protect(4, pair("fd01::/16", "fd02::/16[17]")),
+    ]);
+    const entryOf = (more: Partial<Packet>) =>
+      lookupSpd(compiled, keyOf(packet("10.1.0.1", "10.2.0.1", more)));
+    expect(entryOf({})).toBe(0);
+    expect(entryOf({ localPort: 40001 })).toBe(-1);
+    expect(entryOf({ localPort: 999 })).toBe(-1);
+    expect(entryOf({ remotePort: 444 })).toBe(-1);
+    expect(entryOf({ protocol: 17 })).toBe(-1);
+    expect(entryOf({ protocol: 1, localPort: 0x0800, remotePort: 0x0800 })).toBe(1);
+    expect(entryOf({ protocol: 1, localPort: 0x0304, remotePort: 0x0304 })).toBe(2);
+    expect(entryOf({ protocol: 1, localPort: 0x0303, remotePort: 0x0303 })).toBe(-1);
+    expect(entryOf({ protocol: 17, localPort: undefined, remotePort: undefined })).toBe(3);
+    expect(lookupSpd(compiled, keyOf(packet("fd01::1", "fd02::1", { protocol: 17 })))).toBe(4);
+  });
+
+  test("[SPD-13] a packet without ports matches ANY and OPAQUE only", () => {
+    const hidden = { localPort: undefined, remotePort: undefined };
+    const entryOf = (remote: string) =>
+      lookupSpd(
+        compileSpd([protect(0, pair("10.1.0.0/16", remote))]),
+        keyOf(packet("10.1.0.1", "10.2.0.1", hidden)),
+      );
+    expect(entryOf("10.2.0.0/16[tcp]")).toBe(0);
+    expect(entryOf("10.2.0.0/16[tcp/opaque]")).toBe(0);
+    expect(entryOf("10.2.0.0/16[tcp/0-65534]")).toBe(-1);
+    expect(entryOf("10.2.0.0/16[tcp/443]")).toBe(-1);
+  });
+
+  test("works after a structured clone", () => {
+    const compiled = structuredClone(
+      compileSpd([protect(7, pair("10.1.0.0/16 fd01::/16", "10.2.0.0/16 fd02::/16"))]),
+    );
+    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "10.2.0.1")))).toBe(0);
+    expect(lookupSpd(compiled, keyOf(packet("fd01::1", "fd02::1")))).toBe(0);
+    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "10.3.0.1")))).toBe(-1);
+  });
+
+  test("the last addresses of both families belong to the last interval", () => {
+    const compiled = compileSpd([protect(0, pair("0.0.0.0/0 ::/0", "255.255.255.255 ffff::/16"))]);
+    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "255.255.255.255")))).toBe(0);
+    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "255.255.255.254")))).toBe(-1);
+    expect(lookupSpd(compiled, keyOf(packet("fd01::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")))).toBe(0);
+  });
+
+  test("many nested entries are still found", () => {
+    const nested = Array.from({ length: 1500 }, (_, i) =>
+      protect(i, pair("10.0.0.0/8", `10.0.${(i >> 8) & 255}.${i & 255}-10.255.255.255`)),
+    ).reverse();
+    const compiled = compileSpd(nested);
+    expect(compiled.ipv4.candidates.length).toBeLessThanOrEqual(1 << 20);
+    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "10.0.0.5")))).toBe(1499 - 5);
+    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "10.200.0.5")))).toBe(0);
+  });
+});
+
+describe("order", () => {
+  const place = (line: number) => ({ file: "tungate.yaml", line });
+  const child = (line: number, remote: string, priority = 0, local = "10.1.0.0/16"): ProtectPolicy => ({
+    policy: { name: `c${line}`, index: line },
+    selectors: pair(local, remote),
+    priority,
+    place: place(line),
+  });
+  const names = (children: readonly ProtectPolicy[]) =>
+    orderSpd([], children).entries.map((entry) => entry.policy?.name ?? entry.action);
+
+  test("policies come first, then children by priority, then the most specific", () => {
+    const bypass: SpdEntry = { action: "bypass", selectors: pair("10.1.0.0/16", "10.1.0.0/16") };
+    const { entries, overlaps } = orderSpd(
+      [bypass],
+      [child(1, "10.2.0.0/16", 0), child(2, "0.0.0.0/0", 5), child(3, "10.3.0.0/24", 0)],
+    );
+    expect(entries.map((entry) => entry.policy?.name ?? entry.action)).toEqual([
+      "bypass",
+      "discard",
+      "c2",
+      "c3",
+      "c1",
+    ]);
+    expect(overlaps).toEqual([]);
+  });
+
+  test("children that overlap with equal priority are named, those of unequal priority are not", () => {
+    const { overlaps } = orderSpd(
+      [],
+      [child(4, "10.2.0.0/16"), child(9, "10.2.3.0/24"), child(12, "10.3.0.0/16")],
+    );
+    expect(overlaps.map(({ first, second }) => [first.place.line, second.place.line])).toEqual([[4, 9]]);
+    expect(orderSpd([], [child(4, "10.2.0.0/16"), child(9, "10.2.3.0/24", 1)]).overlaps).toEqual([]);
+    expect(
+      orderSpd([], [child(4, "10.2.0.0/16"), child(9, "10.2.0.0/16", 0, "10.9.0.0/16")]).overlaps,
+    ).toEqual([]);
+    expect(orderSpd([], [child(4, "10.2.0.0/16[tcp/80]"), child(9, "10.2.0.0/16[tcp/81]")]).overlaps).toEqual(
+      [],
+    );
+  });
+
+  test("link-local and multicast are discarded unless a child names nothing else", () => {
+    const { entries } = orderSpd(
+      [],
+      [child(1, "0.0.0.0/0 ::/0", 0, "0.0.0.0/0 ::/0"), child(2, "239.1.0.0/16", 1)],
+    );
+    const compiled = compileSpd(entries);
+    const actionTo = (remote: string, local = "10.1.0.1") => {
+      const entry = lookupSpd(compiled, keyOf(packet(local, remote)));
+      return entry < 0 ? -1 : compiled.action[entry];
+    };
+    expect(actionTo("224.0.0.251")).toBe(SPD_DISCARD);
+    expect(actionTo("239.1.2.3")).toBe(SPD_PROTECT);
+    expect(actionTo("169.254.169.254")).toBe(SPD_DISCARD);
+    expect(actionTo("255.255.255.255")).toBe(SPD_DISCARD);
+    expect(actionTo("ff02::fb", "fd01::1")).toBe(SPD_DISCARD);
+    expect(actionTo("fe80::1", "fd01::1")).toBe(SPD_DISCARD);
+    expect(actionTo("223.255.255.255")).toBe(SPD_PROTECT);
+    expect(names([child(2, "239.1.0.0/16")])).toEqual(["c2", "discard"]);
+  });
+});
