@@ -22,21 +22,21 @@ export interface RoutedPolicy {
 export interface BypassLines {
   /** Destinations that are bypassed whatever the rest of the packet. */
   readonly throws: readonly Prefix[];
-  /** Destinations that are discarded whatever the rest of the packet, as prefix texts. */
-  readonly guards: readonly string[];
+  /** Destinations that are discarded whatever the rest of the packet. */
+  readonly guards: readonly Prefix[];
   /** Lines for what a destination alone does not describe. */
   readonly rules: readonly string[];
 }
 
 export function bypassLines(policies: readonly RoutedPolicy[], notes: string[]): BypassLines {
   const throws: Prefix[] = [];
-  const guards: string[] = [];
+  const guards: Prefix[] = [];
   const rules: string[] = [];
   for (const [i, policy] of policies.entries()) {
     const place = `${policy.place.file}:${policy.place.line}`;
     if (policy.action === "discard") {
       const whole = wholeDestinations(policy);
-      guards.push(...whole.map(prefixText));
+      guards.push(...whole);
       if (whole.length === 0)
         notes.push(
           `${place}: this discard entry is carried out for packets that a route leads to a TUN device; for others use the host's firewall`,
@@ -56,7 +56,7 @@ export function bypassLines(policies: readonly RoutedPolicy[], notes: string[]):
     if (whole.length > 0) throws.push(...whole);
     else rules.push(...ruleLines(policy, place, notes));
   }
-  return { throws, guards: [...new Set(guards)], rules: [...new Set(rules)] };
+  return { throws, guards, rules: [...new Set(rules)] };
 }
 
 /** Remote prefixes for which the entry matches every packet; empty when source, protocol or ports matter. */

@@ -53,6 +53,8 @@ export function planRoutes(input: RoutePlanInput): RoutePlan {
   const notes: string[] = [];
   const protectedPrefixes = collectProtected(input, notes);
   const bypasses = bypassLines(input.policies, notes);
+  const guards = [...new Set(bypasses.guards.map(prefixText))];
+  const closed = [...[...protectedPrefixes.values()].map(({ prefix }) => prefix), ...bypasses.guards];
   const lines = [
     `table ${input.table}`,
     `priority ${input.priority}`,
@@ -61,8 +63,8 @@ export function planRoutes(input: RoutePlanInput): RoutePlan {
     `on-exit ${input.onExit}`,
     ...input.interfaces.map((name) => `device ${name}`),
     ...[...protectedPrefixes.values()].map(protectLine),
-    ...bypasses.guards.filter((prefix) => !protectedPrefixes.has(prefix)).map((prefix) => `guard ${prefix}`),
-    ...throwLines(input, [...protectedPrefixes.values()], bypasses.throws),
+    ...guards.filter((prefix) => !protectedPrefixes.has(prefix)).map((prefix) => `guard ${prefix}`),
+    ...throwLines(input, closed, bypasses.throws),
     ...bypasses.rules,
   ];
   return { lines, notes };
@@ -135,14 +137,10 @@ function protectLine({ prefix, interface: device, source, mtu }: ProtectedPrefix
 }
 
 /**
- * What must not enter a TUN device although a protected prefix holds it: our own networks, what policy bypasses, and
+ * What must not enter a TUN device although a protected or guarded prefix holds it: our own networks, what policy bypasses, and
  * peers that no selector protects.
  */
-function throwLines(
-  input: RoutePlanInput,
-  protectedPrefixes: readonly ProtectedPrefix[],
-  bypassed: readonly Prefix[],
-): string[] {
+function throwLines(input: RoutePlanInput, closed: readonly Prefix[], bypassed: readonly Prefix[]): string[] {
   const locals = input.children.flatMap((child) =>
     child.selectors.local.flatMap(({ addresses }) => rangeToPrefixes(addresses)),
   );
@@ -151,9 +149,8 @@ function throwLines(
     .filter((peer) => !isSelected(input.children, peer))
     .map((address): Prefix => ({ address, bits: address.length * 8 }));
   const isInside = (prefix: Prefix) =>
-    protectedPrefixes.some(
-      (outer) =>
-        outer.prefix.bits < prefix.bits && containsRange(prefixRange(outer.prefix), prefixRange(prefix)),
+    closed.some(
+      (outer) => outer.bits < prefix.bits && containsRange(prefixRange(outer), prefixRange(prefix)),
     );
   const texts = [...locals, ...bypassed, ...peers].filter(isInside).map(prefixText);
   return [...new Set(texts)].map((text) => `throw ${text}`);

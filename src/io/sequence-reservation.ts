@@ -5,6 +5,7 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   fsyncSync,
   openSync,
   readSync,
@@ -114,7 +115,7 @@ function openLock(path: string, lockFile: LockFile): number {
 function readNext(path: string): number {
   let file: number;
   try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if (systemCode(error) === "ENOENT")
       throw new IoError(
@@ -125,6 +126,7 @@ function readNext(path: string): number {
     throw unusable(path, `cannot be read (${systemCode(error) ?? "unknown error"})`, error);
   }
   try {
+    if (!fstatSync(file).isFile()) throw unusable(path, "is no regular file", undefined);
     const bytes = Buffer.alloc(FILE_OCTETS_MAX);
     const length = readSync(file, bytes, 0, FILE_OCTETS_MAX, 0);
     const next = parseSequenceFile(bytes.toString("latin1", 0, length));
