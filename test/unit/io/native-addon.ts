@@ -1,0 +1,27 @@
+/** Whether the addon is built: without it native tests are skipped, in CI they fail. */
+import { Worker } from "node:worker_threads";
+import { describe } from "vitest";
+import { addonPath, isAddonBuilt } from "../../../src/io/native.ts";
+
+const isBuilt = isAddonBuilt();
+if (!isBuilt) {
+  const message = `the native addon is not built (${addonPath()}): run "npm run build:native"`;
+  if (process.env["CI"] === "true") throw new Error(message);
+  console.warn(`skipped: ${message}`);
+}
+
+/** `describe`, skipped without the addon. */
+export const describeNative = describe.skipIf(!isBuilt);
+
+/** For what needs root besides: namespaces, TUN devices, raw sockets. */
+export const describeNativeAsRoot = describe.skipIf(!isBuilt || process.getuid?.() !== 0);
+
+/** Options of a child process that runs a TypeScript file. */
+export const RUN_TYPESCRIPT = ["--import", "tsx"];
+
+/** A thread that runs a TypeScript file. */
+export function typescriptWorker(file: URL, workerData: unknown): Worker {
+  const target = JSON.stringify(file.href);
+  const start = `import("tsx/esm/api").then(({ register }) => { register(); return import(${target}); });`;
+  return new Worker(start, { eval: true, workerData });
+}
