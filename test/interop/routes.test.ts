@@ -63,8 +63,8 @@ describeWith(["tun"], "tungate-routes", () => {
     const outcome = await apply(BASIC);
 
     expect(outcome).toMatchObject({ status: 0, stderr: "" });
-    expect(await shown("route get 10.2.3.4")).toMatch(/dev tg0 .*src 10.1.0.1[^]*mtu 1400/);
-    expect(await shown("route get 2001:db8:2::9")).toMatch(/dev tg0 .*src 2001:db8:1::1[^]*mtu 1400/);
+    expect(await shown("route get 10.2.3.4")).toMatch(/dev tg0 .*src 10.1.0.1[\s\S]*mtu 1400/);
+    expect(await shown("route get 2001:db8:2::9")).toMatch(/dev tg0 .*src 2001:db8:1::1[\s\S]*mtu 1400/);
     expect(await wayTo("10.3.0.1")).toBe("wan0");
     expect(await wayTo("2001:db8:3::1")).toBe("wan0");
   });

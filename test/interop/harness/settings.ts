@@ -1,0 +1,90 @@
+/** Configurations of both kinds of gateway for the two sites, from the few facts that tests vary. */
+import type { Gateway } from "./gateway.ts";
+import type { PeerConnection } from "./strongswan.ts";
+import { type Addresses, SITE_A, SITE_B } from "./two-sites.ts";
+
+export const SECRET = "correct horse battery staple";
+
+export interface TunnelFacts {
+  /** Whose configuration this is; the other site is the peer. */
+  readonly site: Addresses;
+  /** Address family of the wire. */
+  readonly outer?: 4 | 6;
+  readonly ike?: string;
+  readonly esp?: string;
+  readonly keep?: "up" | "on-demand" | "respond";
+  readonly onExit?: "block" | "open";
+  readonly liveness?: string;
+  readonly encapsulation?: "auto" | "udp" | "esp";
+  /** Networks of site A and of site B in place of their LANs, IPv4 and IPv6. */
+  readonly networks?: readonly [a: readonly string[], b: readonly string[]];
+  /** More lines of the child, indented by 8. */
+  readonly child?: string;
+  /** More of the file, from the first column on. */
+  readonly more?: string;
+}
+
+export const IKE = "aes256gcm16-prfsha384-x25519";
+export const ESP = "aes256gcm16";
+
+const idOf = (site: Addresses) => (site === SITE_A ? "a.test" : "b.test");
+const peerOf = (site: Addresses) => (site === SITE_A ? SITE_B : SITE_A);
+const outerOf = (site: Addresses, family: 4 | 6) => (family === 4 ? site.outer4 : site.outer6);
+
+function networksOf({ site, networks }: TunnelFacts): [own: readonly string[], others: readonly string[]] {
+  const [a, b] = networks ?? [
+    [SITE_A.lan4, SITE_A.lan6],
+    [SITE_B.lan4, SITE_B.lan6],
+  ];
+  return site === SITE_A ? [a, b] : [b, a];
+}
+
+const list = (words: readonly string[]) => `[${words.map((word) => JSON.stringify(word)).join(", ")}]`;
+
+/** tungate.yaml of a connection `peer` with one child `lan`; its key is in the file `secret` beside it. */
+export function tungateSettings(facts: TunnelFacts): string {
+  const outer = facts.outer ?? 4;
+  const [own, others] = networksOf(facts);
+  return `version: 1
+gateway:
+  listen: ["${outerOf(facts.site, outer)}"]
+  on_exit: ${facts.onExit ?? "block"}
+connections:
+  peer:
+    local: { id: ${idOf(facts.site)} }
+    remote: { address: "${outerOf(peerOf(facts.site), outer)}", id: ${idOf(peerOf(facts.site))} }
+    psk: { file: secret }
+    keep: ${facts.keep ?? "up"}
+    encapsulation: ${facts.encapsulation ?? "auto"}
+    ike: { proposals: [${facts.ike ?? IKE}], liveness: ${facts.liveness ?? "30s"} }
+    children:
+      lan:
+        local: ${list(own)}
+        remote: ${list(others)}
+        esp: [${facts.esp ?? ESP}]
+${facts.child ?? ""}
+${facts.more ?? ""}`;
+}
+
+/** The same tunnel for strongSwan. */
+export function strongSwanSettings(facts: TunnelFacts): PeerConnection {
+  const outer = facts.outer ?? 4;
+  const [own, others] = networksOf(facts);
+  return {
+    local: outerOf(facts.site, outer),
+    remote: outerOf(peerOf(facts.site), outer),
+    localId: idOf(facts.site),
+    remoteId: idOf(peerOf(facts.site)),
+    secret: SECRET,
+    ike: facts.ike ?? IKE,
+    esp: facts.esp ?? ESP,
+    localTs: own,
+    remoteTs: others,
+  };
+}
+
+/** Starts our daemon with these facts and the usual secret. */
+export async function startGateway(gateway: Gateway, facts: TunnelFacts, secret = SECRET): Promise<Gateway> {
+  gateway.writeSecret("secret", `${secret}\n`);
+  return gateway.start(tungateSettings(facts));
+}

@@ -1,0 +1,115 @@
+/** What stands in the way of a start gets a sentence that says what to do, and no stack trace. */
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { until } from "./harness/command.ts";
+import { Gateway, type GatewayOptions } from "./harness/gateway.ts";
+import { describeWith } from "./harness/prerequisites.ts";
+import { startGateway, type TunnelFacts, tungateSettings } from "./harness/settings.ts";
+import { SITE_A, TwoSites } from "./harness/two-sites.ts";
+
+describeWith(["tun", "build"], "starting under difficulties", () => {
+  let sites: TwoSites;
+  let ours: Gateway;
+  const facts: TunnelFacts = { site: SITE_A, keep: "respond" };
+
+  beforeAll(async () => {
+    sites = await TwoSites.create();
+    ours = new Gateway(sites.a.gateway, join(sites.folder, "a"));
+    ours.writeSecret("secret", "some secret for a start\n");
+  });
+  afterEach(() => ours.stop());
+  afterAll(() => sites.remove());
+
+  /** Starts, expects status 1 within seconds, and gives the words. */
+  async function failure(settings: string, options: GatewayOptions = {}): Promise<string> {
+    const before = ours.log().length;
+    const daemon = ours.launch(settings, options);
+    expect(await daemon.ended(15_000)).toBe(1);
+    const words = ours.log().slice(before);
+    expect(words).not.toMatch(/\n\s+at /);
+    expect(words).not.toContain("some secret for a start");
+    return words;
+  }
+
+  test("it starts where nothing is in the way", async () => {
+    await startGateway(ours, facts);
+
+    expect((await ours.status()).connections).toHaveLength(1);
+    expect(await ours.stop()).toBe(0);
+  });
+
+  test("without /dev/net/tun", async () => {
+    const words = await failure(tungateSettings(facts), { before: "mount -t tmpfs tmpfs /dev/net" });
+
+    expect(words).toMatch(/\/dev\/net\/tun/);
+    expect(words).toMatch(/modprobe tun|load|device/);
+  });
+
+  test("without privileges", async () => {
+    const words = await failure(tungateSettings(facts), { capabilities: "-all" });
+
+    expect(words).toMatch(/CAP_NET_ADMIN/);
+  });
+
+  test("without the right to bind low ports", async () => {
+    await sites.a.gateway.run(["sysctl", "-q", "-w", "net.ipv4.ip_unprivileged_port_start=1024"]);
+
+    const words = await failure(tungateSettings(facts), { capabilities: "-all,+net_admin,+net_raw" });
+
+    expect(words).toMatch(/port 500/);
+    expect(words).toMatch(/CAP_NET_BIND_SERVICE/);
+  });
+
+  test("with a port in use", async () => {
+    const agent = await sites.a.traffic();
+    void agent;
+    const other = new Gateway(sites.a.gateway, join(sites.folder, "other"));
+    other.writeSecret("secret", "some secret for a start\n");
+    await other.start(tungateSettings(facts).replace("  on_exit", "  tun: { name: tungate9 }\n  on_exit"));
+
+    const words = await failure(tungateSettings(facts));
+    await other.stop();
+
+    expect(words).toMatch(/192\.0\.2\.1/);
+    expect(words).toMatch(/in use/);
+    expect(words).toMatch(/500/);
+  });
+
+  test("with an address that is not ours", async () => {
+    const words = await failure(
+      tungateSettings(facts).replace('listen: ["192.0.2.1"]', 'listen: ["192.0.2.77"]'),
+    );
+
+    expect(words).toMatch(/192\.0\.2\.77/);
+    expect(words).toMatch(/no address of this machine|not an address of this/i);
+  });
+
+  test("with a configuration that has an error: place, reason, advice; nothing is made", async () => {
+    const words = await failure(tungateSettings(facts).replace("keep: respond", "kepe: respond"));
+
+    expect(words).toMatch(/tungate\.yaml:\d+:\d+/);
+    expect(words).toMatch(/kepe/);
+    expect(words).toMatch(/did you mean "?keep/);
+    const links = await sites.a.gateway.run(["ip", "-o", "link"]);
+    expect(links.stdout).not.toContain("tungate0");
+  });
+
+  test("with a secret that others can read", async () => {
+    const words = await failure(tungateSettings(facts), {
+      before: `chmod 644 "$(dirname "$CONFIGURATION")/secret"`,
+    });
+    ours.writeSecret("secret", "some secret for a start\n");
+
+    expect(words).toMatch(/secret/);
+    expect(words).toMatch(/chmod 600|0600|others/);
+  });
+
+  test("a second start after SIGKILL finds nothing in its way", async () => {
+    await startGateway(ours, facts);
+    await ours.kill();
+
+    await startGateway(ours, facts);
+
+    await until("it is there", async () => (await ours.status()).connections.length === 1);
+  });
+});
