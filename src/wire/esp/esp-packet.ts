@@ -12,9 +12,6 @@ export const ESP_PADDING_MAX = 255;
 /** A header and the shortest payload that ends on four octets; every algorithm asks for more. */
 export const ESP_PACKET_LENGTH_MIN = ESP_HEADER_LENGTH + 4;
 
-/** RFC 4303 section 2.4: the trailer ends on this boundary whatever the cipher. */
-const ALIGNMENT_MIN = 4;
-
 /** uint32. */
 export function espSpi(bytes: Uint8Array, at: number): number {
   return u32(bytes, at);
@@ -39,16 +36,6 @@ export function writeEspHeader(bytes: Uint8Array, at: number, spi: number, seque
   bytes[at + 5] = sequence >>> 16;
   bytes[at + 6] = sequence >>> 8;
   bytes[at + 7] = sequence;
-}
-
-/**
- * The least padding with which payload, padding and trailer fill whole blocks [ESP-09].
- * @param payloadLength - octets in front of the padding, TFC padding included
- * @param blockSize - of the cipher, a power of two; 1 for stream and combined-mode ciphers
- */
-export function espPadLength(payloadLength: number, blockSize: number): number {
-  const alignment = Math.max(ALIGNMENT_MIN, blockSize);
-  return -(payloadLength + ESP_TRAILER_LENGTH) & (alignment - 1);
 }
 
 /**

@@ -50,12 +50,13 @@ const TYPE_AND_CODE_V6: readonly number[] = [
 ];
 
 /**
- * Writes the error that answers a packet, unless that packet must not be answered with one.
+ * Writes the error that answers a packet, unless that packet must not be answered with one. It comes from the address that
+ * the packet was sent to: that lies behind the tunnel, where a host takes packets of this gateway's own addresses from
+ * nowhere but itself.
  *
  * @param into - takes at most {@link ICMP_ERROR_LENGTH_MAX} octets from `at` on, and must not overlap the packet
  * @param bytes - holds the packet at `offset`
  * @param fields - the packet as parseIpPacket read it
- * @param source - address of ours that the error comes from, 4 or 16 octets by the packet's family
  * @param mtu - octets of an IP packet that would have fitted; for TOO_BIG only, else 0
  * @returns octets written, 0 when nothing may be sent
  */
@@ -67,12 +68,11 @@ export function writeIcmpError(
   bytes: Uint8Array,
   offset: number,
   fields: PacketFields,
-  source: Uint8Array,
 ): number {
-  if (!mayBeAnswered(error, fields)) return 0;
+  if (!mayReportError(fields)) return 0;
   return fields.family === 4
-    ? writeV4(error, mtu, into, at, bytes, offset, fields, source)
-    : writeV6(error, mtu, into, at, bytes, offset, fields, source);
+    ? writeV4(error, mtu, into, at, bytes, offset, fields)
+    : writeV6(error, mtu, into, at, bytes, offset, fields);
 }
 
 function writeV4(
@@ -83,12 +83,11 @@ function writeV4(
   bytes: Uint8Array,
   offset: number,
   fields: PacketFields,
-  source: Uint8Array,
 ): number {
   const icmp = at + IPV4_HEADER_LENGTH;
   const overhead = IPV4_HEADER_LENGTH + ICMP_HEADER_LENGTH;
   const quoted = Math.min(fields.totalLength, ERROR_LENGTH_MAX_V4 - overhead);
-  copy(source, 0, into, at + IPV4_SOURCE, 4);
+  copy(bytes, offset + IPV4_DESTINATION, into, at + IPV4_SOURCE, 4);
   copy(bytes, offset + IPV4_SOURCE, into, at + IPV4_DESTINATION, 4);
   const tos = PRECEDENCE_CONTROL | (fields.tos & TOS_BITS);
   writeIpv4Header(into, at, overhead + quoted, IpProtocol.ICMP, tos, HOP_LIMIT);
@@ -106,13 +105,12 @@ function writeV6(
   bytes: Uint8Array,
   offset: number,
   fields: PacketFields,
-  source: Uint8Array,
 ): number {
   const icmp = at + IPV6_HEADER_LENGTH;
   const overhead = IPV6_HEADER_LENGTH + ICMP_HEADER_LENGTH;
   const quoted = Math.min(fields.totalLength, ERROR_LENGTH_MAX_V6 - overhead);
   const icmpLength = ICMP_HEADER_LENGTH + quoted;
-  copy(source, 0, into, at + IPV6_SOURCE, 16);
+  copy(bytes, offset + IPV6_DESTINATION, into, at + IPV6_SOURCE, 16);
   copy(bytes, offset + IPV6_SOURCE, into, at + IPV6_DESTINATION, 16);
   writeIpv6Header(into, at, icmpLength, IpProtocol.ICMPV6, 0, HOP_LIMIT);
   writeIcmpHeader(into, icmp, TYPE_AND_CODE_V6[error]!, mtu);
@@ -144,18 +142,18 @@ function copy(from: Uint8Array, fromAt: number, into: Uint8Array, at: number, le
 }
 
 /**
- * Never about ICMP errors, later fragments, group or broadcast traffic, or to what is no single host. IPv6 alone lets
- * Packet Too Big answer multicast, which path MTU discovery needs.
+ * Whether an error about the packet may be sent: never about ICMP errors and later fragments, and neither to nor from an
+ * address that is no single host's (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e)). The exception that RFC 4443 makes
+ * for Packet Too Big about multicast needs an address of our own to send it from.
  */
-function mayBeAnswered(error: IcmpError, fields: PacketFields): boolean {
+export function mayReportError(fields: PacketFields): boolean {
   if (fields.fragmentOffset !== 0) return false;
   const icmp = fields.family === 4 ? IpProtocol.ICMP : IpProtocol.ICMPV6;
   if (fields.protocol === icmp) {
     if (!fields.hasPorts || !mayAnswerWithError(fields.family, fields.sourcePort >>> 8)) return false;
   }
   if (fields.family === 4) return isHostV4(fields.source) && isHostV4(fields.destination);
-  if (!isHostV6(fields.source)) return false;
-  return error === IcmpError.TOO_BIG || !isMulticastV6(fields.destination);
+  return isHostV6(fields.source) && isHostV6(fields.destination);
 }
 
 function isHostV4(address: Uint32Array): boolean {
@@ -166,9 +164,5 @@ function isHostV4(address: Uint32Array): boolean {
 function isHostV6(address: Uint32Array): boolean {
   const isUnspecifiedOrLoopback =
     address[0] === 0 && address[1] === 0 && address[2] === 0 && address[3]! <= 1;
-  return !isUnspecifiedOrLoopback && !isMulticastV6(address);
-}
-
-function isMulticastV6(address: Uint32Array): boolean {
-  return address[0]! >>> 24 === 0xff;
+  return !isUnspecifiedOrLoopback && address[0]! >>> 24 !== 0xff;
 }

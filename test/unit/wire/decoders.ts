@@ -116,10 +116,9 @@ function checkPacket(arena: Uint8Array, length: number): void {
   requireRange("header length", fields.headerLength, fields.family === 4 ? 20 : 40, fields.totalLength);
   if (fields.hasPorts && fields.isOpaque) throw new Error("ports are there and not there");
   parseQuotedPacket(arena, BEFORE, fields, quoted);
-  const source = new Uint8Array(fields.family === 4 ? 4 : 16);
   const error = new Uint8Array(ICMP_ERROR_LENGTH_MAX);
   for (const kind of Object.values(IcmpError)) {
-    const written = writeIcmpError(kind, 1400, error, 0, arena, BEFORE, fields, source);
+    const written = writeIcmpError(kind, 1400, error, 0, arena, BEFORE, fields);
     requireRange("ICMP error", written, 0, ICMP_ERROR_LENGTH_MAX);
     if (written > 0 && !parseIpPacket(error, 0, written, quoted))
       throw new Error("the ICMP error is no packet");

@@ -5,7 +5,6 @@ import { fromHex, toHex } from "../../../../src/base/bytes.ts";
 import {
   ESP_PADDING_MAX,
   espNextHeader,
-  espPadLength,
   espPayloadLength,
   espReceivedPadLength,
   espSequence,
@@ -32,18 +31,6 @@ test("SPI and sequence number are big-endian and unsigned", () => {
 });
 
 describe("padding", () => {
-  test("[ESP-09] the trailer ends on four octets, or on the cipher's block, with the least padding", () => {
-    for (const blockSize of [1, 2, 4, 8, 16]) {
-      const alignment = Math.max(4, blockSize);
-      for (let length = 0; length < 70; length++) {
-        const pad = espPadLength(length, blockSize);
-        expect((length + pad + 2) % alignment).toBe(0);
-        expect(pad).toBeLessThan(alignment);
-        expect(pad).toBeGreaterThanOrEqual(0);
-      }
-    }
-  });
-
   test("[ESP-08] padding is written 1, 2, 3 and so on", () => {
     const bytes = new Uint8Array(12).fill(0xee);
     expect(writeEspTrailer(bytes, 2, 5, IpProtocol.IPV4)).toBe(9);
