@@ -1,0 +1,49 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { effectiveMtu, innerMtu, outerHeaders, paddedLength } from "../../../src/esp/effective-mtu.ts";
+import { suiteSizes } from "../../../src/policy/sa-record.ts";
+import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
+
+const gcm = suiteSizes({ encr: Encr.AES_GCM_16, encrKeyBits: 256, integ: 0, esn: true });
+const cbc = suiteSizes({ encr: Encr.AES_CBC, encrKeyBits: 256, integ: Integ.HMAC_SHA2_512_256, esn: false });
+const nullSha = suiteSizes({ encr: Encr.NULL, encrKeyBits: 0, integ: Integ.HMAC_SHA2_256_128, esn: false });
+
+test("the figures of the manual: 1438 = 1500 - 28 - 34", () => {
+  expect(effectiveMtu(1500, 4, "udp", gcm)).toEqual({ outer: 1500, encapsulation: 28, esp: 34, inner: 1438 });
+});
+
+describe("[SPD-10] the longest inner packet", () => {
+  const outerLength = (inner: number, headers: number, sizes: typeof gcm) =>
+    headers + 8 + sizes.ivLength + paddedLength(inner, sizes.blockSize) + sizes.icvLength;
+
+  for (const [name, sizes] of Object.entries({ gcm, cbc, nullSha }))
+    for (const family of [4, 6] as const)
+      for (const encapsulation of ["udp", "esp"] as const)
+        test(`${name}, IPv${family}, ${encapsulation}: fits exactly, one octet more does not`, () => {
+          fc.assert(
+            fc.property(fc.integer({ min: 576, max: 9000 }), (outer) => {
+              const {
+                inner,
+                esp,
+                encapsulation: headers,
+              } = effectiveMtu(outer, family, encapsulation, sizes);
+              expect(outerLength(inner, headers, sizes)).toBeLessThanOrEqual(outer);
+              expect(outerLength(inner + 1, headers, sizes)).toBeGreaterThan(outer);
+              expect(inner + esp + headers).toBe(outer);
+            }),
+          );
+        });
+
+  test("a path that is shorter than the overhead takes nothing", () => {
+    expect(innerMtu(40, outerHeaders(6, true), gcm.ivLength, gcm.icvLength, gcm.blockSize)).toBe(0);
+  });
+});
+
+test("[ESP-09] payload, padding and trailer fill whole blocks of at least four octets", () => {
+  for (let length = 0; length < 64; length++) {
+    expect(paddedLength(length, 4) % 4).toBe(0);
+    expect(paddedLength(length, 4) - length).toBeGreaterThanOrEqual(2);
+    expect(paddedLength(length, 4) - length).toBeLessThan(6);
+    expect(paddedLength(length, 16) % 16).toBe(0);
+  }
+});

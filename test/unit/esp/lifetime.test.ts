@@ -1,0 +1,66 @@
+import { expect, test } from "vitest";
+import {
+  countPacket,
+  mayCarry,
+  raiseHard,
+  raiseSoft,
+  reachedHard,
+  reachedSoft,
+} from "../../../src/esp/lifetime.ts";
+import { formatSaTable, Slot, saTableRegions } from "../../../src/policy/sa-table.ts";
+
+function makeSa(limits: {
+  softPackets?: number;
+  hardPackets?: number;
+  softOctets?: number;
+  hardOctets?: number;
+}) {
+  const size = { slots: 1, endpoints: 1, policies: 1, lanes: 1 };
+  const table = formatSaTable(new ArrayBuffer(saTableRegions(size).total), size);
+  const base = table.regions.slots;
+  const put = (field: number, value: number | undefined) => {
+    table.f64[(base + field) / 8] = value ?? Number.POSITIVE_INFINITY;
+  };
+  put(Slot.SOFT_PACKETS, limits.softPackets);
+  put(Slot.HARD_PACKETS, limits.hardPackets);
+  put(Slot.SOFT_OCTETS, limits.softOctets);
+  put(Slot.HARD_OCTETS, limits.hardOctets);
+  return { table, base };
+}
+
+test("[CHILD-24] exactly the packets up to the hard limit are carried", () => {
+  const { table, base } = makeSa({ hardPackets: 3 });
+  let carried = 0;
+  while (mayCarry(table, base, 100)) {
+    countPacket(table, base, 100, 0);
+    carried++;
+  }
+  expect(carried).toBe(3);
+  expect(reachedHard(table, base)).toBe("packets");
+});
+
+test("[CHILD-24] a packet that would cross the hard limit in octets is not carried, one that just reaches it is", () => {
+  const { table, base } = makeSa({ hardOctets: 250 });
+  countPacket(table, base, 100, 0);
+  expect(mayCarry(table, base, 151)).toBe(false);
+  expect(mayCarry(table, base, 150)).toBe(true);
+  expect(reachedHard(table, base)).toBe("octets");
+});
+
+test("[SPD-14] the soft limit is reported when it is reached, once", () => {
+  const { table, base } = makeSa({ softPackets: 2, softOctets: 1000 });
+  expect(countPacket(table, base, 10, 5)).toBe(false);
+  expect(countPacket(table, base, 10, 6)).toBe(true);
+  expect(raiseSoft(table, base, reachedSoft(table, base))).toBe("packets");
+  expect(countPacket(table, base, 10, 7)).toBe(false);
+  expect(raiseSoft(table, base, "packets")).toBeUndefined();
+  expect(raiseHard(table, base, "octets")).toBe("octets");
+  expect(table.f64[(base + Slot.LAST_AT) / 8]).toBe(7);
+});
+
+test("[SPD-14] octets reach their soft limit by themselves", () => {
+  const { table, base } = makeSa({ softPackets: 100, softOctets: 1000 });
+  expect(countPacket(table, base, 999, 0)).toBe(false);
+  expect(countPacket(table, base, 1, 0)).toBe(true);
+  expect(reachedSoft(table, base)).toBe("octets");
+});

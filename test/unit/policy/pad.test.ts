@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { parsePrefix, prefixRange } from "../../../src/base/address-range.ts";
+import { utf8 } from "../../../src/base/bytes.ts";
+import { DurationMs } from "../../../src/base/instant.ts";
+import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
+import type { Connection, Identification } from "../../../src/policy/connection.ts";
+import {
+  connectionsFor,
+  connectionsForIdentities,
+  expectedIdentity,
+  formatIdentity,
+  localIdentity,
+  matchIdentity,
+} from "../../../src/policy/pad.ts";
+import { IdType } from "../../../src/wire/ike/registries.ts";
+
+const address = (text: string): IpAddress => IpAddress(parseIpAddress(text)!);
+const fqdn = (name: string): Identification => ({ idType: IdType.FQDN, data: utf8(name) });
+const mail = (name: string): Identification => ({ idType: IdType.RFC822_ADDR, data: utf8(name) });
+
+function connection(
+  name: string,
+  remotes: readonly string[],
+  more: { local?: string; localId?: Identification; remoteId?: Identification | "any" } = {},
+): Connection {
+  const place = { file: "t.yaml", line: 1 };
+  const rekey = { time: DurationMs(1), jitter: 0 };
+  return {
+    name,
+    local: {
+      ...(more.local !== undefined && { address: address(more.local) }),
+      ...(more.localId !== undefined && { id: more.localId }),
+    },
+    remote: {
+      addresses: remotes.map((text) => prefixRange(parsePrefix(text)!)),
+      port: 500,
+      ...(more.remoteId !== undefined && { id: more.remoteId }),
+    },
+    psk: { local: new Uint8Array(), remote: new Uint8Array() },
+    keep: "respond",
+    encapsulation: "auto",
+    ike: { proposals: [], rekey, liveness: DurationMs(1), place },
+    children: [],
+    place,
+  };
+}
+
+describe("identities", () => {
+  test("FQDNs and mail domains know no case, everything else does", () => {
+    expect(matchIdentity(fqdn("gw-a.example.net"), fqdn("GW-A.Example.NET"))).toBe(true);
+    expect(matchIdentity(mail("ops@example.net"), mail("ops@EXAMPLE.net"))).toBe(true);
+    expect(matchIdentity(mail("ops@example.net"), mail("Ops@example.net"))).toBe(false);
+    const keyId = (text: string) => ({ idType: IdType.KEY_ID, data: utf8(text) });
+    expect(matchIdentity(keyId("a"), keyId("A"))).toBe(false);
+  });
+
+  test("type and length count", () => {
+    expect(matchIdentity(fqdn("a@b"), mail("a@b"))).toBe(false);
+    expect(matchIdentity(fqdn("example.net"), fqdn("example.netx"))).toBe(false);
+    expect(matchIdentity(fqdn("example.net"), fqdn("example.ne"))).toBe(false);
+  });
+
+  test("without a configured identity it is the address", () => {
+    const plain = connection("c", ["198.51.100.2"]);
+    expect(localIdentity(plain, address("192.0.2.1"))).toEqual({
+      idType: IdType.IPV4_ADDR,
+      data: address("192.0.2.1"),
+    });
+    expect(expectedIdentity(plain, address("2001:db8::1"))).toMatchObject({ idType: IdType.IPV6_ADDR });
+  });
+
+  test("are written for operators", () => {
+    expect(formatIdentity(fqdn("gw-a.example.net"))).toBe("gw-a.example.net");
+    expect(formatIdentity({ idType: IdType.IPV4_ADDR, data: address("192.0.2.1") })).toBe("192.0.2.1");
+    expect(formatIdentity({ idType: IdType.IPV4_ADDR, data: Uint8Array.of(1, 2) })).toBe("type 1:0102");
+    expect(formatIdentity({ idType: IdType.KEY_ID, data: Uint8Array.of(0xc0) })).toBe("type 11:c0");
+  });
+});
+
+describe("connections by address", () => {
+  const all = [
+    connection("any", []),
+    connection("wide", ["198.51.0.0/16"]),
+    connection("exact", ["198.51.100.2"]),
+    connection("six", ["2001:db8::/32"]),
+    connection("bound", ["198.51.100.0/24"], { local: "192.0.2.9" }),
+  ];
+  const found = (remote: string, local = "192.0.2.1") =>
+    connectionsFor(all, address(local), address(remote)).map(({ name }) => name);
+
+  test("the narrowest comes first, any last", () => {
+    expect(found("198.51.100.2")).toEqual(["exact", "wide", "any"]);
+    expect(found("198.51.100.2", "192.0.2.9")).toEqual(["exact", "bound", "wide", "any"]);
+    expect(found("2001:db8::7")).toEqual(["six", "any"]);
+    expect(found("203.0.113.1")).toEqual(["any"]);
+  });
+});
+
+describe("connections by identity", () => {
+  const own = { localId: fqdn("us") };
+  const all = [
+    connection("anyone", [], { ...own, remoteId: "any" }),
+    connection("paris", [], { ...own, remoteId: fqdn("paris") }),
+    connection("other-us", [], { localId: fqdn("them"), remoteId: fqdn("paris") }),
+  ];
+  const find = (presented: Identification, wanted?: Identification) =>
+    connectionsForIdentities(all, address("192.0.2.1"), address("198.51.100.2"), presented, wanted).map(
+      ({ name }) => name,
+    );
+
+  test("a named identity goes before any, and the peer's wish for our identity counts", () => {
+    expect(find(fqdn("paris"), fqdn("us"))).toEqual(["paris", "anyone"]);
+    expect(find(fqdn("paris"))).toEqual(["paris", "other-us", "anyone"]);
+    expect(find(fqdn("rome"), fqdn("us"))).toEqual(["anyone"]);
+    expect(find(fqdn("paris"), fqdn("nobody"))).toEqual([]);
+  });
+});
