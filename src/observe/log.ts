@@ -6,12 +6,11 @@ import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { IkeNotice, IkeNoticeCode } from "../ike/notice.ts";
 import { identityText } from "./identity-text.ts";
+import type { LogLevel } from "./log-level.ts";
 import { noticeWords } from "./words.ts";
 
 export type { Logger } from "pino";
 
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 type NoticeLevel = "debug" | "info" | "warn" | "error";
 
 /** Lines about peers of no connection, per minute: anyone may cause them. */

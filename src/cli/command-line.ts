@@ -1,0 +1,177 @@
+/** The command line: commands, options, and the exit status 0 (done), 1 (failed), 2 (wrong usage). */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { TungateError } from "../base/errors.ts";
+import { WAIT_SECONDS_MAX } from "../control/schema.ts";
+import { LOG_LEVELS } from "../observe/log-level.ts";
+import type { CommandContext } from "./command-context.ts";
+import type { RunOptions } from "./run.ts";
+
+export const EXIT_DONE = 0;
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+
+const DEFAULT_CONFIGURATION_FILE = "/etc/tungate/tungate.yaml";
+const DEFAULT_CONTROL_PATH = "/run/tungate/control.sock";
+const DEFAULT_WAIT_SECONDS = 30;
+
+/** Runs one command. Never rejects: failures become words on stderr and an exit status. */
+export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<number> {
+  let status = EXIT_DONE;
+  const program = createProgram(context, (code) => {
+    status = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return status;
+  } catch (error) {
+    return exitStatusOf(error, context);
+  }
+}
+
+function exitStatusOf(error: unknown, context: CommandContext): number {
+  // Commander has already said what is wrong.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
+  if (error instanceof TungateError) {
+    context.writeError(`tungate: ${error.message}\n`);
+    return EXIT_FAILED;
+  }
+  throw error;
+}
+
+type SetStatus = (status: number) => void;
+
+function createProgram(context: CommandContext, setStatus: SetStatus): Command {
+  const program = new Command("tungate")
+    .description("A userspace IPsec gateway: IKEv2 and ESP without kernel IPsec.")
+    .version(context.version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand(false)
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .configureOutput({
+      writeOut: context.write,
+      writeErr: context.writeError,
+      outputError: (text, write) => write(text.replace(/^error: /, "tungate: ")),
+    })
+    .addHelpText("after", "\nExit status: 0 done, 1 failed, 2 wrong usage.");
+  addRun(program, context, setStatus);
+  addCheck(program, context, setStatus);
+  addStatus(program, context, setStatus);
+  addCommands(program, context, setStatus);
+  addRoutes(program, context, setStatus);
+  program
+    .command("psk")
+    .description("make a strong pre-shared key: 256 random bits in base64")
+    .action(async () => {
+      const { makePreSharedKey } = await import("./psk.ts");
+      context.write(`${makePreSharedKey()}\n`);
+    });
+  return program;
+}
+
+const configurationOption = () =>
+  new Option("-c, --config <file>", "the configuration").default(DEFAULT_CONFIGURATION_FILE);
+const controlOption = () =>
+  new Option("--control <path>", "socket of the running daemon").default(DEFAULT_CONTROL_PATH);
+const jsonOption = () => new Option("--json", "print JSON").default(false);
+
+function addRun(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("run")
+    .description("run the gateway in the foreground, as systemd does; SIGTERM or SIGINT stops it")
+    .addOption(configurationOption())
+    .addOption(
+      new Option("--control <path>", "make the control socket there, whatever the configuration says"),
+    )
+    .addOption(
+      new Option("--log-level <level>", "least level that is logged").choices(LOG_LEVELS).default("info"),
+    )
+    .addOption(
+      new Option("--log-format <format>", "auto: pretty on a terminal, JSON otherwise")
+        .choices(["auto", "pretty", "json"])
+        .default("auto"),
+    )
+    .action(async (options: RunOptions) => {
+      const { run } = await import("./run.ts");
+      setStatus(await run(options, context));
+    });
+}
+
+function addCheck(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("check")
+    .description("check the configuration and the secrets that it names; change nothing")
+    .addOption(configurationOption())
+    .addOption(jsonOption())
+    .action(async ({ config, json }: { config: string; json: boolean }) => {
+      const { check } = await import("./check.ts");
+      setStatus(check(config, json, context));
+    });
+}
+
+function addStatus(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("status")
+    .description("what the running gateway does: connections, SAs, rates, and why something waits")
+    .addOption(controlOption())
+    .addOption(jsonOption())
+    .action(async ({ control, json }: { control: string; json: boolean }) => {
+      const { status } = await import("./status.ts");
+      setStatus(await status(control, json, context));
+    });
+}
+
+const COMMANDS = {
+  up: "bring a connection or one of its children up, and wait until it is",
+  down: "take it down, and leave it down until up is said",
+  rekey: "replace its keys, and wait until that is done",
+} as const;
+
+function addCommands(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  for (const kind of ["up", "down", "rekey"] as const)
+    program
+      .command(kind)
+      .description(COMMANDS[kind])
+      .argument("<name[/child]>", "as in the configuration", parseTarget)
+      .addOption(controlOption())
+      .addOption(jsonOption())
+      .addOption(
+        new Option("--timeout <seconds>", "how long to wait for the outcome; 0 does not wait")
+          .argParser(parseSeconds)
+          .default(DEFAULT_WAIT_SECONDS),
+      )
+      .action(async (target: Target, options: { control: string; json: boolean; timeout: number }) => {
+        const { command } = await import("./command.ts");
+        setStatus(await command(kind, target, options, context));
+      });
+}
+
+function addRoutes(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("routes")
+    .description("print the routes that the configuration asks for, as scripts/tungate-routes reads them")
+    .addOption(configurationOption())
+    .action(async ({ config }: { config: string }) => {
+      const { routes } = await import("./routes.ts");
+      setStatus(routes(config, context));
+    });
+}
+
+export interface Target {
+  readonly connection: string;
+  readonly child?: string;
+}
+
+function parseTarget(text: string): Target {
+  const [connection, child, ...more] = text.split("/");
+  if (connection === undefined || connection === "" || child === "" || more.length > 0 || /\s/.test(text))
+    throw new InvalidArgumentError("It is NAME or NAME/CHILD.");
+  return child === undefined ? { connection } : { connection, child };
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text.replace(/s$/, ""));
+  if (text === "" || !(seconds >= 0 && seconds <= WAIT_SECONDS_MAX))
+    throw new InvalidArgumentError(`It is a number of seconds from 0 to ${WAIT_SECONDS_MAX}.`);
+  return seconds;
+}

@@ -1,0 +1,27 @@
+/** Entry point of the program `tungate`: the process around the command line. */
+import { readFileSync } from "node:fs";
+import type { CommandContext } from "./command-context.ts";
+import { runCommandLine } from "./command-line.ts";
+
+/** From src/cli and from dist/cli alike. */
+const PACKAGE = new URL("../../package.json", import.meta.url);
+/** A stopped gateway that something keeps alive is ended after this. */
+const LINGER_MS = 2_000;
+
+function programVersion(): string {
+  const { version } = JSON.parse(readFileSync(PACKAGE, "utf8")) as { version: string };
+  return version;
+}
+
+const context: CommandContext = {
+  version: programVersion(),
+  environment: process.env,
+  isErrorTerminal: process.stderr.isTTY === true,
+  write: (text) => void process.stdout.write(text),
+  writeError: (text) => void process.stderr.write(text),
+};
+
+// `tungate status | head` closes the pipe early, which is no failure.
+process.stdout.on("error", () => process.exit(0));
+process.exitCode = await runCommandLine(process.argv.slice(2), context);
+setTimeout(() => process.exit(), LINGER_MS).unref();

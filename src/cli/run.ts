@@ -1,0 +1,42 @@
+/** `tungate run`: the daemon in the foreground, with its log on stderr. */
+import { writeSync } from "node:fs";
+import { runDaemon } from "../daemon/daemon.ts";
+import { createLog } from "../observe/log.ts";
+import type { LogLevel } from "../observe/log-level.ts";
+import type { CommandContext } from "./command-context.ts";
+
+export interface RunOptions {
+  readonly config: string;
+  /** Overrides `gateway.control.path`. */
+  readonly control?: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat: "auto" | "pretty" | "json";
+}
+
+const STDERR = 2;
+
+/** @returns the exit status, once the gateway has stopped */
+export function run(
+  options: RunOptions,
+  { version, environment, isErrorTerminal }: CommandContext,
+): Promise<number> {
+  const { config, control, logLevel, logFormat } = options;
+  const format = logFormat === "auto" ? (isErrorTerminal ? "pretty" : "json") : logFormat;
+  const useColor = format === "pretty" && isErrorTerminal && (environment["NO_COLOR"] ?? "") === "";
+  const log = createLog({ level: logLevel, format, useColor, destination: { write: writeToStderr } });
+  return runDaemon({
+    configurationFile: config,
+    version,
+    log,
+    ...(control === undefined ? {} : { controlPath: control }),
+  });
+}
+
+/** Written before it returns. Whoever reads the log may be slow or gone; the gateway goes on. */
+function writeToStderr(text: string): void {
+  try {
+    writeSync(STDERR, text);
+  } catch {
+    // A full pipe (EAGAIN) or a closed one (EPIPE): there is nowhere left to say it.
+  }
+}

@@ -1,0 +1,137 @@
+/** The status document on one screen. */
+import type { ChildStatus, ConnectionStatus, Failure, StatusDocument } from "../control/schema.ts";
+import { dropWords, isWorthALook } from "../observe/drop-words.ts";
+import { spanText } from "../observe/span-text.ts";
+import { octetsText, rateText } from "./quantity-text.ts";
+
+const COLUMN_GAP = "    ";
+/** Reasons for drops in the last lines. */
+const DROPS_SHOWN_MAX = 6;
+/** Widest that a column gets for the sake of the others. */
+const COLUMN_WIDTH_MAX = 48;
+
+type Row = {
+  readonly cells: readonly [name: string, state: string, ...rest: string[]];
+  readonly below: readonly string[];
+};
+
+/** Lines without line ends. Whatever a peer chose has no effect on the terminal. */
+export function statusLines(status: StatusDocument): string[] {
+  const rows = status.connections.flatMap((connection) => [
+    connectionRow(connection),
+    ...connection.children.map(childRow),
+  ]);
+  const lines = [headLine(status), ""];
+  if (rows.length === 0) lines.push(`no connections are configured in ${status.configurationFile}`);
+  lines.push(...layOut(rows));
+  const drops = dropLines(status.drops);
+  if (drops.length > 0) lines.push("", ...drops);
+  if (status.advice.length > 0) lines.push("", ...status.advice.map((sentence) => `look at: ${sentence}`));
+  return lines.map(printable);
+}
+
+function headLine({ version, uptimeSeconds, interfaces, lanes, engine }: StatusDocument): string {
+  const devices = interfaces.map(({ name }) => name).join(", ");
+  const parts = [devices, `${lanes} ${lanes === 1 ? "lane" : "lanes"}`, engine].filter((part) => part !== "");
+  return `tungate ${version}   up ${spanText(uptimeSeconds)}   ${parts.join(", ")}`;
+}
+
+const NAT_WORDS = {
+  none: "",
+  local: ", we are behind NAT",
+  remote: ", the peer is behind NAT",
+  both: ", both are behind NAT",
+} as const;
+
+function connectionRow(connection: ConnectionStatus): Row {
+  const { name, state, remote, nat, suite, failure, nextTryInSeconds } = connection;
+  if (failure !== undefined && state !== "up" && state !== "rekeying")
+    return { cells: [name, state, failureSummary(failure, nextTryInSeconds)], below: failure.lines.slice(1) };
+  const peer = `${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
+  const next = nextTryInSeconds === undefined ? "" : nextTryText(nextTryInSeconds);
+  const cells: Row["cells"] = [name, state, peer, suite ?? next, rekeyText(connection.rekeyInSeconds)];
+  return { cells, below: [] };
+}
+
+function failureSummary({ lines, secondsAgo }: Failure, nextTryInSeconds: number | undefined): string {
+  const ago = secondsAgo < 1 ? "just now" : `${spanText(secondsAgo)} ago`;
+  const next = nextTryInSeconds === undefined ? "" : `; ${nextTryText(nextTryInSeconds)}`;
+  return `${lines[0]}, ${ago}${next}`;
+}
+
+function nextTryText(seconds: number): string {
+  return seconds < 1 ? "next try now" : `next try in ${spanText(seconds)}`;
+}
+
+function rekeyText(seconds: number | undefined): string {
+  if (seconds === undefined) return "";
+  return seconds < 1 ? "rekey now" : `rekey in ${spanText(seconds)}`;
+}
+
+function childRow(child: ChildStatus): Row {
+  const { name, state, local, remote, suite, failure } = child;
+  const selectors = `${sideText(local)} <-> ${sideText(remote)}`;
+  const below: string[] = [];
+  const traffic = trafficText(child);
+  if (traffic !== "") below.push(traffic);
+  if (failure !== undefined && state !== "up" && state !== "rekeying" && state !== "manual")
+    below.push(failureSummary(failure, undefined), ...failure.lines.slice(1));
+  return { cells: [`  ${name}`, state, selectors, suite ?? "", rekeyText(child.rekeyInSeconds)], below };
+}
+
+function sideText(side: readonly string[]): string {
+  return side.length === 0 ? "?" : side.join(", ");
+}
+
+function trafficText({ rates, counters, mtu, encapsulation }: ChildStatus): string {
+  const parts: string[] = [];
+  if (rates !== undefined && counters !== undefined)
+    parts.push(
+      `in ${rateText(rates.inboundBitsPerSecond)} (${octetsText(counters.inboundOctets)})   out ${rateText(rates.outboundBitsPerSecond)} (${octetsText(counters.outboundOctets)})`,
+    );
+  else if (counters !== undefined)
+    parts.push(`in ${octetsText(counters.inboundOctets)}   out ${octetsText(counters.outboundOctets)}`);
+  if (mtu !== undefined) {
+    const outer = `IPv${mtu.outerFamily}${encapsulation === "udp" ? ", UDP" : ""}`;
+    parts.push(
+      `inner MTU ${mtu.inner} = ${mtu.path} - ${mtu.outer} (${outer}) - ${mtu.path - mtu.outer - mtu.inner} (ESP)`,
+    );
+  }
+  return parts.join(COLUMN_GAP);
+}
+
+function layOut(rows: readonly Row[]): string[] {
+  const nameWidth = widest(rows.map(({ cells }) => cells[0]));
+  const stateWidth = widest(rows.map(({ cells }) => cells[1]));
+  // A row of one sentence says nothing about the width of columns.
+  const tabular = rows.filter(({ cells }) => cells.length > 3);
+  const widths = [2, 3].map((i) =>
+    Math.min(COLUMN_WIDTH_MAX, widest(tabular.map(({ cells }) => cells[i] ?? ""))),
+  );
+  const indent = " ".repeat(nameWidth + stateWidth + 4);
+  return rows.flatMap(({ cells, below }) => {
+    const [name, state, ...rest] = cells;
+    const columns = rest.map((cell, i) => (i < rest.length - 1 ? cell.padEnd(widths[i] ?? 0) : cell));
+    const line = `${name.padEnd(nameWidth)}  ${state.padEnd(stateWidth)}  ${columns.join(COLUMN_GAP)}`;
+    return [line.trimEnd(), ...below.map((text) => `${indent}${text}`)];
+  });
+}
+
+function widest(texts: readonly string[]): number {
+  return Math.max(0, ...texts.map((text) => text.length));
+}
+
+function dropLines(drops: Readonly<Record<string, number>>): string[] {
+  const counted = Object.entries(drops)
+    .filter(([reason, count]) => count > 0 && isWorthALook(reason))
+    .sort(([, a], [, b]) => b - a);
+  if (counted.length === 0) return [];
+  const shown = counted.slice(0, DROPS_SHOWN_MAX).map(([reason, count]) => `${count} ${dropWords(reason)}`);
+  const rest = counted.length - shown.length;
+  return [`dropped packets: ${shown.join("; ")}${rest > 0 ? `; and ${rest} more reasons (--json)` : ""}`];
+}
+
+/** Without characters that could command the terminal. */
+function printable(line: string): string {
+  return line.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?");
+}
