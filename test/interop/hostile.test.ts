@@ -37,7 +37,7 @@ function ike(
     id?: number;
     length?: number;
   },
-  body = Buffer.alloc(0),
+  body: Buffer = Buffer.alloc(0),
 ): Buffer {
   const header = Buffer.alloc(28);
   (fields.initiator ?? octets("initiator", 8)).copy(header, 0);

@@ -83,7 +83,7 @@ export class Gateway {
       ${options.before ?? ""}
       exec setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
         --ambient-caps=${capabilities} --bounding-set=${capabilities} --no-new-privs \
-        ${NODE} ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
+        ${NODE} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
     this.#process = new BackgroundProcess(
       this.namespace.command(["sh", "-c", script]),
       join(this.folder, "log"),
