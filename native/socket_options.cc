@@ -24,7 +24,7 @@ void SetBuffers(int fd, uint32_t octets) {
   if (Set(fd, SOL_SOCKET, SO_SNDBUFFORCE, value) < 0) Set(fd, SOL_SOCKET, SO_SNDBUF, value);
 }
 
-int Configure(int fd, const SocketOptions& options) {
+int Configure(int fd, int type, const SocketOptions& options) {
   int result = 0;
   const auto set = [&](int level, int option, int value) {
     if (result == 0) result = Set(fd, level, option, value);
@@ -33,7 +33,8 @@ int Configure(int fd, const SocketOptions& options) {
     set(IPPROTO_IP, IP_PKTINFO, 1);
     set(IPPROTO_IP, IP_RECVTOS, 1);
   } else {
-    set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    // A raw IPv6 socket never gets IPv4, and refuses the option.
+    if (type == SOCK_DGRAM) set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
     set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     set(IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
@@ -85,7 +86,7 @@ int OpenSocket(int type, int protocol, const SocketOptions& options) {
   if (length == 0) return -EAFNOSUPPORT;
   const int fd = socket(options.family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
   if (fd < 0) return -errno;
-  int result = Configure(fd, options);
+  int result = Configure(fd, type, options);
   if (result == 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), length) < 0) result = -errno;
   if (result == 0) return fd;
   close(fd);
