@@ -22,7 +22,7 @@ import {
   decodeSignatureHashAlgorithms,
   decodeUnsupportedCriticalPayload,
 } from "../../../src/wire/ike/notify-data.ts";
-import type { Payload } from "../../../src/wire/ike/payload.ts";
+import type { IkeMessage } from "../../../src/wire/ike/payload.ts";
 import { PayloadType } from "../../../src/wire/ike/registries.ts";
 import { ICMP_ERROR_LENGTH_MAX, IcmpError, writeIcmpError } from "../../../src/wire/ip/icmp-error.ts";
 import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../../../src/wire/ip/ip-packet.ts";
@@ -48,41 +48,43 @@ const NOTIFY_DATA: readonly ((data: Uint8Array) => unknown)[] = [
 
 /**
  * Gives the octets to every decoder.
+ * @returns how each of them ended, so that fuzzing can tell inputs that reach something new
  * @throws whatever a decoder throws that is no WireError, or an Error that says which promise of a decoder was broken
  */
-export function runAllDecoders(bytes: Uint8Array): void {
-  runIkeDecoders(bytes);
-  runPacketDecoders(bytes);
+export function runAllDecoders(bytes: Uint8Array): string {
+  return [...runIkeDecoders(bytes), ...runPacketDecoders(bytes)].join(" ");
 }
 
-/** The value of `decode`, or `undefined` when it throws WireError. */
-function attempt<T>(decode: () => T): T | undefined {
+interface Attempt<T> {
+  readonly value?: T;
+  readonly outcome: string;
+}
+
+function attempt<T>(decode: () => T): Attempt<T> {
   try {
-    return decode();
+    return { value: decode(), outcome: "ok" };
   } catch (error) {
-    if (error instanceof WireError) return undefined;
+    if (error instanceof WireError) return { outcome: error.code };
     throw error;
   }
 }
 
-function runIkeDecoders(bytes: Uint8Array): void {
-  attempt(() => decodeHeader(bytes));
+function runIkeDecoders(bytes: Uint8Array): readonly string[] {
+  const header = attempt(() => decodeHeader(bytes));
   const message = attempt(() => decodeMessage(bytes));
-  if (message !== undefined)
-    encodeAgain(message.payloads, (payloads) => encodeMessage(message.header, payloads));
-  for (const type of Object.values(PayloadType)) attempt(() => decodePayloadChain(type, bytes));
+  const payloads = message.value?.payloads ?? [];
+  if (message.value !== undefined) encodeAgain(message.value);
+  const bodies = Object.values(PayloadType).map((type) => attempt(() => decodePayloadChain(type, bytes)));
   const chain = attempt(() => decodePayloadChain(bytes[0] ?? 0, bytes.subarray(1)));
-  for (const payload of [...(message?.payloads ?? []), ...(chain ?? [])]) {
-    if (payload.kind === "N") attempt(() => decodeChildSaNotify(payload));
-  }
-  for (const decode of NOTIFY_DATA) attempt(() => decode(bytes));
+  const notifies = [...payloads, ...(chain.value ?? [])].filter((payload) => payload.kind === "N");
+  const data = NOTIFY_DATA.map((decode) => attempt(() => decode(bytes)));
+  const named = notifies.slice(0, 1).map((notify) => attempt(() => decodeChildSaNotify(notify)));
+  const kinds = [...new Set([...payloads, ...(chain.value ?? [])].map(({ kind }) => kind))].sort();
+  return [...[header, message, ...bodies, chain, ...data, ...named].map(({ outcome }) => outcome), ...kinds];
 }
 
 /** What was decoded can be sent again, but for transforms that must not be. */
-function encodeAgain(
-  payloads: readonly Payload[],
-  encode: (payloads: readonly Payload[]) => Uint8Array,
-): void {
+function encodeAgain({ header, payloads }: IkeMessage): void {
   const hasUnknownAttribute = payloads.some(
     (payload) =>
       payload.kind === "SA" &&
@@ -90,43 +92,51 @@ function encodeAgain(
         transforms.some((each) => each.hasUnknownAttribute === true),
       ),
   );
-  if (!hasUnknownAttribute) decodeMessage(encode(payloads));
+  if (!hasUnknownAttribute) decodeMessage(encodeMessage(header, payloads));
 }
 
-function runPacketDecoders(bytes: Uint8Array): void {
+function runPacketDecoders(bytes: Uint8Array): readonly string[] {
   const { length } = bytes;
   const arena = new Uint8Array(BEFORE + length + AFTER).fill(0xa5);
   arena.set(bytes, BEFORE);
-  classifyNatDatagram(arena, BEFORE, length);
+  const outcomes = [`nat${classifyNatDatagram(arena, BEFORE, length)}`];
   if (length >= ESP_PACKET_LENGTH_MIN) {
     requireRange("SPI", espSpi(arena, BEFORE), 0, 0xffffffff);
     requireRange("sequence number", espSequence(arena, BEFORE), 0, 0xffffffff);
     espNextHeader(arena, BEFORE + length);
   }
   const payloadLength = espPayloadLength(arena, BEFORE, BEFORE + length);
-  requireRange("ESP payload", payloadLength, -1, length - 2);
+  requireRange("ESP payload", payloadLength, -1, Math.max(length - 2, -1));
+  outcomes.push(payloadLength < 0 ? "padding" : "payload");
   for (const family of [IpProtocol.IPV4, IpProtocol.IPV6, IpProtocol.TCP]) {
-    requireRange("inner packet", innerPacketLength(arena, BEFORE, length, family), -1, length);
+    const inner = innerPacketLength(arena, BEFORE, length, family);
+    requireRange("inner packet", inner, -1, length);
+    outcomes.push(inner < 0 ? "noInner" : "inner");
   }
-  if (parseIpPacket(arena, BEFORE, length, fields)) checkPacket(arena, length);
+  if (parseIpPacket(arena, BEFORE, length, fields)) outcomes.push(...checkPacket(arena, length));
+  return outcomes;
 }
 
-function checkPacket(arena: Uint8Array, length: number): void {
+function checkPacket(arena: Uint8Array, length: number): readonly string[] {
   requireRange("total length", fields.totalLength, fields.headerLength, length);
   requireRange("header length", fields.headerLength, fields.family === 4 ? 20 : 40, fields.totalLength);
   if (fields.hasPorts && fields.isOpaque) throw new Error("ports are there and not there");
-  parseQuotedPacket(arena, BEFORE, fields, quoted);
+  const isQuoting = parseQuotedPacket(arena, BEFORE, fields, quoted);
   const error = new Uint8Array(ICMP_ERROR_LENGTH_MAX);
+  let reported = 0;
   for (const kind of Object.values(IcmpError)) {
     const written = writeIcmpError(kind, 1400, error, 0, arena, BEFORE, fields);
     requireRange("ICMP error", written, 0, ICMP_ERROR_LENGTH_MAX);
     if (written > 0 && !parseIpPacket(error, 0, written, quoted))
       throw new Error("the ICMP error is no packet");
+    if (written > 0) reported++;
   }
+  const { family, protocol, hasPorts, isOpaque, isFragment } = fields;
+  return [`ip${family}/${protocol}`, `${hasPorts} ${isOpaque} ${isFragment} ${isQuoting} ${reported}`];
 }
 
 function requireRange(what: string, value: number, least: number, most: number): void {
-  if (!(value >= Math.min(least, most) && value <= Math.max(least, most))) {
+  if (!(value >= least && value <= most)) {
     throw new Error(`${what} is ${value}, outside of ${least} to ${most}`);
   }
 }
