@@ -4,9 +4,10 @@ import { describe } from "vitest";
 import { addonPath, isAddonBuilt } from "../../../src/io/native.ts";
 
 const isBuilt = isAddonBuilt();
+const { CI } = process.env;
 if (!isBuilt) {
   const message = `the native addon is not built (${addonPath()}): run "npm run build:native"`;
-  if (process.env["CI"] === "true") throw new Error(message);
+  if (CI === "true") throw new Error(message);
   console.warn(`skipped: ${message}`);
 }
 

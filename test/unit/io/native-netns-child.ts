@@ -1,0 +1,15 @@
+/** Runs the checks of native-netns-checks.ts in the network namespace it was started in, and prints what failed. */
+import { execFileSync } from "node:child_process";
+import { CHECKS } from "./native-netns-checks.ts";
+
+execFileSync("ip", ["link", "set", "lo", "up"]);
+const failures: Record<string, string> = {};
+for (const [name, check] of Object.entries(CHECKS)) {
+  try {
+    await check();
+    failures[name] = "";
+  } catch (error) {
+    failures[name] = error instanceof Error ? `${error.message}\n${error.stack}` : String(error);
+  }
+}
+process.stdout.write(JSON.stringify(failures), () => process.exit(0));

@@ -1,0 +1,22 @@
+/** TUN devices and raw sockets in a network namespace of their own; needs root. */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { describeNativeAsRoot, RUN_TYPESCRIPT } from "./native-addon.ts";
+import { CHECKS } from "./native-netns-checks.ts";
+
+describeNativeAsRoot("in a namespace", () => {
+  let failures: Record<string, string> = {};
+  beforeAll(() => {
+    const child = join(import.meta.dirname, "native-netns-child.ts");
+    const output = execFileSync("unshare", ["--net", process.execPath, ...RUN_TYPESCRIPT, child], {
+      encoding: "utf8",
+      timeout: 50_000,
+    });
+    failures = JSON.parse(output) as Record<string, string>;
+  }, 60_000);
+
+  test.each(Object.keys(CHECKS))("%s", (name) => {
+    expect(failures[name]).toBe("");
+  });
+});
