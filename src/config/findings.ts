@@ -58,7 +58,8 @@ export class Findings {
   }
 
   #problem(code: ConfigProblemCode, path: Path, message: string, isKey: boolean): ConfigProblem {
-    const { line, column } = isKey ? this.#yaml.keyPlace(path) : this.#yaml.valuePlace(path);
-    return { code, file: this.#file, line, column, path: formatPath(this.#yaml.realPath(path)), message };
+    const real = this.#yaml.realPath(path);
+    const { line, column } = isKey ? this.#yaml.keyPlace(real) : this.#yaml.valuePlace(real);
+    return { code, file: this.#file, line, column, path: formatPath(real), message };
   }
 }

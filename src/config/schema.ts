@@ -236,7 +236,7 @@ export const fileSchema = mapping(
   {
     version: optional((value) => integer(value, "version: 1", 1, 1)),
     gateway: z.optional(gateway),
-    connections: z.unknown(),
+    connections: z.optional(z.unknown()),
     policies: z.optional(
       listOf(
         mapping(

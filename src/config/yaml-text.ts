@@ -65,7 +65,7 @@ export function readYaml(text: string): YamlText {
       prettyErrors: false,
       uniqueKeys: true,
       strict: true,
-      logLevel: "silent",
+      logLevel: "error",
     });
     root = document.contents;
     problems = [...document.errors, ...document.warnings].map((error) => ({
