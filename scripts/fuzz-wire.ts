@@ -97,6 +97,12 @@ function mutate(pool: readonly Uint8Array[], random: () => number): Uint8Array {
   return bytes.length > INPUT_LENGTH_MAX ? bytes.slice(0, INPUT_LENGTH_MAX) : bytes;
 }
 
+function timeOf(bytes: Uint8Array): number {
+  const started = performance.now();
+  runAllDecoders(bytes);
+  return performance.now() - started;
+}
+
 function main(): void {
   const { seconds, seed, save } = readOptions();
   const random = generator(seed);
@@ -115,7 +121,9 @@ function main(): void {
       console.error(`seed ${seed}, input ${runs}: ${String(error)}\n${toHex(bytes)}`);
       process.exit(1);
     }
-    const took = performance.now() - started;
+    let took = performance.now() - started;
+    // Another process or the garbage collector may have had the processor: only what repeats is the decoders' doing.
+    for (let again = 0; again < 3 && took > SLOW_MS; again++) took = Math.min(took, timeOf(bytes));
     slowest = Math.max(slowest, took);
     if (took > SLOW_MS) {
       console.error(`seed ${seed}, input ${runs}: took ${took.toFixed(0)} ms\n${toHex(bytes)}`);

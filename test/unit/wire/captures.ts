@@ -69,3 +69,43 @@ export function readCaptures(): readonly Capture[] {
   const list: { captures: Capture[] } = JSON.parse(readFileSync(join(CAPTURES, "captures.json"), "utf8"));
   return list.captures;
 }
+
+/** An ESP packet that the Linux kernel made, from its SPI on. */
+export interface KernelEsp {
+  readonly name: string;
+  readonly key: string;
+  readonly spi: string;
+  readonly seq: number;
+  readonly esp_packet: string;
+  readonly inner_packet: string;
+  readonly pad_length: number;
+  readonly next_header: number;
+}
+
+export function readKernelEsp(): readonly KernelEsp[] {
+  return readCases<KernelEsp>("linux-xfrm-esp.json");
+}
+
+/** A whole IP packet with ESP or AH in it, made by scapy. */
+export interface ProtectedPacket {
+  readonly id: number;
+  readonly protocol: "esp" | "ah";
+  readonly mode: "transport" | "tunnel";
+  readonly outer_family: 4 | 6;
+  readonly inner_family: 4 | 6;
+  readonly spi: string;
+  readonly seq_low: number;
+  readonly extension_headers: string | null;
+  readonly original_packet: string;
+  readonly protected_packet: string;
+}
+
+export function readProtectedPackets(): readonly ProtectedPacket[] {
+  return readCases<ProtectedPacket>("scapy-esp-ah.json");
+}
+
+function readCases<T>(file: string): readonly T[] {
+  if (!hasCaptures) return [];
+  const list: { cases: T[] } = JSON.parse(readFileSync(join(CAPTURES, file), "utf8"));
+  return list.cases;
+}
