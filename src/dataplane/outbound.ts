@@ -140,6 +140,7 @@ export class Outbound {
   #skip(i: number): void {
     this.#batch.slot[i] = SKIP_SLOT;
     this.#batch.sequenceHigh[i] = 0;
+    this.#slot[i] = SKIP_SLOT;
     this.#socket[i] = DROPPED;
   }
 

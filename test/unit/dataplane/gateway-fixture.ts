@@ -2,11 +2,12 @@
 import { Instant } from "../../../src/base/instant.ts";
 import { IpAddress } from "../../../src/base/ip-address.ts";
 import type { RandomSource } from "../../../src/base/random.ts";
-import { Spi } from "../../../src/base/spi.ts";
+import type { Spi } from "../../../src/base/spi.ts";
 import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
 import { createDataPlane, type DataPlane } from "../../../src/dataplane/data-plane.ts";
 import { Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
 import { createLane, type IkeDatagram, type Lane, type LaneUpcall } from "../../../src/dataplane/lane.ts";
+import type { EspKeyStore } from "../../../src/esp/engine.ts";
 import { createTwinEspEngine, createTwinKeyStore } from "../../../src/esp/twin-engine.ts";
 import type {
   Encapsulation,
@@ -72,6 +73,7 @@ export interface Gateway {
   readonly io: MemoryPacketIo;
   readonly lane: Lane;
   readonly dataPlane: DataPlane;
+  readonly keys: EspKeyStore;
   readonly upcalls: LaneUpcall[];
   readonly ike: IkeDatagram[];
   setSpd(entries: readonly SpdEntry[], device?: number): void;
@@ -118,6 +120,7 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
     io,
     lane,
     dataPlane,
+    keys,
     upcalls,
     ike,
     setSpd: (entries, device = 0) => lane.setSpd(device, compileSpd(entries)),
@@ -196,8 +199,6 @@ export function installPair(a: Gateway, b: Gateway, options: PairOptions = {}): 
   });
   return { aInbound, bInbound };
 }
-
-export { Spi };
 
 /** Two gateways whose SPDs protect 10.1.0.0/16 and fd01::/32 with 10.2.0.0/16 and fd02::/32. */
 export function makePair(options: PairOptions & GatewayOptions = {}): {
