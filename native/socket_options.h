@@ -39,6 +39,11 @@ int OpenSocket(int type, int protocol, const SocketOptions& options);
 // DF on all packets without regard to the kernel's path MTU cache, or off with local fragmentation. 0 or -errno.
 int SetMtuDiscovery(int fd, int family, uint32_t mtu_discovery);
 
+// Makes one call while a probing socket lets its packets be fragmented. DF belongs to the socket: a packet that another
+// thread sends meanwhile may be fragmented too, which harms nothing. -EMSGSIZE where fragments were allowed already.
+using FragmentedCall = int (*)(void* argument);
+int FragmentOnce(int fd, int family, FragmentedCall call, void* argument);
+
 }  // namespace tungate
 
 #endif

@@ -90,11 +90,18 @@ napi_value SendDatagram(napi_env env, napi_callback_info info) {
   header.msg_iovlen = 1;
   control.Write(&header, family, local.size == 0 ? nullptr : local.data, static_cast<uint8_t>(tos));
   int result = SendOnce(fd, header);
-  if (result == -EMSGSIZE && payload.size <= 65507) {
-    // DF belongs to the socket: a packet that another thread sends meanwhile may be fragmented too, which harms nothing.
-    SetMtuDiscovery(fd, family, kMtuAllowFragments);
-    result = SendOnce(fd, header);
-    SetMtuDiscovery(fd, family, kMtuProbe);
+  if (result == -EMSGSIZE) {
+    struct Send {
+      int fd;
+      const msghdr& header;
+    } send = {fd, header};
+    result = FragmentOnce(
+        fd, family,
+        [](void* argument) {
+          const Send& once = *static_cast<Send*>(argument);
+          return SendOnce(once.fd, once.header);
+        },
+        &send);
   }
   return Number(env, result);
 }
