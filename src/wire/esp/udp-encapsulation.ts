@@ -24,11 +24,3 @@ export function classifyNatDatagram(bytes: Uint8Array, at: number, length: numbe
   }
   return spi >= SPI_MIN ? NatDatagram.ESP : NatDatagram.MALFORMED;
 }
-
-/** Writes the marker that precedes an IKE message sent from or to the NAT traversal port [NAT-04]. */
-export function writeNonEspMarker(bytes: Uint8Array, at: number): void {
-  bytes[at] = 0;
-  bytes[at + 1] = 0;
-  bytes[at + 2] = 0;
-  bytes[at + 3] = 0;
-}

@@ -3,7 +3,7 @@ import { isAllocatableSpi, Spi } from "../../base/spi.ts";
 import { ByteReader } from "../byte-reader.ts";
 import { ByteWriter } from "../byte-writer.ts";
 
-export const CHILD_SPI_LENGTH = 4;
+const CHILD_SPI_LENGTH = 4;
 
 /** The SPI in `octets`, or `undefined` when there are not four or the value is reserved [ESP-01]. */
 export function decodeChildSpi(octets: Uint8Array): Spi | undefined {

@@ -2,11 +2,11 @@
 import type { ByteReader } from "../byte-reader.ts";
 import type { ByteWriter } from "../byte-writer.ts";
 
-export const GENERIC_HEADER_LENGTH = 4;
+const GENERIC_HEADER_LENGTH = 4;
 
 const FLAG_CRITICAL = 0x80;
 
-export interface GenericHeader {
+interface GenericHeader {
   readonly nextPayload: number;
   readonly critical: boolean;
   /** Octets of the body, without these four. */

@@ -8,7 +8,7 @@ import type { IkeHeader } from "./payload.ts";
 export const IKE_HEADER_LENGTH = 28;
 /** The version that this project speaks [HDR-02]. */
 export const IKE_MAJOR_VERSION = 2;
-export const IKE_MINOR_VERSION = 0;
+const IKE_MINOR_VERSION = 0;
 
 const FLAG_INITIATOR = 0x08;
 const FLAG_RESPONSE = 0x20;

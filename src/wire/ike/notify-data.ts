@@ -7,10 +7,10 @@ import { decodeChildSpi } from "./child-spi.ts";
 import type { NotifyPayload } from "./payload.ts";
 import { ProtocolId } from "./registries.ts";
 
-export const COOKIE_LENGTH_MIN = 1;
-export const COOKIE_LENGTH_MAX = 64;
+const COOKIE_LENGTH_MIN = 1;
+const COOKIE_LENGTH_MAX = 64;
 /** A SHA-1 digest. */
-export const NAT_DETECTION_LENGTH = 20;
+const NAT_DETECTION_LENGTH = 20;
 /** The registry has five; further ones of a longer list would not be known here. */
 export const MAX_SIGNATURE_HASHES = 64;
 

@@ -75,13 +75,6 @@ export function setIpv4Tos(bytes: Uint8Array, at: number, tos: number): void {
   putU16(bytes, at + CHECKSUM, updateChecksum(u16(bytes, at + CHECKSUM), before, u16(bytes, at)));
 }
 
-/** Lowers the TTL by one and keeps the checksum right; the TTL must be above 0. */
-export function decrementIpv4Ttl(bytes: Uint8Array, at: number): void {
-  const before = u16(bytes, at + TTL);
-  bytes[at + TTL] = bytes[at + TTL]! - 1;
-  putU16(bytes, at + CHECKSUM, updateChecksum(u16(bytes, at + CHECKSUM), before, u16(bytes, at + TTL)));
-}
-
 /**
  * Writes a header without options, with DF and identification 0 (RFC 6864 section 4.1), and its checksum; the addresses must be in place at IPV4_SOURCE and IPV4_DESTINATION.
  * @param totalLength - octets of header and payload

@@ -20,10 +20,6 @@ export function ipv6PayloadLength(bytes: Uint8Array, at: number): number {
   return (bytes[at + PAYLOAD_LENGTH]! << 8) | bytes[at + PAYLOAD_LENGTH + 1]!;
 }
 
-export function ipv6NextHeader(bytes: Uint8Array, at: number): number {
-  return bytes[at + NEXT_HEADER]!;
-}
-
 export function ipv6HopLimit(bytes: Uint8Array, at: number): number {
   return bytes[at + HOP_LIMIT]!;
 }
@@ -31,11 +27,6 @@ export function ipv6HopLimit(bytes: Uint8Array, at: number): number {
 export function setIpv6TrafficClass(bytes: Uint8Array, at: number, trafficClass: number): void {
   bytes[at] = (bytes[at]! & 0xf0) | (trafficClass >>> 4);
   bytes[at + 1] = ((trafficClass & 0x0f) << 4) | (bytes[at + 1]! & 0x0f);
-}
-
-/** Lowers the hop limit by one; it must be above 0. */
-export function decrementIpv6HopLimit(bytes: Uint8Array, at: number): void {
-  bytes[at + HOP_LIMIT] = bytes[at + HOP_LIMIT]! - 1;
 }
 
 /** Writes a fixed header with flow label 0; the addresses must be in place at IPV6_SOURCE and IPV6_DESTINATION. */

@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { formatIpAddress } from "../../../src/base/ip-address.ts";
 import { createPacketFields, parseIpPacket } from "../../../src/wire/ip/ip-packet.ts";
 import { IpProtocol } from "../../../src/wire/ip/protocol.ts";
-import { UDP_HEADER_LENGTH, udpLength } from "../../../src/wire/ip/udp.ts";
 
 interface Frame {
   readonly link: number;
@@ -22,6 +21,7 @@ export interface Datagram {
   readonly payload: Uint8Array;
 }
 
+const UDP_HEADER_LENGTH = 8;
 const LINK_NULL = 0;
 const LINK_ETHERNET = 1;
 const LINK_RAW = 101;
@@ -50,7 +50,8 @@ function datagramOf(packet: Uint8Array, frame: number): Datagram | undefined {
   if (!parseIpPacket(packet, 0, packet.length, fields)) return undefined;
   const isUdp = fields.protocol === IpProtocol.UDP && fields.hasPorts;
   const start = fields.headerLength + (isUdp ? UDP_HEADER_LENGTH : 0);
-  const end = isUdp ? fields.headerLength + udpLength(packet, fields.headerLength) : fields.totalLength;
+  const udpLength = (packet[fields.headerLength + 4]! << 8) | packet[fields.headerLength + 5]!;
+  const end = isUdp ? fields.headerLength + udpLength : fields.totalLength;
   const [from, length] = fields.family === 4 ? [12, 4] : [8, 16];
   return {
     frame,
