@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromHex } from "../../../src/base/bytes.ts";
 
-export const WIRE_CORPUS = join(import.meta.dirname, "../../corpus/wire");
+const WIRE_CORPUS = join(import.meta.dirname, "../../corpus/wire");
 
 export interface CorpusInput {
   readonly name: string;

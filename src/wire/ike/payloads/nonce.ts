@@ -3,8 +3,8 @@ import type { ByteReader } from "../../byte-reader.ts";
 import type { ByteWriter } from "../../byte-writer.ts";
 import type { NoncePayload } from "../payload.ts";
 
-export const NONCE_LENGTH_MIN = 16;
-export const NONCE_LENGTH_MAX = 256;
+const NONCE_LENGTH_MIN = 16;
+const NONCE_LENGTH_MAX = 256;
 
 /**
  * Reads a body; `data` is a view of the input.
