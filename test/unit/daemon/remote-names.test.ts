@@ -1,0 +1,81 @@
+/** Names of peers, and what the gateway is given for them. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
+import { loadConfiguration } from "../../../src/config/load.ts";
+import { gatewayConfiguration, remoteNames } from "../../../src/daemon/effective-configuration.ts";
+import { RemoteNames } from "../../../src/daemon/remote-names.ts";
+import type { Resolution } from "../../../src/io/dns.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const found = (...texts: string[]): Resolution => ({
+  kind: "addresses",
+  addresses: texts.map((text) => IpAddress(parseIpAddress(text)!)),
+});
+const failed: Resolution = { kind: "failed", reason: "no such name" };
+
+function names(answers: Resolution[]) {
+  const onChange = vi.fn();
+  const onFailure = vi.fn();
+  const resolve = async () => answers.shift() ?? failed;
+  const made = new RemoteNames({ names: ["gw.example.net"], resolve, onChange, onFailure });
+  return { made, onChange, onFailure };
+}
+
+test("a new answer is a change, the same one is none", async () => {
+  const { made, onChange } = names([found("192.0.2.1"), found("192.0.2.1"), found("192.0.2.9")]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(onChange).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(onChange).toHaveBeenCalledTimes(1);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(onChange).toHaveBeenCalledTimes(2);
+  made.close();
+});
+
+test("a silent name server is said once, asked again, and the old answer stays", async () => {
+  const { made, onChange, onFailure } = names([found("192.0.2.1"), failed, failed, found("192.0.2.1")]);
+  await vi.advanceTimersByTimeAsync(70_000);
+  expect(onFailure).toHaveBeenCalledTimes(1);
+  expect(made.addressesOf("gw.example.net")).toHaveLength(1);
+  expect(onChange).toHaveBeenCalledTimes(1);
+  made.close();
+});
+
+test("after close nothing is asked and nothing told", async () => {
+  const { made, onChange } = names([found("192.0.2.1")]);
+  made.close();
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(onChange).not.toHaveBeenCalled();
+});
+
+const configuration = () =>
+  loadConfiguration("/t/tungate.yaml", {
+    readFile: () => ({
+      kind: "file",
+      mode: 0o600,
+      bytes: new TextEncoder().encode(`version: 1
+connections:
+  paris:
+    remote: { address: gw.example.net }
+    psk: { env: KEY }
+    children: { lan: { local: [10.1.0.0/16], remote: [10.2.0.0/16] } }
+`),
+    }),
+    environment: () => "a pre-shared key that is long enough",
+  });
+
+test("a connection whose name has no answer is pending, never open to any address", () => {
+  expect(remoteNames(configuration())).toEqual(["gw.example.net"]);
+  const [pending] = gatewayConfiguration(configuration(), () => []).connections;
+  expect(pending).toMatchObject({ isPending: true });
+  const address = IpAddress(parseIpAddress("192.0.2.1")!);
+  const [known] = gatewayConfiguration(configuration(), () => [address]).connections;
+  expect(known!.isPending).toBeUndefined();
+  expect(known!.connection.remote.addresses).toEqual([{ start: address, end: address }]);
+});

@@ -1,0 +1,93 @@
+/** Key exchange jobs: inline and in a thread, answered later, refused in words. */
+import { afterEach, expect, test } from "vitest";
+import type { JobId, Work, WorkResult } from "../../../src/ike/machine.ts";
+import { COMPUTE_JOBS_MAX, type ComputePool, createComputePool } from "../../../src/io/compute.ts";
+import { performWork } from "../../../src/io/compute-work.ts";
+import { createSystemRandom } from "../../../src/io/random.ts";
+import { KeyExchangeMethod } from "../../../src/wire/ike/registries.ts";
+
+const random = createSystemRandom();
+let pool: ComputePool | undefined;
+afterEach(async () => {
+  await pool?.close();
+});
+
+function answer(work: Work): Promise<{ job: JobId; result: WorkResult }> {
+  pool = createComputePool(random);
+  const open = pool;
+  return new Promise((resolve) => {
+    open.submit(7 as JobId, work, (job, result) => resolve({ job, result }));
+  });
+}
+
+test("an X25519 pair and the secret of two ends", async () => {
+  const method = KeyExchangeMethod.CURVE25519;
+  const { job, result } = await answer({ kind: "generateKeyExchange", method });
+  expect(job).toBe(7);
+  if (result.kind !== "keyExchange") throw new Error(`got ${result.kind}`);
+  const other = performWork({ kind: "generateKeyExchange", method }, random);
+  if (other.kind !== "keyExchange") throw new Error(`got ${other.kind}`);
+  const ours = performWork(
+    {
+      kind: "deriveSharedSecret",
+      method,
+      privateValue: result.privateValue,
+      peerPublicValue: other.publicValue,
+    },
+    random,
+  );
+  const theirs = performWork(
+    {
+      kind: "deriveSharedSecret",
+      method,
+      privateValue: other.privateValue,
+      peerPublicValue: result.publicValue,
+    },
+    random,
+  );
+  expect(ours).toEqual(theirs);
+});
+
+test("a peer's unacceptable value is refused, with a reason", () => {
+  const work: Work = {
+    kind: "deriveSharedSecret",
+    method: KeyExchangeMethod.CURVE25519,
+    privateValue: new Uint8Array(32).fill(9),
+    peerPublicValue: new Uint8Array(32),
+  };
+  expect(performWork(work, random)).toMatchObject({ kind: "refused" });
+});
+
+test("an answer is never given from within, and none after close", async () => {
+  pool = createComputePool(random);
+  let answers = 0;
+  pool.submit(
+    1 as JobId,
+    { kind: "generateKeyExchange", method: KeyExchangeMethod.CURVE25519 },
+    () => answers++,
+  );
+  expect(answers).toBe(0);
+  await pool.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(answers).toBe(0);
+});
+
+test("jobs beyond the limit are refused, not kept", async () => {
+  pool = createComputePool(random);
+  const open = pool;
+  const work: Work = { kind: "generateKeyExchange", method: KeyExchangeMethod.CURVE25519 };
+  for (let i = 0; i < COMPUTE_JOBS_MAX; i++) open.submit(i as JobId, work, () => undefined);
+  const result = await new Promise<WorkResult>((resolve) => {
+    open.submit(-1 as JobId, work, (_, one) => resolve(one));
+  });
+  expect(result).toEqual({ kind: "refused", reason: "too many computations at once" });
+});
+
+test("random octets differ, and a fraction lies in [0, 1)", () => {
+  expect(random.publicBytes(16)).not.toEqual(random.publicBytes(16));
+  expect(random.secretBytes(32)).toHaveLength(32);
+  for (let i = 0; i < 100; i++) {
+    const fraction = random.fraction();
+    expect(fraction >= 0 && fraction < 1).toBe(true);
+  }
+});
