@@ -30,6 +30,8 @@ export interface NatSituation {
   readonly isSupported: boolean;
   readonly weAreBehind: boolean;
   readonly peerIsBehind: boolean;
+  /** We made our own hash not to match, so that both ends use UDP encapsulation. */
+  readonly isForced: boolean;
 }
 
 export interface ChildState {

@@ -1,0 +1,172 @@
+/** What operators and the data plane ask of the machine: up, down, rekey, shutdown, acquire, limits, a peer that moved. */
+import type { Connection } from "../policy/connection.ts";
+import type { DataPlaneEvent, PacketSelectors, PolicyName } from "../policy/data-plane.ts";
+import { containsSelector } from "../policy/traffic-selector.ts";
+import { childKeeper, clearFailures } from "./keep-state.ts";
+import type { IkeCommand, Target } from "./machine.ts";
+import type { IkeDownReason } from "./notice.ts";
+import { endChild, markDeleting } from "./sa/child-lifecycle.ts";
+import type { ChildSa } from "./sa/child-sa.ts";
+import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
+import { forget, leave, releaseAcquire, releaseAcquires } from "./sa/lifecycle.ts";
+import { follow } from "./sa/peer-address.ts";
+import { about, keeperOf, type Machine, notice, type Turn } from "./turn.ts";
+
+/** @returns the connection that is concerned, or `undefined` for all or none */
+export function handleCommand(turn: Turn, command: IkeCommand): string | undefined {
+  if (command.kind === "shutdown") {
+    shutDown(turn);
+    return undefined;
+  }
+  const { target } = command;
+  const connection = turn.machine.connections.get(target.connection);
+  if (connection === undefined || turn.machine.isShutDown) return undefined;
+  if (command.kind === "up") bringUp(turn, connection, target);
+  else if (command.kind === "down") takeDown(turn, connection, target);
+  else rekey(turn, connection, target);
+  return connection.name;
+}
+
+/** Wanted from now on, and tried at once; a connection brings all its children. */
+function bringUp({ machine }: Turn, { name, children }: Connection, { child }: Target): void {
+  const keeper = keeperOf(machine, name);
+  keeper.isDown = false;
+  keeper.isWanted = true;
+  keeper.nextTryAt = undefined;
+  for (const configuration of children) {
+    if (child !== undefined && configuration.name !== child) continue;
+    const state = childKeeper(keeper, configuration.name);
+    state.isDown = false;
+    state.isWanted = true;
+    state.nextTryAt = undefined;
+  }
+}
+
+/** Unwanted from now on, whatever `keep` says, until `up`. */
+function takeDown(turn: Turn, { name, children }: Connection, { child }: Target): void {
+  const keeper = keeperOf(turn.machine, name);
+  if (child === undefined) {
+    keeper.isDown = true;
+    keeper.isWanted = false;
+    clearFailures(keeper);
+    closeConnection(turn, name, "command");
+    for (const configuration of children) childKeeper(keeper, configuration.name).isWanted = false;
+    releaseAcquires(turn, name);
+    return;
+  }
+  const state = childKeeper(keeper, child);
+  state.isDown = true;
+  state.isWanted = false;
+  clearFailures(state);
+  releaseAcquire(turn, name, child);
+  for (const { sa, childSa } of childrenNamed(turn.machine, name, child))
+    if (childSa.state === "installed") {
+      childSa.leaving = "command";
+      markDeleting(turn, childSa, "command");
+      sa.lastSentAt = turn.now;
+    }
+}
+
+/** Ends every IKE SA of a connection, those in the making too. */
+export function closeConnection(turn: Turn, connection: string, reason: IkeDownReason): void {
+  for (const sa of [...turn.machine.sas.values()]) if (belongsTo(sa, connection)) close(turn, sa, reason);
+}
+
+function belongsTo(sa: IkeSa, connection: string): boolean {
+  return sa.state === "halfOpen" ? sa.candidates.includes(connection) : sa.connection === connection;
+}
+
+function close(turn: Turn, sa: IkeSa, reason: IkeDownReason): void {
+  if (sa.state === "established") leave(turn, sa, reason, { deletedBy: "us" });
+  else if (sa.state !== "leaving") forget(turn, sa);
+}
+
+function rekey(turn: Turn, { name }: Connection, { child }: Target): void {
+  const { now, machine } = turn;
+  for (const sa of machine.sas.values()) {
+    if (sa.state !== "established" || sa.connection !== name) continue;
+    if (child === undefined) {
+      sa.rekeyAt = now;
+      sa.rekeyNotBefore = undefined;
+    }
+  }
+  if (child === undefined) return;
+  for (const { childSa } of childrenNamed(machine, name, child)) {
+    childSa.rekeyAt = now;
+    childSa.notBefore = undefined;
+  }
+}
+
+function childrenNamed(
+  machine: Machine,
+  connection: string,
+  child: string,
+): readonly { readonly sa: EstablishedIkeSa; readonly childSa: ChildSa }[] {
+  const found: { sa: EstablishedIkeSa; childSa: ChildSa }[] = [];
+  for (const sa of machine.sas.values())
+    if (sa.state === "established" && sa.connection === connection)
+      for (const childSa of sa.children) if (childSa.name === child) found.push({ sa, childSa });
+  return found;
+}
+
+/** Deletes for everything that stands; nothing new begins any more. */
+function shutDown(turn: Turn): void {
+  turn.machine.isShutDown = true;
+  for (const sa of [...turn.machine.sas.values()]) close(turn, sa, "shutdown");
+  for (const connection of turn.machine.connections.keys()) releaseAcquires(turn, connection);
+}
+
+/** @returns the connection that is concerned */
+export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): string | undefined {
+  if (event.kind === "acquire") return acquire(turn, event.policy, event.packet);
+  for (const sa of turn.machine.sas.values()) {
+    if (sa.state !== "established") continue;
+    const child = sa.children.find(({ inboundSpi }) => inboundSpi === event.inboundSpi);
+    if (child === undefined) continue;
+    const spis = { inboundSpi: child.inboundSpi, outboundSpi: child.outboundSpi };
+    if (event.kind === "softLimit") {
+      notice(turn, { code: "softLimit", ...about(sa, child.name), spis, limit: event.reason });
+      child.rekeyAt = turn.now;
+    } else if (event.kind === "hardLimit") endChild(turn, sa, child, "hardLimit");
+    else follow(turn, sa, event.local, event.remote);
+    return sa.connection;
+  }
+  return undefined;
+}
+
+/** A packet wants an SA; the answer is an SA or `acquireFailed`. */
+function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): string | undefined {
+  const { machine } = turn;
+  for (const connection of machine.connections.values()) {
+    for (const child of connection.children) {
+      if (`${connection.name}/${child.name}` !== policy) continue;
+      const keeper = keeperOf(machine, connection.name);
+      const state = childKeeper(keeper, child.name);
+      state.hasAcquire = true;
+      const isRefused = keeper.isDown || state.isDown || machine.isShutDown || child.keep === "respond";
+      if (isRefused) {
+        releaseAcquire(turn, connection.name, child.name);
+        return connection.name;
+      }
+      if (isServed(machine, connection.name, child.name, packet)) {
+        state.hasAcquire = false;
+        return connection.name;
+      }
+      state.isWanted = true;
+      state.packet = packet;
+      return connection.name;
+    }
+  }
+  turn.actions.push({ kind: "dataPlane", command: { kind: "acquireFailed", policy } });
+  return undefined;
+}
+
+/** The SA came while the acquire was on its way. */
+function isServed(machine: Machine, connection: string, child: string, packet: PacketSelectors): boolean {
+  return childrenNamed(machine, connection, child).some(
+    ({ childSa: { state, selectors } }) =>
+      state === "installed" &&
+      selectors.local.some((one) => containsSelector(one, packet.local)) &&
+      selectors.remote.some((one) => containsSelector(one, packet.remote)),
+  );
+}

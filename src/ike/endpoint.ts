@@ -1,0 +1,116 @@
+/** A datagram on its way to an IKE SA: known, new, answered without state, or dropped (RFC 7296 sections 1.5, 2.5 and 2.6). */
+import { type IkeSpi, ZERO_IKE_SPI } from "../base/spi.ts";
+import { sameEndpoint } from "../base/udp-endpoint.ts";
+import { decodeHeader, IKE_HEADER_LENGTH, IKE_MAJOR_VERSION } from "../wire/ike/header.ts";
+import { decodeMessage } from "../wire/ike/message.ts";
+import type { IkeHeader, IkeMessage } from "../wire/ike/payload.ts";
+import { ExchangeType } from "../wire/ike/registries.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { handleHalfOpenMessage } from "./exchange/ike-auth-responder.ts";
+import { handleInitResponse } from "./exchange/ike-sa-init-initiator.ts";
+import { handleInitRequest } from "./exchange/ike-sa-init-responder.ts";
+import { receive } from "./exchange/receive.ts";
+import { MESSAGE_LENGTH_MAX } from "./limits.ts";
+import type { IkeEvent } from "./machine.ts";
+import type { IkeSa } from "./sa/ike-sa.ts";
+import { replyInvalidIkeSpi, replyInvalidMajorVersion } from "./stateless-reply.ts";
+import { drop, type Turn } from "./turn.ts";
+
+type Datagram = Extract<IkeEvent, { kind: "datagram" }>;
+
+/** @returns the connection that something may have happened to */
+export function handleDatagram(turn: Turn, datagram: Datagram): string | undefined {
+  const { local, remote } = datagram;
+  const { length } = datagram.bytes;
+  if (length < IKE_HEADER_LENGTH || length > MESSAGE_LENGTH_MAX) {
+    drop(turn, "malformed", remote);
+    return undefined;
+  }
+  // Payloads are views of the octets; the caller may use its own again.
+  const bytes = datagram.bytes.slice();
+  const header = decodeHeader(bytes);
+  if (header.majorVersion !== IKE_MAJOR_VERSION) {
+    refuseVersion(turn, header, datagram);
+    return undefined;
+  }
+  if (header.initiatorSpi === ZERO_IKE_SPI) {
+    drop(turn, "zeroInitiatorSpi", remote); // [HDR-06]
+    return undefined;
+  }
+  let message: IkeMessage;
+  try {
+    message = decodeMessage(bytes);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    drop(turn, "malformed", remote); // [HDR-01] [HDR-09]
+    return undefined;
+  }
+  return route(turn, message, { kind: "datagram", local, remote, bytes });
+}
+
+/** [HDR-04] a higher version is told ours; IKEv1 is only counted. */
+function refuseVersion(turn: Turn, header: IkeHeader, { local, remote }: Datagram): void {
+  if (header.majorVersion < IKE_MAJOR_VERSION) {
+    drop(turn, header.majorVersion === 1 ? "ikeVersion1" : "malformed", remote);
+    return;
+  }
+  drop(turn, "wrongMajorVersion", remote);
+  replyInvalidMajorVersion(turn, header, local, remote);
+}
+
+function route(turn: Turn, message: IkeMessage, datagram: Datagram): string | undefined {
+  const { header } = message;
+  const { local, remote, bytes } = datagram;
+  if (header.exchangeType === ExchangeType.IKE_SA_INIT && header.isFromInitiator && !header.isResponse) {
+    routeInitRequest(turn, message, datagram);
+    return undefined;
+  }
+  const sa = lookUp(turn, header);
+  if (sa === undefined) {
+    // [HDR-16] [ERR-03] told to the sender, within limits; nothing is kept.
+    drop(turn, "unknownSpi", remote);
+    if (header.exchangeType !== ExchangeType.IKE_SA_INIT && !turn.machine.isShutDown)
+      replyInvalidIkeSpi(turn, header, local, remote);
+    return undefined;
+  }
+  switch (sa.state) {
+    case "initiating":
+      if (isInitResponse(header) && sameEndpoint(remote, sa.remote))
+        handleInitResponse(turn, sa, message, bytes);
+      else drop(turn, "unexpectedExchange", remote, sa.connection);
+      return sa.connection;
+    case "halfOpen": {
+      handleHalfOpenMessage(turn, sa, { local, remote, bytes });
+      const now = turn.machine.sas.get(sa.id);
+      return now?.state === "established" ? now.connection : undefined;
+    }
+    default:
+      receive(turn, sa, message, { local, remote, bytes });
+      return sa.connection;
+  }
+}
+
+/** [HDR-07] the responder's SPI is zero, the message ID too. */
+function routeInitRequest(turn: Turn, message: IkeMessage, { local, remote, bytes }: Datagram): void {
+  const { header } = message;
+  if (header.responderSpi !== ZERO_IKE_SPI || header.messageId !== 0)
+    drop(turn, "unexpectedExchange", remote);
+  else if (!turn.machine.isShutDown) handleInitRequest(turn, message, bytes, local, remote);
+}
+
+function isInitResponse({ exchangeType, isResponse, messageId }: IkeHeader): boolean {
+  return exchangeType === ExchangeType.IKE_SA_INIT && isResponse && messageId === 0;
+}
+
+/** By our own SPI, which the I flag points to; the other SPI must fit too, once it is known. */
+function lookUp(
+  { machine }: Turn,
+  { initiatorSpi, responderSpi, isFromInitiator }: IkeHeader,
+): IkeSa | undefined {
+  const own: IkeSpi = isFromInitiator ? responderSpi : initiatorSpi;
+  const id = machine.bySpi.get(own);
+  const sa = id === undefined ? undefined : machine.sas.get(id);
+  if (sa === undefined || sa.isOriginalInitiator === isFromInitiator) return undefined;
+  if (sa.initiatorSpi !== initiatorSpi) return undefined;
+  return sa.state === "initiating" || sa.responderSpi === responderSpi ? sa : undefined;
+}

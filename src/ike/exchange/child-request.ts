@@ -1,0 +1,169 @@
+/** The responder's side of making a child SA, in IKE_AUTH and in CREATE_CHILD_SA (RFC 7296 sections 1.2, 1.3 and 2.9). */
+import { isAllocatableSpi, type Spi } from "../../base/spi.ts";
+import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
+import type { NoncePair } from "../../crypto/keymat.ts";
+import type { ChildConfiguration } from "../../policy/connection.ts";
+import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
+import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
+import { CHILD_SAS_PER_IKE_SA_MAX } from "../limits.ts";
+import {
+  type ChildChoice,
+  chooseChild,
+  readSelectors,
+  selectorPayloads,
+} from "../negotiation/child-selectors.ts";
+import {
+  espSuiteOf,
+  methodOf,
+  type Negotiation,
+  type Selection,
+  selectProposal,
+} from "../negotiation/proposal.ts";
+import { proposalDifference } from "../negotiation/proposal-difference.ts";
+import type { FailureNotice } from "../notice.ts";
+import { childKeys } from "../sa/child-keys.ts";
+import { type AgreedChild, encapsulationOf } from "../sa/child-lifecycle.ts";
+import type { ChildSa } from "../sa/child-sa.ts";
+import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
+import type { OwnKeyExchange } from "../sa/own-exchange.ts";
+import { about, type Turn } from "../turn.ts";
+import { find, invalidKe, notify, spiNumber, spiOctets } from "./payload-list.ts";
+
+export interface ChildRequest {
+  readonly payloads: readonly Payload[];
+  readonly negotiation: Negotiation;
+  /** `initiator` is the peer's, who began this exchange. */
+  readonly nonces: NoncePair;
+  /** The child that is rekeyed. */
+  readonly old: ChildSa | undefined;
+  /** Our part of the key exchange and its result, once they are computed. */
+  readonly computed: { readonly keyExchange: OwnKeyExchange; readonly secret: Uint8Array } | undefined;
+}
+
+export type ChildVerdict =
+  | { readonly kind: "refused"; readonly notify: NotifyPayload; readonly failure: FailureNotice | undefined }
+  /** A key exchange with this method has to be computed before the request can be answered. */
+  | { readonly kind: "compute"; readonly method: number; readonly peerPublicValue: Uint8Array }
+  | { readonly kind: "agreed"; readonly agreed: AgreedChild; readonly answer: readonly Payload[] };
+
+/** SA, Nonce and TS payloads of a request come to one of three things; nothing is installed yet. */
+export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: ChildRequest): ChildVerdict {
+  const offered = readSelectors(request.payloads, "responder");
+  const proposals = find(request.payloads, "SA")?.proposals;
+  if (offered === undefined || proposals === undefined) return refused(notify(NotifyType.INVALID_SYNTAX));
+  const candidates = childrenFor(turn, sa, request.old);
+  const choice = chooseChild(candidates, offered);
+  if (choice === undefined)
+    return refused(notify(NotifyType.TS_UNACCEPTABLE), selectorFailure(sa, candidates, offered));
+  const { configuration } = choice;
+  const ke = find(request.payloads, "KE");
+  const selection = selectProposal(configuration.proposals, proposals, request.negotiation, ke?.method);
+  const outboundSpi = selection === undefined ? 0 : spiNumber(selection.peerSpi);
+  if (selection === undefined || !isAllocatableSpi(outboundSpi)) {
+    const { proposals: configured, place } = configuration;
+    const difference = proposalDifference(configured, proposals);
+    const mismatch = { protocol: "esp", received: proposals, configured, difference, place } as const;
+    const whom = about(sa, configuration.name);
+    const failure: FailureNotice = { code: "noCommonProposal", ...whom, role: "responder", ...mismatch };
+    return refused(notify(NotifyType.NO_PROPOSAL_CHOSEN), failure);
+  }
+  const impossible = encapsulationFailure(turn, sa, configuration);
+  if (impossible !== undefined) return refused(notify(NotifyType.NO_PROPOSAL_CHOSEN), impossible);
+  const method = methodOf(selection.chosen);
+  if (method !== KeyExchangeMethod.NONE) {
+    const isSound =
+      ke?.method === method && ke.data.length === keyExchangeAlgorithm(method)?.publicValueLength;
+    if (!isSound) return refused(invalidKe(method)); // [INIT-03] [INIT-10]
+    if (request.computed === undefined) return { kind: "compute", method, peerPublicValue: ke.data };
+  }
+  // [CHILD-21] a replacement takes no more room than what it replaces, for longer than a moment.
+  if (sa.children.length >= CHILD_SAS_PER_IKE_SA_MAX) return refused(notify(NotifyType.NO_ADDITIONAL_SAS));
+  return agree(turn, sa, request, choice, selection, outboundSpi as Spi);
+}
+
+function refused(why: NotifyPayload, failure?: FailureNotice): ChildVerdict {
+  return { kind: "refused", notify: why, failure };
+}
+
+/** A rekey stays with its child; anything else may be for any child of the connection. */
+function childrenFor(
+  { machine }: Turn,
+  { connection }: EstablishedIkeSa,
+  old: ChildSa | undefined,
+): readonly ChildConfiguration[] {
+  const all = machine.connections.get(connection)?.children ?? [];
+  return old === undefined ? all : all.filter(({ name }) => name === old.name);
+}
+
+function selectorFailure(
+  sa: EstablishedIkeSa,
+  candidates: readonly ChildConfiguration[],
+  theirs: SelectorPair,
+): FailureNotice | undefined {
+  const [first] = candidates;
+  if (first === undefined) return undefined;
+  const ours: SelectorPair = {
+    local: candidates.flatMap(({ selectors }) => selectors.local),
+    remote: candidates.flatMap(({ selectors }) => selectors.remote),
+  };
+  const whom = candidates.length === 1 ? about(sa, first.name) : about(sa);
+  return { code: "selectorsUnacceptable", ...whom, role: "responder", ours, theirs, place: first.place };
+}
+
+function encapsulationFailure(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  { name }: ChildConfiguration,
+): FailureNotice | undefined {
+  const connection = turn.machine.connections.get(sa.connection);
+  if (connection === undefined || connection.encapsulation === "auto") return undefined;
+  const { encapsulation: wanted, place } = connection;
+  if (encapsulationOf(turn, sa) === wanted) return undefined;
+  return { code: "encapsulationImpossible", ...about(sa, name), wanted, nat: sa.nat, place };
+}
+
+function agree(
+  { machine }: Turn,
+  sa: EstablishedIkeSa,
+  { nonces, computed, old }: ChildRequest,
+  { configuration, selectors, isMorePossible }: ChildChoice,
+  { proposal, chosen }: Selection,
+  outboundSpi: Spi,
+): ChildVerdict {
+  let inboundSpi: Spi;
+  try {
+    inboundSpi = machine.spis.reserve();
+  } catch {
+    return refused(notify(NotifyType.NO_ADDITIONAL_SAS), {
+      code: "saTableFull",
+      ...about(sa, configuration.name),
+    });
+  }
+  const suite = espSuiteOf(chosen);
+  const ke = methodOf(chosen);
+  const secret = ke === KeyExchangeMethod.NONE ? undefined : computed?.secret;
+  const keys = childKeys(sa.protection, nonces, secret, suite);
+  const agreed: AgreedChild = {
+    configuration,
+    inboundSpi,
+    outboundSpi,
+    suite,
+    ke,
+    selectors,
+    keys,
+    role: "responder",
+    old,
+  };
+  const kePayload: readonly Payload[] =
+    secret === undefined || computed === undefined
+      ? []
+      : [{ kind: "KE", method: ke, data: computed.keyExchange.publicValue }];
+  const answer: readonly Payload[] = [
+    { kind: "SA", proposals: [{ ...proposal, spi: spiOctets(inboundSpi) }] },
+    ...kePayload,
+    ...selectorPayloads(selectors, "responder"),
+    ...(isMorePossible ? [notify(NotifyType.ADDITIONAL_TS_POSSIBLE)] : []), // [CHILD-05]
+  ];
+  return { kind: "agreed", agreed, answer };
+}

@@ -1,0 +1,137 @@
+/** CREATE_CHILD_SA as its responder: which of the three it is, what stands against it, the answer (RFC 7296 sections 1.3, 2.8 and 2.25). */
+import { wipe } from "../../base/bytes.ts";
+import type { Payload } from "../../wire/ike/payload.ts";
+import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
+import { NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
+import { CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
+import type { FailureNotice } from "../notice.ts";
+import {
+  type AgreedChild,
+  announceChild,
+  deferOutbound,
+  installInbound,
+  installOutbound,
+  markReplaced,
+} from "../sa/child-lifecycle.ts";
+import type { ChildSa } from "../sa/child-sa.ts";
+import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
+import { sendResponse } from "../sa/message-exchange.ts";
+import type { OwnKeyExchange } from "../sa/own-exchange.ts";
+import { lowerNonce, notice, startJob, type Turn } from "../turn.ts";
+import { judgeChildRequest } from "./child-request.ts";
+import { adoptHeld } from "./ike-succession.ts";
+import { childNotify, find, findNotify, notify, spiNumber } from "./payload-list.ts";
+import { answerRekeyIke } from "./rekey-ike-responder.ts";
+
+/** The result of the computations that an answer needed. */
+export interface Computed {
+  readonly keyExchange: OwnKeyExchange;
+  readonly secret: Uint8Array;
+}
+
+/** What an answer came to, for whoever handles requests: `malformed` ends the IKE SA. */
+export type AnswerOutcome = "answered" | "waiting" | "malformed";
+
+/**
+ * Answers, or asks for a computation and is called again with its result.
+ * @throws {@link WireError} for impossible traffic selectors
+ */
+export function answerCreateChildSa(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  messageId: number,
+  payloads: readonly Payload[],
+  computed: Computed | undefined,
+): AnswerOutcome {
+  const nonce = find(payloads, "Nonce")?.data;
+  const proposals = find(payloads, "SA")?.proposals;
+  if (proposals === undefined || nonce === undefined) return "malformed";
+  if (nonce.length < NONCE_LENGTH_MIN || nonce.length > NONCE_LENGTH_MAX) return "malformed"; // [INIT-09]
+  if (proposals.some(({ protocolId }) => protocolId === ProtocolId.IKE))
+    return answerRekeyIke(turn, sa, messageId, payloads, nonce, computed);
+  // Whoever makes children on it takes it for the one that stays.
+  adoptHeld(turn, sa);
+  return answerChild(turn, sa, messageId, payloads, nonce, computed);
+}
+
+function answerChild(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  messageId: number,
+  payloads: readonly Payload[],
+  peerNonce: Uint8Array,
+  computed: Computed | undefined,
+): AnswerOutcome {
+  const refuse = (why: Payload, failure?: FailureNotice): AnswerOutcome => {
+    wipeComputed(computed);
+    sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, [why]);
+    if (failure !== undefined) notice(turn, failure);
+    return "answered";
+  };
+  const own = sa.window.outstanding?.exchange;
+  // [CHILD-20] an IKE SA that is being replaced takes no children.
+  if (own?.kind === "rekeyIke") return refuse(notify(NotifyType.TEMPORARY_FAILURE));
+  const rekey = findNotify(payloads, NotifyType.REKEY_SA);
+  let old: ChildSa | undefined;
+  if (rekey !== undefined) {
+    if (rekey.spi.length !== 4) return "malformed";
+    const spi = spiNumber(rekey.spi);
+    old =
+      rekey.protocolId === ProtocolId.ESP
+        ? sa.children.find(({ outboundSpi }) => outboundSpi === spi)
+        : undefined;
+    // [CHILD-10] [CHILD-19] gone, or about to go.
+    if (old === undefined) return refuse(childNotify(NotifyType.CHILD_SA_NOT_FOUND, rekey.spi));
+    if (old.state !== "installed") return refuse(notify(NotifyType.TEMPORARY_FAILURE));
+  }
+  const nonces = { initiator: peerNonce, responder: turn.machine.random.publicBytes(NONCE_LENGTH) };
+  const request = { payloads, nonces, negotiation: CHILD_NEGOTIATION, old, computed };
+  const verdict = judgeChildRequest(turn, sa, request);
+  switch (verdict.kind) {
+    case "refused":
+      return refuse(verdict.notify, verdict.failure);
+    case "compute": {
+      const work = { kind: "generateKeyExchange", method: verdict.method } as const;
+      sa.job = startJob(turn, sa.id, work, { kind: "answer", messageId, payloads });
+      return "waiting";
+    }
+    case "agreed": {
+      const answer: readonly Payload[] = [{ kind: "Nonce", data: nonces.responder }, ...verdict.answer];
+      install(turn, sa, messageId, verdict.agreed, answer, lowerNonce(peerNonce, nonces.responder));
+      wipeComputed(computed);
+      return "answered";
+    }
+    default:
+      return verdict satisfies never;
+  }
+}
+
+export function wipeComputed(computed: Computed | undefined): void {
+  if (computed !== undefined) wipe(computed.keyExchange.privateValue, computed.secret);
+}
+
+/** In this order: the inbound SA, the response, and the outbound SA; after a rekey the last one waits for the peer. */
+function install(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  messageId: number,
+  agreed: AgreedChild,
+  answer: readonly Payload[],
+  lowestNonce: Uint8Array,
+): void {
+  const { child, outbound } = installInbound(turn, sa, agreed);
+  sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, answer);
+  const { old } = agreed;
+  if (old === undefined) {
+    installOutbound(turn, outbound);
+  } else {
+    deferOutbound(turn, child, outbound);
+    markReplaced(turn, old, child.inboundSpi, "rekeyed");
+  }
+  const own = sa.window.outstanding?.exchange;
+  const isCrossing =
+    own?.kind === "createChild" && own.child === child.name && own.replaces === old?.inboundSpi;
+  // Whose SA stays is decided when the response to our own request is here (RFC 7296 section 2.8.1).
+  if (isCrossing) own.crossing = { made: child.inboundSpi, lowestNonce };
+  announceChild(turn, sa, child, agreed);
+}

@@ -1,0 +1,311 @@
+/** IKE_AUTH as its initiator: prove who we are, check who the peer is, take the first child along (RFC 7296 sections 1.2 and 2.15). */
+import { wipe } from "../../base/bytes.ts";
+import type { Connection } from "../../policy/connection.ts";
+import { expectedIdentity, localIdentity, matchIdentity } from "../../policy/pad.ts";
+import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
+import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { sharedKeyMic, verifySharedKeyMic } from "../auth/psk.ts";
+import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
+import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
+import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts";
+import type { FailureNotice } from "../notice.ts";
+import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
+import { protectionFor } from "../sa/ike-keys.ts";
+import type {
+  AuthenticatingIkeSa,
+  EstablishedIkeSa,
+  FirstChild,
+  InitiatingIkeSa,
+  InitTranscript,
+} from "../sa/ike-sa.ts";
+import {
+  announceIkeSa,
+  forget,
+  leave,
+  newEstablishedIkeSa,
+  noteChildFailure,
+  noteConnectionFailure,
+} from "../sa/lifecycle.ts";
+import { sendRequest } from "../sa/message-exchange.ts";
+import { newMessageWindow } from "../sa/message-window.ts";
+import {
+  about,
+  addIkeSa,
+  childConfiguration,
+  establishedOf,
+  instanceOf,
+  keeperOf,
+  lowerNonce,
+  notice,
+  type Turn,
+} from "../turn.ts";
+import { type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
+import { settleDuplicates } from "./duplicate-ike-sa.ts";
+import { find, findError, notify, spiOctets } from "./payload-list.ts";
+
+/** Where peers listen for IKE and ESP in UDP (RFC 7296 section 2.23). */
+const NAT_TRAVERSAL_PORT = 4500;
+
+/** The shared secret is there: derives the keys and sends the IKE_AUTH request. */
+export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): void {
+  const { machine } = turn;
+  const connection = machine.connections.get(sa.connection);
+  const { answer, request } = sa;
+  if (connection === undefined || answer === undefined || request === undefined) return;
+  const nonces = { initiator: sa.nonce, responder: answer.peerNonce };
+  const spis = { initiator: sa.initiatorSpi, responder: answer.responderSpi };
+  const protection = protectionFor(answer.suite, nonces, spis, secret);
+  wipe(secret, sa.keyExchange.privateValue);
+  const impossible = encapsulationProblem(sa, connection);
+  if (impossible !== undefined) {
+    forget(turn, sa);
+    noteConnectionFailure(turn, sa, impossible);
+    return;
+  }
+  const { local, remote } = portsFor(turn, sa);
+  const firstChild = reserveFirstChild(turn, connection, keeperOf(machine, connection.name), sa);
+  if (firstChild === "full") {
+    forget(turn, sa);
+    noteConnectionFailure(turn, sa, { code: "saTableFull", ...about(sa) });
+    return;
+  }
+  const authenticating: AuthenticatingIkeSa = {
+    state: "authenticating",
+    id: sa.id,
+    isOriginalInitiator: true,
+    initiatorSpi: sa.initiatorSpi,
+    responderSpi: answer.responderSpi,
+    local,
+    remote,
+    connection: sa.connection,
+    startedAt: sa.startedAt,
+    protection,
+    window: newMessageWindow({ own: 1, peer: 0 }), // [MID-01]
+    transcript: { request: request.bytes, response: answer.bytes, nonces },
+    nat: answer.nat,
+    localIdentity: localIdentity(connection, local.address),
+    firstChild,
+  };
+  addIkeSa(machine, authenticating);
+  if (answer.nat.weAreBehind || answer.nat.peerIsBehind)
+    notice(turn, { code: "natDetected", ...about(sa), nat: answer.nat });
+  sendAuth(turn, authenticating, connection);
+}
+
+function encapsulationProblem(
+  sa: InitiatingIkeSa,
+  { encapsulation, place }: Connection,
+): FailureNotice | undefined {
+  const nat = sa.answer?.nat;
+  if (nat === undefined || encapsulation === "auto") return undefined;
+  const isTranslated = nat.weAreBehind || nat.peerIsBehind;
+  if (encapsulation === "udp" ? nat.isSupported : !isTranslated) return undefined;
+  return { code: "encapsulationImpossible", ...about(sa), wanted: encapsulation, nat, place };
+}
+
+/** [NAT-02] from the IKE_AUTH request on everything uses the NAT port, when anything speaks for it. */
+function portsFor({ machine }: Turn, { local, remote, answer }: InitiatingIkeSa) {
+  const nat = answer?.nat;
+  if (nat === undefined || !nat.isSupported || !(nat.weAreBehind || nat.peerIsBehind || nat.isForced))
+    return { local, remote };
+  const { ports } = machine;
+  // A peer with a port of its own for IKE is one of ours, set up like us.
+  const port = remote.port === ports.ike ? ports.nat : NAT_TRAVERSAL_PORT;
+  return {
+    local: { address: local.address, port: ports.nat },
+    remote: { address: remote.address, port },
+  };
+}
+
+/** The first child that is wanted; when none is, the first of the connection, for IKE_AUTH has to bring one. */
+function reserveFirstChild(
+  { machine }: Turn,
+  connection: Connection,
+  keeper: Keeper,
+  { packet }: InitiatingIkeSa,
+): FirstChild | undefined | "full" {
+  const { children } = connection;
+  const wanted = children.find((child) => isChildWanted(keeper, child)) ?? children[0];
+  if (wanted === undefined) return undefined;
+  const asker = childKeeper(keeper, wanted.name).packet ?? packet;
+  try {
+    const inboundSpi = machine.spis.reserve();
+    return { name: wanted.name, inboundSpi, offered: offerSelectors(wanted, asker) };
+  } catch {
+    return "full";
+  }
+}
+
+function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): void {
+  const { protection, transcript, localIdentity: identity, firstChild } = sa;
+  const data = sharedKeyMic(protection, transcript, true, identity, connection.psk.local);
+  const expected = connection.remote.id;
+  const idr: readonly IdPayload[] =
+    expected === undefined || expected === "any" ? [] : [{ kind: "IDr", ...expected }];
+  const isOnly = establishedOf(turn.machine, connection.name).length === 0;
+  const payloads: Payload[] = [
+    { kind: "IDi", ...identity },
+    ...(isOnly ? [notify(NotifyType.INITIAL_CONTACT)] : []),
+    ...idr,
+    { kind: "AUTH", method: AuthMethod.SHARED_KEY, data },
+  ];
+  const child = firstChild && childConfiguration(turn.machine, connection.name, firstChild.name);
+  if (firstChild !== undefined && child !== undefined) {
+    const proposals = toProposals(child.proposals, FIRST_CHILD_NEGOTIATION, spiOctets(firstChild.inboundSpi));
+    payloads.push({ kind: "SA", proposals }, ...selectorPayloads(firstChild.offered, "initiator"));
+  }
+  sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
+}
+
+/** The response; it is protected by the keys, but only AUTH says who made it. */
+export function handleAuthResponse(turn: Turn, sa: AuthenticatingIkeSa, payloads: readonly Payload[]): void {
+  const connection = turn.machine.connections.get(sa.connection);
+  const idr = find(payloads, "IDr");
+  const auth = find(payloads, "AUTH");
+  if (connection === undefined) {
+    forget(turn, sa);
+    return;
+  }
+  if (idr === undefined || auth === undefined) {
+    forget(turn, sa);
+    noteConnectionFailure(turn, sa, authRefusal(sa, connection, payloads));
+    return;
+  }
+  const failure = authenticate(sa, connection, idr, auth);
+  if (failure !== undefined) {
+    rejectPeer(turn, sa);
+    noteConnectionFailure(turn, sa, failure);
+    return;
+  }
+  establish(turn, sa, connection, idr, payloads);
+}
+
+function authRefusal(
+  sa: AuthenticatingIkeSa,
+  connection: Connection,
+  payloads: readonly Payload[],
+): FailureNotice {
+  const notifyType = findError(payloads)?.notifyType ?? NotifyType.INVALID_SYNTAX;
+  const { localIdentity: sentIdentity } = sa;
+  if (notifyType === NotifyType.AUTHENTICATION_FAILED)
+    return { code: "authenticationRejectedByPeer", ...about(sa), sentIdentity, place: connection.place };
+  return { code: "errorFromPeer", ...about(sa), exchange: "IKE_AUTH", notifyType };
+}
+
+/** The peer must claim the identity that we expect and prove the key that goes with it [AUTH-09]. */
+function authenticate(
+  sa: AuthenticatingIkeSa,
+  connection: Connection,
+  idr: IdPayload,
+  auth: AuthPayload,
+): FailureNotice | undefined {
+  const { place } = connection;
+  const received = { idType: idr.idType, data: idr.data };
+  const expected = expectedIdentity(connection, sa.remote.address);
+  if (expected !== "any" && !matchIdentity(expected, received))
+    return {
+      code: "identityMismatch",
+      ...about(sa),
+      role: "initiator",
+      received,
+      expected: [expected],
+      place,
+    };
+  const { method } = auth;
+  const common = { ...about(sa), role: "initiator", identity: received, method, place } as const;
+  if (method !== AuthMethod.SHARED_KEY)
+    return { code: "authenticationFailed", ...common, cause: "otherMethod" };
+  const { protection, transcript } = sa;
+  const isProven = verifySharedKeyMic(
+    protection,
+    transcript,
+    false,
+    received,
+    connection.psk.remote,
+    auth.data,
+  );
+  return isProven ? undefined : { code: "authenticationFailed", ...common, cause: "wrongKey" };
+}
+
+/** Tells the peer in an exchange of its own, and keeps nothing else (RFC 7296 section 2.21.2). */
+function rejectPeer(turn: Turn, sa: AuthenticatingIkeSa): void {
+  if (sa.firstChild !== undefined) turn.machine.spis.release(sa.firstChild.inboundSpi);
+  const leaving = leave(turn, sa, "authenticationFailed", { deletedBy: "nobody" });
+  const payloads = [notify(NotifyType.AUTHENTICATION_FAILED)];
+  sendRequest(turn, leaving, ExchangeType.INFORMATIONAL, payloads, { kind: "authenticationFailed" });
+}
+
+function establish(
+  turn: Turn,
+  sa: AuthenticatingIkeSa,
+  connection: Connection,
+  idr: IdPayload,
+  payloads: readonly Payload[],
+): void {
+  const peerIdentity = { idType: idr.idType, data: idr.data };
+  const { nonces } = sa.transcript;
+  const established = newEstablishedIkeSa(
+    turn,
+    {
+      id: sa.id,
+      isOriginalInitiator: true,
+      initiatorSpi: sa.initiatorSpi,
+      responderSpi: sa.responderSpi,
+      local: sa.local,
+      remote: sa.remote,
+      connection: sa.connection,
+      instance: instanceOf(turn.machine, connection, peerIdentity),
+      localIdentity: sa.localIdentity,
+      peerIdentity,
+      nat: sa.nat,
+      protection: sa.protection,
+      window: sa.window,
+      authenticatedAt: turn.now,
+      lowestNonce: lowerNonce(nonces.initiator, nonces.responder),
+    },
+    connection.ike.rekey,
+  );
+  announceIkeSa(turn, established);
+  if (sa.firstChild !== undefined)
+    finishFirstChild(turn, established, sa.transcript, sa.firstChild, payloads);
+  settleDuplicates(turn, established, false);
+}
+
+/** [CHILD-01] whatever becomes of the child, the IKE SA stays. */
+function finishFirstChild(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  { nonces }: InitTranscript,
+  { name, inboundSpi, offered }: FirstChild,
+  payloads: readonly Payload[],
+): void {
+  const configuration = childConfiguration(turn.machine, sa.connection, name);
+  if (configuration === undefined) {
+    sa.orphans.push({ inboundSpi, isReserved: true });
+    return;
+  }
+  const asked: ChildAsked = {
+    configuration,
+    inboundSpi,
+    offered,
+    negotiation: FIRST_CHILD_NEGOTIATION,
+    nonces,
+    method: 0,
+    old: undefined,
+  };
+  const error = findError(payloads);
+  if (error !== undefined && find(payloads, "SA") === undefined) {
+    turn.machine.spis.release(inboundSpi);
+    noteChildFailure(turn, sa, name, childRefusal(sa, asked, error, "IKE_AUTH"));
+    return;
+  }
+  const answer = readChildAnswer(sa, asked, payloads, undefined);
+  if (answer.kind === "agreed") {
+    const { child, outbound } = installInbound(turn, sa, answer.agreed);
+    installOutbound(turn, outbound);
+    announceChild(turn, sa, child, answer.agreed);
+    return;
+  }
+  sa.orphans.push({ inboundSpi, isReserved: true });
+  noteChildFailure(turn, sa, name, answer.kind === "unusable" ? answer.failure : undefined);
+}

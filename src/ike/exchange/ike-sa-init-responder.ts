@@ -1,0 +1,257 @@
+/** IKE_SA_INIT as its responder: admission, choice of proposal and method, the answer (RFC 7296 sections 1.2 and 2.6). */
+import { toHex, wipe } from "../../base/bytes.ts";
+import { after } from "../../base/instant.ts";
+import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
+import { hmacSha256 } from "../../crypto/hash.ts";
+import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
+import type { Connection } from "../../policy/connection.ts";
+import { connectionsFor } from "../../policy/pad.ts";
+import { encodeMessage } from "../../wire/ike/message.ts";
+import type { IkeHeader, IkeMessage, KePayload, NoncePayload, SaPayload } from "../../wire/ike/payload.ts";
+import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { admit, occupy } from "../half-open.ts";
+import { HALF_OPEN_LIFETIME, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
+import type { WorkResult } from "../machine.ts";
+import { isOurCookie, makeCookie } from "../negotiation/cookie.ts";
+import { natHash, natNotifies, natSituation, unmatchableHash } from "../negotiation/nat-detection.ts";
+import {
+  IKE_NEGOTIATION,
+  ikeSuiteOf,
+  methodOf,
+  type Selection,
+  selectProposal,
+} from "../negotiation/proposal.ts";
+import { proposalDifference } from "../negotiation/proposal-difference.ts";
+import type { HalfOpenIkeSa } from "../sa/ike-sa.ts";
+import { IkeSaId } from "../sa/ike-sa-id.ts";
+import { forget } from "../sa/lifecycle.ts";
+import { newMessageWindow } from "../sa/message-window.ts";
+import { replyStateless } from "../stateless-reply.ts";
+import { addIkeSa, drop, freshIkeSpi, notice, send, startJob, type Turn } from "../turn.ts";
+import { find, findNotify, invalidKe, notify, unknownCritical } from "./payload-list.ts";
+
+const EMPTY = new Uint8Array(0);
+const DIGEST_KEY = new Uint8Array(32);
+
+/** What a request holds once it is known to be complete. */
+interface InitRequest {
+  readonly header: IkeHeader;
+  readonly message: IkeMessage;
+  readonly bytes: Uint8Array;
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly sa: SaPayload;
+  readonly ke: KePayload;
+  readonly nonce: NoncePayload;
+}
+
+/** A request for a new IKE SA from anybody. */
+export function handleInitRequest(
+  turn: Turn,
+  message: IkeMessage,
+  bytes: Uint8Array,
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+): void {
+  const { header, payloads } = message;
+  const digest = toHex(hmacSha256(DIGEST_KEY, bytes));
+  const known = turn.machine.byRequest.get(digest);
+  if (known !== undefined) {
+    repeatResponse(turn, known, local, remote);
+    return;
+  }
+  const critical = unknownCritical(payloads);
+  if (critical !== undefined) {
+    const refusal = notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, Uint8Array.of(critical)); // [HDR-10]
+    replyStateless(turn, header, local, remote, [refusal]);
+    return;
+  }
+  const sa = find(payloads, "SA");
+  const ke = find(payloads, "KE");
+  const nonce = find(payloads, "Nonce");
+  if (sa === undefined || ke === undefined || nonce === undefined) {
+    drop(turn, "malformed", remote);
+    replyStateless(turn, header, local, remote, [notify(NotifyType.INVALID_SYNTAX)]);
+    return;
+  }
+  if (nonce.data.length < NONCE_LENGTH_MIN || nonce.data.length > NONCE_LENGTH_MAX) {
+    drop(turn, "badNonce", remote); // [INIT-09]
+    replyStateless(turn, header, local, remote, [notify(NotifyType.INVALID_SYNTAX)]);
+    return;
+  }
+  admitRequest(turn, { header, message, bytes, local, remote, sa, ke, nonce }, digest);
+}
+
+/** [MID-06] the same request again: the same answer, and nothing is done twice. */
+function repeatResponse(turn: Turn, id: IkeSaId, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const sa = turn.machine.sas.get(id);
+  if (sa?.state === "halfOpen" && sa.response !== undefined) send(turn, local, remote, sa.response);
+}
+
+function admitRequest(turn: Turn, request: InitRequest, digest: string): void {
+  const { machine, now } = turn;
+  const { header, message, local, remote, nonce } = request;
+  const cookie = findNotify(message.payloads, NotifyType.COOKIE)?.data;
+  const { cookies, random } = machine;
+  const { initiatorSpi } = header;
+  // [INIT-07] a wrong or stale cookie counts as none.
+  const hasCookie =
+    cookie !== undefined &&
+    isOurCookie(cookies, cookie, nonce.data, remote.address, initiatorSpi, now, random);
+  const admission = admit(machine, remote.address, hasCookie);
+  if (admission.kind === "refused") {
+    drop(turn, admission.reason, remote);
+    return;
+  }
+  if (admission.kind === "cookie") {
+    if (cookie !== undefined) drop(turn, "wrongCookie", remote);
+    const fresh = makeCookie(cookies, nonce.data, remote.address, initiatorSpi, now, random);
+    replyStateless(turn, header, local, remote, [notify(NotifyType.COOKIE, fresh)]);
+    return;
+  }
+  negotiate(turn, request, digest, admission.slot);
+}
+
+function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfOpenIkeSa["slot"]): void {
+  const { machine } = turn;
+  const { header, local, remote, sa, ke } = request;
+  const candidates = connectionsFor([...machine.connections.values()], local.address, remote.address);
+  if (candidates.length === 0) {
+    drop(turn, "unknownConnection", remote);
+    notice(turn, { code: "noConnectionFor", remote });
+    replyStateless(turn, header, local, remote, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
+    return;
+  }
+  const choice = chooseProposal(candidates, sa, ke.method);
+  if (choice === undefined) {
+    const [first] = candidates;
+    const configured = first?.ike.proposals ?? [];
+    notice(turn, {
+      code: "noCommonProposal",
+      ...(first === undefined ? {} : { connection: first.name, place: first.ike.place }),
+      remote,
+      role: "responder",
+      protocol: "ike",
+      received: sa.proposals,
+      configured,
+      difference: proposalDifference(configured, sa.proposals),
+    });
+    // [INIT-02] nothing is kept.
+    replyStateless(turn, header, local, remote, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
+    return;
+  }
+  const method = methodOf(choice.selection.chosen);
+  if (method !== ke.method) {
+    replyStateless(turn, header, local, remote, [invalidKe(method)]); // [INIT-03]
+    return;
+  }
+  if (ke.data.length !== keyExchangeAlgorithm(method)?.publicValueLength) {
+    drop(turn, "badKeyExchange", remote); // [INIT-10]
+    replyStateless(turn, header, local, remote, [notify(NotifyType.INVALID_SYNTAX)]);
+    return;
+  }
+  openHalf(turn, request, digest, slot, choice.connections, choice.selection);
+}
+
+interface ProposalChoice {
+  readonly selection: Selection;
+  /** The connections that allow the choice. */
+  readonly connections: readonly Connection[];
+}
+
+/** The first connection that finds common ground decides; the others that allow the same stay possible. */
+function chooseProposal(
+  candidates: readonly Connection[],
+  { proposals }: SaPayload,
+  method: number,
+): ProposalChoice | undefined {
+  for (const candidate of candidates) {
+    const selection = selectProposal(candidate.ike.proposals, proposals, IKE_NEGOTIATION, method);
+    if (selection === undefined) continue;
+    const answer = [selection.proposal];
+    const connections = candidates.filter(
+      ({ ike }) => selectProposal(ike.proposals, answer, IKE_NEGOTIATION, method) !== undefined,
+    );
+    return { selection, connections };
+  }
+  return undefined;
+}
+
+function openHalf(
+  turn: Turn,
+  request: InitRequest,
+  digest: string,
+  slot: HalfOpenIkeSa["slot"],
+  connections: readonly Connection[],
+  { proposal, chosen }: Selection,
+): void {
+  const { machine, now } = turn;
+  const { header, message, local, remote, ke, nonce } = request;
+  const id = IkeSaId(machine.nextIkeSaId++);
+  const isForced = connections[0]?.encapsulation !== "esp";
+  const suite = ikeSuiteOf(chosen);
+  const half: HalfOpenIkeSa = {
+    state: "halfOpen",
+    id,
+    isOriginalInitiator: false,
+    initiatorSpi: header.initiatorSpi,
+    responderSpi: freshIkeSpi(machine),
+    local,
+    remote,
+    expiresAt: after(now, HALF_OPEN_LIFETIME),
+    slot,
+    candidates: connections.map(({ name }) => name),
+    request: request.bytes,
+    proposal,
+    response: undefined,
+    suite,
+    nonces: { initiator: nonce.data, responder: machine.random.publicBytes(NONCE_LENGTH) },
+    peerPublicValue: ke.data,
+    keyExchange: { method: suite.ke, privateValue: EMPTY, publicValue: EMPTY },
+    nat: natSituation(message.payloads, header, local, remote, isForced),
+    protection: undefined,
+    window: newMessageWindow({ own: 0, peer: 1 }), // [MID-01]
+    inbox: [],
+    failedOpens: 0,
+    isRefused: false,
+    job: undefined,
+  };
+  addIkeSa(machine, half);
+  occupy(machine, slot);
+  machine.byRequest.set(digest, id);
+  half.job = startJob(turn, id, { kind: "generateKeyExchange", method: suite.ke });
+}
+
+/** Our key pair is there: sends the response. */
+export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): void {
+  if (result.kind !== "keyExchange") {
+    forget(turn, sa);
+    return;
+  }
+  const { method } = sa.keyExchange;
+  const { privateValue, publicValue } = result;
+  wipe(sa.keyExchange.privateValue);
+  sa.keyExchange = { method, privateValue, publicValue };
+  const { initiatorSpi, responderSpi, nat } = sa;
+  const source = nat.isForced
+    ? unmatchableHash(turn.machine.random)
+    : natHash(initiatorSpi, responderSpi, sa.local);
+  sa.response = encodeMessage(
+    {
+      initiatorSpi,
+      responderSpi,
+      exchangeType: ExchangeType.IKE_SA_INIT,
+      isFromInitiator: false,
+      isResponse: true,
+      messageId: 0,
+    },
+    [
+      { kind: "SA", proposals: [{ ...sa.proposal, spi: EMPTY }] },
+      { kind: "KE", method, data: publicValue },
+      { kind: "Nonce", data: sa.nonces.responder },
+      // To a peer without NAT traversal they would mean nothing.
+      ...(nat.isSupported ? natNotifies(source, natHash(initiatorSpi, responderSpi, sa.remote)) : []),
+    ],
+  );
+  send(turn, sa.local, sa.remote, sa.response);
+}

@@ -1,0 +1,156 @@
+/** INFORMATIONAL in both roles: liveness, deletes, notifies (RFC 7296 sections 1.4, 1.4.1 and 2.4). */
+import type { Spi } from "../../base/spi.ts";
+import type { DeletePayload, Payload } from "../../wire/ike/payload.ts";
+import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
+import type { ChildDownReason } from "../notice.ts";
+import { noteChildLost, removeChild } from "../sa/child-lifecycle.ts";
+import type { EstablishedIkeSa, LeavingIkeSa, ProtectedIkeSa } from "../sa/ike-sa.ts";
+import { forget, leave } from "../sa/lifecycle.ts";
+import { disposeExchange, sendRequest, sendResponse } from "../sa/message-exchange.ts";
+import type { OwnExchange } from "../sa/own-exchange.ts";
+import type { Turn } from "../turn.ts";
+import { adoptHeld } from "./ike-succession.ts";
+import { find, findNotify, spiNumber, spiOctets } from "./payload-list.ts";
+
+/** An empty request: only an authentic answer counts as a sign of life [CHILD-23]. */
+export function sendLiveness(turn: Turn, sa: EstablishedIkeSa): void {
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [], { kind: "liveness" });
+}
+
+/** Protocol 1, no SPI: the IKE SA itself and all that belongs to it [CHILD-17]. */
+export function sendDeleteIke(turn: Turn, sa: LeavingIkeSa): void {
+  const payload: DeletePayload = { kind: "D", protocolId: ProtocolId.IKE, spis: [] };
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [payload], { kind: "deleteIke" });
+}
+
+/** Everything that is to be deleted, by the SPIs that we receive with [CHILD-15]. */
+export function sendDeleteChildren(turn: Turn, sa: EstablishedIkeSa): void {
+  const deleting = sa.children
+    .filter(({ state }) => state === "deleting")
+    .map(({ inboundSpi }) => inboundSpi);
+  const orphans = sa.orphans.splice(0);
+  const inboundSpis = [...deleting, ...orphans.map(({ inboundSpi }) => inboundSpi)];
+  const reserved = orphans.filter(({ isReserved }) => isReserved).map(({ inboundSpi }) => inboundSpi);
+  const payload: DeletePayload = { kind: "D", protocolId: ProtocolId.ESP, spis: inboundSpis.map(spiOctets) };
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [payload], {
+    kind: "deleteChildren",
+    inboundSpis,
+    reserved,
+  });
+}
+
+/** Answers a request of an established IKE SA. */
+export function answerInformational(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  messageId: number,
+  payloads: readonly Payload[],
+): void {
+  const deletes = payloads.filter((payload) => payload.kind === "D");
+  if (deletes.some(({ protocolId }) => protocolId === ProtocolId.IKE)) {
+    adoptSuccessor(turn, sa);
+    end(turn, sa, messageId);
+    return;
+  }
+  if (findNotify(payloads, NotifyType.AUTHENTICATION_FAILED) !== undefined) {
+    // The initiator does not believe who we are; it is the peer itself that says so, under the keys.
+    const leaving = leave(turn, sa, "authenticationFailed", { deletedBy: "nobody" });
+    sendResponse(turn, leaving, ExchangeType.INFORMATIONAL, messageId, []);
+    return;
+  }
+  const spis = deletes
+    .filter(({ protocolId }) => protocolId === ProtocolId.ESP)
+    .flatMap((payload) => payload.spis);
+  // Only whoever takes a held IKE SA for the one that stays touches its children.
+  if (spis.length > 0) adoptHeld(turn, sa);
+  const answered = deleteChildren(turn, sa, spis);
+  const answer: readonly Payload[] =
+    answered.length === 0 ? [] : [{ kind: "D", protocolId: ProtocolId.ESP, spis: answered.map(spiOctets) }];
+  sendResponse(turn, sa, ExchangeType.INFORMATIONAL, messageId, answer);
+}
+
+/** The peer deletes an IKE SA that it has rekeyed without seeing our own rekey: its new one stays (RFC 7296 section 2.8.2). */
+function adoptSuccessor(turn: Turn, sa: EstablishedIkeSa): void {
+  const own = sa.window.outstanding?.exchange;
+  if (own?.kind !== "rekeyIke" || own.crossing === undefined) return;
+  const held = turn.machine.sas.get(own.crossing.made);
+  if (held?.state === "established") adoptHeld(turn, held);
+}
+
+/** [CHILD-17] an empty answer, and everything goes. */
+function end(turn: Turn, sa: ProtectedIkeSa, messageId: number): void {
+  const current = turn.machine.sas.get(sa.id);
+  if (current?.state !== "established" && current?.state !== "leaving") return;
+  const leaving = leave(turn, current, "deletedByPeer", { deletedBy: "nobody" });
+  sendResponse(turn, leaving, ExchangeType.INFORMATIONAL, messageId, []);
+}
+
+/**
+ * Removes what the peer deletes, named by the SPIs that we send with. Unknown ones are passed over [CHILD-18].
+ * @returns the other halves, without those that our own Delete names already [CHILD-16]
+ */
+function deleteChildren(turn: Turn, sa: EstablishedIkeSa, spis: readonly Uint8Array[]): readonly Spi[] {
+  const own = sa.window.outstanding?.exchange;
+  const named = own?.kind === "deleteChildren" ? own.inboundSpis : [];
+  const answered: Spi[] = [];
+  for (const octets of spis) {
+    const spi = octets.length === 4 ? spiNumber(octets) : 0;
+    const child = sa.children.find(({ outboundSpi }) => outboundSpi === spi);
+    if (child === undefined) continue;
+    if (!named.includes(child.inboundSpi)) answered.push(child.inboundSpi);
+    const wasLost = child.state === "installed";
+    if (wasLost) noteChildLost(turn, sa, child);
+    removeChild(turn, sa, child, "deletedByPeer");
+  }
+  return answered;
+}
+
+/** Answers a request of an IKE SA that is on its way out [CHILD-20]. */
+export function answerWhileLeaving(
+  turn: Turn,
+  sa: LeavingIkeSa,
+  exchangeType: number,
+  messageId: number,
+  payloads: readonly Payload[],
+): void {
+  const isDelete = find(payloads, "D")?.protocolId === ProtocolId.IKE;
+  if (exchangeType === ExchangeType.INFORMATIONAL && isDelete) {
+    end(turn, sa, messageId);
+    return;
+  }
+  const isCreate = exchangeType === ExchangeType.CREATE_CHILD_SA;
+  const answer: readonly Payload[] = isCreate
+    ? [
+        {
+          kind: "N",
+          protocolId: ProtocolId.NONE,
+          notifyType: NotifyType.TEMPORARY_FAILURE,
+          spi: NOTHING,
+          data: NOTHING,
+        },
+      ]
+    : [];
+  sendResponse(turn, sa, exchangeType, messageId, answer);
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** The response to a request of ours. */
+export function finishInformational(
+  turn: Turn,
+  sa: EstablishedIkeSa | LeavingIkeSa,
+  exchange: OwnExchange,
+): void {
+  if (sa.state === "leaving") {
+    if (exchange.kind === "deleteIke" || exchange.kind === "authenticationFailed") forget(turn, sa);
+    return;
+  }
+  if (exchange.kind !== "deleteChildren") return;
+  for (const inboundSpi of exchange.inboundSpis) {
+    const child = sa.children.find((one) => one.inboundSpi === inboundSpi);
+    if (child !== undefined) removeChild(turn, sa, child, DELETED);
+  }
+  disposeExchange(turn, exchange);
+}
+
+const DELETED: ChildDownReason = "command";

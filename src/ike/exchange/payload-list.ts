@@ -1,0 +1,71 @@
+/** Reading and making lists of payloads, in whatever order they come [HDR-13]. */
+import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
+import { NOTIFY_STATUS_FIRST, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
+
+type PayloadOf<Kind, Of = Payload> = Of extends { kind: infer Kinds }
+  ? Kind extends Kinds
+    ? Of
+    : never
+  : never;
+
+/** The first payload of a kind. */
+export function find<Kind extends Payload["kind"]>(
+  payloads: readonly Payload[],
+  kind: Kind,
+): PayloadOf<Kind> | undefined {
+  for (const payload of payloads) if (payload.kind === kind) return payload as PayloadOf<Kind>;
+  return undefined;
+}
+
+export function notifiesOf(payloads: readonly Payload[]): readonly NotifyPayload[] {
+  return payloads.filter((payload) => payload.kind === "N");
+}
+
+export function findNotify(payloads: readonly Payload[], notifyType: number): NotifyPayload | undefined {
+  return notifiesOf(payloads).find((notify) => notify.notifyType === notifyType);
+}
+
+/** The first notify that reports an error; status types are none, known or not [ERR-04]. */
+export function findError(payloads: readonly Payload[]): NotifyPayload | undefined {
+  return notifiesOf(payloads).find((notify) => notify.notifyType < NOTIFY_STATUS_FIRST);
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** A notify about the IKE SA or the exchange: no SPI [ERR-05]. */
+export function notify(notifyType: number, data: Uint8Array = NOTHING): NotifyPayload {
+  return { kind: "N", protocolId: ProtocolId.NONE, notifyType, spi: NOTHING, data };
+}
+
+/** A notify about a child SA. */
+export function childNotify(notifyType: number, spi: Uint8Array): NotifyPayload {
+  return { kind: "N", protocolId: ProtocolId.ESP, notifyType, spi, data: NOTHING };
+}
+
+/** INVALID_KE_PAYLOAD with the method we want, in two octets [INIT-03]. */
+export function invalidKe(method: number): NotifyPayload {
+  return notify(NotifyType.INVALID_KE_PAYLOAD, Uint8Array.of(method >> 8, method & 0xff));
+}
+
+/** The method that an INVALID_KE_PAYLOAD names. */
+export function wantedMethod({ data }: NotifyPayload): number | undefined {
+  return data.length === 2 ? (data[0]! << 8) | data[1]! : undefined;
+}
+
+/** First payload with the critical bit whose type we do not know [HDR-10]; others are passed over [HDR-11] [HDR-12]. */
+export function unknownCritical(payloads: readonly Payload[]): number | undefined {
+  for (const payload of payloads)
+    if (payload.kind === "unknown" && payload.critical) return payload.payloadType;
+  return undefined;
+}
+
+export function spiOctets(spi: number): Uint8Array {
+  const octets = new Uint8Array(4);
+  new DataView(octets.buffer).setUint32(0, spi);
+  return octets;
+}
+
+/** The uint32 of four octets. */
+export function spiNumber(octets: Uint8Array): number {
+  return new DataView(octets.buffer, octets.byteOffset, octets.length).getUint32(0);
+}

@@ -1,0 +1,67 @@
+/** Who may have a half-open IKE SA, and who must show a cookie first (RFC 7296 section 2.6, RFC 8019 section 4). */
+
+import { contains } from "../base/address-range.ts";
+import { toHex } from "../base/bytes.ts";
+import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import {
+  COOKIE_THRESHOLD,
+  COOKIE_THRESHOLD_PER_ADDRESS,
+  HALF_OPEN_PER_PREFIX_MAX,
+  HALF_OPEN_RESERVED_PER_ADDRESS,
+  HALF_OPEN_STRANGERS_MAX,
+} from "./limits.ts";
+import type { DropReason } from "./notice.ts";
+import type { HalfOpenIkeSa } from "./sa/ike-sa.ts";
+import { isSingle, type Machine, notice, type Turn } from "./turn.ts";
+
+/** Octets of address that make a prefix of strangers: IPv4 /24, IPv6 /56. */
+const PREFIX_OCTETS = { 4: 3, 16: 7 } as const;
+
+export type Admission =
+  | { readonly kind: "admitted"; readonly slot: HalfOpenIkeSa["slot"] }
+  | { readonly kind: "cookie" }
+  | { readonly kind: "refused"; readonly reason: DropReason };
+
+/**
+ * Whether a request from this address may make a half-open IKE SA. Addresses that a connection names singly have places of
+ * their own, which no flood of strangers can take [ERR-06].
+ * @param hasCookie - the request brought a cookie of ours, so the address is real
+ */
+export function admit(machine: Machine, address: IpAddress, hasCookie: boolean): Admission {
+  if (isConfigured(machine, address)) {
+    const key = formatIpAddress(address);
+    const count = machine.halfOpen.get(key) ?? 0;
+    if (count >= COOKIE_THRESHOLD_PER_ADDRESS && !hasCookie) return { kind: "cookie" };
+    if (count >= HALF_OPEN_RESERVED_PER_ADDRESS) return { kind: "refused", reason: "tooManyHalfOpen" };
+    return { kind: "admitted", slot: { isReserved: true, key } };
+  }
+  if (machine.halfOpenStrangers >= COOKIE_THRESHOLD && !hasCookie) return { kind: "cookie" };
+  const octets = PREFIX_OCTETS[address.length === 4 ? 4 : 16];
+  const key = `${address.length}/${toHex(address.subarray(0, octets))}`;
+  if (machine.halfOpenStrangers >= HALF_OPEN_STRANGERS_MAX)
+    return { kind: "refused", reason: "tooManyHalfOpen" };
+  if ((machine.halfOpen.get(key) ?? 0) >= HALF_OPEN_PER_PREFIX_MAX)
+    return hasCookie ? { kind: "refused", reason: "tooManyFromPrefix" } : { kind: "cookie" };
+  return { kind: "admitted", slot: { isReserved: false, key } };
+}
+
+function isConfigured({ connections }: Machine, address: IpAddress): boolean {
+  for (const { remote } of connections.values())
+    if (remote.addresses.some((range) => isSingle(range) && contains(range, address))) return true;
+  return false;
+}
+
+/** Takes the place. */
+export function occupy(machine: Machine, slot: HalfOpenIkeSa["slot"]): void {
+  machine.halfOpen.set(slot.key, (machine.halfOpen.get(slot.key) ?? 0) + 1);
+  if (!slot.isReserved) machine.halfOpenStrangers++;
+}
+
+/** Says when strangers begin to be asked for cookies, and when that is over [INIT-06]. */
+export function watchCookies(turn: Turn): void {
+  const { machine } = turn;
+  const isOn = machine.halfOpenStrangers >= COOKIE_THRESHOLD;
+  if (isOn === machine.areCookiesOn) return;
+  machine.areCookiesOn = isOn;
+  notice(turn, isOn ? { code: "cookiesOn", halfOpen: machine.halfOpenStrangers } : { code: "cookiesOff" });
+}

@@ -1,0 +1,48 @@
+/** Keeps connections as the configuration and the operator want them: starts what is missing, with patience, for ever. */
+import type { Instant } from "../base/instant.ts";
+import type { Connection } from "../policy/connection.ts";
+import { connect } from "./exchange/ike-sa-init-initiator.ts";
+import { childKeeper, isConnectionWanted, type Keeper } from "./keep-state.ts";
+import type { IkeSa } from "./sa/ike-sa.ts";
+import { keeperOf, type Machine, type Turn } from "./turn.ts";
+
+/** Connections that have an IKE SA or are about to get one by our own doing. */
+export function servedConnections(machine: Machine): ReadonlySet<string> {
+  const served = new Set<string>();
+  for (const sa of machine.sas.values()) if (serves(sa)) served.add(sa.connection);
+  return served;
+}
+
+function serves(sa: IkeSa): sa is Exclude<IkeSa, { state: "halfOpen" | "leaving" }> {
+  if (sa.state === "established") return sa.heldFor === undefined;
+  return sa.state === "initiating" || sa.state === "authenticating";
+}
+
+/** When a connection without IKE SA is to be tried; `undefined` when it is not wanted or cannot be called. */
+export function connectAt(machine: Machine, connection: Connection): Instant | undefined {
+  const keeper = machine.keepers.get(connection.name) ?? keeperOf(machine, connection.name);
+  if (machine.isShutDown || !isConnectionWanted(keeper, connection)) return undefined;
+  return keeper.nextTryAt ?? (0 as Instant);
+}
+
+/** Starts what is due. */
+export function reconcile(turn: Turn): void {
+  const { machine, now } = turn;
+  const served = servedConnections(machine);
+  for (const connection of machine.connections.values()) {
+    if (served.has(connection.name)) continue;
+    const at = connectAt(machine, connection);
+    if (at === undefined || at > now) continue;
+    const keeper = keeperOf(machine, connection.name);
+    connect(turn, connection, keeper, firstPacket(keeper, connection));
+  }
+}
+
+/** The packet that asked for the connection, if one did. */
+function firstPacket(keeper: Keeper, { children }: Connection) {
+  for (const { name } of children) {
+    const { packet } = childKeeper(keeper, name);
+    if (packet !== undefined) return packet;
+  }
+  return undefined;
+}

@@ -1,0 +1,94 @@
+/** Every bound of the IKE side: what a stranger or a peer may make us store, send or compute, and for how long. */
+import { DurationMs, minutes, seconds } from "../base/instant.ts";
+
+// --- specification constants ---
+
+/** Octets of a nonce (RFC 7296 section 3.9) [INIT-09]. */
+export const NONCE_LENGTH_MIN = 16;
+export const NONCE_LENGTH_MAX = 256;
+/** Octets of a cookie (RFC 7296 section 2.6) [INIT-07]. */
+export const COOKIE_LENGTH_MIN = 1;
+export const COOKIE_LENGTH_MAX = 64;
+/** Seconds of silence before a NAT-keepalive (RFC 3948 section 4) [NAT-06]. */
+export const NAT_KEEPALIVE_INTERVAL = seconds(20);
+/** Past this an IKE SA is rekeyed, long before a message ID could wrap [MID-11]. */
+export const MESSAGE_ID_REKEY = 0x40000000;
+/** Past this no request leaves any more; the IKE SA is closed instead [MID-11]. */
+export const MESSAGE_ID_CLOSE = 0x7fffffff;
+/** Counter IVs used before a rekey; the space has 2^53 [ENC-10]. */
+export const IV_REKEY = 2 ** 32;
+/** Counter IVs skipped when a stored IKE SA is taken up again, so that none is used twice [ENC-10]. */
+export const IV_SKIP_ON_RESUME = 2 ** 33;
+/** Past this nothing is sealed any more: the IKE SA ends [ENC-10]. */
+export const IV_CLOSE = 2 ** 52;
+
+// --- our choices ---
+
+/** Octets of our nonces: as long as the longest PRF key needs by half, and more than 128 bits. */
+export const NONCE_LENGTH = 32;
+/** Octets of a datagram that are looked at; longer ones are malformed. RFC 7296 section 2 asks for 3000 [HDR-15]. */
+export const MESSAGE_LENGTH_MAX = 16_384;
+/** Half-open IKE SAs of addresses that no connection names singly [ERR-06]. */
+export const HALF_OPEN_STRANGERS_MAX = 256;
+/** Strangers' half-open IKE SAs from which on a cookie is asked for [INIT-06]. */
+export const COOKIE_THRESHOLD = 16;
+/** Half-open IKE SAs of one IPv4 /24 or IPv6 /56 among strangers [ERR-06]. */
+export const HALF_OPEN_PER_PREFIX_MAX = 8;
+/** Half-open IKE SAs kept free for each address that a connection names singly [ERR-06]. */
+export const HALF_OPEN_RESERVED_PER_ADDRESS = 4;
+/** Half-open IKE SAs of a configured address from which on it is asked for a cookie too [INIT-06]. */
+export const COOKIE_THRESHOLD_PER_ADDRESS = 2;
+/** A peer that got our IKE_SA_INIT response has this long for a valid IKE_AUTH request. */
+export const HALF_OPEN_LIFETIME = seconds(30);
+/** IKE_AUTH candidates kept while the shared secret is computed. */
+export const HALF_OPEN_INBOX_MAX = 4;
+/** Failed opens of IKE_AUTH requests after which a half-open IKE SA computes nothing more [ERR-08]. */
+export const HALF_OPEN_FAILURES_MAX = 64;
+/** A cookie secret is used for this long, and accepted for as long again. */
+export const COOKIE_SECRET_LIFETIME = seconds(60);
+/** Restarts of one IKE_SA_INIT exchange by COOKIE and INVALID_KE_PAYLOAD together [INIT-08]. */
+export const INIT_RESTARTS_MAX = 6;
+/** An unauthenticated error in IKE_SA_INIT is believed after this long without a better answer [INIT-16]. */
+export const INIT_ERROR_PATIENCE = seconds(3);
+/** Stateless replies (INVALID_IKE_SPI, INVALID_MAJOR_VERSION, refusals of IKE_SA_INIT) per second, all together [ERR-03]. */
+export const STATELESS_REPLIES_PER_SECOND = 20;
+/** Messages that wait for an IKE SA that waits for a computation. */
+export const INBOX_MAX = 8;
+/** A computation that has not come back by then has failed. */
+export const JOB_DEADLINE = seconds(15);
+/** Child SAs of one IKE SA, old ones included; beyond, NO_ADDITIONAL_SAS [CHILD-21]. */
+export const CHILD_SAS_PER_IKE_SA_MAX = 256;
+/** IKE SAs that peers may keep with one connection; beyond, AUTHENTICATION_FAILED. */
+export const IKE_SAS_PER_CONNECTION_MAX = 10_000;
+/** Traffic selectors read from one TS payload. */
+export const TRAFFIC_SELECTORS_MAX = 64;
+/** Retries of one exchange after INVALID_KE_PAYLOAD. */
+export const KE_RETRIES_MAX = 3;
+/** A rekeyed child's inbound half stays this long after the Delete, for packets that overtook it [CHILD-11]. */
+export const LINGER = seconds(5);
+/** A responder's new child sends at the latest this long after the response, sign of life or not. */
+export const OUTBOUND_DEFERRAL_MAX = seconds(60);
+/** How often a deferred outbound SA looks whether the peer has begun to use the new one. */
+export const OUTBOUND_DEFERRAL_POLL = DurationMs(200);
+/** Whoever ought to delete a replaced SA has this long before we do it. */
+export const REPLACED_PATIENCE = seconds(30);
+/** How long the answer to a peer that was refused is kept for its retransmissions. */
+export const REFUSED_LIFETIME = seconds(30);
+/** Two IKE SAs begun by both ends within this span count as begun at once. */
+export const SIMULTANEOUS_SPAN = seconds(30);
+/** First wait after TEMPORARY_FAILURE, doubled with each (RFC 7296 section 2.25). */
+export const BUSY_RETRY = seconds(1);
+export const BUSY_RETRY_MAX = seconds(30);
+/** Waits between tries of a connection or child that fails: doubled up to the cap, both ± a quarter at random. */
+export const RETRY_FIRST = seconds(2);
+export const RETRY_MAX = minutes(2);
+/** An SA that lived less than this counts as a failed try, so that two ends that disagree do not spin. */
+export const STABLE_AFTER = seconds(30);
+/** Random part of the wait before an SA that lived is set up again, so that both ends seldom start at once. */
+export const RECONNECT_JITTER = seconds(1);
+/** The hard limit in time lies this part of the rekey time behind it. */
+export const EXPIRY_FACTOR = 0.25;
+/** And at least this long behind it. */
+export const EXPIRY_MARGIN_MIN = minutes(1);
+/** Notices about drops: at most one in this span for each reason. */
+export const DROP_NOTICE_INTERVAL = seconds(1);

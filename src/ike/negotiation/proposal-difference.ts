@@ -1,0 +1,57 @@
+/** What separates two ends that found no common proposal, per transform type: the stuff of the diagnosis. */
+import type { ProposalSuite } from "../../policy/proposal-suite.ts";
+import type { Proposal } from "../../wire/ike/payload.ts";
+import { ProtocolId, TransformType } from "../../wire/ike/registries.ts";
+import type { TransformChoice, TransformDifference } from "../notice.ts";
+
+const IKE_TYPES = [TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE];
+const ESP_TYPES = [TransformType.ENCR, TransformType.INTEG, TransformType.KE, TransformType.ESN];
+
+/**
+ * Compares every configured suite with every received proposal and returns the difference of the pair that agrees in the
+ * most transform types; empty when one of the lists is.
+ */
+export function proposalDifference(
+  configured: readonly ProposalSuite[],
+  received: readonly Proposal[],
+): readonly TransformDifference[] {
+  let best: { difference: readonly TransformDifference[]; agreement: number } | undefined;
+  for (const suite of configured) {
+    for (const proposal of received) {
+      const difference = differenceOf(suite, proposal);
+      const agreement = difference.filter(isAgreed).length;
+      if (best === undefined || agreement > best.agreement) best = { difference, agreement };
+    }
+  }
+  return best?.difference ?? [];
+}
+
+/** Whether a type is no obstacle: something is common, or neither side wants any. */
+function isAgreed({ common, theirs, ours }: TransformDifference): boolean {
+  return common.length > 0 || (theirs.length === 0 && ours.length === 0);
+}
+
+function differenceOf(suite: ProposalSuite, proposal: Proposal): readonly TransformDifference[] {
+  const types = proposal.protocolId === ProtocolId.IKE ? IKE_TYPES : ESP_TYPES;
+  return types.map((type) => {
+    const theirs = proposal.transforms
+      .filter((transform) => transform.type === type)
+      .map(({ id, keyBits }) => ({ id, keyBits: keyBits ?? 0 }));
+    const ours = choicesOf(suite, type);
+    const common = ours.filter((one) => theirs.some((other) => sameChoice(one, other)));
+    return { type, theirs, ours, common };
+  });
+}
+
+function choicesOf(suite: ProposalSuite, type: number): readonly TransformChoice[] {
+  const plain = (ids: readonly number[]) => ids.map((id) => ({ id, keyBits: 0 }));
+  if (type === TransformType.ENCR) return suite.encr;
+  if (type === TransformType.INTEG) return plain(suite.integ);
+  if (type === TransformType.PRF) return plain(suite.prf);
+  if (type === TransformType.KE) return plain(suite.ke);
+  return plain(suite.esn);
+}
+
+function sameChoice(a: TransformChoice, b: TransformChoice): boolean {
+  return a.id === b.id && a.keyBits === b.keyBits;
+}

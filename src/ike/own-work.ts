@@ -1,0 +1,106 @@
+/** What an established IKE SA is to do next of its own accord, one exchange at a time (RFC 7296 sections 2.3, 2.4 and 2.8). */
+import { after, Instant } from "../base/instant.ts";
+import type { ChildConfiguration } from "../policy/connection.ts";
+import { containsSelector } from "../policy/traffic-selector.ts";
+import { type ChildKeeper, isChildWanted } from "./keep-state.ts";
+import { IV_REKEY, MESSAGE_ID_REKEY } from "./limits.ts";
+import type { ChildSa } from "./sa/child-sa.ts";
+import type { EstablishedIkeSa } from "./sa/ike-sa.ts";
+import { keeperOf, type Machine, servesOnePeer } from "./turn.ts";
+
+export type Work =
+  | { readonly kind: "deleteChildren" }
+  | { readonly kind: "rekeyIke" }
+  | { readonly kind: "rekeyChild"; readonly child: ChildSa }
+  | { readonly kind: "createChild"; readonly child: ChildConfiguration }
+  | { readonly kind: "liveness" };
+
+export interface Planned {
+  readonly at: Instant;
+  readonly work: Work;
+}
+
+const NOW = Instant(0);
+
+/**
+ * The work that is due, most urgent kind first, or else what falls due next; `undefined` while an exchange or a computation
+ * is under way, or when another IKE SA is to take over.
+ */
+export function ownWork(machine: Machine, sa: EstablishedIkeSa, now: Instant): Planned | undefined {
+  if (sa.window.outstanding !== undefined || sa.job !== undefined) return undefined;
+  if (sa.heldFor !== undefined || sa.redundantUntil !== undefined) return undefined;
+  let next: Planned | undefined;
+  for (const planned of candidates(machine, sa)) {
+    if (planned.at <= now) return planned;
+    if (next === undefined || planned.at < next.at) next = planned;
+  }
+  return next;
+}
+
+function candidates(machine: Machine, sa: EstablishedIkeSa): readonly Planned[] {
+  const planned: Planned[] = [];
+  if (sa.orphans.length > 0 || sa.children.some(({ state }) => state === "deleting"))
+    planned.push({ at: NOW, work: { kind: "deleteChildren" } });
+  planned.push({ at: rekeyIkeAt(sa), work: { kind: "rekeyIke" } });
+  for (const child of sa.children) {
+    if (child.state !== "installed") continue;
+    const at = child.notBefore ?? child.rekeyAt;
+    planned.push({ at, work: { kind: "rekeyChild", child } });
+  }
+  for (const { at, child } of missingChildren(machine, sa))
+    planned.push({ at, work: { kind: "createChild", child } });
+  const connection = machine.connections.get(sa.connection);
+  if (connection !== undefined) {
+    const at = after(lastHeardAt(machine, sa), connection.ike.liveness);
+    planned.push({ at, work: { kind: "liveness" } });
+  }
+  return planned;
+}
+
+/** [MID-11] [ENC-10] also long before message IDs or IVs could run out. */
+function rekeyIkeAt({ window, protection, rekeyAt, rekeyNotBefore }: EstablishedIkeSa): Instant {
+  const isWorn = window.nextRequestId > MESSAGE_ID_REKEY || window.expectedRequestId > MESSAGE_ID_REKEY;
+  const at = isWorn || protection.nextIv > IV_REKEY ? NOW : rekeyAt;
+  return rekeyNotBefore ?? at;
+}
+
+/** Authentic ESP proves life as well as IKE does [CHILD-23]. */
+export function lastHeardAt(machine: Machine, sa: EstablishedIkeSa): Instant {
+  let latest = sa.lastHeardAt;
+  for (const { inboundSpi } of sa.children) {
+    const at = machine.usage.usage(inboundSpi)?.lastInboundAt;
+    if (at !== undefined && at > latest) latest = at;
+  }
+  return latest;
+}
+
+/** Children that ought to be there and are not, with the time of the next try. */
+function missingChildren(
+  machine: Machine,
+  sa: EstablishedIkeSa,
+): readonly { readonly at: Instant; readonly child: ChildConfiguration }[] {
+  const connection = machine.connections.get(sa.connection);
+  if (connection === undefined) return [];
+  const keeper = keeperOf(machine, sa.connection);
+  // Of many peers nobody can tell which one a child is wanted from: they bring their own.
+  if (!servesOnePeer(connection) && keeper.instances.size > 1) return [];
+  const missing: { at: Instant; child: ChildConfiguration }[] = [];
+  for (const child of connection.children) {
+    if (!isChildWanted(keeper, child)) continue;
+    const state = keeper.children.get(child.name);
+    if (sa.children.some((one) => one.name === child.name && serves(one, state))) continue;
+    missing.push({ at: state?.nextTryAt ?? NOW, child });
+  }
+  return missing;
+}
+
+/** Whether a child SA does what is asked for: the packet that raised the acquire may lie outside of what was narrowed. */
+function serves(child: ChildSa, keeper: ChildKeeper | undefined): boolean {
+  if (child.state === "deleting") return false;
+  const packet = keeper?.packet;
+  if (packet === undefined) return true;
+  return (
+    child.selectors.local.some((one) => containsSelector(one, packet.local)) &&
+    child.selectors.remote.some((one) => containsSelector(one, packet.remote))
+  );
+}

@@ -1,0 +1,58 @@
+/** Another configuration for a running machine: what did not change goes on, the rest ends and begins anew. */
+import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import { closeConnection } from "./command.ts";
+import { clearFailures } from "./keep-state.ts";
+import { markDeleting } from "./sa/child-lifecycle.ts";
+import { keeperOf, type Turn } from "./turn.ts";
+
+export function replaceConnections(turn: Turn, connections: readonly Connection[]): void {
+  const { machine } = turn;
+  const before = machine.connections;
+  machine.connections = new Map(connections.map((connection) => [connection.name, connection]));
+  for (const [name, old] of before) {
+    const fresh = machine.connections.get(name);
+    if (fresh === undefined) {
+      closeConnection(turn, name, "configurationChanged");
+      machine.keepers.delete(name);
+    } else if (!isSame(essence(old), essence(fresh))) {
+      closeConnection(turn, name, "configurationChanged");
+      clearFailures(keeperOf(machine, name));
+    } else {
+      clearFailures(keeperOf(machine, name));
+      changeChildren(turn, old, fresh);
+    }
+  }
+}
+
+/** What an IKE SA depends on; the rest of a connection takes effect without ending it. */
+function essence({ local, remote, psk, encapsulation, ike }: Connection): unknown {
+  return [local, remote, psk, encapsulation, ike.proposals];
+}
+
+function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {
+  const keeper = keeperOf(turn.machine, fresh.name);
+  for (const child of old.children) {
+    const now = fresh.children.find(({ name }) => name === child.name);
+    if (now !== undefined && isSame(childEssence(child), childEssence(now))) continue;
+    keeper.children.delete(child.name);
+    for (const sa of turn.machine.sas.values()) {
+      if (sa.state !== "established" || sa.connection !== fresh.name) continue;
+      for (const one of sa.children)
+        if (one.name === child.name && one.state === "installed")
+          markDeleting(turn, one, "configurationChanged");
+    }
+  }
+}
+
+function childEssence({ selectors, proposals, lifetime, handling }: ChildConfiguration): unknown {
+  return [selectors, proposals, lifetime, handling];
+}
+
+/** Whether two plain values hold the same. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const keysOfA = Object.keys(a);
+  if (keysOfA.length !== Object.keys(b).length) return false;
+  return keysOfA.every((key) => isSame(Reflect.get(a, key), Reflect.get(b, key)));
+}

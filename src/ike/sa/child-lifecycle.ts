@@ -1,0 +1,234 @@
+/** Puts child SAs into the data plane, hands traffic over to successors, and takes them out again (RFC 7296 sections 1.4.1 and 2.8). */
+import { wipe } from "../../base/bytes.ts";
+import { after, DurationMs, type Instant } from "../../base/instant.ts";
+import type { Spi } from "../../base/spi.ts";
+import type { ChildKeyPair } from "../../crypto/keymat.ts";
+import type { ChildConfiguration, Rekey } from "../../policy/connection.ts";
+import type { Encapsulation, EspKeys, EspSuite, InboundSa, OutboundSa } from "../../policy/data-plane.ts";
+import { containsSelector, type SelectorPair } from "../../policy/traffic-selector.ts";
+import { childKeeper, clearFailures, postpone } from "../keep-state.ts";
+import {
+  EXPIRY_FACTOR,
+  EXPIRY_MARGIN_MIN,
+  LINGER,
+  OUTBOUND_DEFERRAL_MAX,
+  REPLACED_PATIENCE,
+  STABLE_AFTER,
+} from "../limits.ts";
+import type { ChildDownReason, ExchangeRole } from "../notice.ts";
+import { about, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
+import type { ChildSa } from "./child-sa.ts";
+import type { EstablishedIkeSa } from "./ike-sa.ts";
+
+/** What both ends agreed on for a child SA. */
+export interface AgreedChild {
+  readonly configuration: ChildConfiguration;
+  readonly inboundSpi: Spi;
+  readonly outboundSpi: Spi;
+  readonly suite: EspSuite;
+  /** Key exchange method of its own; 0 when it has none. */
+  readonly ke: number;
+  readonly selectors: SelectorPair;
+  readonly keys: ChildKeyPair;
+  /** Our part in the exchange that makes it. */
+  readonly role: ExchangeRole;
+  /** The child that it replaces. */
+  readonly old: ChildSa | undefined;
+}
+
+/** Rekey and hard limit in time, with jitter taken off (RFC 7296 section 2.8). */
+export function lifetimeOf(turn: Turn, { time, jitter }: Rekey): { rekeyAt: Instant; expiresAt: Instant } {
+  const early = time * jitter * turn.machine.random.fraction();
+  const margin = Math.max(time * EXPIRY_FACTOR, EXPIRY_MARGIN_MIN);
+  return {
+    rekeyAt: after(turn.now, DurationMs(time - early)),
+    expiresAt: after(turn.now, DurationMs(time + margin)),
+  };
+}
+
+/** ESP in UDP when NAT detection says so and IKE itself is on the NAT port: they share ports [NAT-02] [NAT-05]. */
+export function encapsulationOf(turn: Turn, sa: Pick<EstablishedIkeSa, "nat" | "local">): Encapsulation {
+  const isTranslated = sa.nat.isSupported && (sa.nat.weAreBehind || sa.nat.peerIsBehind || sa.nat.isForced);
+  return isTranslated && sa.local.port === turn.machine.ports.nat ? "udp" : "esp";
+}
+
+/** Installs the inbound half: it receives before anybody is told of it. The outbound half is returned for later. */
+export function installInbound(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  agreed: AgreedChild,
+): { readonly child: ChildSa; readonly outbound: OutboundSa } {
+  const { configuration } = agreed;
+  const encapsulation = encapsulationOf(turn, sa);
+  const policy = `${sa.connection}/${configuration.name}`;
+  const { local, remote } = sa;
+  const { handling, lifetime } = configuration;
+  const common = { policy, suite: agreed.suite, encapsulation, local, remote, lifetime, handling };
+  const [ours, theirs] =
+    agreed.role === "initiator"
+      ? [agreed.keys.initiator, agreed.keys.responder]
+      : [agreed.keys.responder, agreed.keys.initiator];
+  const { selectors, inboundSpi, outboundSpi } = agreed;
+  const inbound: InboundSa = { ...common, selectors, keys: theirs, spi: inboundSpi };
+  const outbound: OutboundSa = { ...common, selectors, keys: ours, spi: outboundSpi, inboundSpi };
+  command(turn, { kind: "addInboundSa", sa: inbound });
+  spend(turn, theirs);
+  const child: ChildSa = {
+    name: configuration.name,
+    policy,
+    inboundSpi,
+    outboundSpi,
+    suite: agreed.suite,
+    ke: agreed.ke,
+    selectors,
+    encapsulation,
+    createdAt: turn.now,
+    ...lifetimeOf(turn, configuration.rekey),
+    state: "installed",
+    leaving: undefined,
+    replacedBy: undefined,
+    deadline: undefined,
+    notBefore: undefined,
+    failures: 0,
+    deferred: undefined,
+  };
+  sa.children.push(child);
+  return { child, outbound };
+}
+
+function spend({ machine }: Turn, keys: EspKeys): void {
+  machine.spentSecrets.push(keys.encr, keys.integ);
+}
+
+/** From here on traffic leaves through this SA. */
+export function installOutbound(turn: Turn, outbound: OutboundSa): void {
+  command(turn, { kind: "addOutboundSa", sa: outbound });
+  spend(turn, outbound.keys);
+}
+
+/** As the responder of a rekey: send on the old SA until the peer is known to have the new one (RFC 7296 section 2.8). */
+export function deferOutbound(turn: Turn, child: ChildSa, outbound: OutboundSa): void {
+  child.deferred = { sa: outbound, until: after(turn.now, OUTBOUND_DEFERRAL_MAX) };
+}
+
+export function activateOutbound(turn: Turn, child: ChildSa): void {
+  if (child.deferred === undefined) return;
+  installOutbound(turn, child.deferred.sa);
+  child.deferred = undefined;
+}
+
+/** Drops an outbound half that never was installed. */
+export function discardOutbound(child: ChildSa): void {
+  if (child.deferred !== undefined) wipe(child.deferred.sa.keys.encr, child.deferred.sa.keys.integ);
+  child.deferred = undefined;
+}
+
+/** Says that a child is there, and that its policy is served. */
+export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, agreed: AgreedChild): void {
+  const { inboundSpi, outboundSpi, suite, rekeyAt, selectors, encapsulation } = child;
+  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), child.name);
+  clearRequest(keeper);
+  keeper.lastFailure = undefined;
+  const spis = { inboundSpi, outboundSpi };
+  const common = {
+    ...about(sa, child.name),
+    ikeSa: nameOfIkeSa(sa),
+    role: agreed.role,
+    spis,
+    suite,
+    rekeyAt,
+  };
+  if (agreed.old !== undefined) {
+    const old = { inboundSpi: agreed.old.inboundSpi, outboundSpi: agreed.old.outboundSpi };
+    notice(turn, { code: "childSaRekeyed", ...common, old });
+    return;
+  }
+  const isNarrowed = !holdsAll(selectors, agreed.configuration.selectors);
+  notice(turn, { code: "childSaUp", ...common, selectors, encapsulation, isNarrowed });
+}
+
+function clearRequest(keeper: ReturnType<typeof childKeeper>): void {
+  keeper.isWanted = false;
+  keeper.hasAcquire = false;
+  keeper.packet = undefined;
+}
+
+function holdsAll(agreed: SelectorPair, configured: SelectorPair): boolean {
+  const every = (outer: SelectorPair["local"], inner: SelectorPair["local"]) =>
+    inner.every((one) => outer.some((other) => containsSelector(other, one)));
+  return every(agreed.local, configured.local) && every(agreed.remote, configured.remote);
+}
+
+/** A successor has taken over, and the other end is to delete this one; we do it when that does not happen. */
+export function markReplaced(
+  turn: Turn,
+  child: ChildSa,
+  successor: Spi | undefined,
+  reason: ChildDownReason,
+): void {
+  child.state = "replaced";
+  child.leaving = reason;
+  child.replacedBy = successor;
+  child.deadline = after(turn.now, REPLACED_PATIENCE);
+}
+
+/** We delete it: nothing leaves through it any more, and the Delete goes out when the window allows. */
+export function markDeleting(turn: Turn, child: ChildSa, reason: ChildDownReason): void {
+  child.state = "deleting";
+  child.leaving ??= reason;
+  discardOutbound(child);
+  command(turn, { kind: "removeOutboundSa", inboundSpi: child.inboundSpi });
+}
+
+/**
+ * Takes a child out. What was replaced goes on receiving for a moment, for packets that the Delete has overtaken.
+ * @param reason - used when none was noted before
+ */
+export function removeChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, reason: ChildDownReason): void {
+  const index = sa.children.indexOf(child);
+  if (index < 0) return;
+  sa.children.splice(index, 1);
+  discardOutbound(child);
+  const why = child.leaving ?? reason;
+  const { inboundSpi, outboundSpi } = child;
+  if (why === "rekeyed") {
+    command(turn, { kind: "removeOutboundSa", inboundSpi });
+    sa.lingering.push({ inboundSpi, until: after(turn.now, LINGER) });
+    const successor = sa.children.find((one) => one.inboundSpi === child.replacedBy);
+    if (successor !== undefined) activateOutbound(turn, successor);
+    return;
+  }
+  command(turn, { kind: "removePair", inboundSpi });
+  const spis = { inboundSpi, outboundSpi };
+  if (why !== "redundant")
+    notice(turn, {
+      code: "childSaDown",
+      ...about(sa, child.name),
+      ikeSa: nameOfIkeSa(sa),
+      spis,
+      reason: why,
+    });
+}
+
+/** Ends a child at once, both ways, and has the peer told [CHILD-24]. */
+export function endChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, reason: ChildDownReason): void {
+  child.leaving = reason;
+  removeChild(turn, sa, child, reason);
+  sa.orphans.push({ inboundSpi: child.inboundSpi, isReserved: false });
+}
+
+/** The peer took away a child that we may want: again soon if it lived, later if it never lasted. */
+export function noteChildLost(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
+  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), child.name);
+  if (turn.now >= after(child.createdAt, STABLE_AFTER)) clearFailures(keeper);
+  else postpone(keeper, undefined, turn.now, turn.machine.random);
+}
+
+/** Removes everything at once, when the IKE SA goes [CHILD-17]. */
+export function removeAllChildren(turn: Turn, sa: EstablishedIkeSa, reason: ChildDownReason): void {
+  for (const child of [...sa.children]) {
+    if (child.leaving === "rekeyed") child.leaving = "redundant";
+    removeChild(turn, sa, child, reason);
+  }
+  for (const { inboundSpi } of sa.lingering.splice(0)) command(turn, { kind: "removePair", inboundSpi });
+}

@@ -1,0 +1,39 @@
+/** Keys of an IKE SA: of a first one and of one that replaces another (RFC 7296 sections 2.14 and 2.18). */
+import { wipe } from "../../base/bytes.ts";
+import { assert } from "../../base/errors.ts";
+import { encrAlgorithm } from "../../crypto/encr.ts";
+import { integAlgorithm } from "../../crypto/integ.ts";
+import {
+  deriveIkeKeys,
+  type NoncePair,
+  rekeyedSkeyseed,
+  type SpiPair,
+  skeyseed,
+} from "../../crypto/keymat.ts";
+import { prfAlgorithm } from "../../crypto/prf.ts";
+import type { IkeSuite } from "../connection-state.ts";
+import type { Protection } from "./sk-payload.ts";
+
+/** @param old - keys of the IKE SA that is replaced; absent for a first one [CHILD-14] */
+export function protectionFor(
+  suite: IkeSuite,
+  nonces: NoncePair,
+  spis: SpiPair,
+  sharedSecret: Uint8Array,
+  old?: Protection,
+): Protection {
+  const prf = prfAlgorithm(suite.prf);
+  const encr = encrAlgorithm(suite.encr, suite.encrKeyBits);
+  assert(prf !== undefined && encr !== undefined, "an unsupported IKE suite was negotiated");
+  const integ = encr.isAead ? 0 : (integAlgorithm(suite.integ)?.keyLength ?? 0);
+  const seed = old === undefined ? skeyseed(prf, nonces, sharedSecret) : reseed(old, nonces, sharedSecret);
+  const keys = deriveIkeKeys(prf, seed, nonces, spis, { encr: encr.keyLength, integ });
+  wipe(seed);
+  return { suite, keys, nextIv: 0 };
+}
+
+function reseed({ suite, keys }: Protection, nonces: NoncePair, sharedSecret: Uint8Array): Uint8Array {
+  const prf = prfAlgorithm(suite.prf);
+  assert(prf !== undefined, "an unsupported PRF was negotiated");
+  return rekeyedSkeyseed(prf, keys.skD, sharedSecret, nonces);
+}

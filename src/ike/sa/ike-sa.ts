@@ -1,0 +1,218 @@
+/** The IKE SA as plain data, one type per state (RFC 7296 sections 1.2 and 2). */
+import type { Instant } from "../../base/instant.ts";
+import type { IkeSpi, Spi } from "../../base/spi.ts";
+import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
+import type { NoncePair } from "../../crypto/keymat.ts";
+import type { Identification } from "../../policy/connection.ts";
+import type { PacketSelectors } from "../../policy/data-plane.ts";
+import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import type { Payload, Proposal } from "../../wire/ike/payload.ts";
+import type { IkeSuite, NatSituation } from "../connection-state.ts";
+import type { JobId } from "../machine.ts";
+import type { FailureNotice, IkeDownReason } from "../notice.ts";
+import type { ChildSa, Lingering } from "./child-sa.ts";
+import type { IkeSaId } from "./ike-sa-id.ts";
+import type { MessageWindow } from "./message-window.ts";
+import type { CreateChildExchange, OwnKeyExchange, RekeyIkeExchange } from "./own-exchange.ts";
+import type { Protection } from "./sk-payload.ts";
+
+interface Common {
+  readonly id: IkeSaId;
+  /** Not to be mixed up with who began an exchange. */
+  readonly isOriginalInitiator: boolean;
+  readonly initiatorSpi: IkeSpi;
+  readonly responderSpi: IkeSpi;
+  local: UdpEndpoint;
+  remote: UdpEndpoint;
+}
+
+/** The child that IKE_AUTH is to bring along. */
+export interface FirstChild {
+  readonly name: string;
+  readonly inboundSpi: Spi;
+  readonly offered: SelectorPair;
+}
+
+/** The last error that an unauthenticated IKE_SA_INIT response held; believed when nothing better comes [INIT-16]. */
+export interface InitDoubt {
+  readonly notifyType: number;
+  readonly believeAt: Instant;
+  /** What exactly was wrong, where the notify type does not say it. */
+  readonly mismatch: FailureNotice | undefined;
+}
+
+/** We want an IKE SA: IKE_SA_INIT request being made, sent, or answered and under computation. */
+export interface InitiatingIkeSa extends Common {
+  readonly state: "initiating";
+  readonly connection: string;
+  phase: "generating" | "sent" | "deriving";
+  readonly startedAt: Instant;
+  readonly nonce: Uint8Array;
+  /** Value of our NAT_DETECTION_SOURCE_IP, kept so that retries repeat it. */
+  readonly natSource: Uint8Array;
+  keyExchange: OwnKeyExchange;
+  cookie: Uint8Array | undefined;
+  restarts: number;
+  request: { readonly bytes: Uint8Array; tries: number; nextAt: Instant } | undefined;
+  doubt: InitDoubt | undefined;
+  /** The response under computation. */
+  answer: InitAnswer | undefined;
+  job: Job | undefined;
+  /** First packet that asked for the child (RFC 7296 section 2.9). */
+  readonly packet: PacketSelectors | undefined;
+}
+
+export interface InitAnswer {
+  readonly bytes: Uint8Array;
+  readonly responderSpi: IkeSpi;
+  readonly suite: IkeSuite;
+  readonly peerPublicValue: Uint8Array;
+  readonly peerNonce: Uint8Array;
+  readonly nat: NatSituation;
+}
+
+/** What AUTH is computed over on both sides (RFC 7296 section 2.15). */
+export interface InitTranscript {
+  readonly request: Uint8Array;
+  readonly response: Uint8Array;
+  readonly nonces: NoncePair;
+}
+
+/** Our IKE_AUTH request is on its way. */
+export interface AuthenticatingIkeSa extends Common {
+  readonly state: "authenticating";
+  readonly connection: string;
+  readonly startedAt: Instant;
+  readonly protection: Protection;
+  readonly window: MessageWindow;
+  readonly transcript: InitTranscript;
+  readonly nat: NatSituation;
+  readonly localIdentity: Identification;
+  readonly firstChild: FirstChild | undefined;
+}
+
+/** A peer wants an IKE SA: its IKE_SA_INIT request is being answered, or was. */
+export interface HalfOpenIkeSa extends Common {
+  readonly state: "halfOpen";
+  readonly expiresAt: Instant;
+  /** Where it is counted: a single configured address, or a prefix of strangers. */
+  readonly slot: { readonly isReserved: boolean; readonly key: string };
+  /** Connections that the peer may be, best first. */
+  readonly candidates: readonly string[];
+  readonly request: Uint8Array;
+  /** The one of the request's proposals that was chosen, with one transform of each type. */
+  readonly proposal: Proposal;
+  response: Uint8Array | undefined;
+  readonly suite: IkeSuite;
+  readonly nonces: NoncePair;
+  readonly peerPublicValue: Uint8Array;
+  keyExchange: OwnKeyExchange;
+  readonly nat: NatSituation;
+  protection: Protection | undefined;
+  readonly window: MessageWindow;
+  /** IKE_AUTH candidates that wait for the keys, and where they came from. */
+  inbox: readonly InboxMessage[];
+  failedOpens: number;
+  /** Refused: kept to repeat the refusal only. */
+  isRefused: boolean;
+  job: Job | undefined;
+}
+
+export interface InboxMessage {
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly bytes: Uint8Array;
+}
+
+/** What an established IKE SA does with the result of a computation. */
+export type Continuation =
+  | { readonly kind: "request"; readonly request: PlannedRequest }
+  | {
+      readonly kind: "response";
+      readonly payloads: readonly Payload[];
+      readonly exchange: CreateChildExchange | RekeyIkeExchange;
+    }
+  | { readonly kind: "answer"; readonly messageId: number; readonly payloads: readonly Payload[] }
+  | {
+      readonly kind: "answerWithKey";
+      readonly messageId: number;
+      readonly payloads: readonly Payload[];
+      readonly keyExchange: OwnKeyExchange;
+    };
+
+/** A CREATE_CHILD_SA request that waits for its key pair. */
+export type PlannedRequest =
+  | {
+      readonly kind: "createChild";
+      readonly child: string;
+      readonly replaces: Spi | undefined;
+      readonly keRetries: number;
+    }
+  | { readonly kind: "rekeyIke"; readonly keRetries: number };
+
+export interface Job {
+  readonly id: JobId;
+  readonly deadline: Instant;
+  readonly method: number;
+  readonly continuation: Continuation | undefined;
+}
+
+export interface Orphan {
+  readonly inboundSpi: Spi;
+  /** The SPI is only reserved: it is given back once the peer has answered. */
+  readonly isReserved: boolean;
+}
+
+/** Both ends are authenticated. */
+export interface EstablishedIkeSa extends Common {
+  readonly state: "established";
+  readonly connection: string;
+  /** Number of the peer among those of a connection that serves many; 0 when it serves one. */
+  readonly instance: number;
+  readonly localIdentity: Identification;
+  readonly peerIdentity: Identification;
+  readonly nat: NatSituation;
+  readonly protection: Protection;
+  readonly window: MessageWindow;
+  readonly establishedAt: Instant;
+  /** When the first IKE SA of this line was authenticated. */
+  readonly authenticatedAt: Instant;
+  /** The lower nonce of the exchange that made it, for the choice between duplicates. */
+  readonly lowestNonce: Uint8Array;
+  rekeyAt: Instant;
+  readonly expiresAt: Instant;
+  rekeyNotBefore: Instant | undefined;
+  rekeyFailures: number;
+  /** Last authentic message. */
+  lastHeardAt: Instant;
+  lastSentAt: Instant;
+  children: ChildSa[];
+  lingering: Lingering[];
+  /** Children that are gone or never were installed here, and that the peer must be told to delete. */
+  orphans: Orphan[];
+  job: Job | undefined;
+  /** Messages and events that wait for the job. */
+  inbox: InboxMessage[];
+  /** Made by the peer while our own rekey of this older IKE SA is in flight; has no children until that is decided. */
+  heldFor: IkeSaId | undefined;
+  /** Another IKE SA with the same peer stays; this one is to be closed by the peer, or by us at this time. */
+  redundantUntil: Instant | undefined;
+}
+
+/** On its way out: its children are gone or moved. */
+export interface LeavingIkeSa extends Common {
+  readonly state: "leaving";
+  readonly connection: string;
+  readonly protection: Protection;
+  readonly window: MessageWindow;
+  readonly reason: IkeDownReason;
+  /** The IKE SA that took the children. */
+  readonly successor: IkeSaId | undefined;
+  /** Who sends the Delete; when the peer fails to do so by the deadline, we do. `nobody`: all is said. */
+  deletedBy: "us" | "peer" | "nobody";
+  deadline: Instant;
+}
+
+/** IKE SAs that have keys, a window and an authenticated or refused peer. */
+export type ProtectedIkeSa = AuthenticatingIkeSa | EstablishedIkeSa | LeavingIkeSa;
+export type IkeSa = InitiatingIkeSa | HalfOpenIkeSa | ProtectedIkeSa;

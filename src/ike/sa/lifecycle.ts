@@ -1,0 +1,257 @@
+/** Beginning and end of IKE SAs: established, superseded, closed, forgotten (RFC 7296 sections 1.4.1, 2.4 and 2.8). */
+import { wipe } from "../../base/bytes.ts";
+import { after, DurationMs } from "../../base/instant.ts";
+import type { Rekey } from "../../policy/connection.ts";
+import { childKeeper, postpone } from "../keep-state.ts";
+import { RECONNECT_JITTER, REFUSED_LIFETIME, REPLACED_PATIENCE, STABLE_AFTER } from "../limits.ts";
+import type { FailureNotice, IkeDownReason } from "../notice.ts";
+import {
+  about,
+  addIkeSa,
+  command,
+  dropJob,
+  establishedOf,
+  keeperOf,
+  nameOfIkeSa,
+  notice,
+  ownSpi,
+  type Turn,
+} from "../turn.ts";
+import { lifetimeOf, removeAllChildren } from "./child-lifecycle.ts";
+import type {
+  Continuation,
+  EstablishedIkeSa,
+  HalfOpenIkeSa,
+  IkeSa,
+  LeavingIkeSa,
+  ProtectedIkeSa,
+} from "./ike-sa.ts";
+import type { IkeSaId } from "./ike-sa-id.ts";
+import { abandonExchange, disposeExchange } from "./message-exchange.ts";
+import { wipeProtection } from "./sk-payload.ts";
+
+export interface Leave {
+  /** `us`: we send a Delete. `peer`: it will. `nobody`: all is said, only repetitions are answered. */
+  readonly deletedBy: "us" | "peer" | "nobody";
+  /** The IKE SA that took the children. */
+  readonly successor?: IkeSaId;
+}
+
+/** Turns an IKE SA into one on its way out; children that were not moved go at once. */
+export function leave(turn: Turn, sa: ProtectedIkeSa, reason: IkeDownReason, how: Leave): LeavingIkeSa {
+  const { machine, now } = turn;
+  const patience = how.deletedBy === "nobody" ? REFUSED_LIFETIME : REPLACED_PATIENCE;
+  if (sa.state === "leaving") {
+    if (how.deletedBy === "nobody") {
+      sa.deletedBy = "nobody";
+      sa.deadline = after(now, patience);
+      abandonExchange(turn, sa.window);
+    }
+    return sa;
+  }
+  if (sa.state === "established") leaveEstablished(turn, sa, reason, how);
+  if (how.deletedBy === "nobody") abandonExchange(turn, sa.window);
+  const leaving: LeavingIkeSa = {
+    state: "leaving",
+    id: sa.id,
+    isOriginalInitiator: sa.isOriginalInitiator,
+    initiatorSpi: sa.initiatorSpi,
+    responderSpi: sa.responderSpi,
+    local: sa.local,
+    remote: sa.remote,
+    connection: sa.connection,
+    protection: sa.protection,
+    window: sa.window,
+    reason,
+    successor: how.successor,
+    deletedBy: how.deletedBy,
+    deadline: after(now, patience),
+  };
+  machine.sas.set(sa.id, leaving);
+  return leaving;
+}
+
+function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReason, how: Leave): void {
+  dropJob(turn.machine, sa.job);
+  disposeContinuation(turn, sa.job?.continuation);
+  sa.job = undefined;
+  sa.inbox = [];
+  if (how.successor !== undefined) return;
+  removeAllChildren(turn, sa, reason);
+  for (const { inboundSpi, isReserved } of sa.orphans.splice(0))
+    if (isReserved) turn.machine.spis.release(inboundSpi);
+  if (reason !== "rekeyed") notice(turn, { code: "ikeSaDown", ...about(sa), ikeSa: nameOfIkeSa(sa), reason });
+  // What was to give way to this one stays after all.
+  for (const other of establishedOf(turn.machine, sa.connection)) other.redundantUntil = undefined;
+  scheduleReconnect(turn, sa, reason);
+}
+
+/** Wipes what a computation that nobody waits for any more was for. */
+function disposeContinuation(turn: Turn, continuation: Continuation | undefined): void {
+  if (continuation?.kind === "response") disposeExchange(turn, continuation.exchange);
+  if (continuation?.kind === "answerWithKey") wipe(continuation.keyExchange.privateValue);
+}
+
+/** When to set the connection up again: soon if the IKE SA had lived, later if it never lasted. */
+function scheduleReconnect({ machine, now }: Turn, sa: EstablishedIkeSa, reason: IkeDownReason): void {
+  if (reason === "command" || reason === "replaced" || reason === "rekeyed") return;
+  const keeper = keeperOf(machine, sa.connection);
+  const hasLived = now >= after(sa.authenticatedAt, STABLE_AFTER);
+  if (!hasLived && reason !== "noAnswer") {
+    postpone(keeper, undefined, now, machine.random);
+    return;
+  }
+  keeper.failures = 0;
+  keeper.nextTryAt = after(now, DurationMs(RECONNECT_JITTER * machine.random.fraction()));
+}
+
+/** Forgets an IKE SA and wipes its secrets; nothing is sent. */
+export function forget(turn: Turn, sa: IkeSa): void {
+  const { machine } = turn;
+  machine.sas.delete(sa.id);
+  if (machine.bySpi.get(ownSpi(sa)) === sa.id) machine.bySpi.delete(ownSpi(sa));
+  if (sa.state === "halfOpen") {
+    forgetHalfOpen(turn, sa);
+    return;
+  }
+  if (sa.state === "initiating") {
+    dropJob(machine, sa.job);
+    wipe(sa.keyExchange.privateValue);
+    return;
+  }
+  abandonExchange(turn, sa.window);
+  if (sa.state === "authenticating" && sa.firstChild !== undefined)
+    machine.spis.release(sa.firstChild.inboundSpi);
+  wipeProtection(sa.protection);
+}
+
+function forgetHalfOpen({ machine }: Turn, sa: HalfOpenIkeSa): void {
+  dropJob(machine, sa.job);
+  wipe(sa.keyExchange.privateValue);
+  if (sa.protection !== undefined) wipeProtection(sa.protection);
+  releaseHalfOpen(machine, sa);
+}
+
+/** Frees the place among the half-open ones, when it is gone or established. */
+export function releaseHalfOpen(machine: Turn["machine"], sa: HalfOpenIkeSa): void {
+  for (const [digest, id] of machine.byRequest) if (id === sa.id) machine.byRequest.delete(digest);
+  const count = (machine.halfOpen.get(sa.slot.key) ?? 1) - 1;
+  if (count > 0) machine.halfOpen.set(sa.slot.key, count);
+  else machine.halfOpen.delete(sa.slot.key);
+  if (!sa.slot.isReserved) machine.halfOpenStrangers--;
+}
+
+/** Moves children and what else belongs to them from a rekeyed IKE SA to its successor [CHILD-13]. */
+export function moveChildren(from: EstablishedIkeSa, to: EstablishedIkeSa): void {
+  to.children.push(...from.children.splice(0));
+  to.lingering.push(...from.lingering.splice(0));
+  to.orphans.push(...from.orphans.splice(0));
+}
+
+/** What an authenticated IKE SA is made of; the rest starts empty. */
+export type NewIkeSa = Pick<
+  EstablishedIkeSa,
+  | "id"
+  | "isOriginalInitiator"
+  | "initiatorSpi"
+  | "responderSpi"
+  | "local"
+  | "remote"
+  | "connection"
+  | "instance"
+  | "localIdentity"
+  | "peerIdentity"
+  | "nat"
+  | "protection"
+  | "window"
+  | "authenticatedAt"
+  | "lowestNonce"
+>;
+
+/** An established IKE SA without children; `rekey` gives its lifetime. */
+export function newEstablishedIkeSa(turn: Turn, made: NewIkeSa, rekey: Rekey): EstablishedIkeSa {
+  return {
+    state: "established",
+    ...made,
+    establishedAt: turn.now,
+    ...lifetimeOf(turn, rekey),
+    rekeyNotBefore: undefined,
+    rekeyFailures: 0,
+    lastHeardAt: turn.now,
+    lastSentAt: turn.now,
+    children: [],
+    lingering: [],
+    orphans: [],
+    job: undefined,
+    inbox: [],
+    heldFor: undefined,
+    redundantUntil: undefined,
+  };
+}
+
+/** Everything is in place; failures of the past are forgotten once it has lasted. */
+export function announceIkeSa(turn: Turn, sa: EstablishedIkeSa): void {
+  addIkeSa(turn.machine, sa);
+  const keeper = keeperOf(turn.machine, sa.connection);
+  keeper.lastFailure = undefined;
+  keeper.nextTryAt = undefined;
+  keeper.isWanted = false;
+  notice(turn, {
+    code: "ikeSaUp",
+    ...about(sa),
+    ikeSa: nameOfIkeSa(sa),
+    role: sa.isOriginalInitiator ? "initiator" : "responder",
+    local: sa.local,
+    suite: sa.protection.suite,
+    nat: sa.nat,
+    peerIdentity: sa.peerIdentity,
+    rekeyAt: sa.rekeyAt,
+  });
+}
+
+/** A try to set up a connection came to nothing: says why and when the next one is; packets that wait are let go. */
+export function noteConnectionFailure(
+  turn: Turn,
+  target: { readonly connection: string; readonly remote?: IkeSa["remote"] },
+  failure: FailureNotice,
+): void {
+  const { machine } = turn;
+  const keeper = keeperOf(machine, target.connection);
+  keeper.addressIndex++;
+  const at = postpone(keeper, failure, turn.now, machine.random);
+  notice(turn, failure);
+  releaseAcquires(turn, target.connection);
+  const connection = machine.connections.get(target.connection);
+  if (connection?.keep === "up" && !keeper.isDown)
+    notice(turn, { code: "retrying", ...about(target), at, attempt: keeper.failures + 1, failure });
+}
+
+/** Answers all acquires of a connection in the negative; a later packet asks anew. */
+export function releaseAcquires(turn: Turn, connection: string): void {
+  const keeper = keeperOf(turn.machine, connection);
+  for (const child of keeper.children.keys()) releaseAcquire(turn, connection, child);
+}
+
+export function releaseAcquire(turn: Turn, connection: string, child: string): void {
+  const keeper = childKeeper(keeperOf(turn.machine, connection), child);
+  keeper.packet = undefined;
+  if (!keeper.hasAcquire) return;
+  keeper.hasAcquire = false;
+  keeper.isWanted = false;
+  command(turn, { kind: "acquireFailed", policy: `${connection}/${child}` });
+}
+
+/** A child could not be set up though the IKE SA stands [CHILD-01]. */
+export function noteChildFailure(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  child: string,
+  failure: FailureNotice | undefined,
+): void {
+  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), child);
+  const at = postpone(keeper, failure, turn.now, turn.machine.random);
+  releaseAcquire(turn, sa.connection, child);
+  if (failure === undefined) return;
+  notice(turn, failure);
+  notice(turn, { code: "retrying", ...about(sa, child), at, attempt: keeper.failures + 1, failure });
+}

@@ -1,0 +1,46 @@
+/** Message IDs, the request in flight and the response kept for repetition (RFC 7296 sections 2.1 to 2.3). */
+import type { Instant } from "../../base/instant.ts";
+import type { OwnExchange } from "./own-exchange.ts";
+
+/** A request of ours that waits for its response. */
+export interface Outstanding {
+  readonly messageId: number;
+  readonly exchangeType: number;
+  /** The message as sent; repeated octet for octet [MID-05] [ENC-05]. */
+  readonly bytes: Uint8Array;
+  tries: number;
+  /** When to repeat it, or to give up after the last try. */
+  nextAt: Instant;
+  readonly exchange: OwnExchange;
+}
+
+/** Both directions count on their own [MID-02]. */
+export interface MessageWindow {
+  /** ID of our next request. */
+  nextRequestId: number;
+  /** ID of the peer's next request. */
+  expectedRequestId: number;
+  /** The response to the peer's last request, for its retransmissions [MID-06]. */
+  lastResponse: { readonly messageId: number; readonly bytes: Uint8Array } | undefined;
+  /** Never more than one: our window is 1 whatever the peer allows [MID-08]. */
+  outstanding: Outstanding | undefined;
+  /** What the peer announced by SET_WINDOW_SIZE; never reduced [MID-10]. */
+  peerWindowSize: number;
+}
+
+/** @param firstId - 0 for a rekeyed IKE SA [MID-03]; 1 for our requests after our own IKE_SA_INIT [MID-01] */
+export function newMessageWindow(firstId: { own: number; peer: number }): MessageWindow {
+  return {
+    nextRequestId: firstId.own,
+    expectedRequestId: firstId.peer,
+    lastResponse: undefined,
+    outstanding: undefined,
+    peerWindowSize: 1,
+  };
+}
+
+/** What a request with this ID is: the next one, the last one again, or nothing we look at [MID-06] [MID-09]. */
+export function classifyRequest(window: MessageWindow, messageId: number): "next" | "repeated" | "outside" {
+  if (messageId === window.expectedRequestId) return "next";
+  return window.lastResponse?.messageId === messageId ? "repeated" : "outside";
+}

@@ -1,0 +1,63 @@
+/** What an exchange that we began is for, and what its response is checked against. */
+import type { IkeSpi, Spi } from "../../base/spi.ts";
+import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import type { IkeSaId } from "./ike-sa-id.ts";
+
+/** An SA that the peer made in an exchange that crossed ours (RFC 7296 section 2.8.1). */
+export interface Crossing<Made> {
+  readonly made: Made;
+  /** The lower of the two nonces of the peer's exchange. */
+  readonly lowestNonce: Uint8Array;
+}
+
+/** Our side of a Diffie-Hellman exchange in flight; `method` 0 is none. */
+export interface OwnKeyExchange {
+  readonly method: number;
+  /** Secret; wiped when the exchange ends. */
+  readonly privateValue: Uint8Array;
+  readonly publicValue: Uint8Array;
+}
+
+/** CREATE_CHILD_SA for a new child, or for one that replaces another. */
+export interface CreateChildExchange {
+  readonly kind: "createChild";
+  /** Name of the child in the configuration. */
+  readonly child: string;
+  /** Inbound SPI of the child that is replaced; absent for a new one. */
+  readonly replaces: Spi | undefined;
+  readonly inboundSpi: Spi;
+  readonly nonce: Uint8Array;
+  readonly keyExchange: OwnKeyExchange;
+  /** Selectors as sent. */
+  readonly offered: SelectorPair;
+  readonly keRetries: number;
+  /** Inbound SPI of the child that the peer made meanwhile for the same purpose. */
+  crossing: Crossing<Spi> | undefined;
+}
+
+/** CREATE_CHILD_SA for a new IKE SA in place of this one. */
+export interface RekeyIkeExchange {
+  readonly kind: "rekeyIke";
+  readonly initiatorSpi: IkeSpi;
+  readonly nonce: Uint8Array;
+  readonly keyExchange: OwnKeyExchange;
+  readonly keRetries: number;
+  /** The IKE SA that the peer made meanwhile. */
+  crossing: Crossing<IkeSaId> | undefined;
+}
+
+export type OwnExchange =
+  | { readonly kind: "auth" }
+  /** INFORMATIONAL without payloads. */
+  | { readonly kind: "liveness" }
+  | { readonly kind: "deleteIke" }
+  /** Inbound SPIs of the children to delete; some of them may be reserved only. */
+  | {
+      readonly kind: "deleteChildren";
+      readonly inboundSpis: readonly Spi[];
+      readonly reserved: readonly Spi[];
+    }
+  /** The peer's AUTH was wrong: tell it, then forget it (RFC 7296 section 2.21.2). */
+  | { readonly kind: "authenticationFailed" }
+  | CreateChildExchange
+  | RekeyIkeExchange;

@@ -1,0 +1,25 @@
+/** Following a peer whose NAT gave it another address or port (RFC 7296 section 2.23). */
+import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
+import { about, command, notice, type Turn } from "../turn.ts";
+import { encapsulationOf } from "./child-lifecycle.ts";
+import type { EstablishedIkeSa } from "./ike-sa.ts";
+
+/**
+ * Moves an IKE SA and its children to where an authentic, fresh packet came from. Only the side that is not behind a NAT
+ * does so, and only for a peer that may be behind one [NAT-07].
+ */
+export function follow(turn: Turn, sa: EstablishedIkeSa, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { nat } = sa;
+  if (!nat.isSupported || nat.weAreBehind || !nat.peerIsBehind) return;
+  if (local.port !== turn.machine.ports.nat || local.address.length !== remote.address.length) return;
+  const from = sa.remote;
+  sa.local = local;
+  sa.remote = remote;
+  const encapsulation = encapsulationOf(turn, sa);
+  for (const { inboundSpi } of [...sa.children, ...sa.lingering])
+    command(turn, { kind: "moveSa", inboundSpi, local, remote, encapsulation });
+  for (const child of sa.children)
+    if (child.deferred !== undefined)
+      child.deferred = { ...child.deferred, sa: { ...child.deferred.sa, local, remote, encapsulation } };
+  notice(turn, { code: "peerMoved", ...about(sa), from, to: remote });
+}

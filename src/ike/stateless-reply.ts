@@ -1,0 +1,71 @@
+/** Answers that keep no state: wrong version, unknown SPI, refusals of IKE_SA_INIT; all rate limited (RFC 7296 sections 1.5, 2.5, 2.21). */
+import { seconds } from "../base/instant.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import { encodeMessage } from "../wire/ike/message.ts";
+import type { IkeHeader, NotifyPayload } from "../wire/ike/payload.ts";
+import { NotifyType } from "../wire/ike/registries.ts";
+import { notify } from "./exchange/payload-list.ts";
+import { STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
+import { drop, send, type Turn } from "./turn.ts";
+
+/** Version that we speak, in one octet [HDR-04]. */
+const OUR_VERSION = Uint8Array.of(0x20);
+
+/**
+ * Answers a request without protection; goes to where the request came from, never answers a response [ERR-02] [ERR-03].
+ */
+export function replyStateless(
+  turn: Turn,
+  header: IkeHeader,
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+  notifies: readonly NotifyPayload[],
+): void {
+  if (header.isResponse) return;
+  if (!takeAllowance(turn)) {
+    drop(turn, "replyRateExceeded", remote);
+    return;
+  }
+  const { initiatorSpi, responderSpi, exchangeType, messageId } = header;
+  const bytes = encodeMessage(
+    {
+      initiatorSpi,
+      responderSpi,
+      exchangeType,
+      messageId,
+      isFromInitiator: !header.isFromInitiator,
+      isResponse: true,
+    },
+    notifies,
+  );
+  send(turn, local, remote, bytes);
+}
+
+export function replyInvalidMajorVersion(
+  turn: Turn,
+  header: IkeHeader,
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+): void {
+  replyStateless(turn, header, local, remote, [notify(NotifyType.INVALID_MAJOR_VERSION, OUR_VERSION)]);
+}
+
+export function replyInvalidIkeSpi(
+  turn: Turn,
+  header: IkeHeader,
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+): void {
+  replyStateless(turn, header, local, remote, [notify(NotifyType.INVALID_IKE_SPI)]);
+}
+
+/** A bucket that fills evenly and holds one second's worth. */
+function takeAllowance({ machine, now }: Turn): boolean {
+  const { replies } = machine;
+  const gained = ((now - replies.since) / seconds(1)) * STATELESS_REPLIES_PER_SECOND;
+  replies.allowance = Math.min(STATELESS_REPLIES_PER_SECOND, replies.allowance + gained);
+  replies.since = now;
+  if (replies.allowance < 1) return false;
+  replies.allowance--;
+  return true;
+}

@@ -1,0 +1,191 @@
+/** One turn of the machine: its memory, the moment, and the actions that add up. */
+import { compare, toHex } from "../base/bytes.ts";
+import { after, type Instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
+import type { RandomSource } from "../base/random.ts";
+import { IkeSpi, ZERO_IKE_SPI } from "../base/spi.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { ChildConfiguration, Connection, Identification } from "../policy/connection.ts";
+import type { DataPlaneCommand, DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
+import type { IkeSaName } from "./connection-state.ts";
+import { type Keeper, newKeeper } from "./keep-state.ts";
+import { DROP_NOTICE_INTERVAL, JOB_DEADLINE } from "./limits.ts";
+import type { IkeAction, JobId, Work } from "./machine.ts";
+import type { CookieJar } from "./negotiation/cookie.ts";
+import type { Concerning, DropReason, IkeNotice } from "./notice.ts";
+import type { Continuation, EstablishedIkeSa, IkeSa, Job } from "./sa/ike-sa.ts";
+import type { IkeSaId } from "./sa/ike-sa-id.ts";
+import type { RetransmissionPlan } from "./sa/retransmission.ts";
+
+/** What the machine is given once. */
+export interface Environment {
+  readonly random: RandomSource;
+  readonly spis: SpiAllocator;
+  readonly usage: DataPlaneQuery;
+  /** Our UDP ports: for IKE, and for IKE and ESP together. */
+  readonly ports: { readonly ike: number; readonly nat: number };
+  /** Our outer address on the way to `remote`; `undefined` when there is no way. */
+  readonly localAddress: (remote: IpAddress) => IpAddress | undefined;
+  readonly connectPlan: RetransmissionPlan;
+  readonly establishedPlan: RetransmissionPlan;
+}
+
+/** Everything the machine knows; plain data except for the environment. */
+export interface Machine extends Environment {
+  connections: Map<string, Connection>;
+  readonly keepers: Map<string, Keeper>;
+  readonly sas: Map<IkeSaId, IkeSa>;
+  /** By our own SPI. */
+  readonly bySpi: Map<IkeSpi, IkeSaId>;
+  /** Half-open ones by the digest of the request that made them [MID-06]. */
+  readonly byRequest: Map<string, IkeSaId>;
+  readonly jobs: Map<JobId, IkeSaId>;
+  /** Half-open IKE SAs by where they are counted. */
+  readonly halfOpen: Map<string, number>;
+  halfOpenStrangers: number;
+  readonly cookies: CookieJar;
+  areCookiesOn: boolean;
+  readonly replies: { allowance: number; since: Instant };
+  readonly drops: Map<DropReason, { total: number; noticedAt: Instant | undefined }>;
+  /** Secrets in the actions of the turn before: carried out by now, so wiped when the next turn begins. */
+  spentSecrets: Uint8Array[];
+  nextIkeSaId: number;
+  nextJobId: number;
+  isShutDown: boolean;
+}
+
+export interface Turn {
+  readonly machine: Machine;
+  readonly now: Instant;
+  readonly actions: IkeAction[];
+}
+
+export function notice(turn: Turn, what: IkeNotice): void {
+  turn.actions.push({ kind: "notice", notice: what });
+}
+
+export function send(turn: Turn, local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void {
+  turn.actions.push({ kind: "send", local, remote, bytes });
+}
+
+export function command(turn: Turn, what: DataPlaneCommand): void {
+  turn.actions.push({ kind: "dataPlane", command: what });
+}
+
+/** Whom a notice about an IKE SA or one of its children concerns. */
+export function about(
+  sa: { readonly connection: string; readonly instance?: number; readonly remote?: UdpEndpoint },
+  child?: string,
+): Concerning {
+  return {
+    connection: displayName(sa.connection, sa.instance ?? 0),
+    ...(child === undefined ? {} : { child }),
+    ...(sa.remote === undefined ? {} : { remote: sa.remote }),
+  };
+}
+
+export function displayName(connection: string, instance: number): string {
+  return instance === 0 ? connection : `${connection}#${instance}`;
+}
+
+export function nameOfIkeSa({ initiatorSpi, responderSpi }: IkeSaName): IkeSaName {
+  return { initiatorSpi, responderSpi };
+}
+
+/** Counts a drop; says so at most once in a while for each reason. */
+export function drop(turn: Turn, reason: DropReason, remote?: UdpEndpoint, connection?: string): void {
+  const count = turn.machine.drops.get(reason) ?? { total: 0, noticedAt: undefined };
+  count.total++;
+  turn.machine.drops.set(reason, count);
+  if (count.noticedAt !== undefined && turn.now < after(count.noticedAt, DROP_NOTICE_INTERVAL)) return;
+  count.noticedAt = turn.now;
+  notice(turn, {
+    code: "droppedMessage",
+    reason,
+    total: count.total,
+    ...(connection === undefined ? {} : { connection }),
+    ...(remote === undefined ? {} : { remote }),
+  });
+}
+
+/** Asks for a computation on behalf of an IKE SA. */
+export function startJob(turn: Turn, id: IkeSaId, work: Work, continuation?: Continuation): Job {
+  const { machine } = turn;
+  const job = machine.nextJobId++ as JobId;
+  machine.jobs.set(job, id);
+  turn.actions.push({ kind: "compute", job, work });
+  return { id: job, deadline: after(turn.now, JOB_DEADLINE), method: work.method, continuation };
+}
+
+export function dropJob(machine: Machine, job: Job | undefined): void {
+  if (job !== undefined) machine.jobs.delete(job.id);
+}
+
+/** A random SPI that is not zero and not in use [HDR-06]. */
+export function freshIkeSpi({ random, bySpi }: Machine): IkeSpi {
+  for (;;) {
+    const spi = IkeSpi(random.publicBytes(8));
+    if (spi !== ZERO_IKE_SPI && !bySpi.has(spi)) return spi;
+  }
+}
+
+/** Our SPI of an IKE SA. */
+export function ownSpi(sa: IkeSa): IkeSpi {
+  return sa.isOriginalInitiator ? sa.initiatorSpi : sa.responderSpi;
+}
+
+export function addIkeSa(machine: Machine, sa: IkeSa): void {
+  machine.sas.set(sa.id, sa);
+  machine.bySpi.set(ownSpi(sa), sa.id);
+}
+
+export function keeperOf(machine: Machine, connection: string): Keeper {
+  const known = machine.keepers.get(connection);
+  if (known !== undefined) return known;
+  const fresh = newKeeper();
+  machine.keepers.set(connection, fresh);
+  return fresh;
+}
+
+export function childConfiguration(
+  machine: Machine,
+  connection: string,
+  child: string,
+): ChildConfiguration | undefined {
+  return machine.connections.get(connection)?.children.find(({ name }) => name === child);
+}
+
+/** Established IKE SAs of a connection that carry its children, the newest last. */
+export function establishedOf(machine: Machine, connection: string): readonly EstablishedIkeSa[] {
+  const found: EstablishedIkeSa[] = [];
+  for (const sa of machine.sas.values())
+    if (sa.state === "established" && sa.connection === connection && sa.heldFor === undefined)
+      found.push(sa);
+  return found;
+}
+
+/** Number of a peer among those of a connection that serves many, in the order in which they came; 0 when it serves one. */
+export function instanceOf(machine: Machine, connection: Connection, peer: Identification): number {
+  if (servesOnePeer(connection)) return 0;
+  const { instances } = keeperOf(machine, connection.name);
+  const key = `${peer.idType}:${toHex(peer.data)}`;
+  const known = instances.get(key);
+  if (known !== undefined) return known;
+  const fresh = instances.size + 1;
+  instances.set(key, fresh);
+  return fresh;
+}
+
+/** Whether every address of a connection is a single one, so that it has one peer only. */
+export function servesOnePeer({ remote }: Connection): boolean {
+  return remote.addresses.length > 0 && remote.addresses.every(isSingle);
+}
+
+export function isSingle({ start, end }: { readonly start: IpAddress; readonly end: IpAddress }): boolean {
+  return start.every((octet, i) => octet === end[i]);
+}
+
+/** The lower of two nonces, as unsigned numbers of equal weight (RFC 7296 section 2.8.1). */
+export function lowerNonce(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compare(a, b) <= 0 ? a : b;
+}
