@@ -31,7 +31,7 @@ export interface NatSituation {
   readonly weAreBehind: boolean;
   readonly peerIsBehind: boolean;
   /** We made our own hash not to match, so that both ends use UDP encapsulation. */
-  readonly isForced: boolean;
+  readonly isForced?: boolean;
 }
 
 export interface ChildState {

@@ -1,6 +1,6 @@
 /** The IKEv2 machine without I/O: events in, actions out, in order (RFC 7296). */
 import { wipe } from "../base/bytes.ts";
-import { Instant } from "../base/instant.ts";
+import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { RandomSource } from "../base/random.ts";
 import type { Connection } from "../policy/connection.ts";
@@ -31,7 +31,9 @@ export interface IkeMachineOptions {
   /** Our UDP ports: for IKE, and for IKE and ESP together. */
   readonly ports: { readonly ike: number; readonly nat: number };
   /** Our outer address on the way to `remote`; `undefined` when there is no way. */
-  readonly localAddress: (remote: IpAddress) => IpAddress | undefined;
+  readonly localAddressFor: (remote: IpAddress) => IpAddress | undefined;
+  /** The moment of creation: whatever is to be kept up is due at once. */
+  readonly now: Instant;
   /** Repetition of IKE_SA_INIT and IKE_AUTH. */
   readonly connectPlan?: RetransmissionPlan;
   /** Repetition in established IKE SAs [MID-07]. */
@@ -57,7 +59,7 @@ interface Rest {
 export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachine {
   const machine = newMachine(options);
   const rests = new Map<IkeSaId, Rest>();
-  let next: Timeout | undefined = { at: Instant(0), reason: "start" };
+  let next: Timeout | undefined = { at: options.now, reason: "start" };
 
   const settle = (turn: Turn, touched: string | undefined, isAll: boolean) => {
     const isTouched = (sa: IkeSa) => isAll || (sa.state !== "halfOpen" && sa.connection === touched);
@@ -179,13 +181,13 @@ function expireJob(turn: Turn, sa: IkeSa): void {
 }
 
 function newMachine(options: IkeMachineOptions): Machine {
-  const { connections, random, spis, usage, ports, localAddress } = options;
+  const { connections, random, spis, usage, ports, localAddressFor } = options;
   return {
     random,
     spis,
     usage,
     ports,
-    localAddress,
+    localAddressFor,
     connectPlan: options.connectPlan ?? CONNECT_PLAN,
     establishedPlan: options.establishedPlan ?? ESTABLISHED_PLAN,
     connections: new Map(connections.map((connection) => [connection.name, connection])),
@@ -198,7 +200,7 @@ function newMachine(options: IkeMachineOptions): Machine {
     halfOpenStrangers: 0,
     cookies: newCookieJar(),
     areCookiesOn: false,
-    replies: { allowance: STATELESS_REPLIES_PER_SECOND, since: Instant(0) },
+    replies: { allowance: STATELESS_REPLIES_PER_SECOND, since: options.now },
     drops: new Map(),
     spentSecrets: [],
     nextIkeSaId: 1,

@@ -25,7 +25,7 @@ export interface Environment {
   /** Our UDP ports: for IKE, and for IKE and ESP together. */
   readonly ports: { readonly ike: number; readonly nat: number };
   /** Our outer address on the way to `remote`; `undefined` when there is no way. */
-  readonly localAddress: (remote: IpAddress) => IpAddress | undefined;
+  readonly localAddressFor: (remote: IpAddress) => IpAddress | undefined;
   readonly connectPlan: RetransmissionPlan;
   readonly establishedPlan: RetransmissionPlan;
 }

@@ -69,7 +69,7 @@ export function connect(
     noteConnectionFailure(turn, target, { code: "noAddressToCall", ...about(target), place });
     return;
   }
-  const own = connection.local.address ?? machine.localAddress(address);
+  const own = connection.local.address ?? machine.localAddressFor(address);
   if (own === undefined || own.length !== address.length) {
     noteConnectionFailure(turn, target, { code: "noLocalAddress", ...about(target), address });
     return;

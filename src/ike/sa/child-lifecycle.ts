@@ -48,7 +48,8 @@ export function lifetimeOf(turn: Turn, { time, jitter }: Rekey): { rekeyAt: Inst
 
 /** ESP in UDP when NAT detection says so and IKE itself is on the NAT port: they share ports [NAT-02] [NAT-05]. */
 export function encapsulationOf(turn: Turn, sa: Pick<EstablishedIkeSa, "nat" | "local">): Encapsulation {
-  const isTranslated = sa.nat.isSupported && (sa.nat.weAreBehind || sa.nat.peerIsBehind || sa.nat.isForced);
+  const isTranslated =
+    sa.nat.isSupported && (sa.nat.weAreBehind || sa.nat.peerIsBehind || sa.nat.isForced === true);
   return isTranslated && sa.local.port === turn.machine.ports.nat ? "udp" : "esp";
 }
 
