@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Capture } from "./harness/capture.ts";
 import { expectOnlyTunnel } from "./harness/checks.ts";
+import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
@@ -124,8 +125,7 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's ESP,
       ip addr add ${LAN_4}/32 dev lo
       ip addr add ${LAN_6}/128 dev lo nodad
       ip route add ${SITE_A.lan4} via ${SITE_A.outer4} src ${LAN_4}
-      ip route add ${SITE_A.lan6} via ${SITE_A.outer6} src ${LAN_6}
-      iperf3 -s -D >/dev/null 2>&1 </dev/null || true`);
+      ip route add ${SITE_A.lan6} via ${SITE_A.outer6} src ${LAN_6}`);
     await peer.start(`perl -e ${JSON.stringify(UDP_SOCKETS.replaceAll("\n", " ")).replaceAll("$", "\\$")}`);
     ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
   });
@@ -193,8 +193,9 @@ connections:
 `;
   }
 
-  /** A configuration with keys inside is a secret. */
-  async function start(one: Case): Promise<void> {
+  /** A configuration with keys inside is a secret. `used`: the keys were in use before, and the state file knows. */
+  async function start(one: Case, used = false): Promise<void> {
+    if (!used) ours.writeSecret("sequence-numbers", "next 1\n");
     ours.launch(settings(one), { before: `chown 64997:64997 "$CONFIGURATION"; chmod 600 "$CONFIGURATION"` });
     await ours.isReady();
   }
@@ -210,7 +211,7 @@ connections:
     );
   };
 
-  test.each(CASES)("$name", async (one) => {
+  test.each(CASES.map((one) => [one.name, one] as const))("%s", async (_name, one) => {
     await configureKernel(one);
     await start(one);
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
@@ -244,9 +245,14 @@ connections:
     await configureKernel(CASES[0]!);
     await start(CASES[0]!);
 
-    const { stdout } = await sites.a.host.run(["iperf3", "-c", LAN_4, "-n", "8M", "-J"], {
-      timeoutMs: 60_000,
-    });
+    const agent = peer.putFile(join(import.meta.dirname, "harness/traffic-agent.mjs"));
+    await peer.start(`(echo '{"id":1,"command":"tcpServe","port":5001}'; sleep 60) | ${process.execPath} ${agent}`);
+    await until("the receiver listens", async () => (await peer.run("ss -Hltn 'sport = :5001'")).stdout !== "");
+
+    const transfer = await (await sites.a.traffic()).tcpSend({ host: LAN_4, port: 5001, octets: 4_000_000 });
+
+    expect(transfer.received).toEqual({ octets: 4_000_000, digest: transfer.digest });
+  });
 
     expect(
       (JSON.parse(stdout) as { end: { sum_received: { bytes: number } } }).end.sum_received.bytes,
@@ -260,7 +266,7 @@ connections:
     expect(await sites.a.host.ping(LAN_4)).toBe(true);
 
     await ours.kill();
-    await start(CASES[9]!);
+    await start(CASES[9]!, true);
     expect(await sites.a.host.ping(LAN_4)).toBe(true);
 
     const numbers = (await capture.stop())

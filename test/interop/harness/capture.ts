@@ -1,5 +1,5 @@
 /** What was on a wire: tcpdump writes it, this reads it back without any code of the gateway. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { BackgroundProcess, until } from "./command.ts";
 import type { Namespace } from "./namespace.ts";
 
@@ -41,6 +41,7 @@ export class Capture {
   /** Captures all frames of an interface into `path`, until stopped. */
   static async start(namespace: Namespace, interfaceName: string, path: string): Promise<Capture> {
     const logPath = `${path}.log`;
+    rmSync(logPath, { force: true });
     const capture = new BackgroundProcess(
       namespace.command([
         "tcpdump",

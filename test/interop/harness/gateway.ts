@@ -6,6 +6,7 @@ import type { CommandOutcome, ConnectionStatus, StatusDocument } from "../../../
 import { BackgroundProcess, type Outcome, run, until } from "./command.ts";
 import type { Namespace } from "./namespace.ts";
 import { ROOT } from "./prerequisites.ts";
+import { addWitness } from "./witness.ts";
 
 /** A user that the machine does not know, as with DynamicUser. */
 export const UNPRIVILEGED = 64_997;
@@ -33,6 +34,7 @@ export class Gateway {
     this.folder = folder;
     mkdirSync(folder, { recursive: true });
     chownSync(folder, UNPRIVILEGED, UNPRIVILEGED);
+    addWitness(`tungate in ${namespace.name}`, () => this.log());
   }
 
   get controlPath(): string {
@@ -58,14 +60,14 @@ export class Gateway {
     return this;
   }
 
-  /** Waits until the daemon answers. @throws Error with its log when it does not, or has ended */
+  /** Waits until the daemon says that it runs, and answers. @throws Error with its log when it does not, or has ended */
   async isReady(): Promise<void> {
     await until(
       "the daemon answers",
       async () => {
         if (this.#process?.exitStatus !== undefined)
           throw new Error(`the daemon ended with ${this.#process.exitStatus}: ${this.log()}`);
-        return existsSync(this.controlPath) && (await this.status().catch(() => undefined)) !== undefined;
+        return /\btungate \S+ is running\b/.test(this.log()) && (await this.status()) !== undefined;
       },
       15_000,
       () => this.log(),
@@ -74,6 +76,7 @@ export class Gateway {
 
   /** Starts the daemon and waits for nothing. */
   launch(configuration: string, options: GatewayOptions = {}): BackgroundProcess {
+    writeFileSync(join(this.folder, "log"), "");
     writeFileSync(this.configurationPath, configuration);
     chmodSync(this.configurationPath, 0o644);
     const capabilities = options.capabilities ?? CAPABILITIES;
@@ -105,9 +108,11 @@ export class Gateway {
     return this.#process;
   }
 
+  /** What the daemon wrote since its last start: of JSON lines their texts, as an operator reads them. */
   log(): string {
     const path = join(this.folder, "log");
-    return existsSync(path) ? readFileSync(path, "utf8") : "";
+    if (!existsSync(path)) return "";
+    return readFileSync(path, "utf8").split("\n").map(readable).join("\n");
   }
 
   async logSays(pattern: RegExp, timeoutMs = 15_000): Promise<void> {
@@ -199,5 +204,20 @@ export class Gateway {
       outgoing.on("timeout", () => outgoing.destroy(new Error(`${path}: no answer`)));
       outgoing.end(body === undefined ? undefined : JSON.stringify(body));
     });
+  }
+}
+
+function readable(line: string): string {
+  if (!line.startsWith("{")) return line;
+  try {
+    const texts = (value: unknown): string[] =>
+      typeof value === "string"
+        ? [value]
+        : typeof value === "object" && value !== null
+          ? Object.values(value).flatMap(texts)
+          : [];
+    return texts(JSON.parse(line)).join("  ");
+  } catch {
+    return line;
   }
 }

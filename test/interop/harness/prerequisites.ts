@@ -2,8 +2,9 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, appendFileSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, test } from "vitest";
+import { afterAll, afterEach, describe, test } from "vitest";
 import { removeNamespaces } from "./namespace.ts";
+import { testimony } from "./witness.ts";
 
 export const ROOT = join(import.meta.dirname, "../../..");
 
@@ -61,6 +62,9 @@ export function describeWith(needs: readonly Need[], name: string, body: () => v
   if (missing.length > 0 && list !== undefined) appendFileSync(list, `${reason}\n`);
   describe.skipIf(missing.length > 0)(name, () => {
     afterAll(removeNamespaces);
+    afterEach(({ task }) => {
+      if (task.result?.state === "fail") console.error(`${task.name}\n${testimony()}`);
+    });
     body();
   });
 }

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BackgroundProcess, type Outcome, run, until } from "./command.ts";
 import type { Namespace } from "./namespace.ts";
+import { addWitness } from "./witness.ts";
 
 const CHARON = "/usr/lib/ipsec/charon";
 const PLUGINS =
@@ -101,6 +102,7 @@ export class StrongSwan {
   constructor(namespace: Namespace, folder: string) {
     this.#namespace = namespace;
     this.#folder = folder;
+    addWitness(`strongSwan in ${namespace.name}`, () => this.log());
   }
 
   async start(more = ""): Promise<this> {

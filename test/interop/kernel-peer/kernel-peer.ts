@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { BackgroundProcess, type Outcome, run, until } from "../harness/command.ts";
 import type { Namespace } from "../harness/namespace.ts";
 
@@ -122,6 +122,12 @@ export class KernelPeer {
       throw new Error(`in the kernel peer: status ${outcome.status}: ${outcome.stderr}${outcome.stdout}`);
     }
     return outcome;
+  }
+
+  /** Shows a file of ours inside, as the path that this gives. */
+  putFile(path: string): string {
+    cpSync(path, join(this.#folder, "exchange", basename(path)));
+    return `/run/exchange/${basename(path)}`;
   }
 
   /** Runs a script that keeps running; what it writes is lost unless it sees to it. */
