@@ -246,17 +246,17 @@ connections:
     await start(CASES[0]!);
 
     const agent = peer.putFile(join(import.meta.dirname, "harness/traffic-agent.mjs"));
-    await peer.start(`(echo '{"id":1,"command":"tcpServe","port":5001}'; sleep 60) | ${process.execPath} ${agent}`);
-    await until("the receiver listens", async () => (await peer.run("ss -Hltn 'sport = :5001'")).stdout !== "");
+    await peer.start(
+      `(echo '{"id":1,"command":"tcpServe","port":5001}'; sleep 60) | ${process.execPath} ${agent}`,
+    );
+    await until(
+      "the receiver listens",
+      async () => (await peer.run("ss -Hltn 'sport = :5001'")).stdout !== "",
+    );
 
     const transfer = await (await sites.a.traffic()).tcpSend({ host: LAN_4, port: 5001, octets: 4_000_000 });
 
     expect(transfer.received).toEqual({ octets: 4_000_000, digest: transfer.digest });
-  });
-
-    expect(
-      (JSON.parse(stdout) as { end: { sum_received: { bytes: number } } }).end.sum_received.bytes,
-    ).toBeGreaterThanOrEqual(8 << 20);
   });
 
   test("[ESP-02] after a crash the numbers go on beyond all that were used", async () => {
