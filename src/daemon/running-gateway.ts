@@ -307,7 +307,7 @@ export class RunningGateway {
   /** Waits until no IKE SA is left: every delete was answered, or its peer gave no sign in time. */
   async #answered(): Promise<void> {
     const deadline = performance.now() + GOODBYE_MS;
-    while (performance.now() < deadline && this.describe().some(({ ikeSa }) => ikeSa !== undefined))
+    while (performance.now() < deadline && this.#gateway.ikeSaCount() > 0)
       await new Promise((resolve) => setTimeout(resolve, GOODBYE_LOOK_MS));
   }
 

@@ -10,9 +10,9 @@ import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { DataPlane, SaPairState } from "../dataplane/data-plane.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
-import type { IkeAction, IkeCommand, IkeMachine, JobId, Timeout, Work, WorkResult } from "../ike/machine.ts";
+import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
+import type { IkeAction, IkeCommand, JobId, Timeout, Work, WorkResult } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
-import type { Connection } from "../policy/connection.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configuration.ts";
@@ -53,15 +53,8 @@ export type GatewayEffect =
   /** SAs came, changed or went: lanes have to look. */
   | { readonly kind: "wakeLanes" };
 
-/** The IKE machine as the gateway drives it. */
-export interface GatewayMachine extends IkeMachine {
-  describe(now: Instant): readonly ConnectionState[];
-  /** @returns what ends because its connection went or changed */
-  setConnections(connections: readonly Connection[], now: Instant): readonly IkeAction[];
-}
-
 export interface GatewayOptions {
-  readonly machine: GatewayMachine;
+  readonly machine: DescribedIkeMachine;
   readonly dataPlane: DataPlane;
   readonly paths: PathTable;
   readonly natPort: number;
@@ -73,7 +66,7 @@ const NON_ESP_MARKER = new Uint8Array(4);
 const KEEPALIVE = Uint8Array.of(0xff);
 
 export class Gateway {
-  readonly #machine: GatewayMachine;
+  readonly #machine: DescribedIkeMachine;
   readonly #dataPlane: DataPlane;
   readonly #paths: PathTable;
   readonly #natPort: number;
@@ -127,6 +120,11 @@ export class Gateway {
 
   describe(now: Instant): readonly ConnectionState[] {
     return this.#machine.describe(now);
+  }
+
+  /** IKE SAs in any state: zero after a shutdown that all peers have answered. */
+  ikeSaCount(): number {
+    return this.#machine.ikeSaCount();
   }
 
   pairs(): readonly SaPairState[] {

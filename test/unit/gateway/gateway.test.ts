@@ -4,9 +4,10 @@ import { Instant } from "../../../src/base/instant.ts";
 import { Spi } from "../../../src/base/spi.ts";
 import { createDataPlane } from "../../../src/dataplane/data-plane.ts";
 import { createTwinKeyStore } from "../../../src/esp/twin-engine.ts";
-import { Gateway, type GatewayEffect, type GatewayMachine } from "../../../src/gateway/gateway.ts";
+import { Gateway, type GatewayEffect } from "../../../src/gateway/gateway.ts";
 import type { GatewayConfiguration, GatewayManualChild } from "../../../src/gateway/gateway-configuration.ts";
 import { createPathTable } from "../../../src/gateway/path-table.ts";
+import type { DescribedIkeMachine } from "../../../src/ike/ike-machine.ts";
 import type { IkeAction, IkeEvent } from "../../../src/ike/machine.ts";
 import type { InboundSa, OutboundSa } from "../../../src/policy/data-plane.ts";
 import { formatSaTable, saTableRegions } from "../../../src/policy/sa-table.ts";
@@ -23,7 +24,7 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
   const table = formatSaTable(new ArrayBuffer(saTableRegions(size).total), size);
   const dataPlane = createDataPlane({ table, keys: createTwinKeyStore(table), random: seededRandom(1) });
   const seen: IkeEvent[] = [];
-  const machine: GatewayMachine = {
+  const machine: DescribedIkeMachine = {
     handle(event) {
       seen.push(event);
       return respond(event);
@@ -31,6 +32,8 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
     nextTimeout: () => undefined,
     describe: () => [],
     setConnections: () => [],
+    drops: () => new Map(),
+    ikeSaCount: () => 0,
   };
   const paths = createPathTable([]);
   return { gateway: new Gateway({ machine, dataPlane, paths, natPort: 4500 }), dataPlane, seen };
