@@ -58,7 +58,7 @@ export interface DataPlane extends DataPlaneQuery, SpiAllocator {
   releasePolicy(name: PolicyName): void;
   /**
    * Carries a command out; lanes see it from their next turn on, so wake them afterwards. Naming an SA or policy that
-   * is not there does nothing.
+   * is not there does nothing, and an SA stays where it is when the table has no record left for another address.
    * @throws {@link SadError} `SAD_FULL` (never for an SA whose SPI was reserved here), `SAD_UNSUPPORTED`,
    *   `SAD_SELECTORS`, `SAD_DUPLICATE`, `SAD_UNPAIRED`; nothing has changed then
    */
@@ -229,6 +229,7 @@ class TableDataPlane implements DataPlane {
     if (pair === undefined) return;
     const path = outerPath(local, remote, encapsulation);
     const slots = pair.outbound === undefined ? [pair.inbound] : [pair.inbound, pair.outbound];
+    if (!this.#sad.hasEndpoint(path)) return;
     const endpoints = slots.map(() => this.#sad.takeEndpoint(path));
     const pathMtu = this.#pathMtu(local, remote);
     for (const [i, slot] of slots.entries()) {

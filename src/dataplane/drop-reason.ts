@@ -44,7 +44,7 @@ export const DROP_REASONS = [
   "reservedSpi",
   /** No inbound SA has this SPI [ESP-15]. */
   "unknownSpi",
-  /** The SPI's SA belongs to another lane. */
+  /** The SA belongs to another lane. */
   "otherLane",
   /** A sequence number seen before [ESP-04]. */
   "replayed",

@@ -14,7 +14,7 @@ import {
 import { SPI_MIN } from "../base/spi.ts";
 import { checkReplay, REPLAY_DUPLICATE, REPLAY_OK, updateReplay } from "../esp/anti-replay.ts";
 import { ECN_DROP, mergedTos } from "../esp/ecn.ts";
-import { countPacket, mayCarry, raiseHard, raiseSoft, reachedHard, reachedSoft } from "../esp/lifetime.ts";
+import { countPacket, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
 import { fillInboundKey, fillOutboundKey } from "../policy/packet-key.ts";
@@ -228,11 +228,10 @@ export class Inbound {
     if (isNewest) this.#follow(i, slot, base, now);
     const octets = batch.length[i]!;
     if (!mayCarry(table, base, octets)) {
-      context.raise("hardLimit", slot, raiseHard(table, base, reachedHard(table, base)));
+      context.raise("hardLimit", slot, reachedHard(table, base));
       return this.#refuse(i, Drop.inboundExpired, now);
     }
-    if (countPacket(table, base, octets, now))
-      context.raise("softLimit", slot, raiseSoft(table, base, reachedSoft(table, base)));
+    if (countPacket(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
     return this.#unwrap(i, slot, now);
   }
 
@@ -295,13 +294,13 @@ export class Inbound {
     );
     if (!this.#hasMoved(meta, endpoint)) return;
     if (now - this.#movedAt[slot]! < PEER_MOVED_INTERVAL_MS) return;
-    this.#movedAt[slot] = now;
-    context.upcall({
+    const isTaken = context.upcall({
       kind: "peerMoved",
       inboundSpi: context.inboundSpi(slot),
       local: localOf(this.#batch.meta, meta),
       remote: remoteOf(this.#batch.meta, meta),
     });
+    if (isTaken) this.#movedAt[slot] = now;
   }
 
   /** A change between UDP and raw ESP alone is no move: both are accepted at any time [NAT-03]. */

@@ -9,6 +9,7 @@ import {
 } from "../base/packet-batch.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { EspEngine } from "../esp/engine.ts";
+import { clearRaised, HARD_LIMIT, markRaised, SOFT_LIMIT } from "../esp/lifetime.ts";
 import type { SaLimit } from "../policy/data-plane.ts";
 import { EndpointRecord, type SaTable, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
@@ -30,7 +31,8 @@ export class LaneContext {
   readonly table: SaTable;
   readonly memory: SelectorMemory;
   readonly drops: Float64Array;
-  readonly upcall: (upcall: LaneUpcall) => void;
+  /** False when there was no room for it. */
+  readonly upcall: (upcall: LaneUpcall) => boolean;
   readonly ike: (datagram: IkeDatagram) => boolean;
   readonly spds: (CompiledSpd | undefined)[];
   readonly deviceOfPolicy: Int32Array;
@@ -45,7 +47,7 @@ export class LaneContext {
     this.table = options.table;
     this.memory = selectorMemory(options.table.u32.buffer as ArrayBuffer);
     this.drops = options.drops ?? new Float64Array(DROP_REASONS.length);
-    this.upcall = options.upcall;
+    this.upcall = (upcall) => options.upcall(upcall) !== false;
     this.ike = options.ike;
     this.spds = new Array<CompiledSpd | undefined>(options.io.tunCount).fill(undefined);
     this.deviceOfPolicy = new Int32Array(options.table.size.policies).fill(NO_DEVICE);
@@ -91,8 +93,13 @@ export class LaneContext {
     return pair === 0 ? 0 : u32[(slotOffset(this.table, pair - 1) + Slot.SPI) >> 2]!;
   }
 
-  raise(kind: "softLimit" | "hardLimit", slot: number, reason: SaLimit | undefined): void {
-    if (reason !== undefined) this.upcall({ kind, inboundSpi: this.inboundSpi(slot), reason });
+  /** Reports a limit, once unless the report gets lost. */
+  raise(kind: "softLimit" | "hardLimit", slot: number, reason: SaLimit): void {
+    const base = slotOffset(this.table, slot);
+    const limit = kind === "softLimit" ? SOFT_LIMIT : HARD_LIMIT;
+    if (!markRaised(this.table, base, limit)) return;
+    if (!this.upcall({ kind, inboundSpi: this.inboundSpi(slot), reason }))
+      clearRaised(this.table, base, limit);
   }
 }
 

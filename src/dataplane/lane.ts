@@ -50,7 +50,8 @@ export interface LaneOptions {
   readonly table: SaTable;
   /** Takes an IKE message; `false` when there is no room for it, which is counted. */
   readonly ike: (datagram: IkeDatagram) => boolean;
-  readonly upcall: (upcall: LaneUpcall) => void;
+  /** Takes an upcall; `false` when there is no room for it: an acquire, limit or move is then raised again. */
+  readonly upcall: (upcall: LaneUpcall) => unknown;
   /** Counters by drop reason; given when another thread reads them. {@link DROP_COUNTERS_LENGTH} octets. */
   readonly drops?: Float64Array;
   /** Packets per batch; 128 unless told. */

@@ -10,7 +10,7 @@ import {
 } from "../base/packet-batch.ts";
 import { outerTos } from "../esp/ecn.ts";
 import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
-import { countPacket, mayCarry, raiseHard, raiseSoft, reachedHard, reachedSoft } from "../esp/lifetime.ts";
+import { countPacket, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
 import { fillInboundKey, fillOutboundKey, packetSelectors } from "../policy/packet-key.ts";
 import { readUint64 } from "../policy/sa-record.ts";
@@ -203,6 +203,10 @@ export class Outbound {
     const { table } = context;
     const { u32, bytes } = table;
     const base = slotOffset(table, slot);
+    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) {
+      context.count(Drop.otherLane);
+      return;
+    }
     const endpoint = Atomics.load(u32, (base + Slot.ENDPOINT) >> 2);
     const endpointAt = endpointOffset(table, endpoint);
     const socket = context.socketFor(endpointAt);
@@ -228,7 +232,7 @@ export class Outbound {
     }
     if (!mayCarry(table, base, padded)) {
       context.count(Drop.saExpired);
-      context.raise("hardLimit", slot, raiseHard(table, base, reachedHard(table, base)));
+      context.raise("hardLimit", slot, reachedHard(table, base));
       return;
     }
     const nextHeader = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
@@ -240,8 +244,7 @@ export class Outbound {
     this.#slot[i] = slot;
     this.#socket[i] = socket;
     this.#prepared++;
-    if (countPacket(table, base, padded, now))
-      context.raise("softLimit", slot, raiseSoft(table, base, reachedSoft(table, base)));
+    if (countPacket(table, base, padded, now)) context.raise("softLimit", slot, reachedSoft(table, base));
   }
 
   #sealAndSend(): void {
@@ -273,13 +276,12 @@ export class Outbound {
     const base = slotOffset(context.table, slot);
     const status = this.#batch.status[i];
     if (status === PACKET_OK) {
-      if (isLastOfSlot && this.#isSoftSequence(base))
-        context.raise("softLimit", slot, raiseSoft(context.table, base, "sequenceNumbers"));
+      if (isLastOfSlot && this.#isSoftSequence(base)) context.raise("softLimit", slot, "sequenceNumbers");
       return true;
     }
     if (status === PACKET_SEQUENCE_EXHAUSTED) {
       context.count(Drop.sequenceExhausted);
-      context.raise("hardLimit", slot, raiseHard(context.table, base, "sequenceNumbers"));
+      context.raise("hardLimit", slot, "sequenceNumbers");
     } else context.count(Drop.sealFailed);
     return false;
   }
@@ -323,8 +325,12 @@ export class Outbound {
         return;
       }
       this.#askedAt[policy] = now;
-      if (Atomics.compareExchange(table.u32, word, 0, 1) === 0)
-        this.#context.upcall({ kind: "acquire", policy, packet: packetSelectors(this.#key) });
+      const isFirst = Atomics.compareExchange(table.u32, word, 0, 1) === 0;
+      if (isFirst && !this.#context.upcall({ kind: "acquire", policy, packet: packetSelectors(this.#key) })) {
+        Atomics.store(table.u32, word, 0);
+        this.#acquireDue[0] = Math.min(this.#acquireDue[0]!, now + ACQUIRE_INTERVAL_MS);
+        return;
+      }
     }
     if (hasHeld) this.#isAsked[policy] = 1;
   }

@@ -2,8 +2,9 @@
 import type { SaLimit } from "../policy/data-plane.ts";
 import { type SaTable, Slot } from "../policy/sa-table.ts";
 
-const SOFT_RAISED = 1;
-const HARD_RAISED = 2;
+/** Bits of the slot's LIMITS_RAISED. */
+export const SOFT_LIMIT = 1;
+export const HARD_LIMIT = 2;
 
 /** Whether the SA may carry one packet more of this many octets [CHILD-24]. */
 export function mayCarry(table: SaTable, base: number, octets: number): boolean {
@@ -16,7 +17,7 @@ export function mayCarry(table: SaTable, base: number, octets: number): boolean 
 
 /**
  * Counts a packet by the octets that the cipher sees.
- * @returns whether a soft limit is reached that was not reported yet; {@link raiseSoft} says which [SPD-14]
+ * @returns whether a soft limit is reached that was not reported yet; {@link reachedSoft} says which [SPD-14]
  */
 export function countPacket(table: SaTable, base: number, octets: number, now: number): boolean {
   const { f64 } = table;
@@ -27,22 +28,18 @@ export function countPacket(table: SaTable, base: number, octets: number, now: n
   f64[(base + Slot.LAST_AT) >> 3] = now;
   return (
     (packets >= f64[(base + Slot.SOFT_PACKETS) >> 3]! || total >= f64[(base + Slot.SOFT_OCTETS) >> 3]!) &&
-    (table.u32[(base + Slot.LIMITS_RAISED) >> 2]! & SOFT_RAISED) === 0
+    (table.u32[(base + Slot.LIMITS_RAISED) >> 2]! & SOFT_LIMIT) === 0
   );
 }
 
-/** Notes that the soft limit is reported, once per SA; `undefined` when it was before. */
-export function raiseSoft(table: SaTable, base: number, limit: SaLimit): SaLimit | undefined {
-  return raise(table, base, SOFT_RAISED, limit);
+/** Notes that a limit is reported; false when it was before. */
+export function markRaised(table: SaTable, base: number, limit: number): boolean {
+  return (Atomics.or(table.u32, (base + Slot.LIMITS_RAISED) >> 2, limit) & limit) === 0;
 }
 
-export function raiseHard(table: SaTable, base: number, limit: SaLimit): SaLimit | undefined {
-  return raise(table, base, HARD_RAISED, limit);
-}
-
-function raise(table: SaTable, base: number, bit: number, limit: SaLimit): SaLimit | undefined {
-  const before = Atomics.or(table.u32, (base + Slot.LIMITS_RAISED) >> 2, bit);
-  return (before & bit) === 0 ? limit : undefined;
+/** The report got lost: the next packet makes it again. */
+export function clearRaised(table: SaTable, base: number, limit: number): void {
+  Atomics.and(table.u32, (base + Slot.LIMITS_RAISED) >> 2, ~limit);
 }
 
 /** Which of the two counts reached its soft or hard limit. */

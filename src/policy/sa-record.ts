@@ -14,7 +14,7 @@ import {
 import { REMOTE_SELECTORS, slotOffset } from "./sad.ts";
 import { SadError } from "./sad-error.ts";
 import { type SelectorMemory, writeSelectorRecord } from "./selector-record.ts";
-import type { TrafficSelector } from "./traffic-selector.ts";
+import { type TrafficSelector, withoutContained } from "./traffic-selector.ts";
 
 /** Octets that a suite adds to a packet and aligns it to (RFC 4303 section 2). */
 export interface SuiteSizes {
@@ -129,12 +129,13 @@ export function setSequenceLimit(table: SaTable, base: number, lastNumber: numbe
   writeUint64(table, base + Slot.SEQUENCE_LIMIT, lastNumber);
 }
 
+/** Selectors that another one holds are left out; those that there is no room for then carry nothing. */
 function writeSelectors(memory: SelectorMemory, at: number, selectors: readonly TrafficSelector[]): number {
-  if (selectors.length === 0 || selectors.length > SELECTORS_PER_SIDE)
-    throw new SadError("SAD_SELECTORS", `an SA takes 1 to ${SELECTORS_PER_SIDE} selectors per side`);
-  for (const [i, selector] of selectors.entries())
+  if (selectors.length === 0) throw new SadError("SAD_SELECTORS", "an SA needs selectors on both sides");
+  const kept = withoutContained(selectors, SELECTORS_PER_SIDE);
+  for (const [i, selector] of kept.entries())
     writeSelectorRecord(memory, at + i * SelectorRecord.STRIDE, selector);
-  return selectors.length;
+  return kept.length;
 }
 
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;

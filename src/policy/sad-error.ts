@@ -6,7 +6,7 @@ export type SadErrorCode =
   | "SAD_FULL"
   /** Transforms that this project does not have. */
   | "SAD_UNSUPPORTED"
-  /** No selector on a side, or more than an SA has room for. */
+  /** No selector on a side. */
   | "SAD_SELECTORS"
   /** An SPI that another SA has. */
   | "SAD_DUPLICATE"

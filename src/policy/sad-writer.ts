@@ -61,6 +61,11 @@ export class SadWriter {
     this.#freeSlots.push(slot);
   }
 
+  /** Whether {@link takeEndpoint} would find or make a record. */
+  hasEndpoint(path: OuterPath): boolean {
+    return this.#freeEndpoints.length > 0 || this.#endpointByPath.has(formatOuterPath(path));
+  }
+
   /** Index of an endpoint record with this content, one reference more. @throws {@link SadError} `SAD_FULL` */
   takeEndpoint(path: OuterPath): number {
     const key = formatOuterPath(path);

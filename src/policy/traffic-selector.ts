@@ -130,23 +130,32 @@ const NARROWED_SELECTORS_MAX = 32;
 function narrowSide(
   configured: readonly TrafficSelector[],
   offered: readonly TrafficSelector[],
-): TrafficSelector[] {
-  const found: TrafficSelector[] = [];
-  for (const offer of offered) {
-    for (const own of configured) {
-      const both = intersectSelector(offer, own);
-      if (both === undefined || found.some((one) => containsSelector(one, both))) continue;
-      const wider = found.findIndex((one) => containsSelector(both, one));
-      if (wider < 0) {
-        if (found.length < NARROWED_SELECTORS_MAX) found.push(both);
-        continue;
-      }
-      found[wider] = both;
-      for (let i = found.length - 1; i > wider; i--)
-        if (containsSelector(both, found[i]!)) found.splice(i, 1);
+): readonly TrafficSelector[] {
+  const both = offered.flatMap((offer) => configured.map((own) => intersectSelector(offer, own)));
+  return withoutContained(
+    both.filter((one) => one !== undefined),
+    NARROWED_SELECTORS_MAX,
+  );
+}
+
+/** The selectors that no other one holds, in the order in which what they hold came first; at most `most`. */
+export function withoutContained(
+  selectors: readonly TrafficSelector[],
+  most: number,
+): readonly TrafficSelector[] {
+  const kept: TrafficSelector[] = [];
+  for (const selector of selectors) {
+    if (kept.some((one) => containsSelector(one, selector))) continue;
+    const narrower = kept.findIndex((one) => containsSelector(selector, one));
+    if (narrower < 0) {
+      if (kept.length < most) kept.push(selector);
+      continue;
     }
+    kept[narrower] = selector;
+    for (let i = kept.length - 1; i > narrower; i--)
+      if (containsSelector(selector, kept[i]!)) kept.splice(i, 1);
   }
-  return found;
+  return kept;
 }
 
 export interface NarrowedChoice {
@@ -214,8 +223,8 @@ export function selectorFromWire(wire: TrafficSelectorWire): TrafficSelector | u
       0,
       `traffic selector of type ${wire.type} has no ${length}-octet addresses`,
     );
-  const start = IpAddress(wire.startAddress);
-  const end = IpAddress(wire.endAddress);
+  const start = IpAddress(wire.startAddress.slice());
+  const end = IpAddress(wire.endAddress.slice());
   if (compareIpAddress(start, end) > 0)
     throw new WireError("WIRE_BAD_VALUE", 0, "traffic selector starts at an address above its last one");
   const ports: PortRange = { start: wire.startPort, end: wire.endPort };

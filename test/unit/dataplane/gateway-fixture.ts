@@ -75,6 +75,8 @@ export interface Gateway {
   readonly dataPlane: DataPlane;
   readonly keys: EspKeyStore;
   readonly upcalls: LaneUpcall[];
+  /** Upcalls beyond are refused. */
+  upcallRoom: number;
   readonly ike: IkeDatagram[];
   setSpd(entries: readonly SpdEntry[], device?: number): void;
   /** PROTECT with a policy of this name. */
@@ -109,19 +111,20 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
     engine,
     table,
     ike: (datagram) => ike.length < (options.ikeRoom ?? 1e6) && ike.push(datagram) > 0,
-    upcall: (upcall) => upcalls.push(upcall),
+    upcall: (upcall) => upcalls.length < gateway.upcallRoom && upcalls.push(upcall) > 0,
     packetLengthMax: 9000,
     batchCapacity: 32,
   });
   const pathMtu = options.pathMtu ?? 1500;
   const dataPlane = createDataPlane({ table, keys, random, pathMtu: () => pathMtu });
-  return {
+  const gateway: Gateway = {
     table,
     io,
     lane,
     dataPlane,
     keys,
     upcalls,
+    upcallRoom: Number.POSITIVE_INFINITY,
     ike,
     setSpd: (entries, device = 0) => lane.setSpd(device, compileSpd(entries)),
     protect: (name, pair) => ({
@@ -138,6 +141,7 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
       ),
     turn: (at = 0) => lane.turn(Instant(at)),
   };
+  return gateway;
 }
 
 export interface PairOptions {

@@ -239,6 +239,27 @@ describe("without an SA", () => {
     expect(acquires(a)).toHaveLength(2);
   });
 
+  test("an acquire, limit or move that the main thread had no room for is raised again", () => {
+    const { a, b } = makeWaiting();
+    a.upcallRoom = 0;
+    send(a, numbered(1));
+    a.turn(0);
+    expect(a.upcalls).toEqual([]);
+    expect(a.lane.nextTimeout()).toBe(ACQUIRE_INTERVAL_MS);
+    a.upcallRoom = 1;
+    a.turn(ACQUIRE_INTERVAL_MS);
+    expect(acquires(a)).toHaveLength(1);
+    installPair(a, b, { lifetime: { softPackets: 2 } });
+    send(a, numbered(2), numbered(3));
+    a.turn(2000);
+    expect(a.upcalls).toHaveLength(1);
+    a.upcallRoom = 2;
+    send(a, numbered(4));
+    a.turn(2001);
+    expect(a.upcalls[1]).toMatchObject({ kind: "softLimit", reason: "packets" });
+    expect(a.allDrops()).toEqual({});
+  });
+
   test("after the SA is removed again a packet asks again", () => {
     const { a, b } = makeWaiting();
     send(a, numbered(1));

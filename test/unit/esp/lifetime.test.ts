@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
 import {
+  clearRaised,
   countPacket,
+  HARD_LIMIT,
+  markRaised,
   mayCarry,
-  raiseHard,
-  raiseSoft,
   reachedHard,
   reachedSoft,
+  SOFT_LIMIT,
 } from "../../../src/esp/lifetime.ts";
 import { formatSaTable, Slot, saTableRegions } from "../../../src/policy/sa-table.ts";
 
@@ -51,10 +53,11 @@ test("[SPD-14] the soft limit is reported when it is reached, once", () => {
   const { table, base } = makeSa({ softPackets: 2, softOctets: 1000 });
   expect(countPacket(table, base, 10, 5)).toBe(false);
   expect(countPacket(table, base, 10, 6)).toBe(true);
-  expect(raiseSoft(table, base, reachedSoft(table, base))).toBe("packets");
+  expect(reachedSoft(table, base)).toBe("packets");
+  expect(markRaised(table, base, SOFT_LIMIT)).toBe(true);
   expect(countPacket(table, base, 10, 7)).toBe(false);
-  expect(raiseSoft(table, base, "packets")).toBeUndefined();
-  expect(raiseHard(table, base, "octets")).toBe("octets");
+  expect(markRaised(table, base, SOFT_LIMIT)).toBe(false);
+  expect(markRaised(table, base, HARD_LIMIT)).toBe(true);
   expect(table.f64[(base + Slot.LAST_AT) / 8]).toBe(7);
 });
 
@@ -63,4 +66,12 @@ test("[SPD-14] octets reach their soft limit by themselves", () => {
   expect(countPacket(table, base, 999, 0)).toBe(false);
   expect(countPacket(table, base, 1, 0)).toBe(true);
   expect(reachedSoft(table, base)).toBe("octets");
+});
+
+test("[SPD-14] a report that got lost is made again", () => {
+  const { table, base } = makeSa({ softPackets: 1 });
+  expect(countPacket(table, base, 10, 0)).toBe(true);
+  markRaised(table, base, SOFT_LIMIT);
+  clearRaised(table, base, SOFT_LIMIT);
+  expect(countPacket(table, base, 10, 0)).toBe(true);
 });

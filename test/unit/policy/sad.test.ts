@@ -261,12 +261,18 @@ describe("an SA's record", () => {
     });
   });
 
-  test("no selector, or one more than there is room for, is refused", () => {
+  test("no selectors are refused; those that others hold, and those beyond the room, are left out", () => {
     const writer = new SadWriter(makeTable());
-    const many = Array.from({ length: 33 }, (_, i) => read(`10.2.${i}.0/24`));
-    for (const remote of [[], many])
-      expect(() => place(writer, inbound(0x1001, { selectors: { local: many.slice(1), remote } }))).toThrow(
-        expect.objectContaining({ code: "SAD_SELECTORS" }),
-      );
+    const one = [read("10.1.0.0/16")];
+    expect(() => place(writer, inbound(0x1001, { selectors: { local: one, remote: [] } }))).toThrow(
+      expect.objectContaining({ code: "SAD_SELECTORS" }),
+    );
+    const many = Array.from({ length: 40 }, (_, i) => read(`10.2.${i}.0/24`));
+    const countOf = (remote: typeof many) => {
+      const slot = place(writer, inbound(0x1001, { selectors: { local: one, remote } }));
+      return writer.table.u32[(slotOffset(writer.table, slot) + Slot.REMOTE_SELECTOR_COUNT) / 4];
+    };
+    expect(countOf(many)).toBe(32);
+    expect(countOf([...many, read("10.2.0.0/16")])).toBe(1);
   });
 });
