@@ -1,6 +1,6 @@
 /** The routes of the control API: JSON over HTTP, checked on the way in, the same shape for every error. */
 import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import { concat, fromUtf8 } from "../base/bytes.ts";
 import {
   CONTROL_PATHS,
   type CommandKind,
@@ -27,13 +27,6 @@ const STATUS: Readonly<Record<ControlErrorCode, 400 | 404 | 413 | 500 | 503>> = 
 export function createControlApp(target: ControlTarget, reportFailure: (error: unknown) => void): Hono {
   const app = new Hono();
   let waiting = 0;
-  app.use(
-    bodyLimit({
-      maxSize: REQUEST_OCTETS_MAX,
-      onError: (context) =>
-        refuse(context, "CONTROL_TOO_BIG", `a request has at most ${REQUEST_OCTETS_MAX} octets`),
-    }),
-  );
   app.get(CONTROL_PATHS.status, (context) => context.json(target.status()));
   for (const kind of ["up", "down", "rekey"] as const)
     app.post(CONTROL_PATHS[kind], async (context) => {
@@ -58,7 +51,10 @@ export function createControlApp(target: ControlTarget, reportFailure: (error: u
 }
 
 async function handleCommand(context: Context, kind: CommandKind, target: ControlTarget) {
-  const parsed = commandRequest.safeParse(await context.req.json().catch(() => undefined));
+  const body = await readBody(context);
+  if (body === undefined)
+    return refuse(context, "CONTROL_TOO_BIG", `a request has at most ${REQUEST_OCTETS_MAX} octets`);
+  const parsed = commandRequest.safeParse(parseJson(body));
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const where = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.join(".");
@@ -66,6 +62,26 @@ async function handleCommand(context: Context, kind: CommandKind, target: Contro
   }
   const outcome: CommandOutcome = await target.command(kind, parsed.data, context.req.raw.signal);
   return context.json(outcome);
+}
+
+/** @returns `undefined` when it is larger than allowed; what is beyond is not kept */
+async function readBody(context: Context): Promise<string | undefined> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of context.req.raw.body ?? []) {
+    length += part.length;
+    if (length > REQUEST_OCTETS_MAX) return undefined;
+    parts.push(part);
+  }
+  return fromUtf8(concat(...parts));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function refuse(context: Context, code: ControlErrorCode, message: string) {

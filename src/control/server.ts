@@ -55,7 +55,8 @@ export async function startControlServer(options: ControlServerOptions): Promise
   server.maxHeadersCount = HEADERS_MAX;
   await listen(server, path);
   try {
-    if (groupId !== undefined) giveToGroup(isDirectoryOurs ? [path, dirname(path)] : [path], groupId, options.group!);
+    if (groupId !== undefined)
+      giveToGroup(isDirectoryOurs ? [path, dirname(path)] : [path], groupId, options.group!);
   } catch (error) {
     await close(server);
     throw error;

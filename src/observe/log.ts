@@ -1,6 +1,6 @@
 /** The log: pino, pretty on a terminal and JSON otherwise; notices become lines with a level, fields and words. */
 import pino, { type DestinationStream, type Logger } from "pino";
-import pretty from "pino-pretty";
+import { prettyFactory } from "pino-pretty";
 import type { Instant } from "../base/instant.ts";
 import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
@@ -34,23 +34,24 @@ export function createLog({ level, format, useColor, destination }: LogOptions):
 const HIDDEN = "pid,hostname,code,connection,child,details,ikeSa,childSa";
 
 function prettyStream(useColor: boolean, destination: DestinationStream): DestinationStream {
-  return pretty({
-    sync: true,
+  const format = prettyFactory({
     colorize: useColor,
     translateTime: "SYS:HH:MM:ss.l",
     ignore: HIDDEN,
     messageFormat: (line, key) => {
-      const { connection, child, details } = line as {
-        connection?: string;
-        child?: string;
-        details?: string[];
-      };
+      const { connection, child, details } = line as PrettyLine;
       const name = [connection, child].filter((part) => part !== undefined).join("/");
       const lines = (details ?? []).map((detail) => `\n        ${detail}`).join("");
       return `${name === "" ? "" : `${name}: `}${String(line[key])}${lines}`;
     },
-    destination: { write: (text: string) => destination.write(text) } as NodeJS.WritableStream,
   });
+  return { write: (line) => destination.write(format(line)) };
+}
+
+interface PrettyLine {
+  readonly connection?: string;
+  readonly child?: string;
+  readonly details?: readonly string[];
 }
 
 const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {

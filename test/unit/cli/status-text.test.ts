@@ -1,0 +1,175 @@
+/** Status on one screen: golden outputs. */
+import { expect, test } from "vitest";
+import { octetsText, rateText } from "../../../src/cli/quantity-text.ts";
+import { statusLines } from "../../../src/cli/status-text.ts";
+import { type StatusDocument, statusDocument } from "../../../src/control/schema.ts";
+
+const PARIS: StatusDocument["connections"][number] = {
+  name: "paris",
+  state: "up",
+  remote: "198.51.100.2",
+  local: "192.0.2.1",
+  remoteId: "gw-b.example.net",
+  nat: "local",
+  suite: "aes256gcm16-prfsha384-x25519",
+  rekeyInSeconds: 10_260,
+  children: [
+    {
+      name: "lan",
+      state: "up",
+      local: ["10.1.0.0/16"],
+      remote: ["10.2.0.0/16"],
+      suite: "aes256gcm16-esn",
+      encapsulation: "udp",
+      inboundSpi: "c0ffee01",
+      outboundSpi: "c0ffee02",
+      rekeyInSeconds: 2_460,
+      counters: { inboundPackets: 1, inboundOctets: 48.3e9, outboundPackets: 1, outboundOctets: 9.1e9 },
+      rates: { inboundBitsPerSecond: 1.2e9, outboundBitsPerSecond: 310e6 },
+      mtu: { inner: 1438, path: 1500, outer: 28, outerFamily: 4, esp: 34 },
+    },
+  ],
+};
+
+const OSLO: StatusDocument["connections"][number] = {
+  name: "oslo",
+  state: "waiting",
+  remote: "203.0.113.7",
+  nextTryInSeconds: 18.4,
+  failure: {
+    code: "proposalRejectedByPeer",
+    lines: [
+      "203.0.113.7 rejected our IKE proposal",
+      "they answered NO_PROPOSAL_CHOSEN to aes256gcm16-prfsha384-x25519",
+    ],
+    secondsAgo: 12.9,
+  },
+  children: [{ name: "lan", state: "down", local: ["10.1.0.0/16"], remote: ["10.3.0.0/16"] }],
+};
+
+function document(changes: Partial<StatusDocument>): StatusDocument {
+  return statusDocument.parse({
+    apiVersion: 1,
+    version: "0.1.0",
+    uptimeSeconds: 273_600,
+    configurationFile: "/etc/tungate/tungate.yaml",
+    interfaces: [{ name: "tungate0", mtu: 1438 }],
+    lanes: 2,
+    engine: "openssl",
+    connections: [PARIS, OSLO],
+    drops: {},
+    advice: [],
+    ...changes,
+  });
+}
+
+test("up and waiting connections side by side", () => {
+  expect(`\n${statusLines(document({})).join("\n")}`).toBe(`
+tungate 0.1.0   up 3 d 4 h   tungate0, 2 lanes, openssl
+
+paris  up       198.51.100.2, we are behind NAT    aes256gcm16-prfsha384-x25519    rekey in 2 h 51 min
+  lan  up       10.1.0.0/16 <-> 10.2.0.0/16        aes256gcm16-esn                 rekey in 41 min
+                in 1.20 Gbit/s (48.3 GB)   out 310 Mbit/s (9.10 GB)    inner MTU 1438 = 1500 - 28 (IPv4, UDP) - 34 (ESP)
+oslo   waiting  203.0.113.7 rejected our IKE proposal, 12 s ago; next try in 18 s
+                they answered NO_PROPOSAL_CHOSEN to aes256gcm16-prfsha384-x25519
+  lan  down     10.1.0.0/16 <-> 10.3.0.0/16`);
+});
+
+test("a child that failed while its connection is up says why", () => {
+  const failure = {
+    code: "selectorsUnacceptable",
+    lines: ["198.51.100.2 accepts none of our networks (TS_UNACCEPTABLE)", "we asked for x"],
+    secondsAgo: 0.2,
+  };
+  const child = {
+    name: "web",
+    state: "waiting" as const,
+    local: ["10.1.0.0/16"],
+    remote: ["10.9.0.0/16"],
+    failure,
+  };
+  const lines = statusLines(document({ connections: [{ ...PARIS, nat: "none", children: [child] }] }));
+  expect(lines.slice(2)).toEqual([
+    "paris  up       198.51.100.2                   aes256gcm16-prfsha384-x25519    rekey in 2 h 51 min",
+    "  web  waiting  10.1.0.0/16 <-> 10.9.0.0/16",
+    "                198.51.100.2 accepts none of our networks (TS_UNACCEPTABLE), just now",
+    "                we asked for x",
+  ]);
+});
+
+test("an old failure of something that is up is not shown", () => {
+  const failure = { code: "noAnswer", lines: ["198.51.100.2 does not answer"], secondsAgo: 5 };
+  const lines = statusLines(document({ connections: [{ ...PARIS, failure }] }));
+  expect(lines.join("\n")).not.toContain("does not answer");
+});
+
+test("nothing configured, manual keys, drops and advice", () => {
+  expect(statusLines(document({ connections: [] }))[2]).toBe(
+    "no connections are configured in /etc/tungate/tungate.yaml",
+  );
+  const manual = {
+    name: "kernel",
+    state: "manual",
+    remote: "198.51.100.9",
+    children: [
+      {
+        name: "site",
+        state: "manual",
+        local: ["10.1.0.0/16"],
+        remote: ["10.7.0.0/16"],
+        suite: "aes128-sha256",
+        encapsulation: "esp",
+        counters: { inboundPackets: 0, inboundOctets: 0, outboundPackets: 3, outboundOctets: 252 },
+        mtu: { inner: 1422, path: 1500, outer: 20, outerFamily: 4, esp: 58 },
+      },
+    ],
+  } as const;
+  const lines = statusLines(
+    document({
+      connections: [
+        {
+          ...manual,
+          children: [...manual.children].map((child) => ({
+            ...child,
+            local: [...child.local],
+            remote: [...child.remote],
+          })),
+        },
+      ],
+      drops: { replayed: 12, keepalive: 99, notAuthentic: 3, noPolicy: 0 },
+      advice: ["forwarding is off for lan0; switch it on: sysctl -w net.ipv4.conf.lan0.forwarding=1"],
+    }),
+  );
+  expect(`\n${lines.slice(2).join("\n")}`).toBe(`
+kernel  manual  198.51.100.9
+  site  manual  10.1.0.0/16 <-> 10.7.0.0/16    aes128-sha256
+                in 0 B   out 252 B    inner MTU 1422 = 1500 - 20 (IPv4) - 58 (ESP)
+
+dropped packets: 12 seen before (replayed); 3 not authentic
+
+look at: forwarding is off for lan0; switch it on: sysctl -w net.ipv4.conf.lan0.forwarding=1`);
+});
+
+test("nothing that a daemon sends commands the terminal", () => {
+  const lines = statusLines(
+    document({ connections: [{ ...PARIS, name: "p\u001b[2Jris\n" }], advice: ["a\u009bb"] }),
+  );
+  expect(lines.join("")).not.toMatch(/\p{Cc}/u);
+});
+
+test("rates and amounts have three digits", () => {
+  expect([0, 999, 999.5, 1e3, 9_994, 9_995, 99_940, 99_950, 310e6, 1.2e9, 9.9e15].map(rateText)).toEqual([
+    "0 bit/s",
+    "999 bit/s",
+    "1.00 kbit/s",
+    "1.00 kbit/s",
+    "9.99 kbit/s",
+    "10.0 kbit/s",
+    "99.9 kbit/s",
+    "100 kbit/s",
+    "310 Mbit/s",
+    "1.20 Gbit/s",
+    "9900 Tbit/s",
+  ]);
+  expect(octetsText(-1)).toBe("0 B");
+});
