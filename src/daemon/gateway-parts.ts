@@ -25,7 +25,11 @@ export interface GatewayParts {
   close(): void;
 }
 
-export function makeGatewayParts({ listen, ports }: GatewaySettings, lanes: number): GatewayParts {
+export function makeGatewayParts(
+  { listen, ports }: GatewaySettings,
+  lanes: number,
+  clock: Clock,
+): GatewayParts {
   const random = createSystemRandom();
   const table = createNativeSaTable({ ...DEFAULT_SA_TABLE_SIZE, lanes });
   const keys = createNativeKeyStore(table);
