@@ -63,15 +63,15 @@ describe("demultiplexing", () => {
   });
 
   test.each<[string, number[], DropReason]>([
-    ["[NAT-11] nothing at all", [], "shortDatagram"],
-    ["[NAT-11] one octet that is no keepalive", [0xfe], "shortDatagram"],
-    ["[NAT-11] the marker alone", [0, 0, 0, 0], "shortDatagram"],
-    ["[NAT-11] marker and half an IKE header", new Array<number>(4 + 27).fill(0), "shortDatagram"],
-    ["[NAT-11] ESP cut off", [1, 2, 3, 4, 0, 0, 0, 1, 0, 0, 0], "shortDatagram"],
-    ["[ESP-01] SPI 1", [0, 0, 0, 1, ...new Array<number>(60).fill(0)], "reservedSpi"],
-    ["[ESP-01] SPI 255", [0, 0, 0, 255, ...new Array<number>(60).fill(0)], "reservedSpi"],
-    ["[ESP-15] SPI 256, which nobody has", [0, 0, 1, 0, ...new Array<number>(60).fill(0)], "unknownSpi"],
-  ])("%s is a counted drop", (_, octets, reason) => {
+    ["nothing at all", [], "shortDatagram"],
+    ["one octet that is no keepalive", [0xfe], "shortDatagram"],
+    ["the marker alone", [0, 0, 0, 0], "shortDatagram"],
+    ["marker and half an IKE header", new Array<number>(4 + 27).fill(0), "shortDatagram"],
+    ["ESP cut off", [1, 2, 3, 4, 0, 0, 0, 1, 0, 0, 0], "shortDatagram"],
+    ["SPI 1", [0, 0, 0, 1, ...new Array<number>(60).fill(0)], "reservedSpi"],
+    ["SPI 255", [0, 0, 0, 255, ...new Array<number>(60).fill(0)], "reservedSpi"],
+    ["SPI 256, which nobody has", [0, 0, 1, 0, ...new Array<number>(60).fill(0)], "unknownSpi"],
+  ])("[ESP-01] [ESP-15] [NAT-11] %s is a counted drop", (_, octets, reason) => {
     const gateway = makeGateway();
     receive(gateway, [onNatPort(Uint8Array.from(octets))]);
     expect(gateway.allDrops()).toEqual({ [reason]: 1 });
@@ -312,13 +312,13 @@ describe("inside the packet", () => {
   });
 
   test.each([
-    ["[ECN-02] CE around Not-ECT drops the packet", 0, 3, undefined],
-    ["[ECN-03] CE around ECT(0) gives CE", 2, 3, 3],
-    ["[ECN-03] CE around ECT(1) gives CE", 1, 3, 3],
-    ["[ECN-04] ECT(1) around ECT(0) gives ECT(1)", 2, 1, 1],
-    ["[ECN-04] Not-ECT around CE stays CE", 3, 0, 3],
-    ["[ECN-04] ECT(0) around Not-ECT stays Not-ECT", 0, 2, 0],
-  ])("%s", (_, innerEcn, outerEcn, expected) => {
+    ["CE around Not-ECT drops the packet", 0, 3, undefined],
+    ["CE around ECT(0) gives CE", 2, 3, 3],
+    ["CE around ECT(1) gives CE", 1, 3, 3],
+    ["ECT(1) around ECT(0) gives ECT(1)", 2, 1, 1],
+    ["Not-ECT around CE stays CE", 3, 0, 3],
+    ["ECT(0) around Not-ECT stays Not-ECT", 0, 2, 0],
+  ])("[ECN-02] [ECN-03] [ECN-04] %s", (_, innerEcn, outerEcn, expected) => {
     for (const addresses of [A_TO_B, { source: "fd01::5", destination: "fd02::9" }]) {
       const { a, b } = makePair();
       const original = packet({ ...addresses, tos: 0xb8 | innerEcn });

@@ -31,13 +31,13 @@ describe("decapsulation", () => {
   // Rows: inner; columns: outer Not-ECT, ECT(0), ECT(1), CE (RFC 6040 figure 4).
   const columns = [ECN_NOT_ECT, ECN_ECT_0, ECN_ECT_1, ECN_CE];
   const table: readonly [number, readonly number[], string][] = [
-    [ECN_NOT_ECT, [ECN_NOT_ECT, ECN_NOT_ECT, ECN_NOT_ECT, ECN_DROP], "[ECN-02] not ECT"],
-    [ECN_ECT_0, [ECN_ECT_0, ECN_ECT_0, ECN_ECT_1, ECN_CE], "[ECN-03] [ECN-04] ECT(0)"],
-    [ECN_ECT_1, [ECN_ECT_1, ECN_ECT_1, ECN_ECT_1, ECN_CE], "[ECN-03] [ECN-04] ECT(1)"],
-    [ECN_CE, [ECN_CE, ECN_CE, ECN_CE, ECN_CE], "[ECN-04] CE"],
+    [ECN_NOT_ECT, [ECN_NOT_ECT, ECN_NOT_ECT, ECN_NOT_ECT, ECN_DROP], "not ECT"],
+    [ECN_ECT_0, [ECN_ECT_0, ECN_ECT_0, ECN_ECT_1, ECN_CE], "ECT(0)"],
+    [ECN_ECT_1, [ECN_ECT_1, ECN_ECT_1, ECN_ECT_1, ECN_CE], "ECT(1)"],
+    [ECN_CE, [ECN_CE, ECN_CE, ECN_CE, ECN_CE], "CE"],
   ];
   for (const [inner, expected, name] of table)
-    test(`${name} inside each outer field`, () => {
+    test(`[ECN-02] [ECN-03] [ECN-04] ${name} inside each outer field`, () => {
       for (const [i, outer] of columns.entries()) {
         const result = expected[i] === ECN_DROP ? ECN_DROP : EF | expected[i]!;
         expect(mergedTos(EF | inner, AF11 | outer)).toBe(result);
