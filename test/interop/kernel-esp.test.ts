@@ -74,9 +74,9 @@ const CASES: readonly Case[] = [
     outer: 6,
     esn: false,
   },
-  { name: "[ESP-06] AES-256-GCM, ESN, raw ESP", suite: GCM, encapsulation: "esp", outer: 4, esn: true },
+  { name: "AES-256-GCM, ESN, raw ESP", suite: GCM, encapsulation: "esp", outer: 4, esn: true },
   {
-    name: "[ESP-06] AES-256-CBC with HMAC-SHA2-256, ESN, ESP in UDP",
+    name: "AES-256-CBC with HMAC-SHA2-256, ESN, ESP in UDP",
     suite: CBC,
     encapsulation: "udp",
     outer: 4,
@@ -259,7 +259,7 @@ connections:
     expect(transfer.received).toEqual({ octets: 4_000_000, digest: transfer.digest });
   });
 
-  test("[ESP-02] after a crash the numbers go on beyond all that were used", async () => {
+  test("after a crash the numbers go on beyond all that were used", async () => {
     await configureKernel(CASES[9]!);
     await start(CASES[9]!);
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));

@@ -63,7 +63,7 @@ describeWith(
       isEncapsulated: boolean,
     ])[] = [
       ["ESP in UDP", { encapsulation: "auto", esp: "aes256gcm16" }, true],
-      ["raw ESP with ESN", { encapsulation: "esp", esp: "aes256gcm16-esn" }, false],
+      ["[ESP-07] raw ESP with ESN", { encapsulation: "esp", esp: "aes256gcm16-esn" }, false],
       ["raw ESP over IPv6", { encapsulation: "esp", esp: "chacha20poly1305", outer: 6 }, false],
       [
         "AES-CBC with HMAC-SHA2-256",

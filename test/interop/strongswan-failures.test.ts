@@ -59,7 +59,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: failures", () => {
     );
 
   describe("wrong pre-shared key", () => {
-    test("[AUTH-07] we initiate: the peer refuses us, and we say what that can mean", async () => {
+    test("we initiate: the peer refuses us, and we say what that can mean", async () => {
       await peer.load(strongSwanSettings({ site: SITE_B }));
       await startGateway(ours, { site: SITE_A }, "another secret");
 
@@ -110,7 +110,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: failures", () => {
       expect(words).toContain("NO_PROPOSAL_CHOSEN to aes256gcm16-prfsha384-x25519");
     });
 
-    test("[INIT-02] strongSwan initiates: we say what differs, per transform, and what to add where", async () => {
+    test("strongSwan initiates: we say what differs, per transform, and what to add where", async () => {
       await peer.load(strongSwanSettings({ site: SITE_B, ike }));
       await startGateway(ours, { site: SITE_A, keep: "respond" });
 
