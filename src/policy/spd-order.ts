@@ -1,4 +1,5 @@
 /** The order of an interface's SPD entries, and the conflicts in it (RFC 4301 section 4.4.1). */
+import { toHex } from "../base/bytes.ts";
 import type { ConfigurationPlace } from "./connection.ts";
 import type { PolicyName } from "./data-plane.ts";
 import { parseSelector } from "./selector-text.ts";
@@ -66,13 +67,31 @@ function protectEntry({ policy, selectors, place }: ProtectPolicy): SpdEntry {
   return { action: "protect", selectors, policy, place };
 }
 
-function findOverlaps(children: readonly ProtectPolicy[]): SpdOverlap[] {
-  const overlaps: SpdOverlap[] = [];
-  for (const [i, first] of children.entries())
-    for (const second of children.slice(i + 1))
-      if (first.priority === second.priority && pairsOverlap(first.selectors, second.selectors))
-        overlaps.push({ first, second });
-  return overlaps;
+/** Sweeps over the remote addresses, so that only children that meet there are compared. */
+function findOverlaps(children: readonly ProtectPolicy[]): readonly SpdOverlap[] {
+  const intervals = children
+    .flatMap((child, index) =>
+      child.selectors.remote.map(({ addresses: { start, end } }) => ({
+        index,
+        start: `${start.length} ${toHex(start)}`,
+        end: `${end.length} ${toHex(end)}`,
+      })),
+    )
+    .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.index - b.index));
+  const found = new Map<number, SpdOverlap>();
+  let open: typeof intervals = [];
+  for (const interval of intervals) {
+    open = open.filter(({ end }) => end >= interval.start);
+    for (const other of open) {
+      const [i, j] = [Math.min(interval.index, other.index), Math.max(interval.index, other.index)];
+      const [first, second] = [children[i]!, children[j]!];
+      if (i === j || first.priority !== second.priority || found.has(i * children.length + j)) continue;
+      if (pairsOverlap(first.selectors, second.selectors))
+        found.set(i * children.length + j, { first, second });
+    }
+    open.push(interval);
+  }
+  return [...found].sort(([a], [b]) => a - b).map(([, overlap]) => overlap);
 }
 
 /** Bits of header that the widest selectors of both sides leave open. */

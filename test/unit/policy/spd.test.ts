@@ -12,7 +12,7 @@ import {
   type SpdEntry,
 } from "../../../src/policy/spd.ts";
 import { orderSpd, type ProtectPolicy } from "../../../src/policy/spd-order.ts";
-import type { SelectorPair } from "../../../src/policy/traffic-selector.ts";
+import { pairsOverlap, type SelectorPair } from "../../../src/policy/traffic-selector.ts";
 import { keyOf, type Packet, packetArbitrary, pairArbitrary, pairMatches } from "./arbitraries.ts";
 
 const read = (text: string) => parseSelector(text)!;
@@ -171,6 +171,28 @@ describe("order", () => {
     ).toEqual([]);
     expect(orderSpd([], [child(4, "10.2.0.0/16[tcp/80]"), child(9, "10.2.0.0/16[tcp/81]")]).overlaps).toEqual(
       [],
+    );
+  });
+
+  test("the overlaps are those that comparing every pair finds", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ selectors: pairArbitrary, priority: fc.nat({ max: 1 }) }), { maxLength: 7 }),
+        (drawn) => {
+          const children = drawn.map((one, i) => ({ ...child(i, "10.0.0.0/8"), ...one }));
+          const expected = children.flatMap((first, i) =>
+            children
+              .slice(i + 1)
+              .filter(
+                (second) =>
+                  first.priority === second.priority && pairsOverlap(first.selectors, second.selectors),
+              )
+              .map((second) => ({ first, second })),
+          );
+          expect(orderSpd([], children).overlaps).toEqual(expected);
+        },
+      ),
+      { numRuns: 300 },
     );
   });
 
