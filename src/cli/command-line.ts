@@ -6,9 +6,9 @@ import { LOG_LEVELS } from "../observe/log-level.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { RunOptions } from "./run.ts";
 
-export const EXIT_DONE = 0;
-export const EXIT_FAILED = 1;
-export const EXIT_USAGE = 2;
+const EXIT_DONE = 0;
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
 
 const DEFAULT_CONFIGURATION_FILE = "/etc/tungate/tungate.yaml";
 const DEFAULT_CONTROL_PATH = "/run/tungate/control.sock";

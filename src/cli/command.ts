@@ -30,12 +30,7 @@ const DONE = { up: "is up", down: "is down", rekey: "has new keys" } as const;
 const STARTED = { up: "is coming up", down: "is going down", rekey: "is being rekeyed" } as const;
 const NOT_DONE = { up: "is not up", down: "is not down", rekey: "has no new keys" } as const;
 
-export function outcomeText(
-  kind: CommandKind,
-  target: Target,
-  outcome: CommandOutcome,
-  timeout: number,
-): string {
+function outcomeText(kind: CommandKind, target: Target, outcome: CommandOutcome, timeout: number): string {
   const name = target.child === undefined ? target.connection : `${target.connection}/${target.child}`;
   const [first, ...more] = outcome.lines.map(printable);
   const below = more.map((line) => `  ${line}\n`).join("");

@@ -23,7 +23,7 @@ export function routes(file: string, context: CommandContext): number {
 }
 
 /** @param addresses - of this host */
-export function routePlan(configuration: Configuration, addresses: readonly IpAddress[]): RoutePlan {
+function routePlan(configuration: Configuration, addresses: readonly IpAddress[]): RoutePlan {
   const { routing, ports, onExit, interfaces, listen } = configuration.gateway;
   const capOf = (device: string) => interfaces.find(({ name }) => name === device)?.mtu;
   const children = routedChildren(configuration, createPathTable(listen), (device) => {

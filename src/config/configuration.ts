@@ -38,13 +38,13 @@ export interface TunSettings {
   readonly place: ConfigurationPlace;
 }
 
-export interface RoutingSettings {
+interface RoutingSettings {
   readonly table: number;
   readonly priority: number;
   readonly mark: { readonly value: number; readonly mask: number };
 }
 
-export interface ControlSettings {
+interface ControlSettings {
   readonly path: string;
   /** Group whose members may talk to the daemon besides its own user. */
   readonly group?: string;

@@ -10,7 +10,7 @@ import type { ReadConnections } from "./connections.ts";
 import type { Findings } from "./findings.ts";
 
 /** Children of all connections together: each has a policy record in the SA table. */
-export const CHILDREN_MAX = DEFAULT_SA_TABLE_SIZE.policies;
+const CHILDREN_MAX = DEFAULT_SA_TABLE_SIZE.policies;
 /** Overlaps that are reported for one device. */
 const OVERLAPS_MAX = 10;
 

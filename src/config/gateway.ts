@@ -5,8 +5,8 @@ import type { Findings } from "./findings.ts";
 import { ANY_SELECTORS } from "./network.ts";
 import type { FileInput, GatewayInput } from "./schema.ts";
 
-export const DEFAULT_DEVICE = "tungate0";
-export const DEFAULT_CONTROL_PATH = "/run/tungate/control.sock";
+const DEFAULT_DEVICE = "tungate0";
+const DEFAULT_CONTROL_PATH = "/run/tungate/control.sock";
 export const IKE_PORT = 500;
 export const NAT_PORT = 4500;
 const DEFAULT_ROUTING = { table: 220, priority: 220, mark: { value: 0x54470000, mask: 0xffff0000 } };

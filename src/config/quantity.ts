@@ -54,7 +54,7 @@ function readDuration(text: string): number | undefined {
 }
 
 /** `4h`, `30s`, `1500ms`: one unit, the largest that fits exactly. */
-export function formatDuration(span: DurationMs): string {
+function formatDuration(span: DurationMs): string {
   for (const unit of ["d", "h", "m", "s"])
     if (span >= MILLISECONDS[unit]! && span % MILLISECONDS[unit]! === 0)
       return `${span / MILLISECONDS[unit]!}${unit}`;

@@ -11,12 +11,12 @@ const SYNTAX_PROBLEMS_MAX = 10;
 
 export type Path = readonly PropertyKey[];
 
-export interface TextPlace {
+interface TextPlace {
   readonly line: number;
   readonly column: number;
 }
 
-export interface TextProblem extends TextPlace {
+interface TextProblem extends TextPlace {
   readonly code: ConfigProblemCode;
   readonly path: string;
   readonly message: string;

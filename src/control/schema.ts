@@ -17,7 +17,6 @@ const counters = z.strictObject({
   outboundPackets: z.number(),
   outboundOctets: z.number(),
 });
-export type Counters = z.infer<typeof counters>;
 
 /** What went wrong last, in words; the first line is the summary. Peer-supplied parts are already escaped. */
 const failure = z.strictObject({
@@ -123,7 +122,7 @@ export const commandOutcome = z.strictObject({
 });
 export type CommandOutcome = z.infer<typeof commandOutcome>;
 
-export const CONTROL_ERROR_CODES = [
+const CONTROL_ERROR_CODES = [
   "CONTROL_BAD_REQUEST",
   "CONTROL_TOO_BIG",
   "CONTROL_UNKNOWN_NAME",

@@ -1,6 +1,5 @@
 /** The control server: HTTP on a Unix socket that its own user and, if wanted, one group may open. */
-import { execFileSync } from "node:child_process";
-import { chownSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { chownSync, lstatSync, mkdirSync, readFileSync, unlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
@@ -140,21 +139,18 @@ function listen(server: Server, path: string): Promise<void> {
   });
 }
 
+/** Groups of this machine: one line each, `name:password:id:members`. */
+const GROUP_FILE = "/etc/group";
+
 function groupIdOf(group: string): number {
-  try {
-    const line = execFileSync("getent", ["group", group], {
-      encoding: "utf8",
-      timeout: 5_000,
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const id = Number(line.split(":")[2]);
-    if (Number.isInteger(id)) return id;
-  } catch {
-    // Told below, as one that was not found.
-  }
+  const line = readFileSync(GROUP_FILE, "utf8")
+    .split("\n")
+    .find((one) => one.startsWith(`${group}:`));
+  const id = Number(line?.split(":")[2] ?? Number.NaN);
+  if (Number.isInteger(id)) return id;
   throw new ControlError(
     "CONTROL_SOCKET",
-    `there is no group ${group} (gateway.control.group); make it: groupadd --system ${group}`,
+    `${GROUP_FILE} has no group ${group} (gateway.control.group); make it: groupadd --system ${group}`,
   );
 }
 

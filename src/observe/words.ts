@@ -103,7 +103,7 @@ function inText(at: Instant, now: Instant): string {
 }
 
 /** `we are behind NAT`; NAT traversal or its absence where there is none. */
-export function natText({ isSupported, weAreBehind, peerIsBehind }: NatSituation): string {
+function natText({ isSupported, weAreBehind, peerIsBehind }: NatSituation): string {
   if (!isSupported) return "the peer has no NAT traversal";
   if (weAreBehind && peerIsBehind) return "both are behind NAT";
   if (weAreBehind) return "we are behind NAT";
@@ -111,7 +111,7 @@ export function natText({ isSupported, weAreBehind, peerIsBehind }: NatSituation
 }
 
 /** `aes256gcm16-prfsha384-x25519` */
-export function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): string {
+function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): string {
   const words = [transformKeyword(TransformType.ENCR, encr, encrKeyBits)];
   if (integ !== 0) words.push(transformKeyword(TransformType.INTEG, integ));
   words.push(transformKeyword(TransformType.PRF, prf), transformKeyword(TransformType.KE, ke));
@@ -119,7 +119,7 @@ export function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): s
 }
 
 /** `aes256gcm16-esn` */
-export function espSuiteText({ encr, encrKeyBits, integ, esn }: EspSuite): string {
+function espSuiteText({ encr, encrKeyBits, integ, esn }: EspSuite): string {
   const words = [transformKeyword(TransformType.ENCR, encr, encrKeyBits)];
   if (integ !== 0) words.push(transformKeyword(TransformType.INTEG, integ));
   if (esn) words.push("esn");
