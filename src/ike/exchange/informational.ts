@@ -98,8 +98,10 @@ function deleteChildren(turn: Turn, sa: EstablishedIkeSa, spis: readonly Uint8Ar
     const child = sa.children.find(({ outboundSpi }) => outboundSpi === spi);
     if (child === undefined) continue;
     if (!named.includes(child.inboundSpi)) answered.push(child.inboundSpi);
-    const wasLost = child.state === "installed";
-    if (wasLost) noteChildLost(turn, sa, child);
+    // The peer saw both rekeys before we did, and takes back its own (RFC 7296 section 2.8.1).
+    const isCrossing = own?.kind === "createChild" && own.crossing?.made === child.inboundSpi;
+    if (isCrossing) child.leaving = "redundant";
+    else if (child.state === "installed") noteChildLost(turn, sa, child);
     removeChild(turn, sa, child, "deletedByPeer");
   }
   return answered;

@@ -80,7 +80,9 @@ function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReaso
   removeAllChildren(turn, sa, reason);
   for (const { inboundSpi, isReserved } of sa.orphans.splice(0))
     if (isReserved) turn.machine.spis.release(inboundSpi);
-  if (reason !== "rekeyed") notice(turn, { code: "ikeSaDown", ...about(sa), ikeSa: nameOfIkeSa(sa), reason });
+  // One that never took over was never up for anybody.
+  if (reason === "rekeyed" || sa.heldFor !== undefined) return;
+  notice(turn, { code: "ikeSaDown", ...about(sa), ikeSa: nameOfIkeSa(sa), reason });
   // What was to give way to this one stays after all.
   for (const other of establishedOf(turn.machine, sa.connection)) other.redundantUntil = undefined;
   scheduleReconnect(turn, sa, reason);
