@@ -91,6 +91,8 @@ describe("inner packet", () => {
     expect(innerPacketLength(packet(fromHex("60"), 100), 0, 39, IpProtocol.IPV6)).toBe(-1);
     expect(innerPacketLength(packet(fromHex("60"), 100), 0, 40, IpProtocol.IPV6)).toBe(40);
     const short = packet(V4, 100);
+    short[3] = 20;
+    expect(innerPacketLength(short, 0, 100, IpProtocol.IPV4)).toBe(20);
     short[3] = 19;
     expect(innerPacketLength(short, 0, 100, IpProtocol.IPV4)).toBe(-1);
     expect(innerPacketLength(packet(V4, 100), 0, 100, IpProtocol.UDP)).toBe(-1);

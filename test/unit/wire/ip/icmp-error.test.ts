@@ -61,8 +61,11 @@ describe("IPv4", () => {
   });
 
   test("at most 576 octets in all, and no octet behind the packet", () => {
-    const length = (payload: number) =>
-      errorAbout(ipv4Packet({ protocol: 253 }, new Uint8Array(payload)), IcmpError.NO_ROUTE)!.length;
+    const length = (payload: number) => {
+      const error = errorAbout(ipv4Packet({ protocol: 253 }, new Uint8Array(payload)), IcmpError.NO_ROUTE)!;
+      expect(error[2]! * 256 + error[3]!).toBe(error.length);
+      return error.length;
+    };
     expect(length(0)).toBe(48);
     expect(length(527)).toBe(575);
     expect(length(528)).toBe(576);
@@ -128,9 +131,13 @@ describe("IPv6", () => {
     expect(error.subarray(48)).toEqual(packet);
   });
 
-  test("at most 1280 octets in all", () => {
-    const length = (payload: number) =>
-      errorAbout(ipv6Packet({ nextHeader: 253 }, new Uint8Array(payload)), IcmpError.NO_ROUTE)!.length;
+  test("at most 1280 octets in all, as the header says", () => {
+    const length = (payload: number) => {
+      const error = errorAbout(ipv6Packet({ nextHeader: 253 }, new Uint8Array(payload)), IcmpError.NO_ROUTE)!;
+      expect(error[4]! * 256 + error[5]!).toBe(error.length - 40);
+      expect(icmpv6Sum(error)).toBe(0xffff);
+      return error.length;
+    };
     expect(length(1191)).toBe(1279);
     expect(length(1192)).toBe(1280);
     expect(length(1193)).toBe(1280);
