@@ -7,6 +7,7 @@ import { type PeerConnection, StrongSwan } from "../../test/interop/harness/stro
 import { SITE_A, SITE_B, type Site, type TwoSites } from "../../test/interop/harness/two-sites.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
+const LOG_OCTETS = 2000;
 const SECRET = "a key for measuring and for nothing else";
 
 export interface PeerOptions {
@@ -19,7 +20,10 @@ export interface PeerOptions {
 
 /** A tunnel that is being set up; `pids` are the gateway processes once they run. */
 export interface RunningPeer {
+  /** @throws Error when one of them has ended */
   pids(): readonly number[];
+  /** The last words of its log. */
+  log(): string;
   stop(): Promise<void>;
 }
 
@@ -42,7 +46,7 @@ const there = (program: string): boolean =>
         existsSync(join(folder, program)),
       );
 
-const NOTHING: RunningPeer = { pids: () => [], stop: () => Promise.resolve() };
+const NOTHING: RunningPeer = { pids: () => [], log: () => "", stop: () => Promise.resolve() };
 
 const plain: Peer = {
   name: "plain",
@@ -84,9 +88,10 @@ async function ourGateway(sites: TwoSites, side: "a" | "b", options: PeerOptions
   return {
     pids: () => {
       if (process.exitStatus !== undefined)
-        throw new Error(`gateway ${side} ended: ${gateway.log().slice(-2000)}`);
+        throw new Error(`gateway ${side} ended: ${gateway.log().slice(-LOG_OCTETS)}`);
       return [process.pid];
     },
+    log: () => gateway.log().slice(-LOG_OCTETS),
     stop: async () => void (await gateway.stop()),
   };
 }
@@ -121,9 +126,9 @@ async function startStrongSwan(sites: TwoSites, side: "a" | "b", options: PeerOp
   const charon = await new StrongSwan(own.gateway, join(sites.folder, side)).start();
   await charon.load(strongSwanConnection(own, other, options.cipher));
   if (side === "a" && !(await charon.initiate()))
-    throw new Error(`strongSwan did not bring the tunnel up: ${charon.log().slice(-2000)}`);
+    throw new Error(`strongSwan did not bring the tunnel up: ${charon.log().slice(-LOG_OCTETS)}`);
   const pids = await processesOf(own, "charon");
-  return { pids: () => pids, stop: () => charon.stop() };
+  return { pids: () => pids, log: () => charon.log().slice(-LOG_OCTETS), stop: () => charon.stop() };
 }
 
 const strongSwan: Peer = {
@@ -186,7 +191,11 @@ async function startWireguard(sites: TwoSites, side: "a" | "b", options: PeerOpt
   await own.gateway.ip(
     `link set ${device} mtu ${WIREGUARD_MTU} up\nroute add ${other.addresses.lan4} dev ${device}`,
   );
-  return { pids: () => [daemon.pid], stop: async () => void (await daemon.stop("SIGTERM")) };
+  return {
+    pids: () => [daemon.pid],
+    log: () => daemon.log().slice(-LOG_OCTETS),
+    stop: async () => void (await daemon.stop("SIGTERM")),
+  };
 }
 
 interface KeyPair {

@@ -31,7 +31,7 @@ export async function measureStartup(sites: TwoSites, peer: Peer, options: PeerO
   let running: RunningPeer | undefined;
   try {
     running = await peer.start(sites, options);
-    const { pids } = running;
+    const { pids, log } = running;
     await until(
       `${peer.name}: the tunnel carries`,
       () => {
@@ -39,6 +39,7 @@ export async function measureStartup(sites: TwoSites, peer: Peer, options: PeerO
         return sites.a.host.ping(SITE_B.host4, ["-c", "1", "-W", "0.2"]);
       },
       UP_MS,
+      log,
     );
   } catch (error) {
     await running?.stop();

@@ -1,5 +1,5 @@
 /** The gateway as a service of a real systemd: start, sandbox, routes, kill, watchdog, stop. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -34,6 +34,7 @@ connections:
 
 describeWith(["tun", "tcpdump", "kernelPeer", "debootstrap", "build"], "as a service of systemd", () => {
   const folder = mkdtempSync(join(tmpdir(), "tungate-systemd-"));
+  chmodSync(folder, 0o755);
   let namespace: Namespace;
   let machine: GatewayMachine;
   let peer: Gateway;
@@ -52,7 +53,6 @@ describeWith(["tun", "tcpdump", "kernelPeer", "debootstrap", "build"], "as a ser
 ${configurationOf("machine", "credential: site")}
 END
       chgrp tungate /etc/tungate/tungate.yaml; chmod 640 /etc/tungate/tungate.yaml; systemctl daemon-reload`);
-    mkdirSync(join(folder, "peer"));
     peer = new Gateway(namespace, join(folder, "peer"));
     peer.writeSecret("key", SECRET);
     await peer.start(configurationOf("peer", "file: key"));
