@@ -134,7 +134,7 @@ export class Gateway {
   #take(event: GatewayEvent, now: Instant, perform: Perform): void {
     switch (event.kind) {
       case "datagram":
-        this.#performActions(this.#machine.handle({ kind: "datagram", ...event.datagram }, now), perform);
+        this.#performActions(this.#machine.handle({ ...event.datagram, kind: "datagram" }, now), perform);
         break;
       case "upcall":
         this.#takeUpcall(event.upcall, now, perform);

@@ -1,7 +1,6 @@
 /** What a lane's thread and the main thread say to each other: a few shared numbers, and messages. */
 import type { IpAddress } from "../base/ip-address.ts";
-import type { UdpEndpoint } from "../base/udp-endpoint.ts";
-import type { LaneUpcall } from "../dataplane/lane.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import type { Fd } from "./native.ts";
 import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
@@ -48,12 +47,7 @@ export type LaneCommand =
 
 export type LaneMessage =
   | { readonly kind: "ready" }
-  | {
-      readonly kind: "ike";
-      readonly local: UdpEndpoint;
-      readonly remote: UdpEndpoint;
-      readonly bytes: Uint8Array;
-    }
+  | { readonly kind: "ike"; readonly datagram: IkeDatagram }
   | { readonly kind: "upcall"; readonly upcall: LaneUpcall }
   /** Now and then, when they have changed. */
   | { readonly kind: "counters"; readonly counters: PacketIoCounters };

@@ -101,7 +101,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
       }
       Atomics.sub(control, message.kind === "ike" ? Control.IKE_QUEUED : Control.UPCALLS_QUEUED, 1);
       if (isStopping) return;
-      if (message.kind === "ike") options.onIke(message);
+      if (message.kind === "ike") options.onIke(message.datagram);
       else options.onUpcall(message.upcall);
     });
   });

@@ -35,9 +35,9 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
     table: table.table,
     drops: new Float64Array(data.drops),
     packetLengthMax: data.packetLengthMax,
-    ike({ local, remote, bytes }) {
+    ike(datagram) {
       if (!enqueue(control, Control.IKE_QUEUED, IKE_QUEUE_MAX)) return false;
-      post({ kind: "ike", local, remote, bytes });
+      post({ kind: "ike", datagram });
       return true;
     },
     upcall(upcall) {
