@@ -20,17 +20,6 @@ bool Batch::IsAttached(napi_env current) const {
   return true;
 }
 
-void Batch::ResetReceive(uint32_t i) {
-  msghdr& header = receive.messages[i].msg_hdr;
-  header.msg_name = &receive.names[i];
-  header.msg_namelen = sizeof(sockaddr_storage);
-  header.msg_iov = &receive.parts[i];
-  header.msg_iovlen = 1;
-  header.msg_control = receive.controls[i].octets;
-  header.msg_controllen = kControlOctets;
-  header.msg_flags = 0;
-}
-
 namespace {
 
 class Registration {
@@ -97,18 +86,6 @@ class Registration {
   napi_value object_;
 };
 
-void LayOutReceive(Batch& batch) {
-  ReceiveHeaders& receive = batch.receive;
-  receive.messages.resize(batch.capacity);
-  receive.parts.resize(batch.capacity);
-  receive.names.resize(batch.capacity);
-  receive.controls.resize(batch.capacity);
-  for (uint32_t i = 0; i < batch.capacity; i++) {
-    receive.parts[i] = {batch.cell(i) + batch.headroom, batch.packet_room()};
-    batch.ResetReceive(i);
-  }
-}
-
 napi_value RegisterBatch(napi_env env, napi_callback_info info) {
   Args args(env, info, 1);
   if (!args.ok()) return nullptr;
@@ -131,7 +108,6 @@ napi_value RegisterBatch(napi_env env, napi_callback_info info) {
   batch->status = from.Array<uint8_t>("status", napi_uint8_array, capacity);
   batch->meta = from.Array<uint8_t>("meta", napi_uint8_array, capacity * kMetaStride);
   if (!args.ok()) return nullptr;
-  LayOutReceive(*batch);
   return Number(env, State::Of(env).batches.Add(std::move(batch)));
 }
 

@@ -3,7 +3,6 @@
 #define TUNGATE_BATCH_H
 
 #include <node_api.h>
-#include <sys/socket.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -45,17 +44,6 @@ struct Packet {
   size_t behind;
 };
 
-// What recvmmsg writes to; laid out once, and put back after each use.
-struct ReceiveHeaders {
-  std::vector<mmsghdr> messages;
-  std::vector<iovec> parts;
-  std::vector<sockaddr_storage> names;
-  struct alignas(cmsghdr) Control {
-    uint8_t octets[kControlOctets];
-  };
-  std::vector<Control> controls;
-};
-
 struct Batch {
   uint8_t* bytes = nullptr;
   uint32_t capacity = 0;
@@ -69,8 +57,6 @@ struct Batch {
   uint8_t* tos = nullptr;
   uint8_t* status = nullptr;
   uint8_t* meta = nullptr;
-
-  ReceiveHeaders receive;
 
   explicit Batch(napi_env owner) : env(owner) {}
   Batch(const Batch&) = delete;
@@ -91,7 +77,6 @@ struct Batch {
   uint8_t* cell(uint32_t i) const { return bytes + size_t{i} * stride; }
   // The longest packet that a reader may place in a cell.
   uint32_t packet_room() const { return stride - headroom - kBatchTailroom; }
-  void ResetReceive(uint32_t i);
 
   // Whether every array still has its memory: a script may have transferred it away.
   bool IsAttached(napi_env env) const;

@@ -19,7 +19,9 @@
         "sd_notify.cc",
         "socket_options.cc",
         "tun.cc",
+        "tun_coalesce.cc",
         "tun_io.cc",
+        "tun_segment.cc",
         "udp.cc",
         "wait.cc"
       ],

@@ -3,6 +3,7 @@
 #define TUNGATE_CONTROL_MESSAGE_H
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -35,6 +36,15 @@ class SendControl {
     header->msg_controllen = used_;
   }
 
+  // Makes the payload a run of datagrams of this size, of which the last may be shorter.
+  void AddSegmentSize(msghdr* header, uint16_t octets) {
+    const size_t before = used_;
+    Append(SOL_UDP, UDP_SEGMENT, &octets, sizeof octets);
+    header->msg_controllen = used_;
+    used_ = before;
+  }
+  void RemoveSegmentSize(msghdr* header) const { header->msg_controllen = used_; }
+
  private:
   void Append(int level, int type, const void* value, size_t size) {
     auto* message = reinterpret_cast<cmsghdr*>(octets_ + used_);
@@ -45,7 +55,7 @@ class SendControl {
     used_ += CMSG_SPACE(size);
   }
 
-  alignas(cmsghdr) uint8_t octets_[CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+  alignas(cmsghdr) uint8_t octets_[CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t))];
   size_t used_ = 0;
 };
 

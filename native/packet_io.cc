@@ -19,11 +19,13 @@ bool PacketIo::Attach(std::shared_ptr<Mapping> table) {
 namespace {
 
 napi_value CreatePacketIo(napi_env env, napi_callback_info info) {
-  Args args(env, info, 1);
+  Args args(env, info, 3);
   State& state = State::Of(env);
   Find(args, state.memories, 0);
+  const bool sends_runs = args.Bool(1);
+  const bool coalesces = args.Bool(2);
   if (!args.ok()) return nullptr;
-  auto io = std::make_shared<PacketIo>();
+  auto io = std::make_shared<PacketIo>(sends_runs, coalesces);
   if (!io->Attach(state.memories.Share(args.Uint32(0)))) return Number(env, -EINVAL);
   return Number(env, state.packet_ios.Add(std::move(io)));
 }

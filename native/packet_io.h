@@ -7,11 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "batch.h"
 #include "control_message.h"
 #include "memfd.h"
 #include "sa_table.h"
+#include "tun_coalesce.h"
+#include "tun_segment.h"
 
 namespace tungate {
 
@@ -27,6 +30,11 @@ struct PacketIoCounters {
   uint64_t send_retries = 0;
   uint64_t last_send_errno = 0;
   uint64_t last_read_errno = 0;
+  uint64_t superpackets_read = 0;
+  uint64_t superpackets_written = 0;
+  uint64_t datagram_runs_received = 0;
+  uint64_t datagram_runs_sent = 0;
+  uint64_t offload_refusals = 0;
 };
 constexpr size_t kPacketIoCounters = sizeof(PacketIoCounters) / sizeof(uint64_t);
 
@@ -38,8 +46,43 @@ struct Socket {
   uint16_t local_port;
 };
 
+// The longest that a queue or socket gives at once.
+constexpr size_t kReadOctets = 1 << 16;
+
+// A TUN queue: what was read and is not cut up yet.
+struct TunState {
+  int fd;
+  std::unique_ptr<uint8_t[]> octets = std::make_unique_for_overwrite<uint8_t[]>(kReadOctets);
+  Segmenter segmenter;
+  bool refuses_superpackets = false;
+};
+
+// A socket: datagrams that were received and are not in a batch yet.
+struct SocketState {
+  static constexpr uint32_t kMessages = 32;
+
+  explicit SocketState(int descriptor);
+  void Reset(uint32_t message);
+
+  int fd;
+  uint32_t received = 0;
+  uint32_t next = 0;
+  // Octets of the message `next` that were placed already.
+  size_t at = 0;
+  bool refuses_runs = false;
+  std::unique_ptr<uint8_t[]> octets = std::make_unique_for_overwrite<uint8_t[]>(kMessages * kReadOctets);
+  mmsghdr messages[kMessages];
+  iovec parts[kMessages];
+  sockaddr_storage names[kMessages];
+  struct alignas(cmsghdr) Control {
+    uint8_t octets[kControlOctets];
+  } controls[kMessages];
+};
+
 class PacketIo {
  public:
+  PacketIo(bool sends_runs, bool coalesces) : sends_runs_(sends_runs), coalesces_(coalesces) {}
+
   // False when the memory holds no SA table.
   bool Attach(std::shared_ptr<Mapping> table);
 
@@ -53,23 +96,57 @@ class PacketIo {
 
  private:
   static constexpr uint32_t kSendChunk = 128;
+  // Flows that are collected at the same time.
+  static constexpr uint32_t kRuns = 8;
 
-  bool AcceptFromTun(Batch& batch, uint32_t cell, uint32_t packet, size_t octets);
+  TunState& TunOf(int fd);
+  uint32_t CutSegments(TunState& tun, Batch& batch, uint32_t count);
+  bool ReadPacket(TunState& tun, Batch& batch, uint32_t* count);
+  void WriteOne(int fd, Batch& batch, uint32_t i);
+  void WriteRun(TunState& tun, Batch& batch, TcpRun& run);
+  bool Collect(TunState& tun, Batch& batch, uint32_t i);
   void ReadFailed(int error);
-  bool AcceptDatagram(const Socket& socket, Batch& batch, uint32_t cell, uint32_t packet);
-  bool PrepareSend(const Socket& socket, Batch& batch, uint32_t i, uint32_t place);
-  void SendChunk(const Socket& socket, Batch& batch, uint32_t prepared);
+
+  SocketState& SocketOf(int fd);
+  bool Refill(SocketState& state);
+  uint32_t PlaceDatagrams(const Socket& socket, SocketState& state, Batch& batch, uint32_t count);
+
+  struct Message {
+    // Its packets are `count` entries of parts_ and packets_ from `first` on.
+    uint32_t first;
+    uint32_t count;
+    size_t octets;
+    uint32_t endpoint;
+    uint8_t tos;
+    // A shorter segment ends the run.
+    bool is_closed;
+  };
+  bool JoinRun(const Batch& batch, uint32_t i, const Packet& packet);
+  bool PrepareSend(const Socket& socket, Batch& batch, uint32_t i, const Packet& packet);
+  void SendPrepared(const Socket& socket, Batch& batch);
+  void SendSingly(const Socket& socket, Batch& batch, uint32_t message);
   void SendFailed(Batch& batch, uint32_t i, int error);
+  int SendMessage(const Socket& socket, const msghdr& header);
 
   std::shared_ptr<Mapping> memory_;
   SaTableView table_;
   PacketIoCounters counters_;
+  bool sends_runs_;
+  bool coalesces_;
+  std::vector<std::unique_ptr<TunState>> tuns_;
+  std::vector<std::unique_ptr<SocketState>> sockets_;
 
+  TcpRun runs_[kRuns];
+  uint32_t open_runs_ = 0;
+
+  uint32_t prepared_packets_ = 0;
+  uint32_t prepared_messages_ = 0;
+  Message prepared_[kSendChunk];
   mmsghdr messages_[kSendChunk];
-  iovec parts_[kSendChunk];
   sockaddr_storage names_[kSendChunk];
   SendControl controls_[kSendChunk];
-  // Which packet of the batch each message is.
+  iovec parts_[kSendChunk];
+  // Which packet of the batch each part is.
   uint32_t packets_[kSendChunk];
 };
 

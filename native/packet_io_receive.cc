@@ -1,8 +1,10 @@
-// Datagrams from sockets into the arena, with where they came from.
+// Datagrams from sockets into the arena, with where they came from; what the kernel merged is taken apart.
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -13,37 +15,16 @@ namespace tungate {
 namespace {
 
 struct Arrival {
-  uint8_t local[16];
-  uint32_t interface;
-  uint8_t tos;
+  uint8_t meta[kMetaStride];
+  // Octets of each datagram; the last of a run may be shorter.
+  size_t datagram;
 };
 
-Arrival ReadControl(msghdr& header) {
-  Arrival arrival = {};
-  for (cmsghdr* message = CMSG_FIRSTHDR(&header); message != nullptr; message = CMSG_NXTHDR(&header, message)) {
-    const uint8_t* data = CMSG_DATA(message);
-    const size_t size = message->cmsg_len - CMSG_LEN(0);
-    if (message->cmsg_level == IPPROTO_IP && message->cmsg_type == IP_PKTINFO && size >= sizeof(in_pktinfo)) {
-      in_pktinfo packet;
-      memcpy(&packet, data, sizeof packet);
-      // Where an answer leaves from, which for a broadcast is not where the datagram was sent to.
-      memcpy(arrival.local, &packet.ipi_spec_dst, 4);
-      arrival.interface = static_cast<uint32_t>(packet.ipi_ifindex);
-    } else if (message->cmsg_level == IPPROTO_IP && message->cmsg_type == IP_TOS && size >= 1) {
-      arrival.tos = data[0];
-    } else if (message->cmsg_level == IPPROTO_IPV6 && message->cmsg_type == IPV6_PKTINFO &&
-               size >= sizeof(in6_pktinfo)) {
-      in6_pktinfo packet;
-      memcpy(&packet, data, sizeof packet);
-      memcpy(arrival.local, &packet.ipi6_addr, 16);
-      arrival.interface = packet.ipi6_ifindex;
-    } else if (message->cmsg_level == IPPROTO_IPV6 && message->cmsg_type == IPV6_TCLASS && size >= sizeof(int)) {
-      int traffic_class;
-      memcpy(&traffic_class, data, sizeof traffic_class);
-      arrival.tos = static_cast<uint8_t>(traffic_class);
-    }
-  }
-  return arrival;
+template <typename T>
+T Get(const uint8_t* at) {
+  T value;
+  memcpy(&value, at, sizeof value);
+  return value;
 }
 
 template <typename T>
@@ -51,77 +32,153 @@ void Put(uint8_t* at, T value) {
   memcpy(at, &value, sizeof value);
 }
 
-}  // namespace
-
-bool PacketIo::AcceptDatagram(const Socket& socket, Batch& batch, uint32_t cell, uint32_t packet) {
-  mmsghdr& message = batch.receive.messages[cell];
-  msghdr& header = message.msg_hdr;
-  uint32_t offset = static_cast<uint32_t>(cell * size_t{batch.stride} + batch.headroom);
-  uint32_t length = message.msg_len;
-  if ((header.msg_flags & MSG_TRUNC) != 0) {
-    counters_.oversized++;
-    return false;
-  }
-  if (socket.is_raw && socket.family == AF_INET) {
-    // The kernel checked its own header; only its length matters here.
-    const uint32_t ip_header = length > 0 ? (batch.bytes[offset] & 15u) * 4 : 0;
-    if (ip_header < sizeof(iphdr) || ip_header > length) {
-      counters_.bad_datagrams++;
-      return false;
+void ReadControl(msghdr& header, Arrival& arrival) {
+  uint8_t* meta = arrival.meta;
+  for (cmsghdr* message = CMSG_FIRSTHDR(&header); message != nullptr; message = CMSG_NXTHDR(&header, message)) {
+    const uint8_t* data = CMSG_DATA(message);
+    const size_t size = message->cmsg_len - CMSG_LEN(0);
+    const int level = message->cmsg_level;
+    const int type = message->cmsg_type;
+    if (level == IPPROTO_IP && type == IP_PKTINFO && size >= sizeof(in_pktinfo)) {
+      const auto packet = Get<in_pktinfo>(data);
+      // Where an answer leaves from, which for a broadcast is not where the datagram was sent to.
+      memcpy(meta + kMetaLocalAddress, &packet.ipi_spec_dst, 4);
+      Put<uint32_t>(meta + kMetaInterface, static_cast<uint32_t>(packet.ipi_ifindex));
+    } else if (level == IPPROTO_IPV6 && type == IPV6_PKTINFO && size >= sizeof(in6_pktinfo)) {
+      const auto packet = Get<in6_pktinfo>(data);
+      memcpy(meta + kMetaLocalAddress, &packet.ipi6_addr, 16);
+      Put<uint32_t>(meta + kMetaInterface, packet.ipi6_ifindex);
+    } else if (level == IPPROTO_IP && type == IP_TOS && size >= 1) {
+      meta[kMetaTos] = data[0];
+    } else if (level == IPPROTO_IPV6 && type == IPV6_TCLASS && size >= sizeof(int)) {
+      meta[kMetaTos] = static_cast<uint8_t>(Get<int>(data));
+    } else if (level == SOL_UDP && type == UDP_GRO && size >= sizeof(int)) {
+      const int datagram = Get<int>(data);
+      if (datagram > 0) arrival.datagram = static_cast<size_t>(datagram);
     }
-    offset += ip_header;
-    length -= ip_header;
   }
-  const sockaddr_storage& name = batch.receive.names[cell];
-  uint8_t* meta = batch.meta + packet * kMetaStride;
-  if (name.ss_family != socket.family) {
-    counters_.bad_datagrams++;
-    return false;
-  }
-  const Arrival arrival = ReadControl(header);
-  memset(meta, 0, kMetaStride);
+}
+
+// False when the source is of another family.
+bool ReadSource(const Socket& socket, const sockaddr_storage& name, uint8_t* meta) {
+  if (name.ss_family != socket.family) return false;
+  in_port_t port = 0;
   if (socket.family == AF_INET) {
     const auto& remote = reinterpret_cast<const sockaddr_in&>(name);
     memcpy(meta + kMetaRemoteAddress, &remote.sin_addr, 4);
-    // A raw socket reports a protocol where UDP has a port.
-    Put<uint16_t>(meta + kMetaRemotePort, socket.is_raw ? 0 : ntohs(remote.sin_port));
-    memcpy(meta + kMetaLocalAddress, arrival.local, 4);
+    port = remote.sin_port;
     meta[kMetaFamily] = 4;
   } else {
     const auto& remote = reinterpret_cast<const sockaddr_in6&>(name);
     memcpy(meta + kMetaRemoteAddress, &remote.sin6_addr, 16);
-    Put<uint16_t>(meta + kMetaRemotePort, socket.is_raw ? 0 : ntohs(remote.sin6_port));
-    memcpy(meta + kMetaLocalAddress, arrival.local, 16);
+    port = remote.sin6_port;
     meta[kMetaFamily] = 6;
   }
+  // A raw socket reports a protocol where UDP has a port.
+  Put<uint16_t>(meta + kMetaRemotePort, socket.is_raw ? 0 : ntohs(port));
   Put<uint16_t>(meta + kMetaLocalPort, socket.local_port);
-  Put<uint32_t>(meta + kMetaInterface, arrival.interface);
-  meta[kMetaTos] = arrival.tos;
-  batch.tos[packet] = arrival.tos;
-  batch.offset[packet] = offset;
-  batch.length[packet] = length;
-  batch.status[packet] = kPacketOk;
   return true;
 }
 
-uint32_t PacketIo::Receive(const Socket& socket, Batch& batch) {
-  int received = -1;
+}  // namespace
+
+SocketState::SocketState(int descriptor) : fd(descriptor) {
+  for (uint32_t i = 0; i < kMessages; i++) Reset(i);
+}
+
+void SocketState::Reset(uint32_t message) {
+  parts[message] = {octets.get() + message * kReadOctets, kReadOctets};
+  msghdr& header = messages[message].msg_hdr;
+  header.msg_name = &names[message];
+  header.msg_namelen = sizeof(sockaddr_storage);
+  header.msg_iov = &parts[message];
+  header.msg_iovlen = 1;
+  header.msg_control = controls[message].octets;
+  header.msg_controllen = kControlOctets;
+  header.msg_flags = 0;
+}
+
+SocketState& PacketIo::SocketOf(int fd) {
+  for (const std::unique_ptr<SocketState>& state : sockets_)
+    if (state->fd == fd) return *state;
+  sockets_.push_back(std::make_unique<SocketState>(fd));
+  return *sockets_.back();
+}
+
+// False when nothing was received.
+bool PacketIo::Refill(SocketState& state) {
+  for (uint32_t i = 0; i < state.received; i++) state.Reset(i);
+  state.received = state.next = 0;
+  state.at = 0;
   // The first try may report what ICMP said about a packet that was sent.
-  for (int attempt = 0; attempt < 3 && received < 0; attempt++) {
-    received = recvmmsg(socket.fd, batch.receive.messages.data(), batch.capacity, MSG_DONTWAIT, nullptr);
-    if (received >= 0) break;
-    if (errno == EAGAIN) return 0;
-    if (errno != EINTR && !IsErrorOfAnother(errno)) {
-      counters_.read_errors++;
-      counters_.last_read_errno = static_cast<uint64_t>(errno);
-      return 0;
+  for (int attempt = 0; attempt < 3; attempt++) {
+    const int received = recvmmsg(state.fd, state.messages, SocketState::kMessages, MSG_DONTWAIT, nullptr);
+    if (received > 0) {
+      state.received = static_cast<uint32_t>(received);
+      return true;
     }
+    if (received == 0 || errno == EAGAIN) return false;
+    if (errno == EINTR || IsErrorOfAnother(errno)) continue;
+    ReadFailed(errno);
+    return false;
   }
+  return false;
+}
+
+// Places what is left of the message `next`, as far as there is room in the batch.
+uint32_t PacketIo::PlaceDatagrams(const Socket& socket, SocketState& state, Batch& batch, uint32_t count) {
+  mmsghdr& message = state.messages[state.next];
+  const uint8_t* octets = state.octets.get() + state.next * kReadOctets;
+  const size_t length = message.msg_len;
+  Arrival arrival = {{}, length};
+  ReadControl(message.msg_hdr, arrival);
+  // The kernel checked its own IPv4 header; only its length matters here.
+  const bool has_ip_header = socket.is_raw && socket.family == AF_INET;
+  const size_t ip_header = !has_ip_header ? 0 : length == 0 ? sizeof(iphdr) : (octets[0] & 15u) * 4;
+  if (!ReadSource(socket, state.names[state.next], arrival.meta) || ip_header > length ||
+      (has_ip_header && ip_header < sizeof(iphdr)) || (message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
+    counters_.bad_datagrams++;
+    state.next++;
+    state.at = 0;
+    return count;
+  }
+  if (state.at == 0) {
+    state.at = ip_header;
+    if (arrival.datagram < length) counters_.datagram_runs_received++;
+  }
+  do {
+    const size_t datagram = std::min(arrival.datagram, length - state.at);
+    if (datagram > batch.packet_room()) {
+      counters_.oversized++;
+    } else {
+      uint8_t* packet = batch.cell(count) + batch.headroom;
+      memcpy(packet, octets + state.at, datagram);
+      memcpy(batch.meta + count * kMetaStride, arrival.meta, kMetaStride);
+      batch.tos[count] = arrival.meta[kMetaTos];
+      batch.offset[count] = static_cast<uint32_t>(packet - batch.bytes);
+      batch.length[count] = static_cast<uint32_t>(datagram);
+      batch.status[count] = kPacketOk;
+      count++;
+    }
+    state.at += datagram;
+  } while (state.at < length && count < batch.capacity);
+  if (state.at >= length) {
+    state.next++;
+    state.at = 0;
+  }
+  return count;
+}
+
+uint32_t PacketIo::Receive(const Socket& socket, Batch& batch) {
+  SocketState& state = SocketOf(socket.fd);
   uint32_t count = 0;
-  for (int i = 0; i < received; i++) {
-    const uint32_t cell = static_cast<uint32_t>(i);
-    if (AcceptDatagram(socket, batch, cell, count)) count++;
-    batch.ResetReceive(cell);
+  // Bounds the work when the datagrams that come are none that a lane may see.
+  for (uint32_t messages = 0; count < batch.capacity && messages < 2 * batch.capacity; messages++) {
+    if (state.next == state.received) {
+      const bool was_full = messages == 0 || state.received == SocketState::kMessages;
+      if (!was_full || !Refill(state)) break;
+    }
+    count = PlaceDatagrams(socket, state, batch, count);
   }
   return count;
 }

@@ -14,6 +14,9 @@ namespace {
 
 // A full socket queue drains at line rate: waiting this long at most, once per batch, loses less than dropping.
 constexpr int kSendWaitMs = 4;
+// Before Linux 6.9 a run has at most 64 segments; all of it must fit one UDP datagram.
+constexpr uint32_t kRunSegmentsMax = 64;
+constexpr size_t kRunOctetsMax = 65000;
 
 bool IsZero(const uint8_t* octets, size_t size) {
   for (size_t i = 0; i < size; i++)
@@ -28,17 +31,33 @@ bool WaitUntilWritable(int fd) {
 
 }  // namespace
 
-bool PacketIo::PrepareSend(const Socket& socket, Batch& batch, uint32_t i, uint32_t place) {
+// Adds a packet to the message before it: same endpoint and traffic class, as long as the first or shorter.
+bool PacketIo::JoinRun(const Batch& batch, uint32_t i, const Packet& packet) {
+  if (prepared_messages_ == 0) return false;
+  Message& run = prepared_[prepared_messages_ - 1];
+  const size_t segment = parts_[run.first].iov_len;
+  if (run.is_closed || run.endpoint != batch.endpoint[i] || run.tos != batch.tos[i] || packet.length > segment ||
+      run.count == kRunSegmentsMax || run.octets + packet.length > kRunOctetsMax)
+    return false;
+  run.count++;
+  run.octets += packet.length;
+  run.is_closed = packet.length < segment;
+  parts_[prepared_packets_] = {packet.data, packet.length};
+  packets_[prepared_packets_++] = i;
+  return true;
+}
+
+bool PacketIo::PrepareSend(const Socket& socket, Batch& batch, uint32_t i, const Packet& packet) {
   using namespace sa_table;
-  Packet packet;
   const uint8_t* endpoint = table_.endpoint(batch.endpoint[i]);
-  if (endpoint == nullptr || !batch.Find(i, &packet) || packet.length == 0) return false;
+  if (endpoint == nullptr) return false;
   const uint8_t family = endpoint[kEndpointFamily];
   const uint8_t encapsulation = socket.is_raw ? kEncapsulationRaw : kEncapsulationUdp;
   if (family != (socket.family == AF_INET ? 4 : 6) || endpoint[kEndpointEncapsulation] != encapsulation) return false;
   uint16_t port = 0;
   if (!socket.is_raw) memcpy(&port, endpoint + kEndpointRemotePort, sizeof port);
 
+  const uint32_t place = prepared_messages_++;
   msghdr& header = messages_[place].msg_hdr;
   sockaddr_storage& name = names_[place];
   size_t address_octets = 4;
@@ -60,12 +79,12 @@ bool PacketIo::PrepareSend(const Socket& socket, Batch& batch, uint32_t i, uint3
   }
   const uint8_t* local = endpoint + kEndpointLocalAddress;
   header.msg_name = &name;
-  parts_[place] = {packet.data, packet.length};
-  header.msg_iov = &parts_[place];
-  header.msg_iovlen = 1;
+  header.msg_iov = &parts_[prepared_packets_];
   header.msg_flags = 0;
   controls_[place].Write(&header, socket.family, IsZero(local, address_octets) ? nullptr : local, batch.tos[i]);
-  packets_[place] = i;
+  prepared_[place] = {prepared_packets_, 1, packet.length, batch.endpoint[i], batch.tos[i], false};
+  parts_[prepared_packets_] = {packet.data, packet.length};
+  packets_[prepared_packets_++] = i;
   return true;
 }
 
@@ -76,47 +95,84 @@ void PacketIo::SendFailed(Batch& batch, uint32_t i, int error) {
   counters_.last_send_errno = static_cast<uint64_t>(error);
 }
 
-void PacketIo::SendChunk(const Socket& socket, Batch& batch, uint32_t prepared) {
-  uint32_t done = 0;
+// One message; 0 or the error that is its own.
+int PacketIo::SendMessage(const Socket& socket, const msghdr& header) {
   bool was_retried = false;
   bool has_waited = false;
-  while (done < prepared) {
-    const int sent = sendmmsg(socket.fd, messages_ + done, prepared - done, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent > 0) {
-      done += static_cast<uint32_t>(sent);
-      was_retried = false;
-      continue;
-    }
-    const int error = sent < 0 ? errno : EIO;
+  while (sendmsg(socket.fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    const int error = errno;
     if (error == EINTR) continue;
     if (error == EAGAIN && !has_waited) {
       has_waited = true;
       if (WaitUntilWritable(socket.fd)) continue;
     }
-    if (IsErrorOfAnother(error) && !was_retried) {
-      was_retried = true;
-      counters_.send_retries++;
+    if (!IsErrorOfAnother(error) || was_retried) return error;
+    was_retried = true;
+    counters_.send_retries++;
+  }
+  return 0;
+}
+
+// A run that was refused: its packets one by one, which tells whether they or the run are the reason.
+void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message) {
+  const Message& run = prepared_[message];
+  msghdr header = messages_[message].msg_hdr;
+  controls_[message].RemoveSegmentSize(&header);
+  header.msg_iovlen = 1;
+  uint32_t failed = 0;
+  for (uint32_t k = run.first; k < run.first + run.count; k++) {
+    header.msg_iov = &parts_[k];
+    const int error = SendMessage(socket, header);
+    if (error == 0) continue;
+    SendFailed(batch, packets_[k], error);
+    failed++;
+  }
+  if (failed > 0) return;
+  SocketOf(socket.fd).refuses_runs = true;
+  counters_.offload_refusals++;
+}
+
+void PacketIo::SendPrepared(const Socket& socket, Batch& batch) {
+  for (uint32_t i = 0; i < prepared_messages_; i++) {
+    msghdr& header = messages_[i].msg_hdr;
+    header.msg_iovlen = prepared_[i].count;
+    if (prepared_[i].count > 1)
+      controls_[i].AddSegmentSize(&header, static_cast<uint16_t>(parts_[prepared_[i].first].iov_len));
+  }
+  uint32_t done = 0;
+  while (done < prepared_messages_) {
+    const int sent = sendmmsg(socket.fd, messages_ + done, prepared_messages_ - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+    for (int i = 0; i < sent; i++)
+      if (prepared_[done + static_cast<uint32_t>(i)].count > 1) counters_.datagram_runs_sent++;
+    if (sent > 0) {
+      done += static_cast<uint32_t>(sent);
       continue;
     }
-    SendFailed(batch, packets_[done], error);
+    const Message& message = prepared_[done];
+    const int error = SendMessage(socket, messages_[done].msg_hdr);
+    if (error != 0 && message.count > 1 && error != EAGAIN) {
+      SendSingly(socket, batch, done);
+    } else if (error != 0) {
+      for (uint32_t k = message.first; k < message.first + message.count; k++) SendFailed(batch, packets_[k], error);
+    }
     done++;
-    was_retried = false;
   }
+  prepared_messages_ = prepared_packets_ = 0;
 }
 
 void PacketIo::Send(const Socket& socket, Batch& batch, uint32_t count) {
-  uint32_t prepared = 0;
+  const bool joins = sends_runs_ && !socket.is_raw && !SocketOf(socket.fd).refuses_runs;
   for (uint32_t i = 0; i < count; i++) {
     if (batch.status[i] != kPacketOk) continue;
-    if (!PrepareSend(socket, batch, i, prepared)) {
+    Packet packet;
+    const bool is_sound = batch.Find(i, &packet) && packet.length > 0;
+    if (!is_sound || (!(joins && JoinRun(batch, i, packet)) && !PrepareSend(socket, batch, i, packet))) {
       SendFailed(batch, i, EINVAL);
       continue;
     }
-    if (++prepared < kSendChunk) continue;
-    SendChunk(socket, batch, prepared);
-    prepared = 0;
+    if (prepared_packets_ == kSendChunk) SendPrepared(socket, batch);
   }
-  SendChunk(socket, batch, prepared);
+  SendPrepared(socket, batch);
 }
 
 }  // namespace tungate

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -41,6 +42,8 @@ int Configure(int fd, int type, const SocketOptions& options) {
   if ((options.flags & kSocketReusePort) != 0) set(SOL_SOCKET, SO_REUSEPORT, 1);
   if (options.mark != 0) set(SOL_SOCKET, SO_MARK, static_cast<int>(options.mark));
   if (result == 0) result = SetMtuDiscovery(fd, options.family, options.mtu_discovery);
+  // Best effort: without it every datagram comes by itself.
+  if ((options.flags & kSocketMergeReceived) != 0) Set(fd, SOL_UDP, UDP_GRO, 1);
   SetBuffers(fd, options.buffer_octets);
   return result;
 }

@@ -13,6 +13,7 @@ namespace tungate {
 
 // Bits of `flags` and values of `mtu_discovery`, as src/io/native-socket.ts has them.
 constexpr uint32_t kSocketReusePort = 1;
+constexpr uint32_t kSocketMergeReceived = 2;
 constexpr uint32_t kMtuAllowFragments = 0;
 constexpr uint32_t kMtuProbe = 1;
 

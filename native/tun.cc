@@ -20,7 +20,7 @@ namespace {
 constexpr uint32_t kQueuesMax = 256;
 
 // Attaches one queue. `name` may be a pattern, and becomes the device's name. A descriptor or -errno.
-int OpenQueue(char* name, bool is_multi_queue) {
+int OpenQueue(char* name, bool is_multi_queue, bool takes_superpackets) {
   const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return -errno;
   ifreq request = {};
@@ -28,8 +28,9 @@ int OpenQueue(char* name, bool is_multi_queue) {
   request.ifr_flags =
       static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (is_multi_queue ? IFF_MULTI_QUEUE : 0));
   int header = kVnetHeader;
+  const unsigned long superpackets = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
   if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
-      ioctl(fd, TUNSETOFFLOAD, 0UL) < 0) {
+      !((takes_superpackets && ioctl(fd, TUNSETOFFLOAD, superpackets) == 0) || ioctl(fd, TUNSETOFFLOAD, 0UL) == 0)) {
     const int error = errno;
     close(fd);
     return -error;
@@ -39,10 +40,11 @@ int OpenQueue(char* name, bool is_multi_queue) {
 }
 
 napi_value OpenTun(napi_env env, napi_callback_info info) {
-  Args args(env, info, 2);
+  Args args(env, info, 3);
   char name[IFNAMSIZ] = {};
   args.String(0, name, sizeof name);
   const uint32_t queues = args.Uint32(1);
+  const bool takes_superpackets = args.Bool(2);
   if (args.ok() && (queues < 1 || queues > kQueuesMax)) args.RangeError("a device has 1 to 256 queues");
   if (!args.ok()) return nullptr;
   int fds[kQueuesMax];
@@ -50,11 +52,11 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   bool is_multi_queue = true;
   int result = 0;
   while (opened < queues && result >= 0) {
-    result = OpenQueue(name, is_multi_queue);
+    result = OpenQueue(name, is_multi_queue, takes_superpackets);
     // A device that others made without several queues takes one of this kind only.
     if (result == -EINVAL && queues == 1 && is_multi_queue) {
       is_multi_queue = false;
-      result = OpenQueue(name, is_multi_queue);
+      result = OpenQueue(name, is_multi_queue, takes_superpackets);
     }
     if (result >= 0) fds[opened++] = result;
   }

@@ -21,6 +21,9 @@ static_assert(kVnetHeader == 10);
 
 constexpr uint8_t kVnetNeedsChecksum = 1;
 constexpr uint8_t kVnetGsoNone = 0;
+constexpr uint8_t kVnetGsoTcp4 = 1;
+constexpr uint8_t kVnetGsoTcp6 = 4;
+constexpr uint8_t kVnetGsoEcn = 0x80;
 
 }  // namespace tungate
 

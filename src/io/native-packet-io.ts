@@ -15,6 +15,10 @@ export interface NativePacketIoOptions {
   /** One queue of each TUN device. */
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
+  /** Sends runs of equally long datagrams at once (UDP_SEGMENT), until a device refuses; on unless told. */
+  readonly sendsRuns?: boolean;
+  /** Hands consecutive TCP segments to the host as one superpacket, until a device refuses; on unless told. */
+  readonly coalesces?: boolean;
 }
 
 /** What the addon dropped or could not do, in the order of its counters. */
@@ -35,8 +39,16 @@ export interface PacketIoCounters {
   /** `errno` of the last send that failed; 0 before the first. */
   readonly lastSendErrno: number;
   readonly lastReadErrno: number;
+  /** TCP superpackets of the host that were cut into segments, and those that were made of segments. */
+  readonly superpacketsRead: number;
+  readonly superpacketsWritten: number;
+  /** Runs of several datagrams that passed the kernel as one. */
+  readonly datagramRunsReceived: number;
+  readonly datagramRunsSent: number;
+  /** Devices that took packets one by one but refused them together; they get them one by one from then on. */
+  readonly offloadRefusals: number;
 }
-const COUNTERS = 10;
+const COUNTERS = 15;
 
 export interface NativePacketIo extends PacketIo {
   counters(): PacketIoCounters;
@@ -44,9 +56,10 @@ export interface NativePacketIo extends PacketIo {
 }
 
 /** Made in the lane's thread, over that thread's own mapping of the table. */
-export function createNativePacketIo({ table, tuns, sockets }: NativePacketIoOptions): NativePacketIo {
+export function createNativePacketIo(options: NativePacketIoOptions): NativePacketIo {
+  const { table, tuns, sockets } = options;
   const addon = loadAddon();
-  const io = addon.createPacketIo(table.handle);
+  const io = addon.createPacketIo(table.handle, options.sendsRuns ?? true, options.coalesces ?? true);
   if (io < 0) throw ioError("make a lane's packet transfers", "createPacketIo", io);
   const values = new Float64Array(COUNTERS);
   return {
@@ -80,6 +93,11 @@ export function createNativePacketIo({ table, tuns, sockets }: NativePacketIoOpt
         sendRetries: values[7]!,
         lastSendErrno: values[8]!,
         lastReadErrno: values[9]!,
+        superpacketsRead: values[10]!,
+        superpacketsWritten: values[11]!,
+        datagramRunsReceived: values[12]!,
+        datagramRunsSent: values[13]!,
+        offloadRefusals: values[14]!,
       };
     },
     close: () => addon.closePacketIo(io),

@@ -48,7 +48,11 @@ export interface NativeAddon {
   releaseStaleContexts(engine: Handle): number;
 
   // Devices and sockets
-  openTun(name: string, queues: number): Result | { readonly name: string; readonly queues: readonly Fd[] };
+  openTun(
+    name: string,
+    queues: number,
+    takesSuperpackets: boolean,
+  ): Result | { readonly name: string; readonly queues: readonly Fd[] };
   openUdp(
     family: number,
     address: Uint8Array,
@@ -81,7 +85,7 @@ export interface NativeAddon {
   setCloseOnExec(fd: Fd): Result;
 
   // Batched transfer
-  createPacketIo(table: Handle): Result;
+  createPacketIo(table: Handle, sendsRuns: boolean, coalesces: boolean): Result;
   closePacketIo(io: Handle): void;
   readTun(io: Handle, fd: Fd, batch: Handle): number;
   writeTun(io: Handle, fd: Fd, batch: Handle, count: number): void;

@@ -148,9 +148,9 @@ describeNative("memory", () => {
     u32[layout.Header.MAGIC / 4] = layout.SA_TABLE_MAGIC;
     u32[layout.Header.SLOT_COUNT / 4] = 1000;
     expect(() => openNativeSaTable(bare)).toThrow(RangeError);
-    expect(addon.createPacketIo(liar)).toBeLessThan(0);
+    expect(addon.createPacketIo(liar, true, true)).toBeLessThan(0);
     u32[layout.Header.SLOT_COUNT / 4] = 0xffffffff;
-    expect(addon.createPacketIo(liar)).toBeLessThan(0);
+    expect(addon.createPacketIo(liar, true, true)).toBeLessThan(0);
   });
 
   test("the table's memory holds no keys", () => {
