@@ -22,7 +22,8 @@ export function statusLines(status: StatusDocument): string[] {
     ...connection.children.map(childRow),
   ]);
   const lines = [headLine(status), ""];
-  if (rows.length === 0) lines.push(`no connections are configured in ${status.configurationFile}`);
+  if (status.lanes === 0) lines.push("the gateway is starting or stopping");
+  else if (rows.length === 0) lines.push(`no connections are configured in ${status.configurationFile}`);
   lines.push(...layOut(rows));
   const drops = dropLines(status.drops);
   if (drops.length > 0) lines.push("", ...drops);

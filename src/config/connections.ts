@@ -147,6 +147,7 @@ class Assembly {
       );
     const ranges = this.#remoteRanges();
     this.#checkLocalAddress(ranges);
+    this.#checkListen(ranges);
     if (hasChildren) {
       const connection = this.#connection(children, ranges);
       const priorities = new Map(children.map(({ name, input: child }) => [name, child.priority ?? 0]));
@@ -208,6 +209,18 @@ class Assembly {
           `${formatAddressRange(one.range)} is no address of one machine; write any to answer everybody`,
         );
     return ranges;
+  }
+
+  #checkListen(ranges: readonly AddressRange[]): void {
+    const { listen } = this.#gateway;
+    if (listen.length === 0) return;
+    for (const range of ranges)
+      if (!listen.some((own) => familyOf(own) === familyOf(range.start)))
+        this.#refuse(
+          "CONFIG_CONFLICT",
+          ["remote", "address"],
+          `${formatAddressRange(range)} is IPv${familyOf(range.start)}, and gateway.listen has no such address to reach it from; add one there`,
+        );
   }
 
   #checkLocalAddress(ranges: readonly AddressRange[]): void {

@@ -1,11 +1,14 @@
 /** What no connection can know by itself: selectors that overlap, keys and SPIs that are used twice, limits of the whole. */
+import { formatAddressRange } from "../base/address-range.ts";
+import { toHex } from "../base/bytes.ts";
 import { formatSpi } from "../base/spi.ts";
 import { constantTimeEqual } from "../crypto/constant-time.ts";
+import type { Identification } from "../policy/connection.ts";
 import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { orderSpd, type ProtectPolicy } from "../policy/spd-order.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
-import type { ManualChild } from "./configuration.ts";
+import type { ConfiguredConnection, ManualChild } from "./configuration.ts";
 import type { ReadConnections } from "./connections.ts";
 import type { Findings } from "./findings.ts";
 
@@ -39,6 +42,37 @@ export function checkChildren(read: ReadConnections, findings: Findings): void {
       findings,
     );
   checkManual(read.manual, findings);
+  warnOfTwins(read.connections, findings);
+}
+
+/** Connections that no caller could tell apart: the first one always takes the call. */
+function warnOfTwins(connections: readonly ConfiguredConnection[], findings: Findings): void {
+  const seen = new Map<string, string>();
+  for (const configured of connections) {
+    const { name, place } = configured.connection;
+    const likeness = likenessOf(configured);
+    const first = seen.get(likeness);
+    if (first === undefined) seen.set(likeness, `${name} (line ${place.line})`);
+    else
+      findings.warn(
+        "CONFIG_CONFLICT",
+        ["connections", name, "remote"],
+        `${first} has the same addresses and identities, so that a call of the peer is always taken for that one; make them one connection with several children, or give them different identities`,
+      );
+  }
+}
+
+function likenessOf({ connection, remoteNames }: ConfiguredConnection): string {
+  const { local, remote } = connection;
+  const idText = (id: Identification | "any" | undefined) =>
+    typeof id === "object" ? `${id.idType}:${toHex(id.data)}` : (id ?? "address");
+  return JSON.stringify([
+    local.address === undefined ? "" : toHex(local.address),
+    idText(local.id),
+    remote.addresses.map(formatAddressRange).sort(),
+    [...remoteNames].sort(),
+    idText(remote.id),
+  ]);
 }
 
 function protectedChildren({ connections, manual }: ReadConnections): Protected[] {

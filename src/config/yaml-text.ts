@@ -8,6 +8,8 @@ const DEPTH_MAX = 32;
 const VALUES_MAX = 200_000;
 /** Syntax errors that are reported; what follows the first few is mostly their echo. */
 const SYNTAX_PROBLEMS_MAX = 10;
+/** Syntax errors that are looked at for that. */
+const SYNTAX_ERRORS_SEEN_MAX = 200;
 
 export type Path = readonly PropertyKey[];
 
@@ -86,7 +88,7 @@ export function readYaml(text: string): YamlText {
     } as const;
     return { ...nothing, problems: [problem] };
   }
-  if (problems.length > 0) return { ...nothing, problems: problems.slice(0, SYNTAX_PROBLEMS_MAX) };
+  if (problems.length > 0) return { ...nothing, problems: withoutEchoes(problems) };
   const reader = new NodeReader(placeAt);
   const value = reader.read(root, [], 0);
   const find = (path: Path) => findNode(root, path);
@@ -99,6 +101,13 @@ export function readYaml(text: string): YamlText {
   };
 }
 
+/** The first few, each place once: the parser reports what follows from a mistake too. */
+function withoutEchoes(problems: readonly TextProblem[]): TextProblem[] {
+  const isFirst = (one: TextProblem, i: number) =>
+    problems.findIndex(({ line, column }) => line === one.line && column === one.column) === i;
+  return problems.slice(0, SYNTAX_ERRORS_SEEN_MAX).filter(isFirst).slice(0, SYNTAX_PROBLEMS_MAX);
+}
+
 function syntaxMessage(code: string, message: string): string {
   switch (code) {
     case "TAB_AS_INDENT":
@@ -107,6 +116,8 @@ function syntaxMessage(code: string, message: string): string {
       return "this key stands here a second time; keep one of them";
     case "MULTIPLE_DOCS":
       return 'a second document begins here ("---"); a configuration is one document';
+    case "RESOURCE_EXHAUSTION":
+      return "this is nested too deeply";
     case "BAD_INDENT":
     case "BAD_ALIAS":
     case "MISSING_CHAR":

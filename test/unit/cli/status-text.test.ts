@@ -104,6 +104,7 @@ test("an old failure of something that is up is not shown", () => {
 });
 
 test("nothing configured, manual keys, drops and advice", () => {
+  expect(statusLines(document({ connections: [], lanes: 0 }))[2]).toBe("the gateway is starting or stopping");
   expect(statusLines(document({ connections: [] }))[2]).toBe(
     "no connections are configured in /etc/tungate/tungate.yaml",
   );

@@ -316,6 +316,20 @@ test.each<[string, string, string]>([
   expect(placesOf(text)).toContain(place);
 });
 
+test("connections that no caller could tell apart get a warning, those with identities do not", () => {
+  const twin = paris("interface: tun1").replace("connections:\n", "").replace("paris:", "oslo:");
+  const warnings = (text: string) =>
+    load(text).warnings.map(({ code, line, path }) => `${code} ${line} ${path}`);
+  expect(warnings(paris() + twin)).toEqual(["CONFIG_CONFLICT 8 connections.oslo.remote"]);
+  expect(warnings(paris() + twin.replace("198.51.100.2", "198.51.100.2, id: oslo.example.net"))).toEqual([]);
+});
+
+test("listening on one family only, a peer of the other cannot be reached", () => {
+  expect(placesOf(`gateway: { listen: "2001:db8::1" }\n${paris()}`)).toEqual([
+    "CONFIG_CONFLICT 4:24 connections.paris.remote.address",
+  ]);
+});
+
 test("children that claim the same packets are refused, and both lines are named", () => {
   const two =
     "lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16 }\n      web: { local: 10.1.1.0/24, remote: 10.0.0.0/8 }";
@@ -359,7 +373,7 @@ test.each<[string, Parameters<typeof problemsOf>[0], string, string]>([
   ["a key twice", "version: 1\nversion: 1\n", "CONFIG_SYNTAX", "second time"],
   ["two documents", "version: 1\n---\nversion: 1\n", "CONFIG_SYNTAX", "one document"],
   ["a list", "- 1\n", "CONFIG_WRONG_TYPE", "mapping"],
-  ["deep nesting", `x: ${"[".repeat(20_000)}`, "CONFIG_SYNTAX", "YAML"],
+  ["deep nesting", `x: ${"[".repeat(20_000)}`, "CONFIG_SYNTAX", "deeply"],
   ["an unknown alias", "version: *x\n", "CONFIG_SYNTAX", "anchor"],
 ])("%s is refused in a sentence", (_name, content, code, words) => {
   const [problem] = problemsOf(content);
