@@ -81,7 +81,7 @@ export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachin
       next = sooner(next, rest.timeout);
     }
     for (const id of rests.keys()) if (!machine.sas.has(id)) rests.delete(id);
-    const served = servedConnections(machine);
+    const served = servedConnections(machine, turn.now);
     for (const connection of machine.connections.values()) {
       const at = served.has(connection.name) ? undefined : connectAt(machine, connection);
       if (at !== undefined) next = sooner(next, { at, reason: `next try of ${connection.name}` });

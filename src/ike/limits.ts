@@ -86,6 +86,9 @@ export const RETRY_MAX = minutes(2);
 export const STABLE_AFTER = seconds(30);
 /** Random part of the wait before an SA that lived is set up again, so that both ends seldom start at once. */
 export const RECONNECT_JITTER = seconds(1);
+/** A request sent this often without answer, and this long without a sign of life, make an IKE SA doubtful. */
+export const DOUBTFUL_TRIES = 6;
+export const DOUBTFUL_SILENCE = seconds(10);
 /** The hard limit in time lies this part of the rekey time behind it. */
 export const EXPIRY_FACTOR = 0.25;
 /** And at least this long behind it. */

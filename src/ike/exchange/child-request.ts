@@ -33,8 +33,8 @@ import { find, invalidKe, notify, spiNumber, spiOctets } from "./payload-list.ts
 export interface ChildRequest {
   readonly payloads: readonly Payload[];
   readonly negotiation: Negotiation;
-  /** `initiator` is the peer's, who began this exchange. */
-  readonly nonces: NoncePair;
+  /** Asked for once, when the request is granted; `initiator` is the peer's, who began this exchange. */
+  readonly nonces: () => NoncePair;
   /** The child that is rekeyed. */
   readonly old: ChildSa | undefined;
   /** Our part of the key exchange and its result, once they are computed. */
@@ -45,7 +45,12 @@ export type ChildVerdict =
   | { readonly kind: "refused"; readonly notify: NotifyPayload; readonly failure: FailureNotice | undefined }
   /** A key exchange with this method has to be computed before the request can be answered. */
   | { readonly kind: "compute"; readonly method: number; readonly peerPublicValue: Uint8Array }
-  | { readonly kind: "agreed"; readonly agreed: AgreedChild; readonly answer: readonly Payload[] };
+  | {
+      readonly kind: "agreed";
+      readonly agreed: AgreedChild;
+      readonly answer: readonly Payload[];
+      readonly nonces: NoncePair;
+    };
 
 /** SA, Nonce and TS payloads of a request come to one of three things; nothing is installed yet. */
 export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: ChildRequest): ChildVerdict {
@@ -126,7 +131,7 @@ function encapsulationFailure(
 function agree(
   { machine }: Turn,
   sa: EstablishedIkeSa,
-  { nonces, computed, old }: ChildRequest,
+  { nonces: drawNonces, computed, old }: ChildRequest,
   { configuration, selectors, isMorePossible }: ChildChoice,
   { proposal, chosen }: Selection,
   outboundSpi: Spi,
@@ -140,6 +145,7 @@ function agree(
       ...about(sa, configuration.name),
     });
   }
+  const nonces = drawNonces();
   const suite = espSuiteOf(chosen);
   const ke = methodOf(chosen);
   const secret = ke === KeyExchangeMethod.NONE ? undefined : computed?.secret;
@@ -165,5 +171,5 @@ function agree(
     ...selectorPayloads(selectors, "responder"),
     ...(isMorePossible ? [notify(NotifyType.ADDITIONAL_TS_POSSIBLE)] : []), // [CHILD-05]
   ];
-  return { kind: "agreed", agreed, answer };
+  return { kind: "agreed", agreed, answer, nonces };
 }

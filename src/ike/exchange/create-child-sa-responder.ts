@@ -84,7 +84,7 @@ function answerChild(
     if (old === undefined) return refuse(childNotify(NotifyType.CHILD_SA_NOT_FOUND, rekey.spi));
     if (old.state !== "installed") return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   }
-  const nonces = { initiator: peerNonce, responder: turn.machine.random.publicBytes(NONCE_LENGTH) };
+  const nonces = () => ({ initiator: peerNonce, responder: turn.machine.random.publicBytes(NONCE_LENGTH) });
   const request = { payloads, nonces, negotiation: CHILD_NEGOTIATION, old, computed };
   const verdict = judgeChildRequest(turn, sa, request);
   switch (verdict.kind) {
@@ -96,8 +96,9 @@ function answerChild(
       return "waiting";
     }
     case "agreed": {
-      const answer: readonly Payload[] = [{ kind: "Nonce", data: nonces.responder }, ...verdict.answer];
-      install(turn, sa, messageId, verdict.agreed, answer, lowerNonce(peerNonce, nonces.responder));
+      const { responder } = verdict.nonces;
+      const answer: readonly Payload[] = [{ kind: "Nonce", data: responder }, ...verdict.answer];
+      install(turn, sa, messageId, verdict.agreed, answer, lowerNonce(peerNonce, responder));
       wipeComputed(computed);
       return "answered";
     }

@@ -296,7 +296,7 @@ function judgeFirstChild(
   try {
     const request = {
       payloads,
-      nonces,
+      nonces: () => nonces,
       negotiation: FIRST_CHILD_NEGOTIATION,
       old: undefined,
       computed: undefined,

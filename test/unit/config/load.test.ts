@@ -373,7 +373,7 @@ test.each<[string, Parameters<typeof problemsOf>[0], string, string]>([
   ["a key twice", "version: 1\nversion: 1\n", "CONFIG_SYNTAX", "second time"],
   ["two documents", "version: 1\n---\nversion: 1\n", "CONFIG_SYNTAX", "one document"],
   ["a list", "- 1\n", "CONFIG_WRONG_TYPE", "mapping"],
-  ["deep nesting", `x: ${"[".repeat(20_000)}`, "CONFIG_SYNTAX", "deeply"],
+  ["deep nesting", `x: ${"[".repeat(20_000)}${"]".repeat(20_000)}`, "CONFIG_SYNTAX", "deep"],
   ["an unknown alias", "version: *x\n", "CONFIG_SYNTAX", "anchor"],
 ])("%s is refused in a sentence", (_name, content, code, words) => {
   const [problem] = problemsOf(content);
