@@ -1,4 +1,5 @@
 /** Load on the hosts: iperf3 for TCP and UDP, ping for latency. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { BackgroundProcess, type Outcome, until } from "../../test/interop/harness/command.ts";
 import type { Namespace } from "../../test/interop/harness/namespace.ts";
 
@@ -8,6 +9,8 @@ const WARM_UP_SECONDS = 1;
 const PACING_US = 200;
 /** A transfer that has not ended by then hangs. */
 const GRACE_MS = 20_000;
+const ATTEMPTS = 3;
+const RETRY_MS = 500;
 
 export interface TcpResult {
   readonly bitsPerSecond: number;
@@ -118,13 +121,17 @@ export class Load {
   }
 
   async #iperf(words: readonly string[], seconds: number): Promise<IperfReport> {
-    const { stdout } = await this.#client.run(
-      ["iperf3", "-c", this.#target, "-p", `${PORT}`, "-J", "--connect-timeout", "3000", ...words],
-      { mayFail: true, timeoutMs: seconds * 1000 + GRACE_MS },
-    );
-    const report = JSON.parse(stdout === "" ? '{"error":"no answer in time"}' : stdout) as IperfReport;
-    if (report.error !== undefined) throw new Error(`iperf3 ${words.join(" ")}: ${report.error}`);
-    return report;
+    // The server serves one client at a time, and the last one may not be gone yet.
+    for (let attempt = 1; ; attempt += 1) {
+      const { stdout } = await this.#client.run(
+        ["iperf3", "-c", this.#target, "-p", `${PORT}`, "-J", "--connect-timeout", "3000", ...words],
+        { mayFail: true, timeoutMs: seconds * 1000 + GRACE_MS },
+      );
+      const report = JSON.parse(stdout === "" ? '{"error":"no answer in time"}' : stdout) as IperfReport;
+      if (report.error === undefined) return report;
+      if (attempt === ATTEMPTS) throw new Error(`iperf3 ${words.join(" ")}: ${report.error}`);
+      await sleep(RETRY_MS);
+    }
   }
 
   /** Round trips in milliseconds, one every `everyMs`; those that got no answer are absent. */
