@@ -416,6 +416,14 @@ describe("a peer that moves", () => {
     expect(b.upcalls).toHaveLength(1);
   });
 
+  test("[SPD-06] its packets are found by their SPI, whatever their addresses", () => {
+    const { a, b } = makePair();
+    const [first, second] = sealed(a, packet(A_TO_B), packet({ ...A_TO_B, id: 8 }));
+    const elsewhere = { ...first!, local: endpoint("198.51.100.77"), remote: moved };
+    const inSix = { ...second!, local: endpoint("2001:db8::2"), remote: endpoint("2001:db8::1") };
+    expect(receive(b, [elsewhere, inSix])).toHaveLength(2);
+  });
+
   test("[NAT-07] is not followed after a packet that fails, or one older than the newest", () => {
     const { a, b } = makePair();
     const [old, newest] = sealed(a, packet(A_TO_B), packet(A_TO_B));

@@ -51,6 +51,8 @@ export class MemoryPacketIo implements PacketIo {
   readonly sent: SentDatagram[] = [];
   /** Longer outer packets are refused, headers included. */
   pathMtu = 1500;
+  /** Called once, in the middle of a turn: when the lane asks a device for packets. */
+  beforeRead: (() => void) | undefined;
   isRefusingTunWrites = false;
   isRefusingSends = false;
 
@@ -75,6 +77,9 @@ export class MemoryPacketIo implements PacketIo {
   }
 
   readTun(tun: TunIndex, into: PacketBatch): void {
+    const { beforeRead } = this;
+    this.beforeRead = undefined;
+    beforeRead?.();
     fill(into, this.fromHost[tun]!, (packet) => packet);
   }
 

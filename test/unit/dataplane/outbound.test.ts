@@ -260,6 +260,48 @@ describe("without an SA", () => {
     expect(a.allDrops()).toEqual({});
   });
 
+  test("an SA that appears in the middle of a turn lets nothing overtake what is held", () => {
+    const { a, b } = makeWaiting();
+    send(a, numbered(1));
+    a.turn(0);
+    a.io.beforeRead = () => installPair(a, b);
+    send(a, numbered(2));
+    a.turn(1);
+    expect(a.io.sent).toEqual([]);
+    send(a, numbered(3));
+    a.turn(2);
+    exchange(a.io, b.io);
+    b.turn(2);
+    expect(b.io.toHost[0]).toEqual([1, 2, 3].map(numbered));
+  });
+
+  test("a failure in the middle of a turn is not covered up by a newer packet", () => {
+    const { a } = makeWaiting();
+    send(a, numbered(1));
+    a.turn(0);
+    a.io.beforeRead = () => a.dataPlane.execute({ kind: "acquireFailed", policy: "net/lan" });
+    send(a, numbered(2));
+    a.turn(5000);
+    a.turn(5001);
+    expect(a.allDrops()).toEqual({ acquireFailed: 2 });
+    expect(acquires(a)).toHaveLength(1);
+  });
+
+  test("policies that wait together are told apart packet by packet", () => {
+    const { a, b } = makeWaiting();
+    const other = selectors("10.1.0.0/16", "10.3.0.0/16");
+    const lan = selectors("10.1.0.0/16", "10.2.0.0/16");
+    a.setSpd([a.protect("net/lan", lan), a.protect("net/other", other)]);
+    const toOther = packet({ source: "10.1.0.5", destination: "10.3.0.9" });
+    send(a, packet(A_TO_B), toOther, packet(A_TO_B), toOther);
+    a.turn(0);
+    a.dataPlane.execute({ kind: "acquireFailed", policy: "net/other" });
+    installPair(a, b, { selectors: lan });
+    a.turn(1);
+    expect(a.io.sent).toHaveLength(2);
+    expect(a.allDrops()).toEqual({ acquireFailed: 2 });
+  });
+
   test("after the SA is removed again a packet asks again", () => {
     const { a, b } = makeWaiting();
     send(a, numbered(1));
@@ -294,6 +336,22 @@ describe("without an SA", () => {
 });
 
 describe("replacing SAs", () => {
+  test("what is removed in the middle of a turn keeps its slot and key until the turn is over", () => {
+    const { a, spis } = makePair();
+    const wiped: number[] = [];
+    const { wipe } = a.keys;
+    a.keys.wipe = (slot) => {
+      wiped.push(slot);
+      wipe(slot);
+    };
+    a.io.beforeRead = () => a.dataPlane.execute({ kind: "removePair", inboundSpi: spis.aInbound });
+    send(a, packet(A_TO_B));
+    a.turn();
+    expect(wiped).toEqual([]);
+    a.dataPlane.reclaim();
+    expect(wiped).toHaveLength(2);
+  });
+
   test("[CHILD-11] from the next packet on the newest SA is used, and the old one still receives", () => {
     const { a, b, spis } = makePair();
     send(a, packet(A_TO_B));

@@ -112,7 +112,7 @@ describe("the window", () => {
     expect(checkReplay(table, base, 1)).toBe(REPLAY_LEFT_OF_WINDOW);
   });
 
-  test("[ESP-26] switched off it takes everything but still knows the highest", () => {
+  test("switched off it takes everything but still knows the highest", () => {
     const { table, base } = makeSa(0);
     expect([7, 7, 3].map((sequence) => updateReplay(table, base, sequence))).toEqual([0, 0, 0]);
     expect(table.f64[(base + Slot.REPLAY_HIGHEST) / 8]).toBe(7);

@@ -64,7 +64,7 @@ const packet = keyOf({
 });
 
 describe("the SPI index", () => {
-  test("[SPD-06] finds the live inbound SAs by SPI alone, whatever was inserted and removed before", () => {
+  test("finds the live inbound SAs by SPI alone, whatever was inserted and removed before", () => {
     const spis = fc.constantFrom(...Array.from({ length: 24 }, (_, i) => 256 + i), 0xffffffff, 0x10000100);
     fc.assert(
       fc.property(fc.array(fc.record({ spi: spis, isAdded: fc.boolean() }), { maxLength: 200 }), (steps) => {
@@ -235,7 +235,7 @@ describe("an SA's record", () => {
     expect([0, 1, 32, 4096, 1e9].map(windowOf)).toEqual([0, 32, 32, 4096, REPLAY_WINDOW_MAX]);
   });
 
-  test("[ESP-24] a cipher without integrity, or a combined mode with one, is refused", () => {
+  test("a cipher without integrity, or a combined mode with one, is refused", () => {
     const refused = { code: "SAD_UNSUPPORTED" };
     const suite = (encr: number, encrKeyBits: number, integ: number) => ({
       encr,

@@ -121,7 +121,7 @@ describe("narrowing", () => {
     expect(narrow(pair("10.0.0.0/8", "10.0.0.0/8"), pair(many, many))!.local).toHaveLength(32);
   });
 
-  test("[CHILD-05] of several policies the one with the first selector answers, and more is possible", () => {
+  test("of several policies the one with the first selector answers, and more is possible", () => {
     const policies = [pair("10.2.0.0/16", "10.1.0.0/16"), pair("10.3.0.0/16", "10.1.0.0/16")];
     const chosen = narrowFirst(policies, pair("10.3.0.5 10.2.0.0/15", "10.1.0.1 10.1.0.0/16"));
     expect(chosen?.index).toBe(1);
