@@ -40,6 +40,7 @@ interface Due {
 }
 
 export class GatewayWorld {
+  readonly seed: number;
   now = Instant(1_000);
   weather: Weather;
   readonly ledger = new Ledger();
@@ -53,6 +54,7 @@ export class GatewayWorld {
 
   constructor(options: WorldOptions) {
     this.#options = options;
+    this.seed = options.seed;
     this.weather = options.weather ?? FINE;
     this.#random = seededRandom(options.seed * 2 + 1);
     this.start("a");

@@ -1,0 +1,192 @@
+/** Two whole gateways: on-demand, rekeys, restarts and bad weather, held against what must arrive. SEED=n replays one. */
+import { describe, expect, test } from "vitest";
+import { Instant } from "../../src/base/instant.ts";
+import { FINE, GatewayWorld, type Side, type Weather } from "./gateway-world.ts";
+
+interface SiteOptions {
+  readonly keep: "up" | "on-demand" | "respond";
+  readonly rekey?: string;
+  readonly ikeRekey?: string;
+  readonly encapsulation?: "auto" | "udp" | "esp";
+  readonly esp?: string;
+}
+
+function yaml(side: Side, options: SiteOptions): string {
+  const [own, other] = side === "a" ? ["1", "2"] : ["2", "1"];
+  return `version: 1
+connections:
+  net:
+    local: { id: gw-${side}.example.net }
+    remote: { address: ${side === "a" ? "198.51.100.2" : "192.0.2.1"}, id: gw-${side === "a" ? "b" : "a"}.example.net }
+    psk: { env: KEY }
+    keep: ${options.keep}
+    encapsulation: ${options.encapsulation ?? "auto"}
+    ike: { proposals: [aes256gcm16-prfsha256-x25519], rekey: ${options.ikeRekey ?? "4h"}, liveness: 10s }
+    children:
+      lan:
+        local: [10.${own}.0.0/16]
+        remote: [10.${other}.0.0/16]
+        esp: [${options.esp ?? "aes256gcm16-x25519"}]
+        rekey: ${options.rekey ?? "1h"}
+`;
+}
+
+function makeWorld(seed: number, a: SiteOptions, b: SiteOptions, weather: Weather = FINE): GatewayWorld {
+  return new GatewayWorld({ seed, yaml: { a: yaml("a", a), b: yaml("b", b) }, weather });
+}
+
+/** 20 % lost, 10 % doubled, and delays that reorder. */
+const STORM: Weather = { loss: 0.2, duplication: 0.1, delay: [1, 120] };
+
+/** Before anything was sent. */
+const START = Instant(0);
+
+const only = process.env["SEED"];
+function seeds(count: number): readonly number[] {
+  return only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(only)];
+}
+
+/** Hosts on both sides send at this interval, for so long. */
+function traffic(world: GatewayWorld, every: number, span: number): void {
+  for (let at = 0; at < span; at += every) {
+    world.at(at, () => world.sendInner("a"));
+    world.at(at + every / 2, () => world.sendInner("b"));
+  }
+}
+
+/** One IKE SA and one child on each side, each other's SPIs, nothing left over; else what is there instead. */
+function picture(world: GatewayWorld): string {
+  return (["a", "b"] as const)
+    .map((side) => {
+      const states = world.node(side).gateway.describe(world.now);
+      const ikeSas = states.flatMap(({ ikeSa }) => (ikeSa === undefined ? [] : [ikeSa.initiatorSpi]));
+      const children = states.flatMap((state) => state.children.map((child) => child.state));
+      const pairs = world.node(side).gateway.pairs();
+      return `${ikeSas.length} IKE SA, children ${children.join()}, ${pairs.length} pair`;
+    })
+    .join(" | ");
+}
+const CONVERGED = "1 IKE SA, children up, 1 pair | 1 IKE SA, children up, 1 pair";
+
+function spisMatch(world: GatewayWorld): boolean {
+  const [a] = world.node("a").gateway.pairs();
+  const [b] = world.node("b").gateway.pairs();
+  return (
+    a !== undefined && b !== undefined && a.inboundSpi === b.outboundSpi && b.inboundSpi === a.outboundSpi
+  );
+}
+
+function expectConverged(world: GatewayWorld, limit: number): void {
+  world.runUntil(limit, () => picture(world) === CONVERGED && spisMatch(world));
+  expect(picture(world), `SEED=${world.seed}`).toBe(CONVERGED);
+  expect(spisMatch(world), `SEED=${world.seed}`).toBe(true);
+}
+
+describe("on a fine day", () => {
+  test.each(["a", "b"] as const)(
+    "the first packets at %s are held until the SA is there, and arrive",
+    (side) => {
+      const world = makeWorld(1, { keep: "on-demand" }, { keep: "on-demand" });
+      world.run(5_000);
+      expect(world.ledger.seen).toEqual({ ike: 0, esp: 0, keepalive: 0 });
+      for (let i = 0; i < 5; i++) world.sendInner(side);
+      world.run(2_000);
+      expect(world.ledger.missing(START, world.now)).toEqual([]);
+      expect([...world.ledger.delivered.keys()]).toEqual([1, 2, 3, 4, 5]);
+      expect(world.ledger.faults).toEqual([]);
+      expectConverged(world, 0);
+    },
+  );
+
+  test.each(["auto", "esp"] as const)("encapsulation %s carries both directions", (encapsulation) => {
+    const options = { keep: "up", encapsulation } as const;
+    const world = makeWorld(2, options, options);
+    world.run(3_000);
+    traffic(world, 100, 5_000);
+    world.run(6_000);
+    expect(world.ledger.missing(START, world.now)).toEqual([]);
+    expect(world.ledger.delivered.size).toBe(100);
+    expect(world.ledger.faults).toEqual([]);
+  });
+
+  test("rekeys of child and IKE SA, often at both ends at once, lose nothing", () => {
+    for (const seed of seeds(20)) {
+      const options = { keep: "up", rekey: "8s", ikeRekey: "19s" } as const;
+      const world = makeWorld(seed, options, { ...options, keep: seed % 2 === 0 ? "up" : "respond" });
+      world.run(3_000);
+      const start = world.now;
+      traffic(world, 50, 60_000);
+      world.run(61_000);
+      const rekeys = world.notices.a.filter((notice) => notice.code === "childSaRekeyed").length;
+      expect(rekeys, `SEED=${seed}`).toBeGreaterThan(4);
+      expect(
+        world.notices.a.some((notice) => notice.code === "ikeSaRekeyed"),
+        `SEED=${seed}`,
+      ).toBe(true);
+      expect(world.ledger.missing(start, world.now), `SEED=${seed}`).toEqual([]);
+      expect(world.ledger.faults, `SEED=${seed}`).toEqual([]);
+    }
+  });
+
+  test("a gateway that lost its memory is taken back as soon as it calls", () => {
+    for (const seed of seeds(20)) {
+      const world = makeWorld(seed, { keep: "up" }, { keep: "up" });
+      world.run(3_000);
+      traffic(world, 50, 20_000);
+      world.run(2_000 + seed * 37);
+      const side = seed % 2 === 0 ? "a" : "b";
+      world.kill(side);
+      world.run(700);
+      world.start(side);
+      world.run(3_000);
+      const back = world.now;
+      world.run(20_000);
+      expectConverged(world, 30_000);
+      expect(world.ledger.missing(back, world.now), `SEED=${seed}`).toEqual([]);
+      expect(world.ledger.faults, `SEED=${seed}`).toEqual([]);
+    }
+  });
+});
+
+describe("in a storm", () => {
+  test("300 seeds converge to one IKE SA and one child; nothing in clear, nothing twice", {
+    timeout: 240_000,
+  }, () => {
+    for (const seed of seeds(300)) {
+      const keep = (["up", "on-demand", "respond"] as const)[seed % 3]!;
+      const world = makeWorld(
+        seed,
+        { keep: "up", rekey: "15s" },
+        { keep, rekey: "20s", ikeRekey: "40s" },
+        STORM,
+      );
+      traffic(world, 400, 30_000);
+      world.run(30_000);
+      world.weather = FINE;
+      expectConverged(world, 120_000);
+      const calm = world.now;
+      traffic(world, 200, 2_000);
+      world.run(4_000);
+      expect(world.ledger.missing(calm, world.now), `SEED=${seed}`).toEqual([]);
+      expect(world.ledger.faults, `SEED=${seed}`).toEqual([]);
+      expect(world.ledger.seen.esp, `SEED=${seed}`).toBeGreaterThanOrEqual(world.ledger.delivered.size);
+    }
+  });
+
+  test("restarts in a storm converge too", { timeout: 120_000 }, () => {
+    for (const seed of seeds(60)) {
+      const world = makeWorld(seed, { keep: "up", rekey: "10s" }, { keep: "up", rekey: "10s" }, STORM);
+      traffic(world, 400, 40_000);
+      for (let i = 0; i < 3; i++) {
+        const side = (seed + i) % 2 === 0 ? "a" : "b";
+        world.run(3_000 + ((seed * 7919 + i * 104729) % 8_000));
+        world.kill(side);
+        world.run((seed * 31 + i * 17) % 2_000);
+        world.start(side);
+      }
+      world.weather = FINE;
+      expectConverged(world, 180_000);
+      expect(world.ledger.faults, `SEED=${seed}`).toEqual([]);
+    }
+  });
+});
