@@ -123,7 +123,7 @@ function addStatus(program: Command, context: CommandContext, setStatus: SetStat
 
 const COMMANDS = {
   up: "bring a connection or one of its children up, and wait until it is",
-  down: "take it down, and leave it down until up is said",
+  down: "take it down and do not call again until up is said; the peer may still call",
   rekey: "replace its keys, and wait until that is done",
 } as const;
 

@@ -40,8 +40,8 @@ function headLine({ version, uptimeSeconds, interfaces, lanes, engine }: StatusD
 const NAT_WORDS = {
   none: "",
   local: ", we are behind NAT",
-  remote: ", the peer is behind NAT",
-  both: ", both are behind NAT",
+  remote: ", NAT or forced UDP at the peer",
+  both: ", NAT on both sides",
 } as const;
 
 function connectionRow(connection: ConnectionStatus): Row {

@@ -6,6 +6,7 @@ import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { IkeNotice, IkeNoticeCode } from "../ike/notice.ts";
 import { identityText } from "./identity-text.ts";
+import { LineLimiter } from "./line-limiter.ts";
 import type { LogLevel } from "./log-level.ts";
 import { noticeWords } from "./words.ts";
 
@@ -15,6 +16,8 @@ type NoticeLevel = "debug" | "info" | "warn" | "error";
 
 /** Lines about peers of no connection, per minute: anyone may cause them. */
 export const STRANGER_LINES_PER_MINUTE = 20;
+/** Lines per minute about one kind of failure of one connection or child; the same words come once. */
+export const FAILURE_LINES_PER_MINUTE = 6;
 
 export interface LogOptions {
   readonly level: LogLevel;
@@ -101,12 +104,10 @@ export function noticeLevel(notice: IkeNotice): NoticeLevel {
   return LEVELS[notice.code];
 }
 
-/** Writes notices as log lines; those that strangers cause are limited, and what was left out is counted. */
+/** Writes notices as log lines; repeats and what strangers cause are limited, and what was left out is counted. */
 export class NoticeLog {
   readonly #log: Logger;
-  #minuteEndsAt = Number.NEGATIVE_INFINITY;
-  #lines = 0;
-  #suppressed = 0;
+  readonly #limiter = new LineLimiter();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -115,30 +116,28 @@ export class NoticeLog {
   write(notice: IkeNotice, now: Instant): void {
     const level = noticeLevel(notice);
     if (!this.#log.isLevelEnabled(level)) return;
-    const suppressed = notice.connection === undefined ? this.#takeLine(now) : 0;
+    const [sentence = notice.code, ...details] = noticeWords(notice, now);
+    const suppressed = this.#take(notice, level, `${sentence}\n${details.join("\n")}`, now);
     if (suppressed === undefined) return;
-    const [sentence, ...details] = noticeWords(notice, now);
     const fields = {
       ...fieldsOf(notice, this.#log.isLevelEnabled("debug")),
       ...(details.length > 0 ? { details } : {}),
+      ...(suppressed > 0 ? { suppressed } : {}),
     };
-    this.#log[level](suppressed === 0 ? fields : { ...fields, suppressed }, sentence ?? notice.code);
+    this.#log[level](fields, sentence);
   }
 
   /** @returns how many lines were left out before this one; `undefined`: leave this one out too */
-  #takeLine(now: Instant): number | undefined {
-    if (now >= this.#minuteEndsAt) {
-      this.#minuteEndsAt = now + 60_000;
-      this.#lines = 0;
-    }
-    if (this.#lines >= STRANGER_LINES_PER_MINUTE) {
-      this.#suppressed++;
-      return undefined;
-    }
-    this.#lines++;
-    const suppressed = this.#suppressed;
-    this.#suppressed = 0;
-    return suppressed;
+  #take(
+    { code, connection, child }: IkeNotice,
+    level: NoticeLevel,
+    text: string,
+    now: Instant,
+  ): number | undefined {
+    if (connection === undefined) return this.#limiter.take("", undefined, STRANGER_LINES_PER_MINUTE, now);
+    if (level === "debug" || level === "info") return 0;
+    // Whoever forges a peer's address can cause failures of its connection.
+    return this.#limiter.take(`${connection}/${child ?? ""}/${code}`, text, FAILURE_LINES_PER_MINUTE, now);
   }
 }
 

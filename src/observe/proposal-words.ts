@@ -52,7 +52,9 @@ function isSilent(
   protocol: "ike" | "esp",
 ): boolean {
   if (row.theirs.length === 0 && row.ours.length === 0) return true;
-  if (protocol !== "esp" || row.type !== TransformType.KE || row.theirs.length > 0) return false;
+  if (protocol !== "esp" || row.type !== TransformType.KE) return false;
+  if (row.common.length > 0) return row.common.every(({ id }) => id === KeyExchangeMethod.NONE);
+  if (row.theirs.length > 0) return false;
   const isAllowed = row.ours.some(({ id }) => id === KeyExchangeMethod.NONE);
   return (
     isAllowed || all.some((other) => other !== row && other.common.length === 0 && other.theirs.length > 0)

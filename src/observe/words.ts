@@ -105,9 +105,9 @@ function inText(at: Instant, now: Instant): string {
 /** `we are behind NAT`; NAT traversal or its absence where there is none. */
 function natText({ isSupported, weAreBehind, peerIsBehind }: NatSituation): string {
   if (!isSupported) return "the peer has no NAT traversal";
-  if (weAreBehind && peerIsBehind) return "both are behind NAT";
+  if (weAreBehind && peerIsBehind) return "NAT on both sides";
   if (weAreBehind) return "we are behind NAT";
-  return peerIsBehind ? "the peer is behind NAT" : "no NAT";
+  return peerIsBehind ? "the peer is behind NAT or forces UDP" : "no NAT";
 }
 
 /** `aes256gcm16-prfsha384-x25519` */

@@ -5,7 +5,14 @@ import { Instant } from "../../../src/base/instant.ts";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import { Spi, ZERO_IKE_SPI } from "../../../src/base/spi.ts";
 import type { IkeNotice } from "../../../src/ike/notice.ts";
-import { createLog, NoticeLog, noticeLevel, STRANGER_LINES_PER_MINUTE } from "../../../src/observe/log.ts";
+import { CAUSES_MAX, LineLimiter } from "../../../src/observe/line-limiter.ts";
+import {
+  createLog,
+  FAILURE_LINES_PER_MINUTE,
+  NoticeLog,
+  noticeLevel,
+  STRANGER_LINES_PER_MINUTE,
+} from "../../../src/observe/log.ts";
 import type { LogLevel } from "../../../src/observe/log-level.ts";
 
 const remote = { address: parseIpAddress("198.51.100.77")!, port: 500 };
@@ -105,6 +112,36 @@ test("strangers get so many lines a minute, and what was left out is counted", (
   expect(JSON.parse(lines().at(-1)!)).toMatchObject({ code: "noConnectionFor", suppressed: 5 });
   notices.write(stranger, Instant(60_001));
   expect(JSON.parse(lines().at(-1)!)).not.toHaveProperty("suppressed");
+});
+
+test("the same failure again is one line a minute, and its repeats are counted", () => {
+  const { notices, lines } = recorder();
+  for (let i = 0; i < 10; i++) notices.write(wrongKey, Instant(i));
+  expect(lines()).toHaveLength(1);
+  notices.write({ ...wrongKey, child: "lan" }, Instant(20));
+  expect(lines()).toHaveLength(2);
+  notices.write(wrongKey, Instant(60_000));
+  expect(JSON.parse(lines()[2]!)).toMatchObject({ code: "authenticationFailed", suppressed: 9 });
+});
+
+test("failures of one kind that differ each time are limited too", () => {
+  const { notices, lines } = recorder();
+  const other = (i: number): IkeNotice => ({ ...wrongKey, identity: { idType: 2, data: utf8(`gw-${i}`) } });
+  for (let i = 0; i < FAILURE_LINES_PER_MINUTE + 5; i++) notices.write(other(i), Instant(i));
+  expect(lines()).toHaveLength(FAILURE_LINES_PER_MINUTE);
+  notices.write({ ...wrongKey, connection: "oslo" }, Instant(50));
+  expect(lines()).toHaveLength(FAILURE_LINES_PER_MINUTE + 1);
+});
+
+test("causes beyond the limit push out those that were quiet longest", () => {
+  const limiter = new LineLimiter();
+  const take = (name: string) => limiter.take(name, "same", 2, Instant(0));
+  take("first");
+  for (let i = 0; i < CAUSES_MAX - 1; i++) take(`${i}`);
+  expect(take("first")).toBeUndefined();
+  take("one more");
+  expect(take("first")).toBeUndefined();
+  expect(take("0")).toBe(0);
 });
 
 test("a silent log says nothing", () => {
