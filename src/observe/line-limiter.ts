@@ -16,17 +16,17 @@ export class LineLimiter {
   readonly #causes = new Map<string, Cause>();
 
   /**
-   * @param text - what would be written; the same again within the period is left out. `undefined` is never the same
+   * @param text - what would be written; the same again right after it, within the period, is left out
    * @returns how many lines were left out before this one; `undefined`: leave this one out too
    */
-  take(name: string, text: string | undefined, linesMax: number, now: Instant): number | undefined {
+  take(name: string, text: string, linesMax: number, now: Instant): number | undefined {
     const cause = this.#cause(name, now);
     if (now >= cause.periodEndsAt) {
       cause.periodEndsAt = after(now, PERIOD);
       cause.lines = 0;
       cause.lastText = undefined;
     }
-    const isRepeat = text !== undefined && text === cause.lastText;
+    const isRepeat = text === cause.lastText;
     if (isRepeat || cause.lines >= linesMax) {
       cause.suppressed++;
       return undefined;

@@ -134,7 +134,7 @@ export class NoticeLog {
     text: string,
     now: Instant,
   ): number | undefined {
-    if (connection === undefined) return this.#limiter.take("", undefined, STRANGER_LINES_PER_MINUTE, now);
+    if (connection === undefined) return this.#limiter.take("", text, STRANGER_LINES_PER_MINUTE, now);
     if (level === "debug" || level === "info") return 0;
     // Whoever forges a peer's address can cause failures of its connection.
     return this.#limiter.take(`${connection}/${child ?? ""}/${code}`, text, FAILURE_LINES_PER_MINUTE, now);

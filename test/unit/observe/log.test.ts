@@ -104,13 +104,18 @@ test("levels: what stops a connection is an error, what was asked for is not", (
 
 test("strangers get so many lines a minute, and what was left out is counted", () => {
   const { notices, lines } = recorder();
-  for (let i = 0; i < STRANGER_LINES_PER_MINUTE + 5; i++) notices.write(stranger, Instant(i));
+  const other = (i: number): IkeNotice => ({ ...stranger, remote: { ...remote, port: 1024 + i } });
+  for (let i = 0; i < STRANGER_LINES_PER_MINUTE + 5; i++) notices.write(other(i), Instant(i));
   expect(lines()).toHaveLength(STRANGER_LINES_PER_MINUTE);
   notices.write(wrongKey, Instant(59_000));
   expect(lines()).toHaveLength(STRANGER_LINES_PER_MINUTE + 1);
   notices.write(stranger, Instant(60_000));
   expect(JSON.parse(lines().at(-1)!)).toMatchObject({ code: "noConnectionFor", suppressed: 5 });
   notices.write(stranger, Instant(60_001));
+  expect(lines()).toHaveLength(STRANGER_LINES_PER_MINUTE + 2);
+  notices.write(other(1), Instant(60_002));
+  expect(JSON.parse(lines().at(-1)!)).toMatchObject({ suppressed: 1 });
+  notices.write(other(2), Instant(60_003));
   expect(JSON.parse(lines().at(-1)!)).not.toHaveProperty("suppressed");
 });
 
