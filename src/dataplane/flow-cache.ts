@@ -2,7 +2,7 @@
 import { Key, type PacketKey } from "../policy/selector-record.ts";
 
 /** Flows that are remembered at most; a flow beyond costs a lookup per packet. */
-export const FLOW_CACHE_ENTRIES = 4096;
+const FLOW_CACHE_ENTRIES = 4096;
 const WAYS = 4;
 const SETS = FLOW_CACHE_ENTRIES / WAYS;
 /** Words of an entry: the key, the device, the answer, the generation that it was given in. */

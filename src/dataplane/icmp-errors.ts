@@ -13,7 +13,7 @@ import type { TunIndex } from "./packet-io.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** ICMP errors of one lane. */
-export const ICMP_ERRORS_PER_SECOND = 100;
+const ICMP_ERRORS_PER_SECOND = 100;
 export const ICMP_ERRORS_BURST = 50;
 /** Errors that one turn may make. */
 const BATCH_CAPACITY = 32;

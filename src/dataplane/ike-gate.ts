@@ -8,10 +8,10 @@ import { type LaneContext, localOf, remoteOf } from "./lane-context.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** Messages that start an IKE SA: their responder SPI is zero. */
-export const IKE_INITIAL_PER_SECOND = 1000;
+const IKE_INITIAL_PER_SECOND = 1000;
 export const IKE_INITIAL_BURST = 500;
 /** All others; most of a flood is refused by a look at their SPI. */
-export const IKE_OTHER_PER_SECOND = 10_000;
+const IKE_OTHER_PER_SECOND = 10_000;
 export const IKE_OTHER_BURST = 2000;
 const RESPONDER_SPI = 8;
 

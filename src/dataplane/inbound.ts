@@ -51,7 +51,7 @@ import { TokenBucket } from "./token-bucket.ts";
 /** In place of a device: the packet goes nowhere. */
 const DROPPED = 0xff;
 /** Samples of refused packets for the audit trail (RFC 4303 section 4). */
-export const AUDITS_PER_SECOND = 5;
+const AUDITS_PER_SECOND = 5;
 export const AUDITS_BURST = 10;
 /** A peer that moved is reported once, and again when nobody has followed it for so long. */
 export const PEER_MOVED_INTERVAL_MS = 250;

@@ -1,7 +1,7 @@
 /** A lane: both directions of its share of the traffic, one turn at a time (RFC 4301 section 5). */
 import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
-import { createPacketBatch, packetBatchStride } from "../base/packet-batch.ts";
+import { createPacketBatch } from "../base/packet-batch.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { EspEngine } from "../esp/engine.ts";
 import type { PacketSelectors, SaLimit } from "../policy/data-plane.ts";
@@ -58,8 +58,6 @@ export interface LaneOptions {
   readonly batchCapacity?: number;
   /** Longest packet on a TUN device or in a datagram; 2048 unless told. */
   readonly packetLengthMax?: number;
-  /** Memory of `laneArenaLength` octets for both batches; given when native code needs it to be its own. */
-  readonly arena?: Uint8Array;
 }
 
 export interface Lane {
@@ -84,30 +82,21 @@ export interface Lane {
 const BATCH_CAPACITY = 128;
 const PACKET_LENGTH_MAX = 2048;
 
-/** Octets of arena that a lane needs. */
-export function laneArenaLength(batchCapacity = BATCH_CAPACITY, packetLengthMax = PACKET_LENGTH_MAX): number {
-  return 2 * batchCapacity * packetBatchStride(packetLengthMax);
-}
-
-/** @throws {RangeError} when the table, the io or the arena do not fit the lane */
+/** @throws {RangeError} when the table or the io do not fit the lane */
 export function createLane(options: LaneOptions): Lane {
   const capacity = options.batchCapacity ?? BATCH_CAPACITY;
   const packetLengthMax = options.packetLengthMax ?? PACKET_LENGTH_MAX;
-  const arena = options.arena ?? new Uint8Array(laneArenaLength(capacity, packetLengthMax));
   if (options.index >= options.table.size.lanes)
     throw new RangeError(`the SA table knows ${options.table.size.lanes} lanes, not number ${options.index}`);
   if (options.io.tunCount > DEVICES_MAX || options.io.sockets.length > DEVICES_MAX)
     throw new RangeError(`a lane takes ${DEVICES_MAX} TUN devices and as many sockets`);
-  if (arena.length < laneArenaLength(capacity, packetLengthMax))
-    throw new RangeError(`the arena of ${arena.length} octets is too small`);
-  const half = laneArenaLength(capacity, packetLengthMax) / 2;
   const context = new LaneContext(options);
   const icmp = new IcmpErrors(context);
   const own = new OwnAddresses(options.table);
-  const inbound = new Inbound(context, createPacketBatch(capacity, packetLengthMax, arena.subarray(0, half)));
+  const inbound = new Inbound(context, createPacketBatch(capacity, packetLengthMax));
   const outbound = new Outbound(
     context,
-    createPacketBatch(capacity, packetLengthMax, arena.subarray(half)),
+    createPacketBatch(capacity, packetLengthMax),
     icmp,
     own,
     packetLengthMax,

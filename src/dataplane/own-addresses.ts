@@ -5,7 +5,7 @@ import { EndpointRecord, type SaTable } from "../policy/sa-table.ts";
 import { Key, type PacketKey } from "../policy/selector-record.ts";
 
 /** Addresses that are known at most; a machine has few. */
-export const OWN_ADDRESSES_MAX = 256;
+const OWN_ADDRESSES_MAX = 256;
 /** Words of an entry: the address, its family. */
 const STRIDE = 5;
 

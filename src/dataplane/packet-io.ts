@@ -6,7 +6,7 @@ export type TunIndex = number;
 export type SocketIndex = number;
 
 /** What a socket carries: IKE on 500 (and, from peers with NAT traversal, nothing else), IKE and ESP on 4500, raw ESP. */
-export type SocketRole = "ike" | "nat" | "esp";
+type SocketRole = "ike" | "nat" | "esp";
 
 export interface LaneSocket {
   readonly role: SocketRole;

@@ -6,7 +6,7 @@ import { IdType } from "../wire/ike/registries.ts";
 import type { Connection, Identification } from "./connection.ts";
 
 /** The identity that stands for an outer address (RFC 7296 section 3.5). */
-export function addressIdentity(address: IpAddress): Identification {
+function addressIdentity(address: IpAddress): Identification {
   return { idType: address.length === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR, data: address };
 }
 

@@ -51,7 +51,7 @@ export const EXTENDED_SEQUENCE_MAX = 2 ** 52;
 /** Part of the numbers after which a rekey is asked for. */
 const SOFT_SEQUENCE_PART = 0.9;
 /** RFC 4303 section 3.4.3: the smallest window that must be supported [ESP-04]. */
-export const REPLAY_WINDOW_MIN = 32;
+const REPLAY_WINDOW_MIN = 32;
 
 export interface SaPlacement {
   readonly slot: number;
@@ -152,7 +152,7 @@ export function readUint64(table: SaTable, at: number): number {
 }
 
 /** The low half goes first: a limit that grows is never seen above its new value, however the halves are read. */
-export function writeUint64(table: SaTable, at: number, value: number): void {
+function writeUint64(table: SaTable, at: number, value: number): void {
   const word = at >> 2;
   Atomics.store(table.u32, word + LOW, value >>> 0);
   Atomics.store(table.u32, word + 1 - LOW, Math.floor(value / 0x100000000));

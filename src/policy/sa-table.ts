@@ -182,8 +182,12 @@ export interface SaTable {
   readonly f64: Float64Array;
 }
 
-/** Lays an empty table out over zeroed memory of `saTableRegions(size).total` octets. */
+/**
+ * Lays an empty table out over zeroed memory of `saTableRegions(size).total` octets.
+ * @throws {RangeError} when there are more lanes than the header has room for
+ */
 export function formatSaTable(memory: ArrayBuffer, size: SaTableSize): SaTable {
+  if (size.lanes < 1 || size.lanes > LANES_MAX) throw new RangeError(`${size.lanes} is no number of lanes`);
   const u32 = new Uint32Array(memory);
   u32[Header.LAYOUT_VERSION / 4] = SA_TABLE_LAYOUT_VERSION;
   u32[Header.SLOT_COUNT / 4] = size.slots;

@@ -45,21 +45,6 @@ export function writeSelectorRecord(memory: SelectorMemory, at: number, selector
   writeAddressWords(memory.u32, (at + SelectorRecord.END_ADDRESS) / 4, addresses.end);
 }
 
-export function readSelectorRecord(memory: SelectorMemory, at: number): TrafficSelector {
-  const family = memory.u8[at + SelectorRecord.FAMILY] === 4 ? 4 : 6;
-  return {
-    addresses: {
-      start: addressFromWords(memory.u32, (at + SelectorRecord.START_ADDRESS) / 4, family),
-      end: addressFromWords(memory.u32, (at + SelectorRecord.END_ADDRESS) / 4, family),
-    },
-    protocol: memory.u8[at + SelectorRecord.PROTOCOL]!,
-    ports: {
-      start: memory.u16[(at + SelectorRecord.START_PORT) / 2]!,
-      end: memory.u16[(at + SelectorRecord.END_PORT) / 2]!,
-    },
-  };
-}
-
 /** Writes four words of big-endian value, the last three zero for IPv4. */
 export function writeAddressWords(words: Uint32Array, at: number, address: Uint8Array): void {
   for (let i = 0; i < 4; i++) {

@@ -32,7 +32,7 @@ const ICMP = 1;
 const ICMPV6 = 58;
 
 /** `tcp`, or the number. */
-export function formatProtocol(protocol: number): string {
+function formatProtocol(protocol: number): string {
   return Object.keys(PROTOCOLS).find((name) => PROTOCOLS[name] === protocol) ?? `${protocol}`;
 }
 
@@ -62,7 +62,7 @@ export function formatSelectorPair({ local, remote }: SelectorPair): string {
 }
 
 /** `443`, `1024-65535`, `opaque`; with ICMP `8` for a type with any code, `3/4` for type and code. */
-export function formatPorts(protocol: number, ports: PortRange): string {
+function formatPorts(protocol: number, ports: PortRange): string {
   if (isOpaquePort(ports)) return "opaque";
   if (protocol !== ICMP && protocol !== ICMPV6)
     return ports.start === ports.end ? `${ports.start}` : `${ports.start}-${ports.end}`;

@@ -22,7 +22,7 @@ export interface ProtectPolicy {
 }
 
 /** Two PROTECT entries of equal priority that some packet matches both of. */
-export interface SpdOverlap {
+interface SpdOverlap {
   readonly first: ProtectPolicy;
   readonly second: ProtectPolicy;
 }

@@ -15,7 +15,7 @@ import {
 } from "./selector-record.ts";
 import type { SelectorPair, TrafficSelector } from "./traffic-selector.ts";
 
-export type SpdAction = "protect" | "bypass" | "discard";
+type SpdAction = "protect" | "bypass" | "discard";
 
 export interface SpdEntry {
   readonly action: SpdAction;
@@ -41,7 +41,7 @@ export interface CompiledSpd {
   readonly ipv6: RemoteIntervals;
 }
 
-export interface RemoteIntervals {
+interface RemoteIntervals {
   /** First address of each interval, ascending, four words each. */
   readonly starts: Uint32Array;
   /** By interval, and one more: where its part of `candidates` starts. */

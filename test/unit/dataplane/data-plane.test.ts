@@ -3,8 +3,8 @@ import { Spi } from "../../../src/base/spi.ts";
 import { createDataPlane } from "../../../src/dataplane/data-plane.ts";
 import type { EspKeyStore } from "../../../src/esp/engine.ts";
 import type { InboundSa } from "../../../src/policy/data-plane.ts";
-import { formatSaTable, Header, type SaTable, saTableRegions } from "../../../src/policy/sa-table.ts";
-import { findBySpi, NO_SLOT } from "../../../src/policy/sad.ts";
+import { formatSaTable, Header, type SaTable, Slot, saTableRegions } from "../../../src/policy/sa-table.ts";
+import { findBySpi, NO_SLOT, slotOffset } from "../../../src/policy/sad.ts";
 import { endpoint, HANDLING, SUITES, seededRandom, selectors } from "./gateway-fixture.ts";
 
 function makePlane(slots = 8, lanes = 1) {
@@ -86,6 +86,22 @@ describe("SPIs", () => {
     made.plane.execute({ kind: "addOutboundSa", sa: { ...inbound(Spi(0x9000)), inboundSpi: again } });
     expect(made.plane.pairs()).toHaveLength(1);
   });
+});
+
+test("a reserved SPI's SAs always find room, though another pair still lacks its outbound half", () => {
+  const made = makePlane(3);
+  const spi = made.plane.reserve();
+  made.plane.execute({ kind: "addInboundSa", sa: inbound(spi) });
+  expect(() => made.plane.reserve()).toThrow(expect.objectContaining({ code: "SAD_FULL" }));
+  made.plane.execute({ kind: "addOutboundSa", sa: { ...inbound(Spi(0x9000)), inboundSpi: spi } });
+});
+
+test("the halves of a pair point at each other", () => {
+  const made = makePlane();
+  const slot = findBySpi(made.table, addPair(made));
+  const pairOf = (one: number) => made.table.u32[(slotOffset(made.table, one) + Slot.PAIR) / 4]! - 1;
+  expect(pairOf(slot)).not.toBe(slot);
+  expect(pairOf(pairOf(slot))).toBe(slot);
 });
 
 describe("commands", () => {

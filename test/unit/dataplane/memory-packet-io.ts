@@ -29,7 +29,7 @@ export interface SentDatagram extends Datagram {
   readonly socket: SocketIndex;
 }
 
-export const DEFAULT_SOCKETS: readonly LaneSocket[] = [
+const DEFAULT_SOCKETS: readonly LaneSocket[] = [
   { role: "ike", family: 4, localPort: 500 },
   { role: "nat", family: 4, localPort: 4500 },
   { role: "esp", family: 4, localPort: 0 },
