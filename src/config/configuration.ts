@@ -92,7 +92,7 @@ export interface ManualChild {
   readonly outbound: ManualSa;
   readonly inbound: ManualSa;
   readonly handling: SaHandling;
-  /** Absolute path of the file that remembers reserved sequence numbers; always there for AEAD [ESP-02]. */
+  /** Absolute path of the file that remembers reserved sequence numbers; always there for AEAD. */
   readonly stateFile?: string;
   readonly place: ConfigurationPlace;
 }

@@ -152,6 +152,17 @@ policies:
   expect(policies[1]!.selectors.local.map(formatSelector)).toEqual(["0.0.0.0/0", "::/0"]);
 });
 
+test("[ESP-26] no negotiated child goes without anti-replay, and a manual one may", () => {
+  const child = (window: number) =>
+    paris("", `lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16, replay_window: ${window} }`);
+  for (const window of [0, 31])
+    expect(placesOf(child(window))[0]).toMatch(/^CONFIG_BAD_VALUE .*replay_window$/);
+  expect(load(child(32)).connections[0]!.connection.children[0]!.handling.replayWindow).toBe(32);
+  const key = (digit: string) => `esp: aes256gcm16, key: "0x${digit.repeat(72)}"`;
+  const site = `site: { local: 10.8.0.0/16, remote: 10.9.0.0/16, state: s, replay_window: 0, out: { spi: 300, ${key("1")} }, in: { spi: 301, ${key("2")} } }`;
+  expect(load(paris(`manual:\n  ${site}`)).manual[0]!.handling.replayWindow).toBe(0);
+});
+
 test("a connection for anybody answers only, and has to say whom it expects", () => {
   const text = paris().replace("198.51.100.2", "any");
   expect(placesOf(text)).toEqual(["CONFIG_MISSING_KEY 3:5 connections.paris.remote"]);

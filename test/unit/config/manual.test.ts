@@ -82,7 +82,7 @@ test("keys may lie in files of their own", () => {
   expect(toHex(child.inbound.keys.encr)).toBe("06".repeat(36));
 });
 
-test("[ESP-02] combined-mode keys without a file for their numbers are refused", () => {
+test("combined-mode keys without a file for their numbers are refused", () => {
   const [problem, ...more] = problemsOf(manual({ state: "" }));
   expect(more).toEqual([]);
   expect(problem).toMatchObject({

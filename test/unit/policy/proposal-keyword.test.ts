@@ -36,7 +36,7 @@ test("a combined-mode IKE proposal is read word by word", () => {
   });
 });
 
-test("[ENC-12] chacha20poly1305 has no key length, AES always has one", () => {
+test("chacha20poly1305 has no key length, AES always has one", () => {
   const suite = parseProposal("chacha20poly1305-aes128gcm16-prfsha256-ecp256", "ike");
   expect(suite.encr).toEqual([
     { id: Encr.CHACHA20_POLY1305, keyBits: 0 },
@@ -76,7 +76,7 @@ test("other spellings, capitals and the exclamation mark of old files are read",
   );
 });
 
-test("[ENC-09] integrity is demanded of CBC and refused with combined-mode ciphers", () => {
+test("integrity is demanded of CBC and refused with combined-mode ciphers", () => {
   expect(refusal("aes256-x25519", "esp").code).toBe("PROPOSAL_MISSING_TRANSFORM");
   expect(refusal("aes256gcm16-sha256", "esp").code).toBe("PROPOSAL_MISPLACED_TRANSFORM");
   expect(refusal("aes256gcm16-sha256-prfsha256-x25519", "ike").code).toBe("PROPOSAL_MISPLACED_TRANSFORM");
