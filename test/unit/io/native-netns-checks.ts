@@ -1,7 +1,10 @@
 /** What needs a network namespace of its own: TUN devices and raw sockets against the kernel. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import {
@@ -175,7 +178,7 @@ async function fullBatches(): Promise<void> {
   const seen: Uint8Array[] = [];
   for (let turn = 0; turn < 10; turn++) {
     io.readTun(0, into);
-    assert.ok(into.count <= 16);
+    assert.equal(into.count <= 16, true);
     seen.push(...allPackets(into).filter(isUdp4));
   }
   assert.deepEqual(
@@ -192,7 +195,7 @@ async function tooLong(): Promise<void> {
   await sendUdp(4, "10.77.0.2", octets(10));
   const packet = readUntil(io, tun.queues[0]!, isUdp4, small);
   assert.deepEqual(packet.subarray(28), octets(10));
-  assert.ok(io.counters().oversized >= 1);
+  assert.equal(io.counters().oversized >= 1, true);
   close();
 }
 
@@ -255,20 +258,27 @@ async function pathMtu(): Promise<void> {
   const batch = packets([octets(1472), octets(1473), octets(20)]);
   io.send(0, batch);
   assert.deepEqual([...batch.status.subarray(0, 3)], [PACKET_OK, PACKET_TOO_BIG, PACKET_OK]);
-  assert.ok(hasDf(readUntil(tunIo, tun.queues[0]!, isUdp4)));
+  assert.equal(hasDf(readUntil(tunIo, tun.queues[0]!, isUdp4)), true);
+
+  const runs = packets([1473, 1473, 1473, 1400, 1000, 1000].map((length) => octets(length)));
+  io.send(0, runs);
+  const expected = [PACKET_TOO_BIG, PACKET_TOO_BIG, PACKET_TOO_BIG, PACKET_OK, PACKET_OK, PACKET_OK];
+  assert.deepEqual([...runs.status.subarray(0, 6)], expected);
+  assert.equal(io.counters().offloadRefusals, 0);
+  readUntil(tunIo, tun.queues[0]!, (packet) => isUdp4(packet) && packet.length === 28 + 1000);
 
   const large = packets([octets(1473)]);
   io.send(1, large);
   assert.equal(large.status[0], PACKET_OK);
   const isFragment = (packet: Uint8Array) => isUdp4(packet) && (packet[6]! & 0x20) !== 0;
-  assert.ok(!hasDf(readUntil(tunIo, tun.queues[0]!, isFragment)));
+  assert.equal(!hasDf(readUntil(tunIo, tun.queues[0]!, isFragment)), true);
 
   const to = { address: address("10.77.0.2"), port: 500 };
   assert.equal(sendDatagram(probe!, to, octets(3000)), undefined);
   readUntil(tunIo, tun.queues[0]!, isFragment);
   assert.equal(sendDatagram(probe!, to, octets(30)), undefined);
   const small = readUntil(tunIo, tun.queues[0]!, (packet) => isUdp4(packet) && packet.length === 58);
-  assert.ok(hasDf(small));
+  assert.equal(hasDf(small), true);
   for (const { fd } of [probe!, allow!]) closeFd(fd);
   close();
 }
@@ -281,12 +291,105 @@ async function readiness(): Promise<void> {
   while (into.count > 0);
   const waiter = createWaiter(tun.queues, wakeFd);
   await sendUdp(4, "10.77.0.2", octets(10));
-  assert.ok(waiter.wait(5000) >= 1);
+  assert.equal(waiter.wait(5000) >= 1, true);
   assert.equal(waiter.ready[0], READY_READ);
   io.readTun(0, into);
   assert.deepEqual(packetOf(into).subarray(28), octets(10));
   close();
 }
+
+/** Serves `length` octets on TCP to each client, and prints the digest of what the client sent. */
+const SERVER = `
+const { createHash } = require("node:crypto");
+const body = Buffer.alloc(LENGTH, (i) => i).map((_, i) => (i * 31 + (i >> 9)) & 255);
+require("node:net").createServer({ allowHalfOpen: true }, (socket) => {
+  const hash = createHash("sha256");
+  socket.on("data", (chunk) => hash.update(chunk));
+  socket.on("end", () => socket.end(Buffer.concat([hash.digest(), body])));
+}).listen(5001, "::", () => console.log("listening"));
+`;
+
+/** The octets that went through an echo of sorts: ours, and what the server answered to them. */
+function exchange(host: string, sent: Uint8Array): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const received: Buffer[] = [];
+    const socket = connect(5001, host, () => socket.end(sent));
+    socket.on("data", (chunk) => received.push(chunk));
+    socket.on("end", () => resolve(Buffer.concat(received)));
+    socket.on("error", reject);
+    socket.setTimeout(20_000, () => reject(new Error("the transfer stands still")));
+  });
+}
+
+/** Two devices in two namespaces with this process as the wire between them; TCP moves data both ways. */
+async function transfer(takesSuperpackets: boolean, coalesces: boolean, isDamaging: boolean): Promise<void> {
+  const [near, far] = ["tgwa", "tgwb"].map((name) => openTun(name, 1, takesSuperpackets));
+  const body = TRANSFER_OCTETS;
+  const server = spawn("unshare", ["--net", process.execPath, "-e", SERVER.replace("LENGTH", String(body))], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  try {
+    await once(server.stdout, "data");
+    const there = ["nsenter", "-t", String(server.pid), "-n", "ip"];
+    const remote = (...words: string[]) => execFileSync(there[0]!, [...there.slice(1), ...words]);
+    ip("link", "set", "tgwb", "netns", String(server.pid));
+    for (const [run, name, host] of [
+      [ip, "tgwa", "1"],
+      [remote, "tgwb", "2"],
+    ] as const) {
+      run("addr", "add", `10.78.0.${host}/24`, "dev", name);
+      run("addr", "add", `fd78::${host}/64`, "dev", name, "nodad");
+      run("link", "set", name, "up");
+    }
+    const io = createNativePacketIo({
+      table: sa,
+      tuns: [near!.queues[0]!, far!.queues[0]!],
+      sockets: [],
+      coalesces,
+    });
+    const batch = createPacketBatch(128, 2048);
+    let moved = 0;
+    let isDone = false;
+    const wire = async () => {
+      while (!isDone) {
+        for (const [from, to] of [
+          [0, 1],
+          [1, 0],
+        ] as const) {
+          io.readTun(from, batch);
+          for (let i = 0; i < batch.count && isDamaging; i++) {
+            moved++;
+            if (moved % 101 === 0) batch.status[i] = PACKET_NOT_SENT;
+            if (moved % 97 === 0) batch.bytes[batch.offset[i]! + batch.length[i]! - 1]! ^= 0x40;
+          }
+          if (batch.count > 0) io.writeTun(to, batch);
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const wiring = wire();
+    const sent = octets(body, 7);
+    for (const host of ["10.78.0.2", "fd78::2"]) {
+      const answer = await exchange(host, sent);
+      assert.equal(answer.subarray(0, 32).toString("hex"), createHash("sha256").update(sent).digest("hex"));
+      assert.equal(answer.length, 32 + body);
+      const expected = Uint8Array.from({ length: body }, (_, i) => (i * 31 + (i >> 9)) & 255);
+      assert.equal(Buffer.compare(answer.subarray(32), expected), 0);
+    }
+    isDone = true;
+    await wiring;
+    const counters = io.counters();
+    assert.equal(counters.superpacketsRead > 0, takesSuperpackets);
+    assert.equal(counters.superpacketsWritten > 0, coalesces);
+    assert.equal(counters.offloadRefusals, 0);
+    assert.equal(counters.badVnetHeader, 0);
+    io.close();
+  } finally {
+    server.kill("SIGKILL");
+    for (const { queues } of [near!, far!]) queues.forEach(closeFd);
+  }
+}
+const TRANSFER_OCTETS = 2_000_000;
 
 export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
   "packets go both ways through a TUN device, IPv4 and IPv6, with whole checksums": bothWays,
@@ -296,6 +399,9 @@ export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
   "devices that others made are opened as they were made": devicesOfOthers,
   "what exceeds the MTU is too big, or is fragmented where that is allowed": pathMtu,
   "a packet in the device makes its queue readable": readiness,
+  "TCP passes with superpackets both ways": () => transfer(true, true, false),
+  "TCP passes with superpackets over a wire that loses and damages packets": () => transfer(true, true, true),
+  "TCP passes packet by packet": () => transfer(false, false, false),
   "raw ESP over IPv4 arrives without its IP header": () => rawCheck(4, "127.0.0.1", "127.0.0.2"),
   "raw ESP over IPv6 arrives": () => rawCheck(6, "::1", "::1"),
 };

@@ -261,6 +261,73 @@ describeNative("datagrams", () => {
     expect(io.counters().sendTooBig).toBe(1);
   });
 
+  test("equally long datagrams pass the kernel as one, and arrive one by one, in order", () => {
+    const [sender, receiver, plain] = [udp("127.0.0.1"), udp("127.0.0.1"), udp("127.0.0.1")];
+    const io = packetIo(sender, receiver, plain);
+    writeEndpoint(sa, 0, { remote: "127.0.0.1", port: receiver.localPort });
+    const lengths = [...new Array(100).fill(1000), 999, 1000, 1000, 1, 1400, 1400, 1401];
+    const contents = lengths.map((length, i) => octets(length, i));
+    io.send(0, batchOf(contents));
+    const into = createPacketBatch(64, 2048);
+    const seen: Uint8Array[] = [];
+    for (let turn = 0; turn < 4; turn++) {
+      io.receive(1, into);
+      seen.push(...allPackets(into));
+      for (let i = 0; i < into.count; i++) expect(metaOf(into, i).remotePort).toBe(sender.localPort);
+    }
+    expect(seen).toEqual(contents);
+    expect(io.counters().datagramRunsSent).toBeGreaterThan(0);
+    expect(io.counters().offloadRefusals).toBe(0);
+  });
+
+  test("a run ends where endpoint or traffic class change", () => {
+    const [sender, receiver, other] = [udp("127.0.0.1"), udp("127.0.0.1"), udp("127.0.0.1")];
+    const io = packetIo(sender, receiver, other);
+    writeEndpoint(sa, 0, { remote: "127.0.0.1", port: receiver.localPort });
+    writeEndpoint(sa, 1, { remote: "127.0.0.1", port: other.localPort });
+    const contents = Array.from({ length: 12 }, (_, i) => octets(100, i));
+    const batch = batchOf(contents);
+    batch.endpoint.set([0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 1]);
+    batch.tos.set([0, 0, 0, 0, 0, 0, 0, 8, 8, 0, 0, 0]);
+    io.send(0, batch);
+    const into = createPacketBatch(64, 2048);
+    io.receive(1, into);
+    expect(allPackets(into)).toEqual([0, 1, 2, 5, 6, 7, 8, 9, 10].map((i) => contents[i]));
+    expect([...into.tos.subarray(0, 9)]).toEqual([0, 0, 0, 0, 0, 8, 8, 0, 0]);
+    io.receive(2, into);
+    expect(allPackets(into)).toEqual([3, 4, 11].map((i) => contents[i]));
+  });
+
+  test("a receiver that gets each datagram by itself gets the same", () => {
+    const sender = udp("127.0.0.1");
+    const receiver = openUdpSocket({
+      family: 4,
+      address: address("127.0.0.1"),
+      port: 0,
+      mergesReceived: false,
+    });
+    sockets.push(receiver.fd);
+    const io = packetIo(sender, receiver);
+    writeEndpoint(sa, 0, { remote: "127.0.0.1", port: receiver.localPort });
+    const contents = Array.from({ length: 40 }, (_, i) => octets(100, i));
+    io.send(0, batchOf(contents));
+    const into = createPacketBatch(64, 2048);
+    io.receive(1, into);
+    expect(allPackets(into)).toEqual(contents);
+    expect(io.counters().datagramRunsReceived).toBe(0);
+  });
+
+  test("merged datagrams that are too long for a cell are dropped and counted one by one", () => {
+    const [sender, receiver] = [udp("127.0.0.1"), udp("127.0.0.1")];
+    const io = packetIo(sender, receiver);
+    writeEndpoint(sa, 0, { remote: "127.0.0.1", port: receiver.localPort });
+    io.send(0, batchOf([octets(1000), octets(1000), octets(50), octets(60)]));
+    const into = createPacketBatch(64, 100);
+    io.receive(1, into);
+    expect(allPackets(into)).toEqual([octets(50), octets(60)]);
+    expect(io.counters().oversized).toBe(2);
+  });
+
   test("a port where nobody listens does no harm to the next packet of another peer", () => {
     const [sender, receiver] = [udp("127.0.0.1"), udp("127.0.0.1")];
     const gone = udp("127.0.0.1");
