@@ -44,7 +44,7 @@ export function openTun(name: string, queues: number, takesSuperpackets = true):
  * Whether outer packets may be fragmented on their way (IP_MTU_DISCOVER): `probe` sets DF and trusts no cached path MTU,
  * `allow` clears DF and fragments locally.
  */
-export type Fragmentation = "probe" | "allow";
+type Fragmentation = "probe" | "allow";
 
 export interface SocketOptions {
   readonly family: IpFamily;
@@ -55,7 +55,7 @@ export interface SocketOptions {
   readonly fragmentation?: Fragmentation;
   /** Several sockets share the port (one per lane). */
   readonly reusePort?: boolean;
-  /** Wish for the kernel's queues in each direction; SOCKET_BUFFER_OCTETS unless told. */
+  /** Wish for the kernel's queues in each direction; 4 MiB unless told. */
   readonly bufferOctets?: number;
 }
 
@@ -77,7 +77,7 @@ export interface RawSocket {
   readonly family: IpFamily;
 }
 
-export const SOCKET_BUFFER_OCTETS = 4 * 1024 * 1024;
+const SOCKET_BUFFER_OCTETS = 4 * 1024 * 1024;
 
 /** Bits of `flags`, and values of `mtuDiscovery`, as native/socket_options.h has them. */
 const FLAG_REUSE_PORT = 1;

@@ -8,7 +8,7 @@ import { IoError } from "./io-error.ts";
 /** A file descriptor. The main thread opens and closes; lanes borrow the number. */
 export type Fd = number;
 /** A non-negative result, or `-errno`. */
-export type Result = number;
+type Result = number;
 /** Names an object of this thread's copy of the addon; other threads have other ones. */
 export type Handle = number;
 

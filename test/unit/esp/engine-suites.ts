@@ -128,7 +128,7 @@ export interface PairSlots {
   readonly seed?: number;
 }
 
-export const PACKET_LENGTH_MAX = 2048;
+const PACKET_LENGTH_MAX = 2048;
 
 /** A batch with one packet per length, contents by {@link octets} of its index, for `slot`. */
 export function plaintexts(lengths: readonly number[], slot = 0): PacketBatch {

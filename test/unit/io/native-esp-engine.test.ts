@@ -1,6 +1,6 @@
 /** The native engine keeps the contract, agrees with its twin, and works from several threads and processes. */
 import { spawn } from "node:child_process";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { toHex } from "../../../src/base/bytes.ts";
@@ -208,7 +208,7 @@ function threads(): void {
     bench.engine.seal(plaintexts([16]));
     const child = spawn(
       process.execPath,
-      [...RUN_TYPESCRIPT, join(import.meta.dirname, "native-seal-process.ts"), "3", "4"],
+      [...RUN_TYPESCRIPT, fileURLToPath(new URL("./native-seal-process.ts", import.meta.url)), "3", "4"],
       { stdio: ["ignore", "pipe", "inherit", bench.sa.fd, bench.keys.fd] },
     );
     let output = "";

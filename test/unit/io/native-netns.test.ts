@@ -1,6 +1,6 @@
 /** TUN devices and raw sockets in a network namespace of their own; needs root. */
 import { execFileSync } from "node:child_process";
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { describeNativeAsRoot, RUN_TYPESCRIPT } from "./native-addon.ts";
 import { CHECKS } from "./native-netns-checks.ts";
@@ -8,7 +8,7 @@ import { CHECKS } from "./native-netns-checks.ts";
 describeNativeAsRoot("in a namespace", () => {
   let failures: Record<string, string> = {};
   beforeAll(() => {
-    const child = join(import.meta.dirname, "native-netns-child.ts");
+    const child = fileURLToPath(new URL("./native-netns-child.ts", import.meta.url));
     const output = execFileSync("unshare", ["--net", process.execPath, ...RUN_TYPESCRIPT, child], {
       encoding: "utf8",
       timeout: 50_000,
