@@ -54,7 +54,7 @@ export interface LaneOptions {
   readonly upcall: (upcall: LaneUpcall) => unknown;
   /** Counters by drop reason; given when another thread reads them. {@link DROP_COUNTERS_LENGTH} octets. */
   readonly drops?: Float64Array;
-  /** Packets per batch; 128 unless told. */
+  /** Packets per batch; 256 unless told. */
   readonly batchCapacity?: number;
   /** Longest packet on a TUN device or in a datagram; 2048 unless told. */
   readonly packetLengthMax?: number;
@@ -79,7 +79,7 @@ export interface Lane {
   readonly drops: Float64Array;
 }
 
-const BATCH_CAPACITY = 128;
+const BATCH_CAPACITY = 256;
 const PACKET_LENGTH_MAX = 2048;
 
 /** @throws {RangeError} when the table or the io do not fit the lane */

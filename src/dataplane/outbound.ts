@@ -8,6 +8,7 @@ import {
   PACKET_TOO_BIG,
   type PacketBatch,
 } from "../base/packet-batch.ts";
+import { outerDf } from "../esp/dont-fragment.ts";
 import { outerTos } from "../esp/ecn.ts";
 import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
 import { countPacket, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
@@ -39,6 +40,9 @@ const NO_SA = -1;
 /** In place of a socket: the packet goes nowhere. */
 const DROPPED = 0xff;
 
+/** With any setting of DF. */
+const ANY_DF = 2;
+
 /** A policy whose negotiation just ended is not asked for again before this. */
 export const ACQUIRE_INTERVAL_MS = 1000;
 
@@ -55,6 +59,8 @@ export class Outbound {
   readonly #quotedKey = createPacketKey();
   /** Socket of each packet of the batch, or {@link DROPPED}. */
   readonly #socket: Uint8Array;
+  /** 1: the outer IPv4 header of the packet has DF clear. */
+  readonly #isFragmentable: Uint8Array;
   /** SA of each packet; the engine may write over the batch's own. */
   readonly #slot: Uint32Array;
   /** Packets of the batch that are ready for the engine. */
@@ -85,6 +91,7 @@ export class Outbound {
     this.#own = own;
     this.#held = new HeldPackets(policies, packetLengthMax);
     this.#socket = new Uint8Array(batch.capacity);
+    this.#isFragmentable = new Uint8Array(batch.capacity);
     this.#slot = new Uint32Array(batch.capacity);
     this.#isAsked = new Uint8Array(policies);
     this.#askedAt = new Float64Array(policies).fill(Number.NEGATIVE_INFINITY);
@@ -243,6 +250,7 @@ export class Outbound {
     batch.tos[i] = outerTos(fields.tos, u32[(base + Slot.DSCP) >> 2]!, u32[(base + Slot.ECN) >> 2]!);
     this.#slot[i] = slot;
     this.#socket[i] = socket;
+    this.#isFragmentable[i] = outerDf(fields.dontFragment, u32[(base + Slot.DF) >> 2]!) ? 0 : 1;
     this.#prepared++;
     if (countPacket(table, base, padded, now)) context.raise("softLimit", slot, reachedSoft(table, base));
   }
@@ -266,7 +274,8 @@ export class Outbound {
         batch.status[i] = PACKET_NOT_SENT;
       }
     }
-    for (let socket = 0; sockets !== 0; socket++, sockets >>>= 1) if ((sockets & 1) !== 0) this.#send(socket);
+    for (let socket = 0; sockets !== 0; socket++, sockets >>>= 1)
+      if ((sockets & 1) !== 0) this.#sendBySocket(socket);
   }
 
   /** Counts what the engine refused, and asks for a rekey while there are sequence numbers left [ESP-03]. */
@@ -291,16 +300,35 @@ export class Outbound {
     return readUint64(table, base + Slot.SEQUENCE) >= table.f64[(base + Slot.SOFT_SEQUENCE) >> 3]!;
   }
 
-  /** Sends the packets of one socket; the others are left out by their status. */
-  #send(socket: number): void {
+  /** Sends the packets of one socket, those with DF apart from those without. */
+  #sendBySocket(socket: number): void {
+    const { io } = this.#context;
+    const canFragment = io.sendFragmentable !== undefined && io.sockets[socket]!.family === 4;
+    let kinds = 0;
+    for (let i = 0; i < this.#batch.count; i++)
+      if (this.#socket[i] === socket) kinds |= canFragment && this.#isFragmentable[i] === 1 ? 2 : 1;
+    if ((kinds & 1) !== 0) this.#send(socket, canFragment ? 0 : ANY_DF);
+    if ((kinds & 2) !== 0) this.#send(socket, 1);
+  }
+
+  /** Sends the packets of one socket and one setting of DF; the others are left out by their status. */
+  #send(socket: number, fragmentable: number): void {
     const batch = this.#batch;
+    const { io } = this.#context;
     for (let i = 0; i < batch.count; i++)
-      batch.status[i] = this.#socket[i] === socket ? PACKET_OK : PACKET_NOT_SENT;
-    this.#context.io.send(socket, batch);
+      batch.status[i] = this.#isSentBy(i, socket, fragmentable) ? PACKET_OK : PACKET_NOT_SENT;
+    if (fragmentable === 1) io.sendFragmentable?.(socket, batch);
+    else io.send(socket, batch);
     for (let i = 0; i < batch.count; i++) {
-      if (this.#socket[i] !== socket || batch.status[i] === PACKET_OK) continue;
+      if (!this.#isSentBy(i, socket, fragmentable) || batch.status[i] === PACKET_OK) continue;
       this.#context.count(batch.status[i] === PACKET_TOO_BIG ? Drop.sendTooBig : Drop.sendFailed);
     }
+  }
+
+  #isSentBy(i: number, socket: number, fragmentable: number): boolean {
+    return (
+      this.#socket[i] === socket && (fragmentable === ANY_DF || this.#isFragmentable[i] === fragmentable)
+    );
   }
 
   /** Keeps packet `i` of policy `#policy` until there is an SA, and asks for one. */

@@ -29,4 +29,9 @@ export interface PacketIo {
   receive(socket: SocketIndex, into: PacketBatch): void;
   /** Sends each packet with status PACKET_OK to the endpoint record `endpoint[i]` with `tos[i]`; sets `status`. */
   send(socket: SocketIndex, from: PacketBatch): void;
+  /**
+   * Sends as {@link send} does, but with DF clear in the outer IPv4 header, so that routers on the way may fragment.
+   * Absent where the system side does not offer it: DF is then set whatever the SA's settings say.
+   */
+  sendFragmentable?(socket: SocketIndex, from: PacketBatch): void;
 }

@@ -27,6 +27,7 @@ export interface Datagram {
 
 export interface SentDatagram extends Datagram {
   readonly socket: SocketIndex;
+  readonly hasDf: boolean;
 }
 
 const DEFAULT_SOCKETS: readonly LaneSocket[] = [
@@ -108,6 +109,14 @@ export class MemoryPacketIo implements PacketIo {
   }
 
   send(socket: SocketIndex, from: PacketBatch): void {
+    this.#send(socket, from, true);
+  }
+
+  sendFragmentable(socket: SocketIndex, from: PacketBatch): void {
+    this.#send(socket, from, false);
+  }
+
+  #send(socket: SocketIndex, from: PacketBatch, hasDf: boolean): void {
     for (let i = 0; i < from.count; i++) {
       if (from.status[i] !== PACKET_OK) continue;
       const path = readEndpointRecord(this.#table, from.endpoint[i]!);
@@ -116,7 +125,7 @@ export class MemoryPacketIo implements PacketIo {
       else if (headers + from.length[i]! > this.pathMtu) from.status[i] = PACKET_TOO_BIG;
       else {
         const { local, remote } = path;
-        this.sent.push({ socket, local, remote, tos: from.tos[i]!, bytes: take(from, i) });
+        this.sent.push({ socket, local, remote, tos: from.tos[i]!, hasDf, bytes: take(from, i) });
       }
     }
   }

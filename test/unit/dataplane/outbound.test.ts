@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   HELD_AGE_MAX_MS,
+  HELD_OCTETS_MAX,
   HELD_PACKETS_MAX,
   HELD_PACKETS_PER_POLICY_MAX,
 } from "../../../src/dataplane/held-packets.ts";
@@ -195,18 +196,37 @@ describe("without an SA", () => {
     expect(a.lane.nextTimeout()).toBeUndefined();
   });
 
-  test("no policy holds more than its share, no lane more than its memory", () => {
+  function makeManyWaiting(count: number) {
     const { a } = makeWaiting();
-    const names = Array.from({ length: 10 }, (_, i) => `net/${i}`);
+    const names = Array.from({ length: count }, (_, i) => `net/${i}`);
     a.setSpd(names.map((name, i) => a.protect(name, selectors("10.1.0.0/16", `10.${100 + i}.0.0/16`))));
-    for (const [i] of names.entries())
-      for (let j = 0; j < HELD_PACKETS_PER_POLICY_MAX + 3; j++)
-        send(a, packet({ source: "10.1.0.5", destination: `10.${100 + i}.0.1` }));
-    while (a.turn() > 0);
+    return {
+      a,
+      flood(each: number, payload = new Uint8Array(32)) {
+        for (const [i] of names.entries())
+          for (let j = 0; j < each; j++)
+            send(a, packet({ source: "10.1.0.5", destination: `10.${100 + i}.0.1`, payload }));
+        while (a.turn() > 0);
+      },
+    };
+  }
 
-    const held = Math.min(HELD_PACKETS_MAX, 10 * HELD_PACKETS_PER_POLICY_MAX);
-    expect(a.drops("heldTooMany")).toBe(10 * (HELD_PACKETS_PER_POLICY_MAX + 3) - held);
-    expect(acquires(a)).toHaveLength(10);
+  test("no policy holds more than its share", () => {
+    const { a, flood } = makeManyWaiting(2);
+    flood(HELD_PACKETS_PER_POLICY_MAX);
+    expect(a.drops("heldTooMany")).toBe(0);
+    flood(3);
+    expect(a.drops("heldTooMany")).toBe(6);
+    expect(acquires(a)).toHaveLength(2);
+  });
+
+  test("no lane holds more packets or octets than its memory", () => {
+    const many = makeManyWaiting(10);
+    many.flood(HELD_PACKETS_PER_POLICY_MAX);
+    expect(many.a.drops("heldTooMany")).toBe(10 * HELD_PACKETS_PER_POLICY_MAX - HELD_PACKETS_MAX);
+    const large = makeManyWaiting(2);
+    large.flood(20, new Uint8Array(8192 - 28));
+    expect(large.a.drops("heldTooMany")).toBe(40 - HELD_OCTETS_MAX / 8192);
   });
 
   test("too old is dropped, one moment earlier is not", () => {
@@ -578,6 +598,40 @@ test("the TOS of the outer packet follows the SA's settings [ECN-01] [SPD-08]", 
   expect(tosOf({})).toEqual([0xba, 0xba]);
   expect(tosOf({ ecn: "clear" })).toEqual([0xb8, 0xb8]);
   expect(tosOf({ dscp: 10 })).toEqual([0x2a, 0x2a]);
+});
+
+describe("DF of the outer packet", () => {
+  const dfOf = (df: "copy" | "set" | "clear", more: { a?: string; b?: string } = {}) => {
+    const { a } = makePair({ handling: { df }, ...more });
+    send(
+      a,
+      packet({ ...A_TO_B, dontFragment: true, id: 1 }),
+      packet({ ...A_TO_B, dontFragment: false, id: 2 }),
+      packet(A_TO_B_V6),
+    );
+    a.turn();
+    const inOrder = [...a.io.sent].sort((x, y) => x.bytes[7]! - y.bytes[7]!);
+    expect(a.allDrops()).toEqual({});
+    return inOrder.map(({ hasDf }) => hasDf);
+  };
+
+  test("is copied, set or cleared as the SA says", () => {
+    expect(dfOf("copy")).toEqual([true, false, true]);
+    expect(dfOf("set")).toEqual([true, true, true]);
+    expect(dfOf("clear")).toEqual([false, false, false]);
+  });
+
+  test("does not exist in IPv6", () => {
+    expect(dfOf("clear", { a: "2001:db8::1", b: "2001:db8::2" })).toEqual([true, true, true]);
+  });
+
+  test("refusals of either kind are counted once each", () => {
+    const { a } = makePair({ handling: { df: "copy" } });
+    a.io.pathMtu = 100;
+    for (const dontFragment of [true, false, true]) send(a, packet({ ...A_TO_B, dontFragment }));
+    a.turn();
+    expect(a.allDrops()).toEqual({ sendTooBig: 3 });
+  });
 });
 
 test("SAs of both families and encapsulations share a batch", () => {

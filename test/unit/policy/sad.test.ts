@@ -11,6 +11,7 @@ import {
   REPLAY_WINDOW_MAX,
   type SaTable,
   Slot,
+  SlotState,
   saTableRegions,
 } from "../../../src/policy/sa-table.ts";
 import { findBySpi, NO_SLOT, outboundFor, saMatches, slotOffset } from "../../../src/policy/sad.ts";
@@ -94,6 +95,14 @@ describe("the SPI index", () => {
     expect(findBySpi(writer.table, 0x1234)).toBe(NO_SLOT);
     writer.publishInbound(slot);
     expect(findBySpi(writer.table, 0x1234)).toBe(slot);
+  });
+
+  test("an SA that is being taken out is found no more, though the index still names it", () => {
+    const writer = new SadWriter(makeTable());
+    const slot = place(writer, inbound(0x1234));
+    writer.publishInbound(slot);
+    writer.table.u32[(slotOffset(writer.table, slot) + Slot.STATE) / 4] = SlotState.RETIRED;
+    expect(findBySpi(writer.table, 0x1234)).toBe(NO_SLOT);
   });
 
   test("removal leaves no trail that makes later searches longer", () => {
