@@ -124,7 +124,7 @@ class PacketIo {
   bool JoinRun(const Batch& batch, uint32_t i, const Packet& packet);
   bool PrepareSend(const Socket& socket, Batch& batch, uint32_t i, const Packet& packet);
   void SendPrepared(const Socket& socket, Batch& batch);
-  void SendSingly(const Socket& socket, Batch& batch, uint32_t message);
+  void SendSingly(const Socket& socket, Batch& batch, uint32_t message, int refusal);
   void SendFailed(Batch& batch, uint32_t i, int error);
   int SendMessage(const Socket& socket, const msghdr& header);
 

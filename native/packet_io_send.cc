@@ -114,7 +114,7 @@ int PacketIo::SendMessage(const Socket& socket, const msghdr& header) {
 }
 
 // A run that was refused: its packets one by one, which tells whether they or the run are the reason.
-void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message) {
+void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message, int refusal) {
   const Message& run = prepared_[message];
   msghdr header = messages_[message].msg_hdr;
   controls_[message].RemoveSegmentSize(&header);
@@ -127,7 +127,8 @@ void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message) 
     SendFailed(batch, packets_[k], error);
     failed++;
   }
-  if (failed > 0) return;
+  // Above the MTU a run is refused where single packets may be fragmented.
+  if (failed > 0 || refusal == EMSGSIZE) return;
   SocketOf(socket.fd).refuses_runs = true;
   counters_.offload_refusals++;
 }
@@ -151,7 +152,7 @@ void PacketIo::SendPrepared(const Socket& socket, Batch& batch) {
     const Message& message = prepared_[done];
     const int error = SendMessage(socket, messages_[done].msg_hdr);
     if (error != 0 && message.count > 1 && error != EAGAIN) {
-      SendSingly(socket, batch, done);
+      SendSingly(socket, batch, done, error);
     } else if (error != 0) {
       for (uint32_t k = message.first; k < message.first + message.count; k++) SendFailed(batch, packets_[k], error);
     }

@@ -100,7 +100,10 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
   );
   if (fd < 0) throw socketError(options, options.port, fd);
   const localPort = addon.localPort(fd);
-  if (localPort < 0) throw ioError("learn a socket's port", "getsockname", localPort);
+  if (localPort < 0) {
+    addon.closeFd(fd);
+    throw ioError("learn a socket's port", "getsockname", localPort);
+  }
   return { fd, family: options.family, localPort };
 }
 

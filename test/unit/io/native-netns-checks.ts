@@ -272,6 +272,12 @@ async function pathMtu(): Promise<void> {
   assert.equal(large.status[0], PACKET_OK);
   const isFragment = (packet: Uint8Array) => isUdp4(packet) && (packet[6]! & 0x20) !== 0;
   assert.equal(!hasDf(readUntil(tunIo, tun.queues[0]!, isFragment)), true);
+  const longRun = packets([2000, 2000, 2000, 1000, 1000].map((length) => octets(length)));
+  io.send(1, longRun);
+  assert.deepEqual([...longRun.status.subarray(0, 5)], new Array(5).fill(PACKET_OK));
+  const runsBefore = io.counters().datagramRunsSent;
+  io.send(1, packets([octets(1000), octets(1000)]));
+  assert.equal(io.counters().datagramRunsSent, runsBefore + 1);
 
   const to = { address: address("10.77.0.2"), port: 500 };
   assert.equal(sendDatagram(probe!, to, octets(3000)), undefined);
