@@ -4,9 +4,9 @@
 export const DROP_REASONS = [
   /** TUN: no IP packet, or one whose lengths contradict each other. */
   "malformedPacket",
-  /** TUN: no entry of the SPD matches [SPD-01]. */
+  /** No entry of the SPD matches [SPD-01]. */
   "noPolicy",
-  /** TUN: the first match says DISCARD. */
+  /** The first match in the SPD says DISCARD. */
   "policyDiscard",
   /** TUN: the first match says BYPASS; routes carry that out, so it must not arrive here. */
   "policyBypass",

@@ -75,9 +75,18 @@ function isSame(words: Uint32Array, at: number, key: PacketKey): boolean {
   return true;
 }
 
+const MULTIPLIER = 0x9e3779b1;
+
 function hash(key: PacketKey, device: number): number {
-  let mixed = device;
-  for (let word = 0; word < Key.LENGTH; word++) mixed = Math.imul(mixed ^ key[word]!, 0x9e3779b1) + word;
+  let mixed = device ^ (key[Key.PROTOCOL]! << 8) ^ (key[Key.FAMILY]! << 16);
+  mixed = Math.imul(mixed ^ key[Key.LOCAL_PORT]!, MULTIPLIER);
+  mixed = Math.imul(mixed ^ key[Key.REMOTE_PORT]!, MULTIPLIER);
+  // IPv4 addresses fill their first word only.
+  const words = key[Key.FAMILY] === 4 ? 1 : 4;
+  for (let word = 0; word < words; word++) {
+    mixed = Math.imul(mixed ^ key[Key.LOCAL_ADDRESS + word]!, MULTIPLIER) ^ (mixed >>> 15);
+    mixed = Math.imul(mixed ^ key[Key.REMOTE_ADDRESS + word]!, MULTIPLIER) ^ (mixed >>> 13);
+  }
   mixed ^= mixed >>> 15;
   mixed = Math.imul(mixed, 0x85ebca6b);
   return (mixed >>> 8) & (SETS - 1);

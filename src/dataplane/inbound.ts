@@ -21,6 +21,7 @@ import { fillInboundKey, fillOutboundKey } from "../policy/packet-key.ts";
 import { EndpointRecord, Slot } from "../policy/sa-table.ts";
 import { findBySpi, NO_SLOT, saMatches, slotOffset } from "../policy/sad.ts";
 import { createPacketKey } from "../policy/selector-record.ts";
+import { lookupSpd, SPD_DISCARD } from "../policy/spd.ts";
 import {
   ESP_HEADER_LENGTH,
   ESP_PACKET_LENGTH_MIN,
@@ -43,6 +44,7 @@ import { setIpv4Tos } from "../wire/ip/ipv4.ts";
 import { setIpv6TrafficClass } from "../wire/ip/ipv6.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
+import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
 import { IkeGate } from "./ike-gate.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
 import type { SocketIndex } from "./packet-io.ts";
@@ -50,6 +52,7 @@ import { TokenBucket } from "./token-bucket.ts";
 
 /** In place of a device: the packet goes nowhere. */
 const DROPPED = 0xff;
+const PROTECTED = -1;
 /** Samples of refused packets for the audit trail (RFC 4303 section 4). */
 const AUDITS_PER_SECOND = 5;
 export const AUDITS_BURST = 10;
@@ -64,6 +67,10 @@ export class Inbound {
   readonly #quoted = createPacketFields();
   readonly #key = createPacketKey();
   readonly #quotedKey = createPacketKey();
+  /** The one of the two keys that the packet was held against policy by. */
+  #judged = this.#key;
+  /** What the SPD says about recent flows: a drop reason, or {@link PROTECTED}. */
+  readonly #flows = new FlowCache();
   /** SA of each packet that was given to the engine, or {@link SKIP_SLOT}. */
   readonly #slot: Uint32Array;
   /** Whole sequence numbers. */
@@ -87,6 +94,7 @@ export class Inbound {
   turn(now: Instant): number {
     const batch = this.#batch;
     const { io } = this.#context;
+    if (this.#context.isChanged) this.#flows.clear();
     let handled = 0;
     for (let socket = 0; socket < io.sockets.length; socket++) {
       batch.count = 0;
@@ -187,12 +195,13 @@ export class Inbound {
     for (let i = 0; i < batch.count; i++) {
       const slot = this.#slot[i]!;
       if (slot === SKIP_SLOT || !this.#accept(i, slot, now)) continue;
-      const device =
-        context.deviceOfPolicy[context.table.u32[(slotOffset(context.table, slot) + Slot.POLICY) >> 2]!]!;
+      const policy = context.table.u32[(slotOffset(context.table, slot) + Slot.POLICY) >> 2]!;
+      const device = context.deviceOfPolicy[policy]!;
       if (device === NO_DEVICE) {
         context.count(Drop.noInterface);
         continue;
       }
+      if (!this.#isProtected(device)) continue;
       this.#device[i] = device;
       devices |= 1 << device;
     }
@@ -275,6 +284,7 @@ export class Inbound {
     const icmp = fields.family === 4 ? IpProtocol.ICMP : IpProtocol.ICMPV6;
     const isError =
       fields.protocol === icmp && fields.hasPorts && quotesPacket(fields.family, fields.sourcePort >>> 8);
+    this.#judged = isError ? this.#quotedKey : this.#key;
     if (!isError) return saMatches(table, memory, slot, this.#key);
     const batch = this.#batch;
     const quoted = this.#quoted;
@@ -282,6 +292,26 @@ export class Inbound {
     for (let word = 0; word < 4; word++) if (quoted.source[word] !== fields.destination[word]) return false;
     fillOutboundKey(this.#quotedKey, quoted);
     return saMatches(table, memory, slot, this.#quotedKey);
+  }
+
+  /**
+   * Whether the SPD has PROTECT as its first match for the packet that was just accepted, or BYPASS: what comes through
+   * an SA needs it not. An entry that says DISCARD in front of a child's counts for both directions [SPD-01].
+   */
+  #isProtected(device: number): boolean {
+    const context = this.#context;
+    const key = this.#judged;
+    let reason = this.#flows.find(key, device);
+    if (reason === FLOW_UNKNOWN) {
+      const spd = context.spds[device];
+      const entry = spd === undefined ? -1 : lookupSpd(spd, key);
+      if (spd === undefined || entry < 0) reason = Drop.noPolicy;
+      else reason = spd.action[entry] === SPD_DISCARD ? Drop.policyDiscard : PROTECTED;
+      this.#flows.store(key, device, reason);
+    }
+    if (reason === PROTECTED) return true;
+    context.count(reason);
+    return false;
   }
 
   /** Reports a peer whose newest authentic packet came from elsewhere [NAT-07]. */

@@ -7,6 +7,7 @@ import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
 import { createDataPlane, type DataPlane } from "../../../src/dataplane/data-plane.ts";
 import { Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
 import { createLane, type IkeDatagram, type Lane, type LaneUpcall } from "../../../src/dataplane/lane.ts";
+import type { LaneSocket } from "../../../src/dataplane/packet-io.ts";
 import type { EspKeyStore } from "../../../src/esp/engine.ts";
 import { createTwinEspEngine, createTwinKeyStore } from "../../../src/esp/twin-engine.ts";
 import type {
@@ -89,6 +90,7 @@ export interface Gateway {
 
 export interface GatewayOptions {
   readonly tunCount?: number;
+  readonly sockets?: readonly LaneSocket[];
   readonly seed?: number;
   readonly slots?: number;
   readonly ikeRoom?: number;
@@ -102,7 +104,7 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
   const random = seededRandom(options.seed ?? 1);
   const keys = createTwinKeyStore(table);
   const engine = createTwinEspEngine(table, keys, random);
-  const io = new MemoryPacketIo(table, options.tunCount ?? 1);
+  const io = new MemoryPacketIo(table, options.tunCount ?? 1, options.sockets);
   const upcalls: LaneUpcall[] = [];
   const ike: IkeDatagram[] = [];
   const lane = createLane({

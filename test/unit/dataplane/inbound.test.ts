@@ -343,6 +343,30 @@ describe("inside the packet", () => {
   });
 });
 
+describe("the SPD on the way in", () => {
+  const lan = selectors("10.2.0.0/16, fd02::/32", "10.1.0.0/16, fd01::/32");
+
+  test("[SPD-01] an entry that says DISCARD in front of the child's counts", () => {
+    const { a, b } = makePair();
+    const nine = { local: lan.local, remote: selectors("10.1.9.0/24", "10.1.9.0/24").remote };
+    const toNine = packet({ source: "10.1.9.1", destination: "10.2.0.9" });
+    expect(receive(b, sealed(a, toNine))).toHaveLength(1);
+    b.setSpd([{ action: "discard", selectors: nine }, b.protect("net/lan", lan)]);
+    expect(receive(b, sealed(a, toNine, packet(A_TO_B), toNine))).toEqual([packet(A_TO_B)]);
+    expect(b.allDrops()).toEqual({ policyDiscard: 2 });
+    b.setSpd([b.protect("net/lan", lan), { action: "discard", selectors: nine }]);
+    expect(receive(b, sealed(a, toNine))).toHaveLength(1);
+  });
+
+  test("[SPD-01] what no entry covers any more is dropped, though the SA would", () => {
+    const { a, b } = makePair();
+    b.setSpd([b.protect("net/lan", selectors("10.2.0.0/24", "10.1.0.0/16"))]);
+    const beyond = packet({ ...A_TO_B, destination: "10.2.1.9" });
+    expect(receive(b, sealed(a, beyond, packet(A_TO_B)))).toEqual([packet(A_TO_B)]);
+    expect(b.allDrops()).toEqual({ noPolicy: 1 });
+  });
+});
+
 describe("accounts and limits", () => {
   test("both directions count packets, octets and when", () => {
     const { a, b, spis } = makePair();

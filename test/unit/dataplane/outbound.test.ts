@@ -146,6 +146,14 @@ describe("loops", () => {
     gateway.turn();
     expect(gateway.allDrops()).toEqual({ loop: 2 });
   });
+
+  test("an IPv6 address is not an IPv4 address that starts alike", () => {
+    const gateway = makeGateway();
+    gateway.lane.setOuterAddresses([endpoint("192.0.2.1").address]);
+    send(gateway, packet({ source: "c000:201::", destination: "2001:db8::2", ports: [500, 500] }));
+    gateway.turn();
+    expect(gateway.allDrops()).toEqual({ noPolicy: 1 });
+  });
 });
 
 describe("without an SA", () => {
@@ -632,6 +640,26 @@ describe("DF of the outer packet", () => {
     a.turn();
     expect(a.allDrops()).toEqual({ sendTooBig: 3 });
   });
+});
+
+test("an SA leaves by the socket of its local port, or by any that carries ESP", () => {
+  const sockets = [
+    { role: "ike", family: 4, localPort: 500 },
+    { role: "nat", family: 4, localPort: 4510 },
+    { role: "nat", family: 4, localPort: 4500 },
+  ] as const;
+  const { a } = makePair({ sockets });
+  send(a, packet(A_TO_B));
+  a.turn();
+  expect(a.io.sent.map(({ socket }) => socket)).toEqual([2]);
+  const other = makePair({ sockets: sockets.slice(0, 2) });
+  send(other.a, packet(A_TO_B));
+  other.a.turn();
+  expect(other.a.io.sent.map(({ socket }) => socket)).toEqual([1]);
+  const none = makePair({ sockets: sockets.slice(0, 1) });
+  send(none.a, packet(A_TO_B));
+  none.a.turn();
+  expect(none.a.allDrops()).toEqual({ noSocket: 1 });
 });
 
 test("SAs of both families and encapsulations share a batch", () => {
