@@ -29,7 +29,7 @@ export function openTun(name: string, queues: number, takesSuperpackets = true):
     EACCES: ["IO_NOT_PERMITTED", "this user may not open /dev/net/tun: give it read and write access"],
     EPERM: [
       "IO_NOT_PERMITTED",
-      "run with CAP_NET_ADMIN, or let root make the device for this user (scripts/tungate-routes host)",
+      "run with CAP_NET_ADMIN, or let root make the device for this user (scripts/tungate-routes prepare --user NAME)",
     ],
     EBUSY: ["IO_TUN_UNAVAILABLE", "another process holds it: stop that, or choose another tun name"],
     EINVAL: [
