@@ -19,9 +19,10 @@ import { newCookieJar } from "./negotiation/cookie.ts";
 import type { DropReason } from "./notice.ts";
 import { replaceConnections } from "./reload.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
-import type { IkeSaId } from "./sa/ike-sa-id.ts";
+import { IkeSaId } from "./sa/ike-sa-id.ts";
 import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/retransmission.ts";
-import type { Machine, Turn } from "./turn.ts";
+import { decodeIkeSa, encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
+import { addIkeSa, keeperOf, type Machine, peerKey, type Turn } from "./turn.ts";
 
 export interface IkeMachineOptions {
   readonly connections: readonly Connection[];
@@ -34,6 +35,8 @@ export interface IkeMachineOptions {
   readonly localAddressFor: (remote: IpAddress) => IpAddress | undefined;
   /** The moment of creation: whatever is to be kept up is due at once. */
   readonly now: Instant;
+  /** Established IKE SAs of another process, as its `exportState` gave them; their child SAs are in the data plane. */
+  readonly resume?: readonly Uint8Array[];
   /** Repetition of IKE_SA_INIT and IKE_AUTH. */
   readonly connectPlan?: RetransmissionPlan;
   /** Repetition in established IKE SAs [MID-07]. */
@@ -56,8 +59,17 @@ interface Rest {
   readonly timeout: Timeout | undefined;
 }
 
-export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachine {
+export interface ResumableIkeMachine extends DescribedIkeMachine {
+  /**
+   * The established IKE SAs that another process can take up by `resume`; they hold keys, and this machine must not be used
+   * any more.
+   */
+  exportState(): readonly Uint8Array[];
+}
+
+export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachine {
   const machine = newMachine(options);
+  for (const bytes of options.resume ?? []) resume(machine, bytes);
   const rests = new Map<IkeSaId, Rest>();
   let next: Timeout | undefined = { at: options.now, reason: "start" };
 
@@ -106,6 +118,8 @@ export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachin
         return EVERYTHING;
       }),
     drops: () => new Map([...machine.drops].map(([reason, { total }]) => [reason, total])),
+    exportState: () =>
+      [...machine.sas.values()].filter((sa) => resumeIkeSa(sa) !== undefined).map(encodeIkeSa),
     ikeSaCount: () => machine.sas.size,
   };
 }
@@ -178,6 +192,16 @@ function expireJob(turn: Turn, sa: IkeSa): void {
   turn.machine.jobs.delete(job.id);
   handleComputed(turn, sa, job, NOT_IN_TIME);
   emptyInbox(turn, sa.id);
+}
+
+/** Takes up what fits the configuration; the rest ends unsaid, and its peer will notice. */
+function resume(machine: Machine, bytes: Uint8Array): void {
+  const stored = resumeIkeSa(decodeIkeSa(bytes));
+  if (stored === undefined || !machine.connections.has(stored.connection)) return;
+  const sa = { ...stored, id: IkeSaId(machine.nextIkeSaId++) };
+  addIkeSa(machine, sa);
+  const { idType, data } = sa.peerIdentity;
+  if (sa.instance > 0) keeperOf(machine, sa.connection).instances.set(peerKey({ idType, data }), sa.instance);
 }
 
 function newMachine(options: IkeMachineOptions): Machine {

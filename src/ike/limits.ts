@@ -15,8 +15,8 @@ export const NAT_KEEPALIVE_INTERVAL = seconds(20);
 export const MESSAGE_ID_REKEY = 0x40000000;
 /** Past this no request leaves any more; the IKE SA is closed instead [MID-11]. */
 export const MESSAGE_ID_CLOSE = 0x7fffffff;
-/** Counter IVs used before a rekey; the space has 2^53 [ENC-10]. */
-export const IV_REKEY = 2 ** 32;
+/** Counter IVs used or skipped before a rekey; numbers count exactly up to 2^53 [ENC-10]. */
+export const IV_REKEY = 2 ** 48;
 /** Counter IVs skipped when a stored IKE SA is taken up again, so that none is used twice [ENC-10]. */
 export const IV_SKIP_ON_RESUME = 2 ** 33;
 /** Past this nothing is sealed any more: the IKE SA ends [ENC-10]. */

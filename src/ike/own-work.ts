@@ -8,7 +8,7 @@ import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa } from "./sa/ike-sa.ts";
 import { keeperOf, type Machine, servesOnePeer } from "./turn.ts";
 
-export type Work =
+type Work =
   | { readonly kind: "deleteChildren" }
   | { readonly kind: "rekeyIke" }
   | { readonly kind: "rekeyChild"; readonly child: ChildSa }

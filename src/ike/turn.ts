@@ -18,7 +18,7 @@ import type { IkeSaId } from "./sa/ike-sa-id.ts";
 import type { RetransmissionPlan } from "./sa/retransmission.ts";
 
 /** What the machine is given once. */
-export interface Environment {
+interface Environment {
   readonly random: RandomSource;
   readonly spis: SpiAllocator;
   readonly usage: DataPlaneQuery;
@@ -168,12 +168,17 @@ export function establishedOf(machine: Machine, connection: string): readonly Es
 export function instanceOf(machine: Machine, connection: Connection, peer: Identification): number {
   if (servesOnePeer(connection)) return 0;
   const { instances } = keeperOf(machine, connection.name);
-  const key = `${peer.idType}:${toHex(peer.data)}`;
+  const key = peerKey(peer);
   const known = instances.get(key);
   if (known !== undefined) return known;
   const fresh = instances.size + 1;
   instances.set(key, fresh);
   return fresh;
+}
+
+/** An identity as a map key. */
+export function peerKey({ idType, data }: Identification): string {
+  return `${idType}:${toHex(data)}`;
 }
 
 /** Whether every address of a connection is a single one, so that it has one peer only. */

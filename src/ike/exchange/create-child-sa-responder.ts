@@ -107,7 +107,7 @@ function answerChild(
   }
 }
 
-export function wipeComputed(computed: Computed | undefined): void {
+function wipeComputed(computed: Computed | undefined): void {
   if (computed !== undefined) wipe(computed.keyExchange.privateValue, computed.secret);
 }
 

@@ -17,7 +17,7 @@ export function find<Kind extends Payload["kind"]>(
   return undefined;
 }
 
-export function notifiesOf(payloads: readonly Payload[]): readonly NotifyPayload[] {
+function notifiesOf(payloads: readonly Payload[]): readonly NotifyPayload[] {
   return payloads.filter((payload) => payload.kind === "N");
 }
 

@@ -10,7 +10,7 @@ import { Integ, KeyExchangeMethod, ProtocolId, TransformType } from "../../wire/
 import type { IkeSuite } from "../connection-state.ts";
 
 /** Whether the exchange carries key exchanges: child proposals of IKE_AUTH do not (RFC 7296 section 1.2). */
-export type KeMode = "required" | "optional" | "absent";
+type KeMode = "required" | "optional" | "absent";
 
 export interface Negotiation {
   readonly protocolId: typeof ProtocolId.IKE | typeof ProtocolId.ESP;

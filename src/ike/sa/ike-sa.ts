@@ -34,7 +34,7 @@ export interface FirstChild {
 }
 
 /** The last error that an unauthenticated IKE_SA_INIT response held; believed when nothing better comes [INIT-16]. */
-export interface InitDoubt {
+interface InitDoubt {
   readonly notifyType: number;
   readonly believeAt: Instant;
   /** What exactly was wrong, where the notify type does not say it. */
@@ -157,7 +157,7 @@ export interface Job {
   readonly continuation: Continuation | undefined;
 }
 
-export interface Orphan {
+interface Orphan {
   readonly inboundSpi: Spi;
   /** The SPI is only reserved: it is given back once the peer has answered. */
   readonly isReserved: boolean;

@@ -67,7 +67,7 @@ function headerOf(
   };
 }
 
-export function sendMessage(turn: Turn, sa: ProtectedIkeSa | HalfOpenIkeSa, bytes: Uint8Array): void {
+function sendMessage(turn: Turn, sa: ProtectedIkeSa | HalfOpenIkeSa, bytes: Uint8Array): void {
   if (sa.state === "established") sa.lastSentAt = turn.now;
   send(turn, sa.local, sa.remote, bytes);
 }

@@ -3,7 +3,7 @@ import type { Instant } from "../../base/instant.ts";
 import type { OwnExchange } from "./own-exchange.ts";
 
 /** A request of ours that waits for its response. */
-export interface Outstanding {
+interface Outstanding {
   readonly messageId: number;
   readonly exchangeType: number;
   /** The message as sent; repeated octet for octet [MID-05] [ENC-05]. */

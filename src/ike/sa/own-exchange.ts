@@ -4,7 +4,7 @@ import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 
 /** An SA that the peer made in an exchange that crossed ours (RFC 7296 section 2.8.1). */
-export interface Crossing<Made> {
+interface Crossing<Made> {
   readonly made: Made;
   /** The lower of the two nonces of the peer's exchange. */
   readonly lowestNonce: Uint8Array;
