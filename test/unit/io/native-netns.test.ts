@@ -2,10 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { describeNativeAsRoot, RUN_TYPESCRIPT } from "./native-addon.ts";
+import { describeNativeInNamespace, RUN_TYPESCRIPT } from "./native-addon.ts";
 import { CHECKS } from "./native-netns-checks.ts";
 
-describeNativeAsRoot("in a namespace", () => {
+describeNativeInNamespace("in a namespace", () => {
   let failures: Record<string, string> = {};
   beforeAll(() => {
     const child = fileURLToPath(new URL("./native-netns-child.ts", import.meta.url));
