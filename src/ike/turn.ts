@@ -8,11 +8,11 @@ import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { ChildConfiguration, Connection, Identification } from "../policy/connection.ts";
 import type { DataPlaneCommand, DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
 import type { IkeSaName } from "./connection-state.ts";
-import { type Keeper, newKeeper } from "./keep-state.ts";
+import { childKeeper, type Keeper, newKeeper } from "./keep-state.ts";
 import { DROP_NOTICE_INTERVAL, JOB_DEADLINE } from "./limits.ts";
 import type { IkeAction, JobId, Work } from "./machine.ts";
 import type { CookieJar } from "./negotiation/cookie.ts";
-import type { Concerning, DropReason, IkeNotice } from "./notice.ts";
+import type { Concerning, DropReason, FailureNotice, IkeNotice } from "./notice.ts";
 import type { Continuation, EstablishedIkeSa, IkeSa, Job } from "./sa/ike-sa.ts";
 import type { IkeSaId } from "./sa/ike-sa-id.ts";
 import type { RetransmissionPlan } from "./sa/retransmission.ts";
@@ -62,6 +62,15 @@ export interface Turn {
 
 export function notice(turn: Turn, what: IkeNotice): void {
   turn.actions.push({ kind: "notice", notice: what });
+}
+
+/** Says why a peer's request was refused, and keeps it for `status`; it does not put off a try of our own. */
+export function noticeRefusal(turn: Turn, connection: string | undefined, failure: FailureNotice): void {
+  notice(turn, failure);
+  if (connection === undefined) return;
+  const keeper = keeperOf(turn.machine, connection);
+  const concerned = failure.child === undefined ? keeper : childKeeper(keeper, failure.child);
+  concerned.lastFailure = failure;
 }
 
 export function send(turn: Turn, local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void {

@@ -17,7 +17,7 @@ import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import type { OwnKeyExchange } from "../sa/own-exchange.ts";
-import { lowerNonce, notice, startJob, type Turn } from "../turn.ts";
+import { lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
 import { judgeChildRequest } from "./child-request.ts";
 import { adoptHeld } from "./ike-succession.ts";
 import { childNotify, find, findNotify, notify, spiNumber } from "./payload-list.ts";
@@ -65,7 +65,7 @@ function answerChild(
   const refuse = (why: Payload, failure?: FailureNotice): AnswerOutcome => {
     wipeComputed(computed);
     sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, [why]);
-    if (failure !== undefined) notice(turn, failure);
+    if (failure !== undefined) noticeRefusal(turn, sa.connection, failure);
     return "answered";
   };
   const own = sa.window.outstanding?.exchange;

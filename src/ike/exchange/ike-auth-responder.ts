@@ -23,9 +23,9 @@ import {
   drop,
   establishedOf,
   instanceOf,
-  keeperOf,
   lowerNonce,
   notice,
+  noticeRefusal,
   send,
   startJob,
   type Turn,
@@ -168,9 +168,7 @@ function refuse(
     notice(turn, { code: "refused", ...whom, remote: sa.remote, exchange: "IKE_AUTH", notifyType, what });
     return;
   }
-  notice(turn, failure);
-  // So that status tells of a peer that calls in vain; it does not put off a try of our own.
-  if (failure.connection !== undefined) keeperOf(turn.machine, failure.connection).lastFailure = failure;
+  noticeRefusal(turn, failure.connection, failure);
 }
 
 interface Identified {
@@ -326,5 +324,6 @@ function respond(
   }
   const refusal = verdict?.kind === "refused" ? [verdict.notify] : [];
   sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...refusal]);
-  if (verdict?.kind === "refused" && verdict.failure !== undefined) notice(turn, verdict.failure);
+  if (verdict?.kind === "refused" && verdict.failure !== undefined)
+    noticeRefusal(turn, sa.connection, verdict.failure);
 }

@@ -27,7 +27,17 @@ import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
 import { newMessageWindow } from "../sa/message-window.ts";
 import { replyStateless } from "../stateless-reply.ts";
-import { addIkeSa, drop, freshIkeSpi, notice, send, startJob, type Turn } from "../turn.ts";
+import {
+  addIkeSa,
+  drop,
+  establishedOf,
+  freshIkeSpi,
+  notice,
+  noticeRefusal,
+  send,
+  startJob,
+  type Turn,
+} from "../turn.ts";
 import { find, findNotify, invalidKe, notify, unknownCritical } from "./payload-list.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -126,7 +136,9 @@ function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfO
   if (choice === undefined) {
     const [first] = candidates;
     const configured = first?.ike.proposals ?? [];
-    notice(turn, {
+    const isUp = first !== undefined && establishedOf(machine, first.name).length > 0;
+    // Nobody vouches for the sender: beside an IKE SA that is up it is a word in the log only.
+    noticeRefusal(turn, isUp ? undefined : first?.name, {
       code: "noCommonProposal",
       ...(first === undefined ? {} : { connection: first.name, place: first.ike.place }),
       remote,
