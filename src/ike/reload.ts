@@ -1,4 +1,5 @@
 /** Another configuration for a running machine: what did not change goes on, the rest ends and begins anew. */
+import { contains } from "../base/address-range.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
 import { closeConnection } from "./command.ts";
 import { clearFailures } from "./keep-state.ts";
@@ -14,7 +15,7 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
     if (fresh === undefined) {
       closeConnection(turn, name, "configurationChanged");
       machine.keepers.delete(name);
-    } else if (!isSame(essence(old), essence(fresh))) {
+    } else if (!isSame(essence(old), essence(fresh)) || hasMovedAway(turn, fresh)) {
       closeConnection(turn, name, "configurationChanged");
       clearFailures(keeperOf(machine, name));
     } else {
@@ -24,9 +25,20 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
   }
 }
 
-/** What an IKE SA depends on; the rest of a connection takes effect without ending it. */
+/** What an IKE SA depends on besides the peer's address; the rest of a connection takes effect without ending it. */
 function essence({ local, remote, psk, encapsulation, ike }: Connection): unknown {
-  return [local, remote, psk, encapsulation, ike.proposals];
+  return [local, remote.port, remote.id, psk, encapsulation, ike.proposals];
+}
+
+/** Whether an IKE SA's peer is where the connection no longer looks for it; other addresses may come and go with DNS. */
+function hasMovedAway(turn: Turn, { name, remote }: Connection): boolean {
+  if (remote.addresses.length === 0) return false;
+  return [...turn.machine.sas.values()].some(
+    (sa) =>
+      sa.state !== "halfOpen" &&
+      sa.connection === name &&
+      !remote.addresses.some((range) => contains(range, sa.remote.address)),
+  );
 }
 
 function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {
