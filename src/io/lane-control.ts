@@ -22,7 +22,7 @@ export const Control = {
 
 /** IKE messages that may wait for the main thread, from all strangers together. */
 export const IKE_QUEUE_MAX = 256;
-/** Upcalls that may wait; acquires and limits are raised again, so nothing is lost for good. */
+/** Upcalls that may wait; the lane raises again what finds no room. */
 export const UPCALL_QUEUE_MAX = 1024;
 
 /** What a lane's thread is started with. */

@@ -41,7 +41,9 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
       return true;
     },
     upcall(upcall) {
-      if (enqueue(control, Control.UPCALLS_QUEUED, UPCALL_QUEUE_MAX)) post({ kind: "upcall", upcall });
+      if (!enqueue(control, Control.UPCALLS_QUEUED, UPCALL_QUEUE_MAX)) return false;
+      post({ kind: "upcall", upcall });
+      return true;
     },
   });
   post({ kind: "ready" });

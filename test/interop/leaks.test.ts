@@ -25,7 +25,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
     await (await sites.b.traffic()).udpServe(PORT);
     // What arrives at host B must have come through the tunnel: it is counted there by source.
     await sites.b.host.run(["nft", "-f", "-"], {
-      input: `table inet arrived { chain in { type filter hook input priority 0; udp dport ${PORT} counter; } }`,
+      input: `table inet arrived {\n chain in {\n type filter hook input priority 0;\n udp dport ${PORT} counter\n }\n}\n`,
     });
   });
   afterAll(async () => {
