@@ -11,10 +11,14 @@ let copy: string;
 
 beforeAll(() => {
   copy = mkdtempSync(join(tmpdir(), "mutants-"));
-  const tracked = execFileSync("git", ["ls-files", "src", "test", "*.json", "*.ts"], {
-    cwd: ROOT,
-    encoding: "utf8",
-  });
+  const tracked = execFileSync(
+    "git",
+    ["ls-files", "--cached", "--others", "--exclude-standard", "src", "test", "*.json", "*.ts"],
+    {
+      cwd: ROOT,
+      encoding: "utf8",
+    },
+  );
   for (const path of tracked.split("\n").filter(Boolean)) {
     mkdirSync(dirname(join(copy, path)), { recursive: true });
     cpSync(join(ROOT, path), join(copy, path));
@@ -39,12 +43,16 @@ function run(file: string, name: string): Outcome {
     [vitest, "run", "--project", "unit", file, "-t", pattern, "--reporter=json", `--outputFile=${report}`],
     { cwd: copy, encoding: "utf8", timeout: 240_000 },
   );
-  let results: { testResults: { assertionResults: { status: string; fullName: string }[] }[] };
+  let results: {
+    testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[];
+  };
   try {
     results = JSON.parse(readFileSync(report, "utf8"));
   } catch {
     throw new Error(`vitest left no report: ${outcome.stdout}${outcome.stderr}`);
   }
+  const unloadable = results.testResults.find(({ assertionResults }) => assertionResults.length === 0);
+  if (unloadable !== undefined) throw new Error(`${file} cannot be run: ${unloadable.message}`);
   const all = results.testResults.flatMap((result) => result.assertionResults);
   const names = (status: string) => all.filter((one) => one.status === status).map((one) => one.fullName);
   return { passed: names("passed"), failed: names("failed") };
