@@ -1,0 +1,116 @@
+/** The status document of a gateway that runs, held against the schema that clients use. */
+import { expect, test } from "vitest";
+import { Instant } from "../../../src/base/instant.ts";
+import { loadConfiguration } from "../../../src/config/load.ts";
+import { statusDocument } from "../../../src/control/schema.ts";
+import { buildStatus, type StatusInput } from "../../../src/daemon/status.ts";
+import { GatewayWorld } from "../../sim/gateway-world.ts";
+
+const yaml = (own: number, other: number, keep: string) => `version: 1
+connections:
+  paris:
+    local: { id: gw-${own}.example.net }
+    remote: { address: ${other === 2 ? "198.51.100.2" : "192.0.2.1"}, id: gw-${other}.example.net }
+    psk: { env: KEY }
+    keep: ${keep}
+    ike: { proposals: [aes256gcm16-prfsha256-x25519] }
+    children:
+      lan: { local: [10.${own}.0.0/16], remote: [10.${other}.0.0/16], esp: [aes128-sha256] }
+`;
+
+function statusOf(world: GatewayWorld, text: string, more: Partial<StatusInput> = {}) {
+  const configuration = loadConfiguration("/sim/tungate.yaml", {
+    readFile: () => ({ kind: "file", bytes: new TextEncoder().encode(text), mode: 0o600 }),
+    environment: () => "a pre-shared key that is long enough",
+  });
+  const { gateway } = world.node("a");
+  const document = buildStatus({
+    version: "0.1.0",
+    now: world.now,
+    startedAt: Instant(0),
+    configuration,
+    states: gateway.describe(world.now),
+    pairs: gateway.pairs(),
+    interfaces: [{ name: "tungate0", mtu: 1422 }],
+    lanes: 1,
+    engine: "typescript",
+    drops: world.node("a").drops(),
+    advice: [],
+    rates: () => ({ inboundBitsPerSecond: 8, outboundBitsPerSecond: 16 }),
+    failedAt: () => Instant(world.now - 12_000),
+    words: (failure) => [failure.code],
+    escape: (text) => `<${text}>`,
+    ...more,
+  });
+  return statusDocument.parse(JSON.parse(JSON.stringify(document)));
+}
+
+function makeWorld(keep: string): GatewayWorld {
+  return new GatewayWorld({ seed: 1, yaml: { a: yaml(1, 2, keep), b: yaml(2, 1, "respond") } });
+}
+
+test("a connection that is up: suites, SPIs, counters, and where the MTU goes", () => {
+  const world = makeWorld("up");
+  world.run(3_000);
+  for (let i = 0; i < 3; i++) world.sendInner("a");
+  world.run(100);
+  const [connection] = statusOf(world, yaml(1, 2, "up")).connections;
+  expect(connection).toMatchObject({
+    name: "paris",
+    state: "up",
+    remote: "198.51.100.2",
+    local: "192.0.2.1",
+    localId: "<gw-1.example.net>",
+    remoteId: "<gw-2.example.net>",
+    suite: "aes256gcm16-prfsha256-x25519",
+    isInitiator: true,
+  });
+  const [pair] = world.node("a").gateway.pairs();
+  expect(connection!.children).toEqual([
+    expect.objectContaining({
+      name: "lan",
+      state: "up",
+      local: ["10.1.0.0/16"],
+      remote: ["10.2.0.0/16"],
+      suite: "aes128-sha256-esn",
+      encapsulation: "udp",
+      inboundSpi: pair!.inboundSpi.toString(16).padStart(8, "0"),
+      counters: expect.objectContaining({ outboundPackets: 3, inboundPackets: 0 }),
+      rates: { inboundBitsPerSecond: 8, outboundBitsPerSecond: 16 },
+      mtu: { inner: 1422, path: 1500, outer: 28, outerFamily: 4, esp: 50 },
+    }),
+  ]);
+});
+
+test("a connection that waits for its first packet listens, and its child is held", () => {
+  const world = makeWorld("on-demand");
+  world.run(1_000);
+  const [connection] = statusOf(world, yaml(1, 2, "on-demand")).connections;
+  expect(connection).toMatchObject({ state: "listening", remote: "198.51.100.2" });
+  expect(connection!.children).toEqual([
+    { name: "lan", state: "held", local: ["10.1.0.0/16"], remote: ["10.2.0.0/16"] },
+  ]);
+});
+
+test("a connection that failed says what, how long ago, and when the next try is", () => {
+  const world = makeWorld("up");
+  world.kill("b");
+  const isWaiting = () =>
+    world
+      .node("a")
+      .gateway.describe(world.now)
+      .some((state) => state.nextTryAt !== undefined && state.lastFailure !== undefined);
+  expect(world.runUntil(600_000, isWaiting)).toBe(true);
+  const [connection] = statusOf(world, yaml(1, 2, "up")).connections;
+  expect(connection!.failure).toEqual({ code: "noAnswer", lines: ["noAnswer"], secondsAgo: 12 });
+  expect(connection!.nextTryInSeconds).toBeGreaterThan(0);
+});
+
+test("drops are listed by reason", () => {
+  const world = makeWorld("respond");
+  world.run(100);
+  world.sendInner("a");
+  world.run(2_000);
+  const { drops } = statusOf(world, yaml(1, 2, "respond"));
+  expect(Object.values(drops).reduce((sum, count) => sum + count, 0)).toBe(1);
+});
