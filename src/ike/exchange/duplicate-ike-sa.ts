@@ -1,6 +1,6 @@
 /** One IKE SA per peer: INITIAL_CONTACT, and both ends having started at once (RFC 7296 section 2.4). */
 import { compare } from "../../base/bytes.ts";
-import { after } from "../../base/instant.ts";
+import { after, type Instant } from "../../base/instant.ts";
 import { matchIdentity } from "../../policy/pad.ts";
 import { REPLACED_PATIENCE, SIMULTANEOUS_SPAN } from "../limits.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
@@ -9,14 +9,20 @@ import { establishedOf, type Turn } from "../turn.ts";
 
 /**
  * Ends what a new IKE SA makes superfluous among those with the same pair of identities [CHILD-22].
- * @param hasInitialContact - the peer says that it knows of no other
+ * @param initialContact - the peer said that it knows of no other, in an exchange that it began at this moment
  */
-export function settleDuplicates(turn: Turn, fresh: EstablishedIkeSa, hasInitialContact: boolean): void {
+export function settleDuplicates(
+  turn: Turn,
+  fresh: EstablishedIkeSa,
+  initialContact: Instant | undefined,
+): void {
   abandonEarlierTries(turn, fresh);
   for (const old of establishedOf(turn.machine, fresh.connection)) {
     if (old.id === fresh.id || !isSamePeer(old, fresh)) continue;
-    if (areSimultaneous(old, fresh)) closeRedundant(turn, old, fresh);
-    else leave(turn, old, "replaced", { deletedBy: hasInitialContact ? "nobody" : "us" });
+    // The peer had the old one when it began, and has it no more: it must have restarted.
+    const isForgotten = initialContact !== undefined && old.authenticatedAt <= initialContact;
+    if (!isForgotten && areSimultaneous(old, fresh)) closeRedundant(turn, old, fresh);
+    else leave(turn, old, "replaced", { deletedBy: initialContact === undefined ? "us" : "nobody" });
   }
 }
 

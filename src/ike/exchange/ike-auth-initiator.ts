@@ -268,7 +268,7 @@ function establish(
   announceIkeSa(turn, established);
   if (sa.firstChild !== undefined)
     finishFirstChild(turn, established, sa.transcript, sa.firstChild, payloads);
-  settleDuplicates(turn, established, false);
+  settleDuplicates(turn, established, undefined);
 }
 
 /** [CHILD-01] whatever becomes of the child, the IKE SA stays. */

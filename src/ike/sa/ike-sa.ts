@@ -94,6 +94,7 @@ export interface AuthenticatingIkeSa extends Common {
 /** A peer wants an IKE SA: its IKE_SA_INIT request is being answered, or was. */
 export interface HalfOpenIkeSa extends Common {
   readonly state: "halfOpen";
+  readonly begunAt: Instant;
   readonly expiresAt: Instant;
   /** Where it is counted: a single configured address, or a prefix of strangers. */
   readonly slot: { readonly isReserved: boolean; readonly key: string };
