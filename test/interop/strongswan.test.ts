@@ -13,8 +13,8 @@ const SUITES: readonly (readonly [name: string, ike: string, esp: string])[] = [
   ["AES-GCM", "aes256gcm16-prfsha384-x25519", "aes256gcm16"],
   ["AES-GCM-128 with PFS", "aes128gcm16-prfsha256-ecp256", "aes128gcm16-x25519"],
   ["ChaCha20-Poly1305", "chacha20poly1305-prfsha256-x25519", "chacha20poly1305"],
-  ["AES-CBC with HMAC-SHA2-256", "aes256-sha256-modp2048", "aes256-sha256"],
-  ["AES-CBC-128 with HMAC-SHA2-512", "aes128-sha512-ecp384", "aes128-sha512"],
+  ["AES-CBC with HMAC-SHA2-256", "aes256-sha256-prfsha256-modp2048", "aes256-sha256"],
+  ["AES-CBC-128 with HMAC-SHA2-512", "aes128-sha512-prfsha512-ecp384", "aes128-sha512"],
 ];
 
 describeWith(["tun", "build", "tcpdump", "strongswan"], "strongSwan", () => {

@@ -233,4 +233,18 @@ END
     await machine.hasProperty("ActiveState", "active");
     await hasTunnel();
   });
+
+  test("removing it leaves configuration and state, and nothing that works", async () => {
+    await machine.run("/usr/local/lib/checkout/systemd/install --remove");
+
+    expect(await machine.property("LoadState")).toBe("not-found");
+    expect(
+      await machine.run(`
+        ls -d /usr/lib/tungate* /usr/bin/tungate /usr/lib/systemd/system/tungate* /sys/class/net/tungate0 2>/dev/null
+        ip route show table 220; ip rule show | grep 220; :`),
+    ).toBe("");
+    expect(await machine.run("ls -d /etc/tungate/tungate.yaml /var/lib/tungate")).toBe(
+      "/etc/tungate/tungate.yaml\n/var/lib/tungate",
+    );
+  });
 });

@@ -25,6 +25,7 @@ export class GatewayMachine {
     await run([join(ROOT, "systemd/install"), "--destdir", stage], { timeoutMs: SLOW_MS });
     copyFileSync(realpathSync(process.execPath), join(stage, "usr/local/bin/node"));
     cpSync(join(import.meta.dirname, "probe.sh"), join(stage, "usr/local/bin/probe"));
+    cpSync(join(ROOT, "systemd"), join(stage, "usr/local/lib/checkout/systemd"), { recursive: true });
     const systemd = await systemdRoot();
     const peer = await KernelPeer.boot(namespace, join(folder, "machine"), {
       systemdRoot: systemd,
