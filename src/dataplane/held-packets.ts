@@ -4,10 +4,10 @@ import { Instant as instant } from "../base/instant.ts";
 import type { PacketBatch } from "../base/packet-batch.ts";
 
 /** Of one lane. */
-export const HELD_PACKETS_MAX = 256;
+export const HELD_PACKETS_MAX = 1024;
 /** Of one policy, so that a peer that is gone takes no room from the others. */
-export const HELD_PACKETS_PER_POLICY_MAX = 32;
-export const HELD_OCTETS_MAX = 256 * 1024;
+export const HELD_PACKETS_PER_POLICY_MAX = 256;
+export const HELD_OCTETS_MAX = 1024 * 1024;
 export const HELD_AGE_MAX_MS = 10_000;
 
 const NONE = 0xffff;
