@@ -6,7 +6,18 @@ import type { TrafficSelector } from "../../src/policy/traffic-selector.ts";
 import { ExchangeType } from "../../src/wire/ike/registries.ts";
 import { expectConverged, expectGone, expectMirrored } from "./ike-invariants.ts";
 import { RawPeer } from "./ike-raw-peer.ts";
-import { badNetwork, child, connection, ip, LAN_A, LAN_B, pair, perfectNetwork, World } from "./ike-world.ts";
+import {
+  badNetwork,
+  CBC_ECP256,
+  child,
+  connection,
+  ip,
+  LAN_A,
+  LAN_B,
+  pair,
+  perfectNetwork,
+  World,
+} from "./ike-world.ts";
 
 const CHILD = { connection: "net", child: "lan" };
 
@@ -337,4 +348,28 @@ describe("another configuration", () => {
     expect(a.state().ikeSa?.initiatorSpi).not.toBe(before);
     expect(a.find("ikeSaDown")?.reason).toBe("configurationChanged");
   });
+});
+
+test("status tells of peers that call in vain, and forgets it when they succeed", () => {
+  const world = new World();
+  const b = world.add("B", "192.0.2.2", [
+    connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], { keep: "respond" }),
+  ]);
+  const foreign = child("lan", "172.16.0.0/16", "172.17.0.0/16");
+  const a = world.add("A", "192.0.2.1", [
+    connection("192.0.2.2", [foreign], { ike: { proposals: [CBC_ECP256] } }),
+  ]);
+  world.run(seconds(5));
+  expect(b.state().lastFailure).toMatchObject({ code: "noCommonProposal", role: "responder" });
+  a.perform(a.machine.setConnections([connection("192.0.2.2", [foreign])], world.now));
+  world.run(seconds(5));
+  expect(b.state().lastFailure).toBeUndefined();
+  expect(b.state().children[0]?.lastFailure).toMatchObject({
+    code: "selectorsUnacceptable",
+    role: "responder",
+  });
+  a.perform(a.machine.setConnections([connection("192.0.2.2", [LAN_A])], world.now));
+  world.run(seconds(5));
+  expect(b.state().children[0]).toMatchObject({ state: "up" });
+  expect(b.state().children[0]?.lastFailure).toBeUndefined();
 });

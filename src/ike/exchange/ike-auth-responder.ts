@@ -14,7 +14,7 @@ import type { FailureNotice } from "../notice.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
 import type { EstablishedIkeSa, HalfOpenIkeSa, InboxMessage, InitTranscript } from "../sa/ike-sa.ts";
-import { announceIkeSa, forget, newEstablishedIkeSa, noteRefusal, releaseHalfOpen } from "../sa/lifecycle.ts";
+import { announceIkeSa, forget, newEstablishedIkeSa, releaseHalfOpen } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
 import { openMessage, type Protection } from "../sa/sk-payload.ts";

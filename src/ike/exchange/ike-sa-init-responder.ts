@@ -24,7 +24,7 @@ import {
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import type { HalfOpenIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
-import { forget, noteRefusal } from "../sa/lifecycle.ts";
+import { forget } from "../sa/lifecycle.ts";
 import { newMessageWindow } from "../sa/message-window.ts";
 import { replyStateless } from "../stateless-reply.ts";
 import {

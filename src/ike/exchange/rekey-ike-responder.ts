@@ -20,7 +20,7 @@ import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { newEstablishedIkeSa } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import { newMessageWindow } from "../sa/message-window.ts";
-import { about, addIkeSa, freshIkeSpi, lowerNonce, notice, startJob, type Turn } from "../turn.ts";
+import { about, addIkeSa, freshIkeSpi, lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
 import type { AnswerOutcome, Computed } from "./create-child-sa-responder.ts";
 import { succeed } from "./ike-succession.ts";
 import { find, invalidKe, notify } from "./payload-list.ts";
@@ -36,7 +36,7 @@ export function answerRekeyIke(
   const refuse = (why: Payload, failure?: FailureNotice): AnswerOutcome => {
     if (computed !== undefined) wipe(computed.keyExchange.privateValue, computed.secret);
     sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, [why]);
-    if (failure !== undefined) notice(turn, failure);
+    if (failure !== undefined) noticeRefusal(turn, sa.connection, failure);
     return "answered";
   };
   const connection = turn.machine.connections.get(sa.connection);
