@@ -219,3 +219,12 @@ export function makePair(options: PairOptions & GatewayOptions = {}): {
   b.setSpd([b.protect(options.policy ?? "net/lan", { local: pair.remote, remote: pair.local })]);
   return { a, b, spis: installPair(a, b, options) };
 }
+
+/** Queues packets that the host sends into the first device. */
+export function send(gateway: Gateway, ...packets: readonly Uint8Array[]): void {
+  gateway.io.fromHost[0]!.push(...packets);
+}
+
+export function acquires(gateway: Gateway): Extract<LaneUpcall, { kind: "acquire" }>[] {
+  return gateway.upcalls.filter((upcall) => upcall.kind === "acquire");
+}
