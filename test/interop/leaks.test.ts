@@ -145,10 +145,10 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
       const world = await whileSending(async () => {
         await startGateway(a, facts(SITE_A));
         await a.isUp("peer");
-        await sleep(300);
+        await sleep(800);
         await a.stop();
         await sleep(300);
-      }, 4000);
+      }, 5000);
 
       expectNoLeak(world);
       expect(world.received).toBeGreaterThan(50);
@@ -189,7 +189,12 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
 
     const world = await whileSending(() => sleep(500), 1500);
 
-    expectNoLeak({ ...world });
+    // Nobody listens there, which the peer's kernel says in answer to our IKE messages.
+    const frames = world.frames.filter(
+      ({ protocol, source, destination }) =>
+        !(protocol === 1 && source === "192.0.2.2" && destination === "192.0.2.1"),
+    );
+    expectNoLeak({ ...world, frames });
     expect(world.received).toBe(0);
     expect(countOf(world.frames, "ike")).toBeGreaterThan(0);
   });
