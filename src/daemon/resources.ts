@@ -39,9 +39,7 @@ export function openResources(
     (opened) => opened.close(),
   );
   const parts = cleanup.add("SA table", makeGatewayParts(settings, LANES, clock), (made) => made.close());
-  const watch = cleanup.add("netlink", watchNetwork(routing.table, onNetworkChange), (opened) =>
-    opened.close(),
-  );
+  const watch = cleanup.add("netlink", watchNetwork(onNetworkChange), (opened) => opened.close());
   const compute = cleanup.add("computations", createComputePool(createSystemRandom()), (pool) =>
     pool.close(),
   );

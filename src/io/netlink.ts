@@ -49,14 +49,22 @@ const RECEIVE_BUFFER_OCTETS = 1024 * 1024;
 const SEND_BUFFER_OCTETS = 64 * 1024;
 const AF_INET = 2;
 const AF_INET6 = 10;
-const GROUPS = ["LINK", "IPV4_IFADDR", "IPV6_IFADDR", "IPV4_ROUTE", "IPV6_ROUTE"] as const;
+const GROUPS = [
+  "LINK",
+  "IPV4_IFADDR",
+  "IPV6_IFADDR",
+  "IPV4_ROUTE",
+  "IPV6_ROUTE",
+  "IPV4_RULE",
+  "IPV6_RULE",
+] as const;
 const SCOPE_LINK = 253;
 
 /**
- * @param ownTable - routes of this table are our own doing and no news
- * @param onChange - something changed, was lost in an overrun, or could not be read: look afresh
+ * @param onChange - something changed, was lost in an overrun, or could not be read: look afresh. Our own routes and
+ *   rules are told of too, since others may have removed them
  */
-export function watchNetwork(ownTable: number, onChange: () => void): NetworkWatch {
+export function watchNetwork(onChange: () => void): NetworkWatch {
   const requests = open();
   const events = open();
   const oneByOne = createQueue();
@@ -69,10 +77,7 @@ export function watchNetwork(ownTable: number, onChange: () => void): NetworkWat
   };
   events.socket.ref();
   for (const group of GROUPS) events.addMembership(group);
-  events.on("message", (messages) => {
-    const isOwn = (message: rt.Message) => message.kind === "route" && tableOf(message) === ownTable;
-    if (messages.some((message) => !isOwn(message))) changed();
-  });
+  events.on("message", changed);
   events.on("invalid", changed);
   // An overrun (ENOBUFS) loses notifications, never the state itself: looking afresh makes up for all of them.
   events.socket.on("error", changed);
@@ -162,10 +167,6 @@ async function routeTo(
 /** A uint32 attribute in the machine's byte order; 0 when it is absent. */
 function numberOf(octets: Buffer | undefined): number {
   return octets?.length === 4 ? new Uint32Array(new Uint8Array(octets).buffer)[0]! : 0;
-}
-
-function tableOf(message: rt.RouteMessage): number | undefined {
-  return message.attrs.table ?? message.data.table;
 }
 
 function readLink({ data, attrs }: rt.LinkMessage): HostLink {
