@@ -125,9 +125,14 @@ export class StrongSwan {
   }
 
   /** Loads one connection and its secret in place of what was there. */
-  async load(connection: PeerConnection): Promise<void> {
+  load(connection: PeerConnection): Promise<void> {
+    return this.loadText(swanctlSettings(connection));
+  }
+
+  /** Loads a swanctl.conf in place of what was there. */
+  async loadText(settings: string): Promise<void> {
     const path = join(this.#folder, "swanctl.conf");
-    writeFileSync(path, swanctlSettings(connection), { mode: 0o600 });
+    writeFileSync(path, settings, { mode: 0o600 });
     const outcome = await this.#swanctl(["--load-all", "--clear", "--file", path]);
     if (outcome.status !== 0) throw new Error(`swanctl --load-all: ${outcome.stdout}${outcome.stderr}`);
   }
