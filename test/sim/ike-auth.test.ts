@@ -184,8 +184,8 @@ describe("identities and keys", () => {
   });
 });
 
-describe("[ERR-08] half-open", () => {
-  test("IKE_AUTH requests that do not open leave the half-open IKE SA for the genuine one", () => {
+describe("half-open", () => {
+  test("[ERR-08] IKE_AUTH requests that do not open leave the half-open IKE SA for the genuine one", () => {
     const { b, peer } = responder();
     peer.init();
     const genuine = peer.seal(ExchangeType.IKE_AUTH, peer.nextId++, peer.authPayloads());

@@ -321,7 +321,7 @@ describe("initiator", () => {
     expect(a.count("connecting")).toBeGreaterThan(1);
   });
 
-  test("[INIT-08] COOKIE and INVALID_KE_PAYLOAD together, in either order, end in an IKE SA", () => {
+  test("[INIT-08] [AUTH-06] COOKIE and INVALID_KE_PAYLOAD together, in either order, end in an IKE SA", () => {
     for (const isCookieFirst of [true, false]) {
       const world = new World();
       const ofB = {

@@ -42,7 +42,7 @@ function ciphersOf(suite: IkeSuite): Ciphers {
 }
 
 /**
- * A whole message with the payloads encrypted [ENC-01].
+ * A whole message with the payloads encrypted [ENC-01], under an IV that this key never had before [ENC-10].
  * @param header - `isFromInitiator` says which direction's keys are taken
  */
 export function sealMessage(
@@ -51,8 +51,19 @@ export function sealMessage(
   payloads: readonly Payload[],
   random: RandomSource,
 ): Uint8Array {
-  const { encr, integ } = ciphersOf(protection.suite);
-  const { keys } = protection;
+  const { encr } = ciphersOf(protection.suite);
+  const iv = encr.isAead ? counterIv(protection, encr.ivLength) : random.publicBytes(encr.ivLength);
+  return sealMessageWithIv(protection, header, payloads, iv);
+}
+
+/** As {@link sealMessage}, with an IV that the caller vouches for. */
+export function sealMessageWithIv(
+  { suite, keys }: Protection,
+  header: OutgoingHeader,
+  payloads: readonly Payload[],
+  iv: Uint8Array,
+): Uint8Array {
+  const { encr, integ } = ciphersOf(suite);
   const encrKey = header.isFromInitiator ? keys.skEi : keys.skEr;
   const chain = encodePayloadChain(payloads);
   const plaintext = pad(chain.bytes, encr.blockSize);
@@ -60,7 +71,6 @@ export function sealMessage(
   const body = new Uint8Array(encr.ivLength + plaintext.length + icvLength);
   const message = encodeMessage(header, [{ kind: "SK", firstInnerPayload: chain.first, body }]);
   const bodyAt = message.length - body.length;
-  const iv = encr.isAead ? counterIv(protection, encr.ivLength) : random.publicBytes(encr.ivLength);
   message.set(iv, bodyAt);
   if (integ === undefined) {
     // [ENC-06] [ENC-07] everything in front of the IV is associated data.
