@@ -22,7 +22,7 @@ export interface HostNetworkOptions {
 }
 
 /** Changes of the host that do not change the plan lead to a look at its routes at most so often. */
-const REAPPLY_MS = 5_000;
+const REAPPLY_MS = 2_000;
 
 export class HostNetworkFollower {
   readonly #options: HostNetworkOptions;
