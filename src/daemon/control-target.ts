@@ -75,7 +75,7 @@ export class DaemonControl implements ControlTarget {
       interfaces: running?.interfaces ?? [],
       lanes: running?.lanes.count ?? 0,
       engine: "openssl",
-      drops: running?.lanes.drops() ?? {},
+      drops: running?.drops() ?? {},
       advice: [
         ...configuration.warnings.map(({ file, line, message }) => `${file}:${line}: ${message}`),
         ...(running?.advice ?? []),

@@ -117,6 +117,12 @@ export class RunningGateway {
     return this.#gateway.describe(this.#options.clock.now());
   }
 
+  /** Packets and IKE messages dropped since the start, by reason. */
+  drops(): { readonly [reason: string]: number } {
+    const ike = [...this.#gateway.ikeDrops()].map(([reason, count]) => [`ike:${reason}`, count] as const);
+    return { ...this.lanes.drops(), ...Object.fromEntries(ike) };
+  }
+
   pairs(): readonly SaPairState[] {
     return this.#gateway.pairs();
   }

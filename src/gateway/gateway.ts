@@ -122,6 +122,11 @@ export class Gateway {
     return this.#machine.describe(now);
   }
 
+  /** IKE messages dropped since the start, by reason. */
+  ikeDrops(): ReadonlyMap<string, number> {
+    return this.#machine.drops();
+  }
+
   /** IKE SAs in any state: zero after a shutdown that all peers have answered. */
   ikeSaCount(): number {
     return this.#machine.ikeSaCount();

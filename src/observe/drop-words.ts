@@ -1,4 +1,6 @@
 /** Counted drops in words, for status: the reasons of the data plane, and those that are no loss at all. */
+import type { DropReason } from "../ike/notice.ts";
+
 const WORDS: Readonly<Record<string, string>> = {
   malformedPacket: "no whole IP packet came from the host",
   noPolicy: "no policy for it",
@@ -40,11 +42,40 @@ const WORDS: Readonly<Record<string, string>> = {
   icmpRateLimited: "ICMP errors beyond the rate limit",
 };
 
+/** What `status` puts before the reasons of the IKE side. */
+const IKE = "ike:";
+
+/** Why an IKE message was dropped. */
+export const IKE_DROPS: Readonly<Record<DropReason, string>> = {
+  malformed: "it does not follow the format",
+  wrongMajorVersion: "it has another major version",
+  ikeVersion1: "it is IKEv1",
+  unknownSpi: "no IKE SA has its SPIs",
+  zeroInitiatorSpi: "its initiator SPI is zero",
+  unexpectedExchange: "this exchange cannot happen now",
+  notAuthentic: "it is not authentic: damaged on the way, or forged",
+  notEncrypted: "it is not encrypted where it has to be",
+  outsideWindow: "its message ID lies outside the window",
+  noOutstandingRequest: "it answers nothing that was asked",
+  tooManyHalfOpen: "too many negotiations are half open",
+  tooManyFromPrefix: "its network has too many negotiations half open",
+  replyRateExceeded: "its sender asked too often",
+  inboxFull: "too many messages wait for the same IKE SA",
+  wrongCookie: "its cookie is wrong or too old",
+  badNonce: "its nonce is too short or too long",
+  badKeyExchange: "its public value is not acceptable",
+  unknownConnection: "no connection has its address",
+};
+
 /** Ends that are meant to be. */
 const HARMLESS: ReadonlySet<string> = new Set(["keepalive", "dummy", "icmpRateLimited"]);
 
-/** The reason in words; the reason itself where it is none of the data plane's. */
+/** The reason in words; the reason itself where nobody knows it. */
 export function dropWords(reason: string): string {
+  if (reason.startsWith(IKE)) {
+    const short = reason.slice(IKE.length);
+    return `IKE: ${Object.hasOwn(IKE_DROPS, short) ? IKE_DROPS[short as DropReason] : short}`;
+  }
   return Object.hasOwn(WORDS, reason) ? WORDS[reason]! : reason;
 }
 

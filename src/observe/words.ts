@@ -3,11 +3,12 @@ import type { Instant } from "../base/instant.ts";
 import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { IkeSuite, NatSituation } from "../ike/connection-state.ts";
-import type { ChildDownReason, DropReason, IkeNotice } from "../ike/notice.ts";
+import type { ChildDownReason, IkeNotice } from "../ike/notice.ts";
 import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
 import { transformKeyword } from "../policy/proposal-keyword.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
+import { IKE_DROPS } from "./drop-words.ts";
 import { failureWords } from "./failure-words.ts";
 import { identityText } from "./identity-text.ts";
 import { peerText } from "./place-words.ts";
@@ -145,25 +146,4 @@ const DOWN_REASONS: Readonly<Record<ChildDownReason, string>> = {
   protocolError: "the peer sent something that cannot be understood",
   hardLimit: "it has reached its limit of data, packets or sequence numbers",
   redundant: "both sides had rekeyed at once, and this one is not needed",
-};
-
-const IKE_DROPS: Readonly<Record<DropReason, string>> = {
-  malformed: "it does not follow the format",
-  wrongMajorVersion: "it has another major version",
-  ikeVersion1: "it is IKEv1",
-  unknownSpi: "no IKE SA has its SPIs",
-  zeroInitiatorSpi: "its initiator SPI is zero",
-  unexpectedExchange: "this exchange cannot happen now",
-  notAuthentic: "it is not authentic: damaged on the way, or forged",
-  notEncrypted: "it is not encrypted where it has to be",
-  outsideWindow: "its message ID lies outside the window",
-  noOutstandingRequest: "it answers nothing that was asked",
-  tooManyHalfOpen: "too many negotiations are half open",
-  tooManyFromPrefix: "its network has too many negotiations half open",
-  replyRateExceeded: "its sender asked too often",
-  inboxFull: "too many messages wait for the same IKE SA",
-  wrongCookie: "its cookie is wrong or too old",
-  badNonce: "its nonce is too short or too long",
-  badKeyExchange: "its public value is not acceptable",
-  unknownConnection: "no connection has its address",
 };

@@ -3,7 +3,8 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { BackgroundProcess, until } from "./command.ts";
 import type { Namespace } from "./namespace.ts";
 
-export type Kind = "ike" | "esp" | "keepalive" | "neighbour" | "clear";
+/** `error` is an ICMP error about a packet of the tunnel itself. */
+export type Kind = "ike" | "esp" | "keepalive" | "neighbour" | "error" | "clear";
 
 export interface Frame {
   /** `clear` is everything that is none of the others. */
@@ -26,6 +27,7 @@ const PCAP_HEADER = 24;
 const RECORD_HEADER = 16;
 const ETHERNET_HEADER = 14;
 const UDP = 17;
+const ICMP = 1;
 const ICMP6 = 58;
 const ESP = 50;
 
@@ -141,6 +143,7 @@ function classify(
   if (ip.protocol === ICMP6 && body[0]! >= 130 && body[0]! <= 143) {
     return { ...ip, kind: "neighbour", payload: body, isEncapsulated: false };
   }
+  if (isErrorAboutTunnel(ip, body)) return { ...ip, kind: "error", payload: body, isEncapsulated: false };
   if (ip.protocol === UDP && body.length >= 8) {
     const ports = [body.readUInt16BE(0), body.readUInt16BE(2)];
     const payload = body.subarray(8);
@@ -148,6 +151,20 @@ function classify(
     if (ports.includes(500)) return { ...ip, kind: "ike", payload, isEncapsulated: false };
   }
   return { ...ip, kind: "clear", payload: body, isEncapsulated: false };
+}
+
+/** Quotes a packet between the outer addresses that is ESP, or UDP from or to the ports of IKE. */
+function isErrorAboutTunnel(ip: Pick<Frame, "family" | "protocol">, body: Buffer): boolean {
+  const isError =
+    ip.family === 4
+      ? ip.protocol === ICMP && [3, 11].includes(body[0]!)
+      : ip.protocol === ICMP6 && body[0]! < 128;
+  const quoted = body.subarray(8);
+  const headerLength = ip.family === 4 ? (quoted[0]! & 15) * 4 : 40;
+  if (!isError || quoted.length < headerLength + 4) return false;
+  const protocol = ip.family === 4 ? quoted[9] : quoted[6];
+  const ports = [quoted.readUInt16BE(headerLength), quoted.readUInt16BE(headerLength + 2)];
+  return protocol === ESP || (protocol === UDP && (ports.includes(500) || ports.includes(4500)));
 }
 
 function onNatPort(payload: Buffer): Kind {
