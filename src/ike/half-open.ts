@@ -28,11 +28,13 @@ export type Admission =
  * @param hasCookie - the request brought a cookie of ours, so the address is real
  */
 export function admit(machine: Machine, address: IpAddress, hasCookie: boolean): Admission {
-  if (isConfigured(machine, address)) {
+  const connections = connectionsNaming(machine, address);
+  if (connections > 0) {
     const key = formatIpAddress(address);
     const count = machine.halfOpen.get(key) ?? 0;
-    if (count >= COOKIE_THRESHOLD_PER_ADDRESS && !hasCookie) return { kind: "cookie" };
-    if (count >= HALF_OPEN_RESERVED_PER_ADDRESS) return { kind: "refused", reason: "tooManyHalfOpen" };
+    if (count >= COOKIE_THRESHOLD_PER_ADDRESS * connections && !hasCookie) return { kind: "cookie" };
+    if (count >= HALF_OPEN_RESERVED_PER_ADDRESS * connections)
+      return { kind: "refused", reason: "tooManyHalfOpen" };
     return { kind: "admitted", slot: { isReserved: true, key } };
   }
   if (machine.halfOpenStrangers >= COOKIE_THRESHOLD && !hasCookie) return { kind: "cookie" };
@@ -45,10 +47,12 @@ export function admit(machine: Machine, address: IpAddress, hasCookie: boolean):
   return { kind: "admitted", slot: { isReserved: false, key } };
 }
 
-function isConfigured({ connections }: Machine, address: IpAddress): boolean {
+/** How many connections have this very address. */
+function connectionsNaming({ connections }: Machine, address: IpAddress): number {
+  let count = 0;
   for (const { remote } of connections.values())
-    if (remote.addresses.some((range) => isSingle(range) && contains(range, address))) return true;
-  return false;
+    if (remote.addresses.some((range) => isSingle(range) && contains(range, address))) count++;
+  return count;
 }
 
 /** Takes the place. */

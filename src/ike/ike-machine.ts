@@ -13,7 +13,7 @@ import { describeMachine } from "./describe.ts";
 import { handleDatagram } from "./endpoint.ts";
 import { watchCookies } from "./half-open.ts";
 import { connectAt, reconcile, servedConnections } from "./keep.ts";
-import { STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
+import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
 import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./machine.ts";
 import { newCookieJar } from "./negotiation/cookie.ts";
 import type { DropReason } from "./notice.ts";
@@ -224,7 +224,10 @@ function newMachine(options: IkeMachineOptions): Machine {
     halfOpenStrangers: 0,
     cookies: newCookieJar(),
     areCookiesOn: false,
-    replies: { allowance: STATELESS_REPLIES_PER_SECOND, since: options.now },
+    replies: {
+      errors: { allowance: STATELESS_REPLIES_PER_SECOND, since: options.now },
+      cookies: { allowance: COOKIE_REPLIES_PER_SECOND, since: options.now },
+    },
     drops: new Map(),
     spentSecrets: [],
     nextIkeSaId: 1,

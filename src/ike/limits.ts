@@ -34,9 +34,9 @@ export const HALF_OPEN_STRANGERS_MAX = 256;
 export const COOKIE_THRESHOLD = 16;
 /** Half-open IKE SAs of one IPv4 /24 or IPv6 /56 among strangers [ERR-06]. */
 export const HALF_OPEN_PER_PREFIX_MAX = 8;
-/** Half-open IKE SAs kept free for each address that a connection names singly [ERR-06]. */
+/** Half-open IKE SAs kept free for each connection that names an address singly, at that address [ERR-06]. */
 export const HALF_OPEN_RESERVED_PER_ADDRESS = 4;
-/** Half-open IKE SAs of a configured address from which on it is asked for a cookie too [INIT-06]. */
+/** Half-open IKE SAs per connection of a configured address from which on it is asked for a cookie too [INIT-06]. */
 export const COOKIE_THRESHOLD_PER_ADDRESS = 2;
 /** A peer that got our IKE_SA_INIT response has this long for a valid IKE_AUTH request. */
 export const HALF_OPEN_LIFETIME = seconds(30);
@@ -52,6 +52,8 @@ export const INIT_RESTARTS_MAX = 6;
 export const INIT_ERROR_PATIENCE = seconds(3);
 /** Stateless replies (INVALID_IKE_SPI, INVALID_MAJOR_VERSION, refusals of IKE_SA_INIT) per second, all together [ERR-03]. */
 export const STATELESS_REPLIES_PER_SECOND = 20;
+/** Cookies given out per second; a cookie is shorter than the request that it answers [INIT-06]. */
+export const COOKIE_REPLIES_PER_SECOND = 2000;
 /** Messages that wait for an IKE SA that waits for a computation. */
 export const INBOX_MAX = 8;
 /** A computation that has not come back by then has failed. */

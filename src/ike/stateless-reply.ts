@@ -5,7 +5,7 @@ import { encodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, NotifyPayload } from "../wire/ike/payload.ts";
 import { NotifyType } from "../wire/ike/registries.ts";
 import { notify } from "./exchange/payload-list.ts";
-import { STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
+import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
 import { drop, send, type Turn } from "./turn.ts";
 
 /** Version that we speak, in one octet [HDR-04]. */
@@ -20,9 +20,10 @@ export function replyStateless(
   local: UdpEndpoint,
   remote: UdpEndpoint,
   notifies: readonly NotifyPayload[],
+  bucket: "errors" | "cookies" = "errors",
 ): void {
   if (header.isResponse) return;
-  if (!takeAllowance(turn)) {
+  if (!takeAllowance(turn, bucket)) {
     drop(turn, "replyRateExceeded", remote);
     return;
   }
@@ -60,10 +61,11 @@ export function replyInvalidIkeSpi(
 }
 
 /** A bucket that fills evenly and holds one second's worth. */
-function takeAllowance({ machine, now }: Turn): boolean {
-  const { replies } = machine;
-  const gained = ((now - replies.since) / seconds(1)) * STATELESS_REPLIES_PER_SECOND;
-  replies.allowance = Math.min(STATELESS_REPLIES_PER_SECOND, replies.allowance + gained);
+function takeAllowance({ machine, now }: Turn, bucket: "errors" | "cookies"): boolean {
+  const replies = machine.replies[bucket];
+  const rate = bucket === "cookies" ? COOKIE_REPLIES_PER_SECOND : STATELESS_REPLIES_PER_SECOND;
+  const gained = ((now - replies.since) / seconds(1)) * rate;
+  replies.allowance = Math.min(rate, replies.allowance + gained);
   replies.since = now;
   if (replies.allowance < 1) return false;
   replies.allowance--;

@@ -45,7 +45,8 @@ export interface Machine extends Environment {
   halfOpenStrangers: number;
   readonly cookies: CookieJar;
   areCookiesOn: boolean;
-  readonly replies: { allowance: number; since: Instant };
+  /** How many answers without state may still be given, and when that was reckoned. */
+  readonly replies: Readonly<Record<"errors" | "cookies", { allowance: number; since: Instant }>>;
   readonly drops: Map<DropReason, { total: number; noticedAt: Instant | undefined }>;
   /** Secrets in the actions of the turn before: carried out by now, so wiped when the next turn begins. */
   spentSecrets: Uint8Array[];

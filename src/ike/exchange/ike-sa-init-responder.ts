@@ -116,7 +116,7 @@ function admitRequest(turn: Turn, request: InitRequest, digest: string): void {
   if (admission.kind === "cookie") {
     if (cookie !== undefined) drop(turn, "wrongCookie", remote);
     const fresh = makeCookie(cookies, nonce.data, remote.address, initiatorSpi, now, random);
-    replyStateless(turn, header, local, remote, [notify(NotifyType.COOKIE, fresh)]);
+    replyStateless(turn, header, local, remote, [notify(NotifyType.COOKIE, fresh)], "cookies");
     return;
   }
   negotiate(turn, request, digest, admission.slot);
