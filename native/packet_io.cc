@@ -76,15 +76,19 @@ napi_value Receive(napi_env env, napi_callback_info info) {
   return Number(env, io->Receive(socket, *batch));
 }
 
-napi_value Send(napi_env env, napi_callback_info info) {
+napi_value SendBatch(napi_env env, napi_callback_info info, bool is_fragmentable) {
   Args args(env, info, 7);
   PacketIo* io = Find(args, State::Of(env).packet_ios, 0);
   const Socket socket = SocketOf(args, 1);
   Batch* batch = FindBatch(args, 5);
   const uint32_t count = BatchCount(args, batch, 6);
-  if (args.ok()) io->Send(socket, *batch, count);
+  if (args.ok()) io->Send(socket, *batch, count, is_fragmentable);
   return nullptr;
 }
+
+napi_value Send(napi_env env, napi_callback_info info) { return SendBatch(env, info, false); }
+
+napi_value SendFragmentable(napi_env env, napi_callback_info info) { return SendBatch(env, info, true); }
 
 napi_value Counters(napi_env env, napi_callback_info info) {
   Args args(env, info, 2);
@@ -107,6 +111,7 @@ void DefinePacketIo(napi_env env, napi_value exports) {
   Define(env, exports, "writeTun", WriteTun);
   Define(env, exports, "receive", Receive);
   Define(env, exports, "send", Send);
+  Define(env, exports, "sendFragmentable", SendFragmentable);
   Define(env, exports, "packetIoCounters", Counters);
 }
 

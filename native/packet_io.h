@@ -90,7 +90,8 @@ class PacketIo {
   uint32_t ReadTun(int fd, Batch& batch);
   void WriteTun(int fd, Batch& batch, uint32_t count);
   uint32_t Receive(const Socket& socket, Batch& batch);
-  void Send(const Socket& socket, Batch& batch, uint32_t count);
+  // Fragmentable: DF is clear in the IPv4 header, whatever the socket's own setting.
+  void Send(const Socket& socket, Batch& batch, uint32_t count, bool is_fragmentable);
 
   const PacketIoCounters& counters() const { return counters_; }
 
@@ -123,7 +124,8 @@ class PacketIo {
   };
   bool JoinRun(const Batch& batch, uint32_t i, const Packet& packet);
   bool PrepareSend(const Socket& socket, Batch& batch, uint32_t i, const Packet& packet);
-  void SendPrepared(const Socket& socket, Batch& batch);
+  void SendPrepared(const Socket& socket, Batch& batch, bool is_fragmentable);
+  void Transmit(const Socket& socket, Batch& batch);
   void SendSingly(const Socket& socket, Batch& batch, uint32_t message, int refusal);
   void SendFailed(Batch& batch, uint32_t i, int error);
   int SendMessage(const Socket& socket, const msghdr& header);
@@ -133,6 +135,8 @@ class PacketIo {
   PacketIoCounters counters_;
   bool sends_runs_;
   bool coalesces_;
+  // The batch that is being sent has not waited in vain yet.
+  bool may_wait_ = true;
   std::vector<std::unique_ptr<TunState>> tuns_;
   std::vector<std::unique_ptr<SocketState>> sockets_;
 

@@ -5,14 +5,17 @@
 
 #include <cerrno>
 #include <cstring>
+#include <shared_mutex>
 
 #include "packet_io.h"
+#include "send_lock.h"
+#include "socket_options.h"
 
 namespace tungate {
 
 namespace {
 
-// A full socket queue drains at line rate: waiting this long at most, once per batch, loses less than dropping.
+// A full socket queue drains at line rate: waiting this long loses less than dropping. One wait in vain is all of a batch.
 constexpr int kSendWaitMs = 4;
 // Before Linux 6.9 a run has at most 64 segments; all of it must fit one UDP datagram.
 constexpr uint32_t kRunSegmentsMax = 64;
@@ -102,9 +105,10 @@ int PacketIo::SendMessage(const Socket& socket, const msghdr& header) {
   while (sendmsg(socket.fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     const int error = errno;
     if (error == EINTR) continue;
-    if (error == EAGAIN && !has_waited) {
+    if (error == EAGAIN && !has_waited && may_wait_) {
       has_waited = true;
-      if (WaitUntilWritable(socket.fd)) continue;
+      may_wait_ = WaitUntilWritable(socket.fd);
+      if (may_wait_) continue;
     }
     if (!IsErrorOfAnother(error) || was_retried) return error;
     was_retried = true;
@@ -133,7 +137,20 @@ void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message, 
   counters_.offload_refusals++;
 }
 
-void PacketIo::SendPrepared(const Socket& socket, Batch& batch) {
+void PacketIo::SendPrepared(const Socket& socket, Batch& batch, bool is_fragmentable) {
+  if (prepared_messages_ == 0) return;
+  // IPv6 has no DF: only the sender of a packet fragments it.
+  if (is_fragmentable && socket.family == AF_INET) {
+    const FragmentsAllowed allowed(socket.fd, socket.family);
+    Transmit(socket, batch);
+  } else {
+    const std::shared_lock<SendLock> lock(SendLock::Of(socket.fd));
+    Transmit(socket, batch);
+  }
+  prepared_messages_ = prepared_packets_ = 0;
+}
+
+void PacketIo::Transmit(const Socket& socket, Batch& batch) {
   for (uint32_t i = 0; i < prepared_messages_; i++) {
     msghdr& header = messages_[i].msg_hdr;
     header.msg_iovlen = prepared_[i].count;
@@ -158,10 +175,10 @@ void PacketIo::SendPrepared(const Socket& socket, Batch& batch) {
     }
     done++;
   }
-  prepared_messages_ = prepared_packets_ = 0;
 }
 
-void PacketIo::Send(const Socket& socket, Batch& batch, uint32_t count) {
+void PacketIo::Send(const Socket& socket, Batch& batch, uint32_t count, bool is_fragmentable) {
+  may_wait_ = true;
   const bool joins = sends_runs_ && !socket.is_raw && !SocketOf(socket.fd).refuses_runs;
   for (uint32_t i = 0; i < count; i++) {
     if (batch.status[i] != kPacketOk) continue;
@@ -171,9 +188,9 @@ void PacketIo::Send(const Socket& socket, Batch& batch, uint32_t count) {
       SendFailed(batch, i, EINVAL);
       continue;
     }
-    if (prepared_packets_ == kSendChunk) SendPrepared(socket, batch);
+    if (prepared_packets_ == kSendChunk) SendPrepared(socket, batch, is_fragmentable);
   }
-  SendPrepared(socket, batch);
+  SendPrepared(socket, batch, is_fragmentable);
 }
 
 }  // namespace tungate

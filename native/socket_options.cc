@@ -83,18 +83,18 @@ int SetMtuDiscovery(int fd, int family, uint32_t mtu_discovery) {
   return Set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, probes ? 1 : 0);
 }
 
-int FragmentOnce(int fd, int family, FragmentedCall call, void* argument) {
+FragmentsAllowed::FragmentsAllowed(int fd, int family) : alone_(SendLock::Of(fd)), fd_(fd), family_(family) {
   const int level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
   const int option = family == AF_INET ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
   const int probe = family == AF_INET ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE;
   int mode = 0;
   socklen_t length = sizeof mode;
-  if (getsockopt(fd, level, option, &mode, &length) < 0) return -errno;
-  if (mode != probe) return -EMSGSIZE;
-  SetMtuDiscovery(fd, family, kMtuAllowFragments);
-  const int result = call(argument);
-  SetMtuDiscovery(fd, family, kMtuProbe);
-  return result;
+  if (getsockopt(fd, level, option, &mode, &length) < 0 || mode != probe) return;
+  has_changed_ = SetMtuDiscovery(fd, family, kMtuAllowFragments) == 0;
+}
+
+FragmentsAllowed::~FragmentsAllowed() {
+  if (has_changed_) SetMtuDiscovery(fd_, family_, kMtuProbe);
 }
 
 int OpenSocket(int type, int protocol, const SocketOptions& options) {

@@ -6,8 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 
 #include "napi_args.h"
+#include "send_lock.h"
 
 namespace tungate {
 
@@ -40,10 +42,23 @@ int OpenSocket(int type, int protocol, const SocketOptions& options);
 // DF on all packets without regard to the kernel's path MTU cache, or off with local fragmentation. 0 or -errno.
 int SetMtuDiscovery(int fd, int family, uint32_t mtu_discovery);
 
-// Makes one call while a probing socket lets its packets be fragmented. DF belongs to the socket: a packet that another
-// thread sends meanwhile may be fragmented too, which harms nothing. -EMSGSIZE where fragments were allowed already.
-using FragmentedCall = int (*)(void* argument);
-int FragmentOnce(int fd, int family, FragmentedCall call, void* argument);
+// While it lives, a probing socket leaves DF clear and lets its packets be fragmented, and no other thread sends on it.
+class FragmentsAllowed {
+ public:
+  FragmentsAllowed(int fd, int family);
+  ~FragmentsAllowed();
+  FragmentsAllowed(const FragmentsAllowed&) = delete;
+  FragmentsAllowed& operator=(const FragmentsAllowed&) = delete;
+
+  // False where fragments were allowed already.
+  bool has_changed() const { return has_changed_; }
+
+ private:
+  const std::lock_guard<SendLock> alone_;
+  const int fd_;
+  const int family_;
+  bool has_changed_ = false;
+};
 
 }  // namespace tungate
 

@@ -6,9 +6,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <shared_mutex>
 
 #include "control_message.h"
 #include "napi_args.h"
+#include "send_lock.h"
 #include "socket_options.h"
 #include "state.h"
 
@@ -89,19 +91,14 @@ napi_value SendDatagram(napi_env env, napi_callback_info info) {
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   control.Write(&header, family, local.size == 0 ? nullptr : local.data, static_cast<uint8_t>(tos));
-  int result = SendOnce(fd, header);
+  int result = 0;
+  {
+    const std::shared_lock<SendLock> lock(SendLock::Of(fd));
+    result = SendOnce(fd, header);
+  }
   if (result == -EMSGSIZE) {
-    struct Send {
-      int fd;
-      const msghdr& header;
-    } send = {fd, header};
-    result = FragmentOnce(
-        fd, family,
-        [](void* argument) {
-          const Send& once = *static_cast<Send*>(argument);
-          return SendOnce(once.fd, once.header);
-        },
-        &send);
+    const FragmentsAllowed allowed(fd, family);
+    if (allowed.has_changed()) result = SendOnce(fd, header);
   }
   return Number(env, result);
 }

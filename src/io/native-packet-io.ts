@@ -80,6 +80,11 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
       if (from.count > 0)
         addon.send(io, fd, family, role === "esp", localPort, nativeBatch(from), from.count);
     },
+    sendFragmentable(socket, from) {
+      const { fd, family, role, localPort } = sockets[socket]!;
+      if (from.count > 0)
+        addon.sendFragmentable(io, fd, family, role === "esp", localPort, nativeBatch(from), from.count);
+    },
     counters() {
       addon.packetIoCounters(io, values);
       return {

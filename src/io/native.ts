@@ -12,6 +12,16 @@ type Result = number;
 /** Names an object of this thread's copy of the addon; other threads have other ones. */
 export type Handle = number;
 
+type SendBatch = (
+  io: Handle,
+  fd: Fd,
+  family: number,
+  isRaw: boolean,
+  localPort: number,
+  batch: Handle,
+  count: number,
+) => void;
+
 /**
  * What the addon exports. Arguments of a wrong kind throw TypeError, out-of-range ones RangeError; whatever the system
  * refuses is a {@link Result}. The files native-*.ts beside this one are its only users.
@@ -90,15 +100,9 @@ export interface NativeAddon {
   readTun(io: Handle, fd: Fd, batch: Handle): number;
   writeTun(io: Handle, fd: Fd, batch: Handle, count: number): void;
   receive(io: Handle, fd: Fd, family: number, isRaw: boolean, localPort: number, batch: Handle): number;
-  send(
-    io: Handle,
-    fd: Fd,
-    family: number,
-    isRaw: boolean,
-    localPort: number,
-    batch: Handle,
-    count: number,
-  ): void;
+  readonly send: SendBatch;
+  /** Without DF in the IPv4 header. */
+  readonly sendFragmentable: SendBatch;
   packetIoCounters(io: Handle, into: Float64Array): void;
 
   // Waiting
