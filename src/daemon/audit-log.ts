@@ -1,7 +1,7 @@
 /** Refused inbound packets as log lines: a sample, limited, since strangers cause them (RFC 4303 section 4) [ESP-12]. */
 import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
-import type { LaneUpcall } from "../dataplane/lane.ts";
+import type { LaneUpcall } from "../dataplane/lane-options.ts";
 import { dropWords } from "../observe/drop-words.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 

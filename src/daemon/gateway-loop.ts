@@ -5,7 +5,6 @@ import type { Gateway, GatewayEffect, GatewayEvent } from "../gateway/gateway.ts
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { Clock } from "../io/clock.ts";
 import type { ComputePool } from "../io/compute.ts";
-import type { CompiledSpd } from "../policy/spd.ts";
 
 /** Effects that are not the loop's own business. */
 export type ForwardedEffect = Exclude<GatewayEffect, { kind: "send" } | { kind: "compute" }>;
@@ -31,6 +30,7 @@ export class GatewayLoop {
   readonly #waiting: GatewayEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isFeeding = false;
+  #isStarted = false;
   #isStopped = false;
 
   constructor(options: GatewayLoopOptions) {
@@ -39,21 +39,24 @@ export class GatewayLoop {
 
   feed(event: GatewayEvent): void {
     if (this.#isStopped) return;
+    // Peers repeat what nobody answers; what strangers send must not pile up.
+    if (!this.#isStarted && event.kind === "datagram") return;
     this.#waiting.push(event);
-    if (!this.#isFeeding) this.#exclusively(() => undefined);
+    if (this.#isStarted && !this.#isFeeding) this.#exclusively(() => undefined);
   }
 
-  configure(configuration: GatewayConfiguration): readonly CompiledSpd[] {
+  /** Takes over the connections; what was fed before the first ones is dealt with then. */
+  setConnections(configuration: GatewayConfiguration): void {
     const { gateway, clock } = this.#options;
-    return this.#exclusively(() => gateway.configure(configuration, clock.now(), this.#perform));
+    this.#isStarted = true;
+    this.#exclusively(() => gateway.setConnections(configuration, clock.now(), this.#perform));
   }
 
   /** Does `work`, then what was fed meanwhile. */
-  #exclusively<Result>(work: () => Result): Result {
+  #exclusively(work: () => void): void {
     this.#isFeeding = true;
-    let result: Result;
     try {
-      result = work();
+      work();
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
         this.#options.gateway.handle(next, this.#options.clock.now(), this.#perform);
     } finally {
@@ -61,7 +64,6 @@ export class GatewayLoop {
     }
     this.#arm();
     this.#options.onTurn();
-    return result;
   }
 
   stop(): void {

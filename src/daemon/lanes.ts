@@ -1,7 +1,7 @@
 /** The lanes of a gateway: started together, told together, stopped together. */
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_REASONS } from "../dataplane/drop-reason.ts";
-import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { IoError } from "../io/io-error.ts";
 import { type LaneThread, startLaneThread } from "../io/lane-thread.ts";
 import type { CompiledSpd } from "../policy/spd.ts";

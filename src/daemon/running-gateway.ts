@@ -4,6 +4,7 @@ import type { IpAddress } from "../base/ip-address.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import { planRoutes, type RoutePlan } from "../gateway/route-plan.ts";
 import { deviceMtu, peersOf, routedChildren } from "../gateway/routed-children.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
@@ -89,10 +90,11 @@ export class RunningGateway {
     cleanup.add("names", this.#names, (names) => names.close());
   }
 
-  /** Guards and routes first, then policy in the lanes, then IKE. */
+  /** Policy in the lanes first, so that what routes bring them is held; then guards and routes, then IKE. */
   async #start(): Promise<void> {
+    this.#lanes.setSpds(this.#gateway.setPolicies(this.#effective()));
     await Promise.all([this.#follower.refresh(), this.#lanes.ready()]);
-    this.#configure();
+    this.#loop.setConnections(this.#effective());
     for (const child of this.#options.configuration.manual) this.#addManual(child.policy);
   }
 
@@ -151,12 +153,8 @@ export class RunningGateway {
     return this.#resources.parts.gateway;
   }
 
-  #configure(): void {
-    const { configuration } = this.#options;
-    const spds = this.#loop.configure(
-      gatewayConfiguration(configuration, (name) => this.#names.addressesOf(name)),
-    );
-    this.#lanes.setSpds(spds);
+  #effective(): GatewayConfiguration {
+    return gatewayConfiguration(this.#options.configuration, (name) => this.#names.addressesOf(name));
   }
 
   #makeLoop(): GatewayLoop {
@@ -241,8 +239,7 @@ export class RunningGateway {
   #routedChildren() {
     const { configuration } = this.#options;
     const caps = new Map(configuration.gateway.interfaces.map(({ name, mtu }) => [name, mtu]));
-    const effective = gatewayConfiguration(configuration, (name) => this.#names.addressesOf(name));
-    return routedChildren(effective, this.#resources.parts.paths, (device) => {
+    return routedChildren(this.#effective(), this.#resources.parts.paths, (device) => {
       const cap = caps.get(device);
       return typeof cap === "number" ? cap : undefined;
     });
@@ -269,7 +266,7 @@ export class RunningGateway {
     for (const name of [...this.#unresolved.keys()])
       if (this.#names.addressesOf(name).length > 0) this.#unresolved.delete(name);
     this.#follower.refresh().then(
-      () => this.#configure(),
+      () => this.#loop.setConnections(this.#effective()),
       (error: unknown) => this.#options.log.error(error instanceof Error ? error.message : String(error)),
     );
   }

@@ -22,7 +22,7 @@ import { type SaTable, Slot } from "../policy/sa-table.ts";
 import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
 import { SadError } from "../policy/sad-error.ts";
 import { SadWriter } from "../policy/sad-writer.ts";
-import type { LaneUpcall } from "./lane.ts";
+import type { LaneUpcall } from "./lane-options.ts";
 import { createPolicyRegistry, type PolicyRegistry } from "./policy-registry.ts";
 
 export interface DataPlaneOptions {

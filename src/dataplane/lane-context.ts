@@ -16,7 +16,7 @@ import { slotOffset } from "../policy/sad.ts";
 import { type SelectorMemory, selectorMemory } from "../policy/selector-record.ts";
 import { type CompiledSpd, NO_POLICY, SPD_PROTECT } from "../policy/spd.ts";
 import { DROP_REASONS } from "./drop-reason.ts";
-import type { IkeDatagram, LaneOptions, LaneUpcall } from "./lane.ts";
+import type { IkeDatagram, LaneOptions, LaneUpcall } from "./lane-options.ts";
 import type { PacketIo, TunIndex } from "./packet-io.ts";
 
 /** For `PacketBatch.slot`: names no slot, so that the engine passes the packet over with PACKET_NO_KEY. */

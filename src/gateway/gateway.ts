@@ -8,7 +8,7 @@ import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { DataPlane, SaPairState } from "../dataplane/data-plane.ts";
-import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
 import type { IkeAction, IkeCommand, JobId, Timeout, Work, WorkResult } from "../ike/machine.ts";
@@ -91,20 +91,24 @@ export class Gateway {
   }
 
   /**
-   * Takes over a configuration: policies first, then what IKE has to start or end for it.
-   * @returns one SPD per TUN device; hand them to every lane before anything else happens
+   * Takes over the policies of a configuration.
+   * @returns one SPD per TUN device; hand them to every lane before {@link setConnections}
    * @throws {@link SadError} when the table has no room for so many policies
    */
-  configure(configuration: GatewayConfiguration, now: Instant, perform: Perform): readonly CompiledSpd[] {
+  setPolicies(configuration: GatewayConfiguration): readonly CompiledSpd[] {
     const names = policyNames(configuration);
     const spds = compileInterfaceSpds(configuration, (name) => this.#dataPlane.policyIndex(name));
-    const connections = configuration.connections
-      .filter(({ isPending }) => isPending !== true)
-      .map(({ connection }) => connection);
-    this.#exclusively(() => this.#performActions(this.#machine.setConnections(connections, now), perform));
     for (const name of this.#policies) if (!names.includes(name)) this.#dataPlane.releasePolicy(name);
     this.#policies = names;
     return spds;
+  }
+
+  /** Takes over the connections; IKE begins and ends what has to. */
+  setConnections({ connections }: GatewayConfiguration, now: Instant, perform: Perform): void {
+    const known = connections
+      .filter(({ isPending }) => isPending !== true)
+      .map(({ connection }) => connection);
+    this.#exclusively(() => this.#performActions(this.#machine.setConnections(known, now), perform));
   }
 
   /** Routes have changed. */

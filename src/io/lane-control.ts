@@ -1,6 +1,6 @@
 /** What a lane's thread and the main thread say to each other: a few shared numbers, and messages. */
 import type { IpAddress } from "../base/ip-address.ts";
-import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import type { Fd } from "./native.ts";
 import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";

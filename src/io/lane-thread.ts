@@ -2,7 +2,7 @@
 import { MessageChannel, Worker } from "node:worker_threads";
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
-import type { IkeDatagram, LaneUpcall } from "../dataplane/lane.ts";
+import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { IoError } from "./io-error.ts";
 import { Control, type LaneCommand, type LaneMessage, type LaneThreadData } from "./lane-control.ts";

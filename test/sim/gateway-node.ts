@@ -6,7 +6,8 @@ import type { UdpEndpoint } from "../../src/base/udp-endpoint.ts";
 import { loadConfiguration } from "../../src/config/load.ts";
 import { createDataPlane, type DataPlane } from "../../src/dataplane/data-plane.ts";
 import { DROP_REASONS } from "../../src/dataplane/drop-reason.ts";
-import { createLane, type IkeDatagram, type Lane, type LaneUpcall } from "../../src/dataplane/lane.ts";
+import { createLane, type Lane } from "../../src/dataplane/lane.ts";
+import type { IkeDatagram, LaneUpcall } from "../../src/dataplane/lane-options.ts";
 import { createTwinEspEngine, createTwinKeyStore } from "../../src/esp/twin-engine.ts";
 import { Gateway, type GatewayEffect, type GatewayEvent } from "../../src/gateway/gateway.ts";
 import { createPathTable } from "../../src/gateway/path-table.ts";
@@ -74,8 +75,9 @@ export class GatewayNode {
       batchCapacity: 32,
     });
     this.gateway.setPaths(new Map([[formatIpAddress(peer), { source: address, mtu: 1500 }]]));
-    const spds = this.gateway.configure(configuration, now, this.#perform);
+    const spds = this.gateway.setPolicies(configuration);
     for (const [tun, spd] of spds.entries()) this.lane.setSpd(tun, spd);
+    this.gateway.setConnections(configuration, now, this.#perform);
   }
 
   feed(event: GatewayEvent, now: Instant): void {

@@ -259,7 +259,7 @@ describe("configuration", () => {
 
   test("there is one SPD per TUN device, with the policies' indices of the table", () => {
     const { gateway, dataPlane } = makeGateway();
-    const [first, second] = gateway.configure(configuration(["a/x", "a/y"]), NOW, () => undefined);
+    const [first, second] = gateway.setPolicies(configuration(["a/x", "a/y"]));
     const indices = [...first!.policy].filter((index) => index !== 0xffffffff);
     expect(indices.sort()).toEqual([dataPlane.policyIndex("a/x"), dataPlane.policyIndex("a/y")].sort());
     expect([...second!.policy].every((index) => index === 0xffffffff)).toBe(true);
@@ -269,7 +269,7 @@ describe("configuration", () => {
     const { gateway } = makeGateway();
     for (let round = 0; round < 20; round++) {
       const names = Array.from({ length: 4 }, (_, i) => `round${round}/child${i}`);
-      gateway.configure(configuration(names), NOW, () => undefined);
+      gateway.setPolicies(configuration(names));
     }
     expect(gateway.pairs()).toEqual([]);
   });

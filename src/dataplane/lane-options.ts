@@ -1,0 +1,52 @@
+/** What a lane is given once, and what it tells whoever gave it. */
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { EspEngine } from "../esp/engine.ts";
+import type { PacketSelectors, SaLimit } from "../policy/data-plane.ts";
+import type { SaTable } from "../policy/sa-table.ts";
+import type { DropReason } from "./drop-reason.ts";
+import type { PacketIo } from "./packet-io.ts";
+
+/** What a lane tells the main thread, in numbers of the table; `DataPlane.event` turns it into a `DataPlaneEvent`. */
+export type LaneUpcall =
+  | { readonly kind: "acquire"; readonly policy: number; readonly packet: PacketSelectors }
+  | { readonly kind: "softLimit" | "hardLimit"; readonly inboundSpi: number; readonly reason: SaLimit }
+  | {
+      readonly kind: "peerMoved";
+      readonly inboundSpi: number;
+      readonly local: UdpEndpoint;
+      readonly remote: UdpEndpoint;
+    }
+  /** A sample of the inbound packets that were refused, rate limited [ESP-12]. */
+  | {
+      readonly kind: "audit";
+      readonly reason: DropReason;
+      readonly spi: number;
+      readonly sequenceNumber: number;
+      readonly local: UdpEndpoint;
+      readonly remote: UdpEndpoint;
+    };
+
+/** An IKE message found on a socket, without the non-ESP marker; the octets are the receiver's own copy. */
+export interface IkeDatagram {
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly bytes: Uint8Array;
+}
+
+export interface LaneOptions {
+  /** Which lane of the table this is, 0..lanes-1. */
+  readonly index: number;
+  readonly io: PacketIo;
+  readonly engine: EspEngine;
+  readonly table: SaTable;
+  /** Takes an IKE message; `false` when there is no room for it, which is counted. */
+  readonly ike: (datagram: IkeDatagram) => boolean;
+  /** Takes an upcall; `false` when there is no room for it: an acquire, limit or move is then raised again. */
+  readonly upcall: (upcall: LaneUpcall) => unknown;
+  /** Counters by drop reason; given when another thread reads them. {@link DROP_COUNTERS_LENGTH} octets. */
+  readonly drops?: Float64Array;
+  /** Packets per batch; 256 unless told. */
+  readonly batchCapacity?: number;
+  /** Longest packet on a TUN device or in a datagram; 2048 unless told. */
+  readonly packetLengthMax?: number;
+}
