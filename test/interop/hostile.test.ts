@@ -116,11 +116,15 @@ describeWith(["tun", "build", "tcpdump", "nft"], "hostile datagrams", () => {
       Object.entries(counters)
         .filter(([reason]) => reasons.test(reason))
         .reduce((total, [, count]) => total + count, 0);
+    let last = before;
     await until(
       `${least} more drops ${reasons}`,
-      async () => sum(await drops()) - sum(before) >= least,
+      async () => {
+        last = await drops();
+        return sum(last) - sum(before) >= least;
+      },
       5_000,
-      () => JSON.stringify(before),
+      () => `before ${JSON.stringify(before)}, last ${JSON.stringify(last)}`,
     );
   }
 

@@ -10,6 +10,8 @@ import { addWitness } from "./witness.ts";
 
 /** A user that the machine does not know, as with DynamicUser. */
 export const UNPRIVILEGED = 64_997;
+/** A start takes a second; the machine may be busy with other things. */
+const READY_MS = 40_000;
 const CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service";
 /** Where the daemon finds the tree and Node, whatever the rights of the checkout's parents are. */
 const TREE = "/run/tree";
@@ -69,7 +71,7 @@ export class Gateway {
           throw new Error(`the daemon ended with ${this.#process.exitStatus}: ${this.log()}`);
         return /\btungate \S+ is running\b/.test(this.log()) && (await this.status()) !== undefined;
       },
-      15_000,
+      READY_MS,
       () => this.log(),
     );
   }
@@ -115,7 +117,7 @@ export class Gateway {
     return readFileSync(path, "utf8").split("\n").map(readable).join("\n");
   }
 
-  async logSays(pattern: RegExp, timeoutMs = 15_000): Promise<void> {
+  async logSays(pattern: RegExp, timeoutMs = 30_000): Promise<void> {
     await until(
       `our log says ${pattern}`,
       () => pattern.test(this.log()),
@@ -156,7 +158,7 @@ export class Gateway {
   }
 
   /** Waits until a child (or all children) of the connection are up. */
-  async isUp(name: string, child?: string, timeoutMs = 15_000): Promise<ConnectionStatus> {
+  async isUp(name: string, child?: string, timeoutMs = 30_000): Promise<ConnectionStatus> {
     return until(
       `${name} is up`,
       async () => {
