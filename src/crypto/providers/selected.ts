@@ -1,6 +1,5 @@
 /** The provider that the algorithms use: Node's, and noble for a primitive that Node's OpenSSL was built without. */
 import type { CryptoProvider, Primitive } from "../provider.ts";
-import { noble } from "./noble.ts";
 import { nodeCrypto } from "./node-crypto.ts";
 
 /** Takes each primitive from `first`, or from `second` when `first` lacks it. */
@@ -33,4 +32,22 @@ export function preferring(first: CryptoProvider, second: CryptoProvider): Crypt
   };
 }
 
-export const provider: CryptoProvider = preferring(nodeCrypto, noble);
+const PRIMITIVES: readonly Primitive[] = [
+  "sha1",
+  "sha256",
+  "sha384",
+  "sha512",
+  "aes-gcm",
+  "chacha20-poly1305",
+  "p256",
+  "p384",
+  "p521",
+  "aes-cbc",
+  "x25519",
+  "modp",
+];
+
+/** Loading noble takes each thread longer than all the rest together, so that only an OpenSSL that lacks something has it. */
+export const provider: CryptoProvider = PRIMITIVES.every((primitive) => nodeCrypto.supports(primitive))
+  ? nodeCrypto
+  : preferring(nodeCrypto, (await import("./noble.ts")).noble);
