@@ -10,21 +10,21 @@ import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { forget, leave, releaseAcquire, releaseAcquires } from "./sa/lifecycle.ts";
 import { follow } from "./sa/peer-address.ts";
-import { about, keeperOf, type Machine, notice, type Turn } from "./turn.ts";
+import { about, establishedOf, ikeSasOf, keeperOf, type Machine, notice, type Turn } from "./turn.ts";
 
-/** @returns the connection that is concerned, or `undefined` for all or none */
-export function handleCommand(turn: Turn, command: IkeCommand): string | undefined {
+/** Carries out what an operator wants; unknown names are passed over. */
+export function handleCommand(turn: Turn, command: IkeCommand): void {
   if (command.kind === "shutdown") {
     shutDown(turn);
-    return undefined;
+    return;
   }
   const { target } = command;
   const connection = turn.machine.connections.get(target.connection);
-  if (connection === undefined || turn.machine.isShutDown) return undefined;
+  if (connection === undefined || turn.machine.isShutDown) return;
   if (command.kind === "up") bringUp(turn, connection, target);
   else if (command.kind === "down") takeDown(turn, connection, target);
   else rekey(turn, connection, target);
-  return connection.name;
+  turn.machine.touched.connections.add(connection.name);
 }
 
 /** Wanted from now on, and tried at once; a connection brings all its children. */
@@ -69,11 +69,9 @@ function takeDown(turn: Turn, { name, children }: Connection, { child }: Target)
 
 /** Ends every IKE SA of a connection, those in the making too. */
 export function closeConnection(turn: Turn, connection: string, reason: IkeDownReason): void {
-  for (const sa of [...turn.machine.sas.values()]) if (belongsTo(sa, connection)) close(turn, sa, reason);
-}
-
-function belongsTo(sa: IkeSa, connection: string): boolean {
-  return sa.state === "halfOpen" ? sa.candidates.includes(connection) : sa.connection === connection;
+  for (const sa of ikeSasOf(turn.machine, connection)) close(turn, sa, reason);
+  for (const sa of [...turn.machine.sas.values()])
+    if (sa.state === "halfOpen" && sa.candidates.includes(connection)) forget(turn, sa);
 }
 
 function close(turn: Turn, sa: IkeSa, reason: IkeDownReason): void {
@@ -83,14 +81,13 @@ function close(turn: Turn, sa: IkeSa, reason: IkeDownReason): void {
 
 function rekey(turn: Turn, { name }: Connection, { child }: Target): void {
   const { now, machine } = turn;
-  for (const sa of machine.sas.values()) {
-    if (sa.state !== "established" || sa.connection !== name) continue;
-    if (child === undefined) {
+  if (child === undefined) {
+    for (const sa of establishedOf(machine, name)) {
       sa.rekeyAt = now;
       sa.rekeyNotBefore = undefined;
     }
+    return;
   }
-  if (child === undefined) return;
   for (const { childSa } of childrenNamed(machine, name, child)) {
     childSa.rekeyAt = now;
     childSa.notBefore = undefined;
@@ -103,9 +100,8 @@ function childrenNamed(
   child: string,
 ): readonly { readonly sa: EstablishedIkeSa; readonly childSa: ChildSa }[] {
   const found: { sa: EstablishedIkeSa; childSa: ChildSa }[] = [];
-  for (const sa of machine.sas.values())
-    if (sa.state === "established" && sa.connection === connection)
-      for (const childSa of sa.children) if (childSa.name === child) found.push({ sa, childSa });
+  for (const sa of establishedOf(machine, connection))
+    for (const childSa of sa.children) if (childSa.name === child) found.push({ sa, childSa });
   return found;
 }
 
@@ -116,9 +112,11 @@ function shutDown(turn: Turn): void {
   for (const connection of turn.machine.connections.keys()) releaseAcquires(turn, connection);
 }
 
-/** @returns the connection that is concerned */
-export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): string | undefined {
-  if (event.kind === "acquire") return acquire(turn, event.policy, event.packet);
+export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): void {
+  if (event.kind === "acquire") {
+    acquire(turn, event.policy, event.packet);
+    return;
+  }
   for (const sa of turn.machine.sas.values()) {
     if (sa.state !== "established") continue;
     const child = sa.children.find(({ inboundSpi }) => inboundSpi === event.inboundSpi);
@@ -129,36 +127,36 @@ export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): string 
       child.rekeyAt = turn.now;
     } else if (event.kind === "hardLimit") endChild(turn, sa, child, "hardLimit");
     else follow(turn, sa, event.local, event.remote);
-    return sa.connection;
+    turn.machine.touched.connections.add(sa.connection);
+    return;
   }
-  return undefined;
 }
 
 /** A packet wants an SA; the answer is an SA or `acquireFailed`. */
-function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): string | undefined {
+function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): void {
   const { machine } = turn;
   for (const connection of machine.connections.values()) {
     for (const child of connection.children) {
       if (`${connection.name}/${child.name}` !== policy) continue;
+      machine.touched.connections.add(connection.name);
       const keeper = keeperOf(machine, connection.name);
       const state = childKeeper(keeper, child.name);
       state.hasAcquire = true;
       const isRefused = keeper.isDown || state.isDown || machine.isShutDown || child.keep === "respond";
       if (isRefused) {
         releaseAcquire(turn, connection.name, child.name);
-        return connection.name;
+        return;
       }
       if (isServed(machine, connection.name, child.name, packet)) {
         state.hasAcquire = false;
-        return connection.name;
+        return;
       }
       state.isWanted = true;
       state.packet = packet;
-      return connection.name;
+      return;
     }
   }
   turn.actions.push({ kind: "dataPlane", command: { kind: "acquireFailed", policy } });
-  return undefined;
 }
 
 /** The SA came while the acquire was on its way. */

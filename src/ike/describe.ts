@@ -6,7 +6,7 @@ import { childKeeper, isChildWanted, isConnectionWanted, type Keeper } from "./k
 import { lastHeardAt } from "./own-work.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
-import { displayName, establishedOf, isSingle, keeperOf, type Machine } from "./turn.ts";
+import { displayName, establishedOf, ikeSasOf, isSingle, keeperOf, type Machine } from "./turn.ts";
 
 export function describeMachine(machine: Machine, now: Instant): readonly ConnectionState[] {
   return [...machine.connections.values()].flatMap((connection) =>
@@ -32,9 +32,8 @@ function describeOne(
   now: Instant,
 ): ConnectionState {
   const keeper = keeperOf(machine, connection.name);
-  const trying = [...machine.sas.values()].find(
-    (one) =>
-      (one.state === "initiating" || one.state === "authenticating") && one.connection === connection.name,
+  const trying = ikeSasOf(machine, connection.name).find(
+    ({ state }) => state === "initiating" || state === "authenticating",
   );
   const state = stateOf(machine, connection, keeper, sa, trying, now);
   const remote = sa?.remote ?? trying?.remote ?? nextRemote(connection, keeper);

@@ -14,28 +14,27 @@ import { MESSAGE_LENGTH_MAX } from "./limits.ts";
 import type { IkeEvent } from "./machine.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
 import { replyInvalidIkeSpi, replyInvalidMajorVersion } from "./stateless-reply.ts";
-import { drop, type Turn } from "./turn.ts";
+import { drop, type Turn, touch } from "./turn.ts";
 
 type Datagram = Extract<IkeEvent, { kind: "datagram" }>;
 
-/** @returns the connection that something may have happened to */
-export function handleDatagram(turn: Turn, datagram: Datagram): string | undefined {
+export function handleDatagram(turn: Turn, datagram: Datagram): void {
   const { local, remote } = datagram;
   const { length } = datagram.bytes;
   if (length < IKE_HEADER_LENGTH || length > MESSAGE_LENGTH_MAX) {
     drop(turn, "malformed", remote);
-    return undefined;
+    return;
   }
   // Payloads are views of the octets; the caller may use its own again.
   const bytes = datagram.bytes.slice();
   const header = decodeHeader(bytes);
   if (header.majorVersion !== IKE_MAJOR_VERSION) {
     refuseVersion(turn, header, datagram);
-    return undefined;
+    return;
   }
   if (header.initiatorSpi === ZERO_IKE_SPI) {
     drop(turn, "zeroInitiatorSpi", remote); // [HDR-06]
-    return undefined;
+    return;
   }
   let message: IkeMessage;
   try {
@@ -43,9 +42,9 @@ export function handleDatagram(turn: Turn, datagram: Datagram): string | undefin
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     drop(turn, "malformed", remote); // [HDR-01] [HDR-09]
-    return undefined;
+    return;
   }
-  return route(turn, message, { kind: "datagram", local, remote, bytes });
+  route(turn, message, { kind: "datagram", local, remote, bytes });
 }
 
 /** [HDR-04] a higher version is told ours; IKEv1 is only counted. */
@@ -58,12 +57,12 @@ function refuseVersion(turn: Turn, header: IkeHeader, { local, remote }: Datagra
   replyInvalidMajorVersion(turn, header, local, remote);
 }
 
-function route(turn: Turn, message: IkeMessage, datagram: Datagram): string | undefined {
+function route(turn: Turn, message: IkeMessage, datagram: Datagram): void {
   const { header } = message;
   const { local, remote, bytes } = datagram;
   if (header.exchangeType === ExchangeType.IKE_SA_INIT && header.isFromInitiator && !header.isResponse) {
     routeInitRequest(turn, message, datagram);
-    return undefined;
+    return;
   }
   const sa = lookUp(turn, header);
   if (sa === undefined) {
@@ -71,22 +70,20 @@ function route(turn: Turn, message: IkeMessage, datagram: Datagram): string | un
     drop(turn, "unknownSpi", remote);
     if (header.exchangeType !== ExchangeType.IKE_SA_INIT && !turn.machine.isShutDown)
       replyInvalidIkeSpi(turn, header, local, remote);
-    return undefined;
+    return;
   }
+  touch(turn.machine, sa);
   switch (sa.state) {
     case "initiating":
       if (isInitResponse(header) && sameEndpoint(remote, sa.remote))
         handleInitResponse(turn, sa, message, bytes);
       else drop(turn, "unexpectedExchange", remote, sa.connection);
-      return sa.connection;
-    case "halfOpen": {
+      return;
+    case "halfOpen":
       handleHalfOpenMessage(turn, sa, { local, remote, bytes });
-      const now = turn.machine.sas.get(sa.id);
-      return now?.state === "established" ? now.connection : undefined;
-    }
+      return;
     default:
       receive(turn, sa, message, { local, remote, bytes });
-      return sa.connection;
   }
 }
 

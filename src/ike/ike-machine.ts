@@ -6,13 +6,14 @@ import type { RandomSource } from "../base/random.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
 import { advance, timeoutOf } from "./advance.ts";
+import { Agenda } from "./agenda.ts";
 import { handleCommand, handleDataPlaneEvent } from "./command.ts";
 import { handleComputed, NOT_IN_TIME } from "./computed.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import { describeMachine } from "./describe.ts";
 import { handleDatagram } from "./endpoint.ts";
 import { watchCookies } from "./half-open.ts";
-import { connectAt, reconcile, servedConnections } from "./keep.ts";
+import { connectAt, isServed, reconcile } from "./keep.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
 import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./machine.ts";
 import { newCookieJar } from "./negotiation/cookie.ts";
@@ -22,7 +23,7 @@ import type { IkeSa } from "./sa/ike-sa.ts";
 import { IkeSaId } from "./sa/ike-sa-id.ts";
 import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/retransmission.ts";
 import { decodeIkeSa, encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
-import { addIkeSa, keeperOf, type Machine, peerKey, type Turn } from "./turn.ts";
+import { addIkeSa, ikeSasOf, keeperOf, type Machine, peerKey, type Turn, touch } from "./turn.ts";
 
 export interface IkeMachineOptions {
   readonly connections: readonly Connection[];
@@ -53,12 +54,6 @@ export interface DescribedIkeMachine extends IkeMachine {
   ikeSaCount(): number;
 }
 
-/** Cached end of an IKE SA's rest, so that a turn looks only at those that something happened to. */
-interface Rest {
-  readonly sa: IkeSa;
-  readonly timeout: Timeout | undefined;
-}
-
 export interface ResumableIkeMachine extends DescribedIkeMachine {
   /**
    * The established IKE SAs that another process can take up by `resume`; they hold keys, and this machine must not be used
@@ -70,52 +65,28 @@ export interface ResumableIkeMachine extends DescribedIkeMachine {
 export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachine {
   const machine = newMachine(options);
   for (const bytes of options.resume ?? []) resume(machine, bytes);
-  const rests = new Map<IkeSaId, Rest>();
-  let next: Timeout | undefined = { at: options.now, reason: "start" };
+  const sasDue = new Agenda<IkeSaId>();
+  const connectionsDue = new Agenda<string>();
+  for (const name of machine.connections.keys())
+    connectionsDue.set(name, { at: options.now, reason: "start" });
 
-  const settle = (turn: Turn, touched: string | undefined, isAll: boolean) => {
-    const isTouched = (sa: IkeSa) => isAll || (sa.state !== "halfOpen" && sa.connection === touched);
-    for (const sa of [...machine.sas.values()]) {
-      const rest = rests.get(sa.id);
-      const isResting =
-        rest !== undefined && rest.sa === sa && (rest.timeout?.at ?? Number.POSITIVE_INFINITY) > turn.now;
-      if (!isResting || isTouched(sa)) expireJob(turn, sa);
-      if ((!isResting || isTouched(sa)) && machine.sas.get(sa.id) === sa) advance(turn, sa);
-      rests.delete(sa.id);
-      if (isResting && !isTouched(sa) && machine.sas.get(sa.id) === sa) rests.set(sa.id, rest);
-    }
-    reconcile(turn);
-    watchCookies(turn);
-    next = undefined;
-    for (const sa of machine.sas.values()) {
-      const rest = rests.get(sa.id) ?? { sa, timeout: timeoutOf(machine, sa, turn.now) };
-      rests.set(sa.id, rest);
-      next = sooner(next, rest.timeout);
-    }
-    for (const id of rests.keys()) if (!machine.sas.has(id)) rests.delete(id);
-    const served = servedConnections(machine, turn.now);
-    for (const connection of machine.connections.values()) {
-      const at = served.has(connection.name) ? undefined : connectAt(machine, connection);
-      if (at !== undefined) next = sooner(next, { at, reason: `next try of ${connection.name}` });
-    }
-  };
-
-  const take = (now: Instant, work: (turn: Turn) => string | undefined | "all"): readonly IkeAction[] => {
+  const take = (now: Instant, work: (turn: Turn) => void): readonly IkeAction[] => {
     wipe(...machine.spentSecrets.splice(0));
     const turn: Turn = { machine, now, actions: [] };
-    const touched = work(turn);
-    settle(turn, touched, touched === EVERYTHING);
+    work(turn);
+    settle(turn, sasDue, connectionsDue);
     return turn.actions;
   };
 
   return {
     handle: (event, now) => take(now, (turn) => handleEvent(turn, event)),
-    nextTimeout: () => next,
+    nextTimeout: () => sooner(sasDue.first(), connectionsDue.first()),
     describe: (now) => describeMachine(machine, now),
     setConnections: (connections, now) =>
       take(now, (turn) => {
+        for (const name of machine.connections.keys()) machine.touched.connections.add(name);
         replaceConnections(turn, connections);
-        return EVERYTHING;
+        for (const name of machine.connections.keys()) machine.touched.connections.add(name);
       }),
     drops: () => new Map([...machine.drops].map(([reason, { total }]) => [reason, total])),
     exportState: () =>
@@ -124,29 +95,80 @@ export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachin
   };
 }
 
-/** Stands for every connection; no connection has an empty name. */
-const EVERYTHING = "";
+/** Looks at everything that something happened to, or that is due, until nothing more comes of it. */
+function settle(turn: Turn, sasDue: Agenda<IkeSaId>, connectionsDue: Agenda<string>): void {
+  const { machine, now } = turn;
+  const { touched } = machine;
+  for (const id of sasDue.takeDue(now)) touched.sas.add(id);
+  for (const name of connectionsDue.takeDue(now)) touched.connections.add(name);
+  const seen = { sas: new Set<IkeSaId>(), connections: new Set<string>() };
+  while (touched.sas.size > 0 || touched.connections.size > 0) {
+    const names = [...touched.connections];
+    touched.connections.clear();
+    for (const name of names)
+      for (const { id } of ikeSasOf(machine, name)) if (!seen.sas.has(id)) touched.sas.add(id);
+    const ids = [...touched.sas];
+    touched.sas.clear();
+    for (const id of ids) {
+      seen.sas.add(id);
+      look(turn, id);
+      const sa = machine.sas.get(id);
+      // Its connection may have to be called anew, or beside it.
+      if (sa !== undefined && sa.state !== "halfOpen" && !seen.connections.has(sa.connection))
+        touched.connections.add(sa.connection);
+    }
+    for (const name of names) {
+      seen.connections.add(name);
+      const connection = machine.connections.get(name);
+      if (connection !== undefined) reconcile(turn, connection);
+    }
+  }
+  watchCookies(turn);
+  for (const id of seen.sas) {
+    const sa = machine.sas.get(id);
+    sasDue.set(id, sa === undefined ? undefined : timeoutOf(machine, sa, now));
+  }
+  for (const name of seen.connections) connectionsDue.set(name, nextTry(machine, name, now));
+}
+
+function look(turn: Turn, id: IkeSaId): void {
+  const { sas } = turn.machine;
+  const sa = sas.get(id);
+  if (sa !== undefined) expireJob(turn, sa);
+  const current = sas.get(id);
+  if (current !== undefined) advance(turn, current);
+}
+
+function nextTry(machine: Machine, name: string, now: Instant): Timeout | undefined {
+  const connection = machine.connections.get(name);
+  if (connection === undefined || isServed(machine, name, now)) return undefined;
+  const at = connectAt(machine, connection);
+  return at === undefined ? undefined : { at, reason: `next try of ${name}` };
+}
 
 function sooner(a: Timeout | undefined, b: Timeout | undefined): Timeout | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return b.at < a.at ? b : a;
 }
 
-/** @returns the connection that something happened to, so that its other IKE SAs are looked at too */
-function handleEvent(turn: Turn, event: IkeEvent): string | undefined {
+function handleEvent(turn: Turn, event: IkeEvent): void {
   switch (event.kind) {
     case "datagram":
-      return handleDatagram(turn, event);
+      handleDatagram(turn, event);
+      return;
     case "timeout":
-      return undefined;
+      return;
     case "computed":
-      return takeResult(turn, event.job, event.result);
+      takeResult(turn, event.job, event.result);
+      return;
     case "dataPlane":
-      return handleDataPlaneEvent(turn, event.event);
+      handleDataPlaneEvent(turn, event.event);
+      return;
     case "command":
-      return handleCommand(turn, event.command) ?? EVERYTHING;
+      handleCommand(turn, event.command);
+      return;
     default:
-      return event satisfies never;
+      event satisfies never;
   }
 }
 
@@ -155,7 +177,7 @@ function takeResult(
   turn: Turn,
   job: Extract<IkeEvent, { kind: "computed" }>["job"],
   result: WorkResult,
-): string | undefined {
+): void {
   const { machine } = turn;
   const id = machine.jobs.get(job);
   const sa = id === undefined ? undefined : machine.sas.get(id);
@@ -163,16 +185,11 @@ function takeResult(
   if (sa === undefined || !("job" in sa) || sa.job?.id !== job) {
     if (result.kind === "keyExchange") wipe(result.privateValue);
     if (result.kind === "sharedSecret") wipe(result.secret);
-    return undefined;
+    return;
   }
+  touch(machine, sa);
   handleComputed(turn, sa, sa.job, result);
-  const touched = connectionOf(machine.sas.get(sa.id)) ?? connectionOf(sa);
   emptyInbox(turn, sa.id);
-  return touched;
-}
-
-function connectionOf(sa: IkeSa | undefined): string | undefined {
-  return sa === undefined || sa.state === "halfOpen" ? undefined : sa.connection;
 }
 
 /** What waited for the computation. */
@@ -217,6 +234,8 @@ function newMachine(options: IkeMachineOptions): Machine {
     connections: new Map(connections.map((connection) => [connection.name, connection])),
     keepers: new Map(),
     sas: new Map(),
+    byConnection: new Map(),
+    touched: { sas: new Set(), connections: new Set() },
     bySpi: new Map(),
     byRequest: new Map(),
     jobs: new Map(),

@@ -6,20 +6,14 @@ import { childKeeper, isConnectionWanted, type Keeper } from "./keep-state.ts";
 import { DOUBTFUL_SILENCE, DOUBTFUL_TRIES } from "./limits.ts";
 import { lastHeardAt } from "./own-work.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
-import { keeperOf, type Machine, type Turn } from "./turn.ts";
+import { ikeSasOf, keeperOf, type Machine, type Turn } from "./turn.ts";
 
-/** Connections that have an IKE SA or are about to get one by our own doing. */
-export function servedConnections(machine: Machine, now: Instant): ReadonlySet<string> {
-  const served = new Set<string>();
-  for (const sa of machine.sas.values()) if (serves(machine, sa, now)) served.add(sa.connection);
-  return served;
+/** Whether a connection has an IKE SA, or is about to get one by our own doing. */
+export function isServed(machine: Machine, connection: string, now: Instant): boolean {
+  return ikeSasOf(machine, connection).some((sa) => serves(machine, sa, now));
 }
 
-function serves(
-  machine: Machine,
-  sa: IkeSa,
-  now: Instant,
-): sa is Exclude<IkeSa, { state: "halfOpen" | "leaving" }> {
+function serves(machine: Machine, sa: IkeSa, now: Instant): boolean {
   if (sa.state === "established") return sa.heldFor === undefined && !isDoubtful(machine, sa, now);
   return sa.state === "initiating" || sa.state === "authenticating";
 }
@@ -40,17 +34,14 @@ export function connectAt(machine: Machine, connection: Connection): Instant | u
   return keeper.nextTryAt ?? Instant(0);
 }
 
-/** Starts what is due. */
-export function reconcile(turn: Turn): void {
+/** Starts a connection that is due. */
+export function reconcile(turn: Turn, connection: Connection): void {
   const { machine, now } = turn;
-  const served = servedConnections(machine, now);
-  for (const connection of machine.connections.values()) {
-    if (served.has(connection.name)) continue;
-    const at = connectAt(machine, connection);
-    if (at === undefined || at > now) continue;
-    const keeper = keeperOf(machine, connection.name);
-    connect(turn, connection, keeper, firstPacket(keeper, connection));
-  }
+  if (isServed(machine, connection.name, now)) return;
+  const at = connectAt(machine, connection);
+  if (at === undefined || at > now) return;
+  const keeper = keeperOf(machine, connection.name);
+  connect(turn, connection, keeper, firstPacket(keeper, connection));
 }
 
 /** The packet that asked for the connection, if one did. */

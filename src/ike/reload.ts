@@ -4,7 +4,7 @@ import type { ChildConfiguration, Connection } from "../policy/connection.ts";
 import { closeConnection } from "./command.ts";
 import { clearFailures } from "./keep-state.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
-import { keeperOf, type Turn } from "./turn.ts";
+import { establishedOf, ikeSasOf, keeperOf, type Turn } from "./turn.ts";
 
 export function replaceConnections(turn: Turn, connections: readonly Connection[]): void {
   const { machine } = turn;
@@ -33,11 +33,8 @@ function essence({ local, remote, psk, encapsulation, ike }: Connection): unknow
 /** Whether an IKE SA's peer is where the connection no longer looks for it; other addresses may come and go with DNS. */
 function hasMovedAway(turn: Turn, { name, remote }: Connection): boolean {
   if (remote.addresses.length === 0) return false;
-  return [...turn.machine.sas.values()].some(
-    (sa) =>
-      sa.state !== "halfOpen" &&
-      sa.connection === name &&
-      !remote.addresses.some((range) => contains(range, sa.remote.address)),
+  return ikeSasOf(turn.machine, name).some(
+    (sa) => !remote.addresses.some((range) => contains(range, sa.remote.address)),
   );
 }
 
@@ -47,12 +44,10 @@ function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {
     const now = fresh.children.find(({ name }) => name === child.name);
     if (now !== undefined && isSame(childEssence(child), childEssence(now))) continue;
     keeper.children.delete(child.name);
-    for (const sa of turn.machine.sas.values()) {
-      if (sa.state !== "established" || sa.connection !== fresh.name) continue;
+    for (const sa of establishedOf(turn.machine, fresh.name))
       for (const one of sa.children)
         if (one.name === child.name && one.state === "installed")
           markDeleting(turn, one, "configurationChanged");
-    }
   }
 }
 

@@ -13,7 +13,7 @@ import { DROP_NOTICE_INTERVAL, JOB_DEADLINE } from "./limits.ts";
 import type { IkeAction, JobId, Work } from "./machine.ts";
 import type { CookieJar } from "./negotiation/cookie.ts";
 import type { Concerning, DropReason, FailureNotice, IkeNotice } from "./notice.ts";
-import type { Continuation, EstablishedIkeSa, IkeSa, Job } from "./sa/ike-sa.ts";
+import type { Continuation, EstablishedIkeSa, HalfOpenIkeSa, IkeSa, Job } from "./sa/ike-sa.ts";
 import type { IkeSaId } from "./sa/ike-sa-id.ts";
 import type { RetransmissionPlan } from "./sa/retransmission.ts";
 
@@ -35,6 +35,10 @@ export interface Machine extends Environment {
   connections: Map<string, Connection>;
   readonly keepers: Map<string, Keeper>;
   readonly sas: Map<IkeSaId, IkeSa>;
+  /** Those of one connection, half-open ones excepted, in the order in which they came. */
+  readonly byConnection: Map<string, Set<IkeSaId>>;
+  /** What happened to something in this turn: these are looked at before it ends. */
+  readonly touched: { readonly sas: Set<IkeSaId>; readonly connections: Set<string> };
   /** By our own SPI. */
   readonly bySpi: Map<IkeSpi, IkeSaId>;
   /** Half-open ones by the digest of the request that made them [MID-06]. */
@@ -144,9 +148,43 @@ export function ownSpi(sa: IkeSa): IkeSpi {
   return sa.isOriginalInitiator ? sa.initiatorSpi : sa.responderSpi;
 }
 
+/** Stores an IKE SA, new or in another state than before. */
 export function addIkeSa(machine: Machine, sa: IkeSa): void {
   machine.sas.set(sa.id, sa);
   machine.bySpi.set(ownSpi(sa), sa.id);
+  machine.touched.sas.add(sa.id);
+  if (sa.state === "halfOpen") return;
+  const known = machine.byConnection.get(sa.connection);
+  if (known === undefined) machine.byConnection.set(sa.connection, new Set([sa.id]));
+  else known.add(sa.id);
+  machine.touched.connections.add(sa.connection);
+}
+
+/** Something happened to an IKE SA: it and its connection are looked at before the turn ends. */
+export function touch({ touched }: Machine, sa: IkeSa): void {
+  touched.sas.add(sa.id);
+  if (sa.state !== "halfOpen") touched.connections.add(sa.connection);
+}
+
+export function removeIkeSa(machine: Machine, sa: IkeSa): void {
+  machine.sas.delete(sa.id);
+  if (machine.bySpi.get(ownSpi(sa)) === sa.id) machine.bySpi.delete(ownSpi(sa));
+  machine.touched.sas.add(sa.id);
+  if (sa.state === "halfOpen") return;
+  const known = machine.byConnection.get(sa.connection);
+  known?.delete(sa.id);
+  if (known?.size === 0) machine.byConnection.delete(sa.connection);
+  machine.touched.connections.add(sa.connection);
+}
+
+/** The IKE SAs of a connection in any state but half-open, the oldest first; a copy, so that they may change meanwhile. */
+export function ikeSasOf(machine: Machine, connection: string): readonly Exclude<IkeSa, HalfOpenIkeSa>[] {
+  const found: Exclude<IkeSa, HalfOpenIkeSa>[] = [];
+  for (const id of machine.byConnection.get(connection) ?? []) {
+    const sa = machine.sas.get(id);
+    if (sa !== undefined && sa.state !== "halfOpen") found.push(sa);
+  }
+  return found;
 }
 
 export function keeperOf(machine: Machine, connection: string): Keeper {
@@ -168,9 +206,8 @@ export function childConfiguration(
 /** Established IKE SAs of a connection that carry its children, the newest last. */
 export function establishedOf(machine: Machine, connection: string): readonly EstablishedIkeSa[] {
   const found: EstablishedIkeSa[] = [];
-  for (const sa of machine.sas.values())
-    if (sa.state === "established" && sa.connection === connection && sa.heldFor === undefined)
-      found.push(sa);
+  for (const sa of ikeSasOf(machine, connection))
+    if (sa.state === "established" && sa.heldFor === undefined) found.push(sa);
   return found;
 }
 

@@ -8,7 +8,6 @@ test("an IKE SA with its child comes up, and both ends agree on keys", () => {
   const world = new World();
   const [a, b] = pair(world);
   world.run(seconds(2));
-  console.log(
     a.notices.map((n) => JSON.stringify(n).slice(0, 200)),
     b.notices.map((n) => n.code),
   );

@@ -5,7 +5,7 @@ import { matchIdentity } from "../../policy/pad.ts";
 import { REPLACED_PATIENCE, SIMULTANEOUS_SPAN } from "../limits.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
-import { establishedOf, type Turn } from "../turn.ts";
+import { establishedOf, ikeSasOf, type Turn } from "../turn.ts";
 
 /**
  * Ends what a new IKE SA makes superfluous among those with the same pair of identities [CHILD-22].
@@ -29,10 +29,8 @@ export function settleDuplicates(
 /** The peer was faster: a request of ours that is not answered yet is of no use. */
 function abandonEarlierTries(turn: Turn, fresh: EstablishedIkeSa): void {
   if (fresh.isOriginalInitiator) return;
-  for (const sa of [...turn.machine.sas.values()]) {
-    if (sa.state !== "initiating" || sa.connection !== fresh.connection) continue;
-    if (fresh.instance === 0) forget(turn, sa);
-  }
+  if (fresh.instance > 0) return;
+  for (const sa of ikeSasOf(turn.machine, fresh.connection)) if (sa.state === "initiating") forget(turn, sa);
 }
 
 function isSamePeer(a: EstablishedIkeSa, b: EstablishedIkeSa): boolean {

@@ -14,7 +14,7 @@ import {
   keeperOf,
   nameOfIkeSa,
   notice,
-  ownSpi,
+  removeIkeSa,
   type Turn,
 } from "../turn.ts";
 import { lifetimeOf, removeAllChildren } from "./child-lifecycle.ts";
@@ -67,7 +67,7 @@ export function leave(turn: Turn, sa: ProtectedIkeSa, reason: IkeDownReason, how
     deletedBy: how.deletedBy,
     deadline: after(now, patience),
   };
-  machine.sas.set(sa.id, leaving);
+  addIkeSa(machine, leaving);
   return leaving;
 }
 
@@ -110,8 +110,7 @@ function scheduleReconnect({ machine, now }: Turn, sa: EstablishedIkeSa, reason:
 /** Forgets an IKE SA and wipes its secrets; nothing is sent. */
 export function forget(turn: Turn, sa: IkeSa): void {
   const { machine } = turn;
-  machine.sas.delete(sa.id);
-  if (machine.bySpi.get(ownSpi(sa)) === sa.id) machine.bySpi.delete(ownSpi(sa));
+  removeIkeSa(machine, sa);
   if (sa.state === "halfOpen") {
     forgetHalfOpen(turn, sa);
     return;
