@@ -1,5 +1,6 @@
 /** The host's links, addresses and routes, and word of their changes, from the kernel over rtnetlink. */
-import { createRtNetlink, type RtNetlinkSocket, type rt } from "netlink";
+import { createRtNetlink, type RtNetlinkSocket } from "netlink/dist/rt/rt.js";
+import type * as rt from "netlink/dist/rt/structs.js";
 import { type IpAddress, IpAddress as toIpAddress } from "../base/ip-address.ts";
 import { IoError } from "./io-error.ts";
 
