@@ -21,6 +21,9 @@ export interface LanesOptions {
   readonly onFailure: (error: IoError) => void;
 }
 
+/** What the addon cannot even hand to a lane. */
+const ADDON_DROPS = ["oversized", "badDatagrams", "badVnetHeader"] as const;
+
 export class Lanes {
   readonly #threads: readonly LaneThread[];
 
@@ -72,13 +75,17 @@ export class Lanes {
     return this.#threads.map((thread) => thread.turns());
   }
 
-  /** All lanes' drops by reason; reasons that never came are left out. */
+  /** All lanes' drops by reason, those of the addon among them; reasons that never came are left out. */
   drops(): { readonly [reason: string]: number } {
-    const sums = DROP_REASONS.map((reason, index) => {
+    const decided = DROP_REASONS.map((reason, index) => {
       const total = this.#threads.reduce((sum, { drops }) => sum + (drops[index] ?? 0), 0);
       return [reason, total] as const;
     });
-    return Object.fromEntries(sums.filter(([, total]) => total > 0));
+    const unread = ADDON_DROPS.map((reason) => {
+      const total = this.#threads.reduce((sum, thread) => sum + (thread.counters()?.[reason] ?? 0), 0);
+      return [reason, total] as const;
+    });
+    return Object.fromEntries([...decided, ...unread].filter(([, total]) => total > 0));
   }
 
   async stop(): Promise<void> {

@@ -40,6 +40,9 @@ const WORDS: Readonly<Record<string, string>> = {
   noInterface: "its policy has no device",
   tunRefused: "the host did not take it",
   icmpRateLimited: "ICMP errors beyond the rate limit",
+  oversized: "longer than any that is expected",
+  badDatagrams: "cut off, or without a usable source",
+  badVnetHeader: "an impossible offload header",
 };
 
 /** What `status` puts before the reasons of the IKE side. */
