@@ -3,13 +3,14 @@ import { Worker } from "node:worker_threads";
 import type { RandomSource } from "../base/random.ts";
 import type { JobId, Work, WorkResult } from "../ike/machine.ts";
 import { KeyExchangeMethod } from "../wire/ike/registries.ts";
-import { performWork } from "./compute-work.ts";
+import { ownFailure, performWork } from "./compute-work.ts";
 import { workerLocation } from "./worker-location.ts";
 
 /** Jobs that may wait for the thread; each belongs to an IKE SA, so this is more than there are half-open ones. */
 export const COMPUTE_JOBS_MAX = 1024;
 /** The thread ends when it had nothing to do for so long. */
 const IDLE_MS = 30_000;
+const TOO_MANY = "too many computations at once";
 /** Methods that take less time than handing them to a thread. */
 const INLINE: ReadonlySet<number> = new Set([
   KeyExchangeMethod.CURVE25519,
@@ -60,7 +61,7 @@ export function createComputePool(random: RandomSource): ComputePool {
     fresh.on("message", (answer: ComputeAnswer) => settle(answer.id, answer.result));
     fresh.on("error", (error) => {
       if (worker === fresh) worker = undefined;
-      for (const id of [...waiting.keys()]) settle(id, { kind: "refused", reason: error.message });
+      for (const id of [...waiting.keys()]) settle(id, { kind: "refused", reason: ownFailure(error) });
     });
     return fresh;
   }
@@ -69,7 +70,7 @@ export function createComputePool(random: RandomSource): ComputePool {
     submit(job, work, done) {
       if (waiting.size >= COMPUTE_JOBS_MAX) {
         setImmediate(() => {
-          if (!isClosed) done(job, { kind: "refused", reason: "too many computations at once" });
+          if (!isClosed) done(job, { kind: "refused", reason: ownFailure(TOO_MANY) });
         });
         return;
       }

@@ -1,5 +1,6 @@
 /** Key exchange jobs: inline and in a thread, answered later, refused in words. */
 import { afterEach, expect, test } from "vitest";
+import type { RandomSource } from "../../../src/base/random.ts";
 import type { JobId, Work, WorkResult } from "../../../src/ike/machine.ts";
 import { COMPUTE_JOBS_MAX, type ComputePool, createComputePool } from "../../../src/io/compute.ts";
 import { performWork } from "../../../src/io/compute-work.ts";
@@ -55,7 +56,39 @@ test("a peer's unacceptable value is refused, with a reason", () => {
     privateValue: new Uint8Array(32).fill(9),
     peerPublicValue: new Uint8Array(32),
   };
-  expect(performWork(work, random)).toMatchObject({ kind: "refused" });
+  expect(performWork(work, random)).toEqual({
+    kind: "refused",
+    reason: expect.stringMatching(/^the peer's key exchange data for CURVE25519 is not a value/),
+  });
+});
+
+test("a failure of our own is said to be ours, whatever it is", () => {
+  const reasonOf = (work: Work, source: RandomSource = random) => {
+    const result = performWork(work, source);
+    return result.kind === "refused" ? result.reason : result.kind;
+  };
+  const method = KeyExchangeMethod.CURVE25519;
+  const peerPublicValue = new Uint8Array(32).fill(9);
+  const unsupported = 4095;
+  const derive = { kind: "deriveSharedSecret", privateValue: new Uint8Array(31), peerPublicValue } as const;
+  const dry: RandomSource = {
+    ...random,
+    secretBytes: () => {
+      throw new Error("no entropy");
+    },
+  };
+
+  const reasons = [
+    reasonOf({ ...derive, method }),
+    reasonOf({ ...derive, method: unsupported }),
+    reasonOf({ kind: "generateKeyExchange", method }, dry),
+  ];
+
+  for (const reason of reasons) {
+    expect(reason).toMatch(/^this gateway could not compute it: /);
+    expect(reason).not.toMatch(/peer/);
+  }
+  expect(reasons[2]).toMatch(/no entropy$/);
 });
 
 test("an answer is never given from within, and none after close", async () => {
@@ -80,7 +113,10 @@ test("jobs beyond the limit are refused, not kept", async () => {
   const result = await new Promise<WorkResult>((resolve) => {
     open.submit(-1 as JobId, work, (_, one) => resolve(one));
   });
-  expect(result).toEqual({ kind: "refused", reason: "too many computations at once" });
+  expect(result).toEqual({
+    kind: "refused",
+    reason: "this gateway could not compute it: too many computations at once",
+  });
 });
 
 test("random octets differ, and a fraction lies in [0, 1)", () => {
