@@ -86,7 +86,8 @@ async function serve(
     });
     control.attach(running);
     const watchdog = startWatchdog(service, () => running.lanes.turns());
-    const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${configuration.connections.length + configuration.manual.length} connections configured`;
+    const count = configuration.connections.length + configuration.manual.length;
+    const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
     service.ready(status);
     log.info(`tungate ${version} is running, ${status}`);
     const signal = await stopped;

@@ -15,6 +15,7 @@ import type { IkeAction, IkeCommand, JobId, Timeout, Work, WorkResult } from "..
 import type { IkeNotice } from "../ike/notice.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
+import { NON_ESP_MARKER_LENGTH } from "../wire/esp/udp-encapsulation.ts";
 import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configuration.ts";
 import { compileInterfaceSpds, policyNames } from "./interface-spd.ts";
 import { ManualChildren, type ManualNews } from "./manual-children.ts";
@@ -62,7 +63,7 @@ export interface GatewayOptions {
 
 export type Perform = (effect: GatewayEffect) => void;
 
-const NON_ESP_MARKER = new Uint8Array(4);
+const NON_ESP_MARKER = new Uint8Array(NON_ESP_MARKER_LENGTH);
 const KEEPALIVE = Uint8Array.of(0xff);
 
 export class Gateway {
