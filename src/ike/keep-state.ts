@@ -1,7 +1,7 @@
 /** What the machine remembers of a connection while it has no IKE SA: wishes, failures, the time of the next try. */
 import { after, DurationMs, type Instant } from "../base/instant.ts";
 import type { RandomSource } from "../base/random.ts";
-import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import type { ChildConfiguration, Connection, Keep } from "../policy/connection.ts";
 import type { PacketSelectors } from "../policy/data-plane.ts";
 import { RETRY_FIRST, RETRY_MAX } from "./limits.ts";
 import type { FailureNotice } from "./notice.ts";
@@ -72,6 +72,14 @@ export function isChildWanted(keeper: Keeper, child: ChildConfiguration): boolea
   const state = keeper.children.get(child.name);
   if (state?.isDown === true) return false;
   return child.keep === "up" || state?.isWanted === true;
+}
+
+/** Whether an operator took down what would otherwise come up: then the peer must not bring it back either. */
+export function isTakenDown(
+  state: { readonly isDown: boolean } | undefined,
+  { keep }: { readonly keep: Keep },
+): boolean {
+  return state?.isDown === true && keep !== "respond";
 }
 
 /** Whether a connection ought to have an IKE SA now. */

@@ -74,6 +74,8 @@ export const OUTBOUND_DEFERRAL_MAX = seconds(60);
 export const OUTBOUND_DEFERRAL_POLL = DurationMs(200);
 /** Whoever ought to delete a replaced SA has this long before we do it. */
 export const REPLACED_PATIENCE = seconds(30);
+/** A half-open IKE SA that was refused keeps its place this long, to repeat the refusal. */
+export const HALF_OPEN_REFUSED_LIFETIME = seconds(10);
 /** How long the answer to a peer that was refused is kept for its retransmissions. */
 export const REFUSED_LIFETIME = seconds(30);
 /** Two IKE SAs begun by both ends within this span count as begun at once. */

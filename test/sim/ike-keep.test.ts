@@ -373,3 +373,27 @@ test("status tells of peers that call in vain, and forgets it when they succeed"
   expect(b.state().children[0]).toMatchObject({ state: "up" });
   expect(b.state().children[0]?.lastFailure).toBeUndefined();
 });
+
+test("what an operator took down the peer does not bring back; what only answers comes back when called", () => {
+  const world = new World();
+  const [a, b] = pair(world, {}, {});
+  world.run(minutes(1));
+  a.command({ kind: "down", target: { connection: "net" } });
+  world.run(minutes(5));
+  expect(a.state().state).toBe("down");
+  expect(a.dataPlane.pairs.size).toBe(0);
+  expect(a.find("refused")).toMatchObject({ exchange: "IKE_SA_INIT", connection: "net" });
+  a.command({ kind: "up", target: { connection: "net" } });
+  world.run(minutes(4));
+  expectConverged(a, b, ["lan"]);
+  a.command({ kind: "down", target: CHILD });
+  world.run(minutes(5));
+  expect(a.dataPlane.pairs.size).toBe(0);
+  expect(a.state().state).toBe("up");
+  const other = new World();
+  const [c, d] = pair(other);
+  other.run(minutes(1));
+  d.command({ kind: "down", target: { connection: "net" } });
+  other.run(minutes(2));
+  expectConverged(c, d, ["lan"]);
+});

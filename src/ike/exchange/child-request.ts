@@ -6,6 +6,7 @@ import type { ChildConfiguration } from "../../policy/connection.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
+import { isTakenDown } from "../keep-state.ts";
 import { CHILD_SAS_PER_IKE_SA_MAX } from "../limits.ts";
 import {
   type ChildChoice,
@@ -98,7 +99,9 @@ function childrenFor(
   old: ChildSa | undefined,
 ): readonly ChildConfiguration[] {
   const all = machine.connections.get(connection)?.children ?? [];
-  return old === undefined ? all : all.filter(({ name }) => name === old.name);
+  if (old !== undefined) return all.filter(({ name }) => name === old.name);
+  const states = machine.keepers.get(connection)?.children;
+  return all.filter((child) => !isTakenDown(states?.get(child.name), child));
 }
 
 function selectorFailure(

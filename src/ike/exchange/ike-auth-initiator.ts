@@ -1,5 +1,6 @@
 /** IKE_AUTH as its initiator: prove who we are, check who the peer is, take the first child along (RFC 7296 sections 1.2 and 2.15). */
 import { wipe } from "../../base/bytes.ts";
+import { compareIpAddress } from "../../base/ip-address.ts";
 import type { Connection } from "../../policy/connection.ts";
 import { expectedIdentity, localIdentity, matchIdentity } from "../../policy/pad.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
@@ -32,7 +33,6 @@ import {
   about,
   addIkeSa,
   childConfiguration,
-  establishedOf,
   instanceOf,
   keeperOf,
   lowerNonce,
@@ -142,7 +142,7 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): 
   const expected = connection.remote.id;
   const idr: readonly IdPayload[] =
     expected === undefined || expected === "any" ? [] : [{ kind: "IDr", ...expected }];
-  const isOnly = establishedOf(turn.machine, connection.name).length === 0;
+  const isOnly = !hasAnother(turn, sa);
   const payloads: Payload[] = [
     { kind: "IDi", ...identity },
     ...(isOnly ? [notify(NotifyType.INITIAL_CONTACT)] : []),
@@ -155,6 +155,15 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): 
     payloads.push({ kind: "SA", proposals }, ...selectorPayloads(firstChild.offered, "initiator"));
   }
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
+}
+
+/** Another IKE SA of ours with this peer under this identity, whichever connection it serves [CHILD-22]. */
+function hasAnother({ machine }: Turn, { localIdentity: own, remote }: AuthenticatingIkeSa): boolean {
+  for (const sa of machine.sas.values()) {
+    if (sa.state !== "established" || !matchIdentity(sa.localIdentity, own)) continue;
+    if (compareIpAddress(sa.remote.address, remote.address) === 0) return true;
+  }
+  return false;
 }
 
 /** The response; it is protected by the keys, but only AUTH says who made it. */

@@ -1,5 +1,6 @@
 /** IKE_AUTH as its responder: who is it, does it prove it, and its first child (RFC 7296 sections 1.2, 2.15 and 2.21.2). */
 import { wipe } from "../../base/bytes.ts";
+import { after, earlier } from "../../base/instant.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
 import { connectionsForIdentities, expectedIdentity, localIdentity } from "../../policy/pad.ts";
 import { decodeMessage, decodePayloadChain } from "../../wire/ike/message.ts";
@@ -7,7 +8,12 @@ import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts"
 import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { sharedKeyMic, verifySharedKeyMic } from "../auth/psk.ts";
-import { HALF_OPEN_FAILURES_MAX, HALF_OPEN_INBOX_MAX, IKE_SAS_PER_CONNECTION_MAX } from "../limits.ts";
+import {
+  HALF_OPEN_FAILURES_MAX,
+  HALF_OPEN_INBOX_MAX,
+  HALF_OPEN_REFUSED_LIFETIME,
+  IKE_SAS_PER_CONNECTION_MAX,
+} from "../limits.ts";
 import type { WorkResult } from "../machine.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
@@ -160,6 +166,7 @@ function refuse(
   data?: Uint8Array,
 ): void {
   sa.isRefused = true;
+  sa.expiresAt = earlier(sa.expiresAt, after(turn.now, HALF_OPEN_REFUSED_LIFETIME)) ?? sa.expiresAt;
   sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [notify(notifyType, data)]);
   const [connection] = sa.candidates;
   if (failure === undefined) {

@@ -10,6 +10,7 @@ import { encodeMessage } from "../../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage, KePayload, NoncePayload, SaPayload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { admit, occupy } from "../half-open.ts";
+import { isTakenDown } from "../keep-state.ts";
 import { HALF_OPEN_LIFETIME, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
 import type { WorkResult } from "../machine.ts";
 import { isOurCookie, makeCookie } from "../negotiation/cookie.ts";
@@ -125,7 +126,25 @@ function admitRequest(turn: Turn, request: InitRequest, digest: string): void {
 function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfOpenIkeSa["slot"]): void {
   const { machine } = turn;
   const { header, local, remote, sa, ke } = request;
-  const candidates = connectionsFor([...machine.connections.values()], local.address, remote.address);
+  const all = connectionsFor([...machine.connections.values()], local.address, remote.address);
+  const candidates = all.filter(
+    (connection) => !isTakenDown(machine.keepers.get(connection.name), connection),
+  );
+  const [takenDown] = all;
+  if (takenDown !== undefined && candidates.length === 0) {
+    const notifyType = NotifyType.NO_PROPOSAL_CHOSEN;
+    const what = "the connection is taken down";
+    notice(turn, {
+      code: "refused",
+      connection: takenDown.name,
+      remote,
+      exchange: "IKE_SA_INIT",
+      notifyType,
+      what,
+    });
+    replyStateless(turn, header, local, remote, [notify(notifyType)]);
+    return;
+  }
   if (candidates.length === 0) {
     drop(turn, "unknownConnection", remote);
     notice(turn, { code: "noConnectionFor", remote });

@@ -95,7 +95,7 @@ export interface AuthenticatingIkeSa extends Common {
 export interface HalfOpenIkeSa extends Common {
   readonly state: "halfOpen";
   readonly begunAt: Instant;
-  readonly expiresAt: Instant;
+  expiresAt: Instant;
   /** Where it is counted: a single configured address, or a prefix of strangers. */
   readonly slot: { readonly isReserved: boolean; readonly key: string };
   /** Connections that the peer may be, best first. */
