@@ -10,7 +10,7 @@
  * `--wire frames`: segmentation and merging switched off on every interface, each packet is one that fits a frame.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
@@ -18,6 +18,8 @@ import { PEERS, type Peer } from "./peers.ts";
 import { METRICS, type Sample, table } from "./report.ts";
 import { measureRound, type RoundOptions } from "./round.ts";
 
+/** Above this the machine did something else before, and probably still does. */
+const BUSY_LOAD = 0.7;
 const USAGE_END = " */";
 
 function usage(problem: string): never {
@@ -71,6 +73,11 @@ const roundOptions: RoundOptions = {
 };
 
 const remarks: string[] = [];
+const loadBefore = loadavg()[0]!;
+if (loadBefore > BUSY_LOAD)
+  remarks.push(
+    `the machine was busy before (load ${loadBefore.toFixed(1)}): figures are too low and times too long`,
+  );
 const peers = words.peers.split(",").flatMap((name): Peer[] => {
   const peer = PEERS.find((one) => one.name === name);
   if (peer === undefined)
@@ -120,6 +127,7 @@ else {
   const reference = names.includes("ours") ? "ours" : names[0];
   const environment = {
     date: new Date().toISOString(),
+    loadBefore,
     kernel: (await run(["uname", "-r"])).stdout.trim(),
     processor: `${cpus().length} x ${cpus()[0]?.model ?? "unknown"}`,
     node: process.version,

@@ -35,8 +35,10 @@ export async function measureRound(peer: Peer, options: RoundOptions): Promise<S
     load = await Load.start(sites.a.host, sites.b.host, SITE_B.host4, join(sites.folder, "iperf.log"));
     const sample: Record<string, number> = { start: startup.startMs };
     if (startup.handshakeMs !== undefined) sample["handshake"] = startup.handshakeMs;
-    await measureIdle(load, sample);
+    // What has just started runs code that is not compiled yet.
+    await measureIdle(load, "idle", sample);
     await measureTcp(load, running, options, sample);
+    await measureIdle(load, "warm", sample);
     await measureUdp(load, options, sample);
     return sample;
   } finally {
@@ -55,9 +57,8 @@ async function closeInClear(sites: TwoSites): Promise<void> {
   }
 }
 
-async function measureIdle(load: Load, sample: Record<string, number>): Promise<void> {
-  const idle = await load.roundTrips(IDLE_PINGS, IDLE_EVERY_MS);
-  addPercentiles(sample, "idle", idle);
+async function measureIdle(load: Load, name: "idle" | "warm", sample: Record<string, number>): Promise<void> {
+  addPercentiles(sample, name, await load.roundTrips(IDLE_PINGS, IDLE_EVERY_MS));
 }
 
 async function measureTcp(
