@@ -30,6 +30,7 @@ import {
 import { createWaiter, createWake, READY_ERROR, READY_READ } from "../../../src/io/native-wait.ts";
 import { EndpointRecord } from "../../../src/policy/sa-table.ts";
 import { allPackets, octets, packetOf, packets } from "../esp/engine-suites.ts";
+import { type Capture, captureOf, nextToOthers, settings } from "./native-df-checks.ts";
 
 const ip = (...words: string[]) =>
   execFileSync("ip", words, { stdio: ["ignore", "pipe", "pipe"] }).toString();
@@ -289,6 +290,13 @@ async function pathMtu(): Promise<void> {
   close();
 }
 
+async function captured(check: (capture: Capture) => void | Promise<void>): Promise<void> {
+  const { tun, io, close } = device("tgn6");
+  ip("link", "set", tun.name, "txqueuelen", "10000");
+  await check(captureOf(io));
+  close();
+}
+
 async function readiness(): Promise<void> {
   const { tun, io, close } = device("tgn5");
   const into = createPacketBatch(64, 2048);
@@ -404,6 +412,8 @@ export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
   "packets that the host refuses are marked, others go": refusedWrites,
   "devices that others made are opened as they were made": devicesOfOthers,
   "what exceeds the MTU is too big, or is fragmented where that is allowed": pathMtu,
+  "[SPD-09] DF of the outer packet is copied, set or cleared as its SA says": () => captured(settings),
+  "[SPD-09] what leaves without DF does not touch what other threads send": () => captured(nextToOthers),
   "a packet in the device makes its queue readable": readiness,
   "TCP passes with superpackets both ways": () => transfer(true, true, false),
   "TCP passes with superpackets over a wire that loses and damages packets": () => transfer(true, true, true),
