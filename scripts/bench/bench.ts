@@ -45,7 +45,6 @@ function options() {
         "wireguard-go": { type: "string", default: "wireguard-go" },
         wire: { type: "string", default: "offload" },
         json: { type: "string" },
-        "node-options": { type: "string", default: "" },
         quick: { type: "boolean", default: false },
         "no-udp": { type: "boolean", default: false },
       },
@@ -65,7 +64,6 @@ if (process.getuid?.() !== 0) usage("network namespaces need root");
 const roundOptions: RoundOptions = {
   wireguard: words["wireguard-go"],
   cipher: words.cipher,
-  nodeOptionsA: words["node-options"],
   seconds,
   udpSteps: words["no-udp"] ? 0 : words.quick ? 4 : 7,
   offload: words.wire === "offload",

@@ -14,8 +14,6 @@ export interface PeerOptions {
   readonly wireguard: string;
   /** Strongswan's keyword of an AEAD, for ours and for strongSwan. */
   readonly cipher: string;
-  /** Words for Node before the daemon's own, on gateway A: to profile it. */
-  readonly nodeOptionsA: string;
 }
 
 /** A tunnel that is being set up; `pids` are the gateway processes once they run. */
@@ -81,9 +79,8 @@ async function ourGateway(sites: TwoSites, side: "a" | "b", options: PeerOptions
   const gateway = new Gateway(own.gateway, join(sites.folder, side));
   gateway.writeSecret("key", SECRET);
   const configuration = ourConfiguration(own, other, side === "a", options.cipher);
-  const env = side === "a" && options.nodeOptionsA !== "" ? { NODE_OPTIONS: options.nodeOptionsA } : {};
   if (side === "b") await gateway.start(configuration);
-  else gateway.launch(configuration, { env });
+  else gateway.launch(configuration);
   const { process } = gateway;
   return {
     pids: () => {
