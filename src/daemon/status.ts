@@ -12,15 +12,13 @@ import {
 } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import { effectiveMtu } from "../esp/effective-mtu.ts";
-import type { ChildState, ConnectionState, IkeSaState, IkeSuite } from "../ike/connection-state.ts";
+import type { ChildState, ConnectionState, IkeSaState } from "../ike/connection-state.ts";
 import type { FailureNotice } from "../ike/notice.ts";
-import type { EspSuite } from "../policy/data-plane.ts";
+import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
 import { formatIdentity } from "../policy/pad.ts";
-import { transformKeyword } from "../policy/proposal-keyword.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
 import { formatSelector } from "../policy/selector-text.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
-import { TransformType } from "../wire/ike/registries.ts";
 import type { Rates } from "./rate-meter.ts";
 
 export interface StatusInput {
@@ -193,23 +191,6 @@ function failureWords(failure: FailureNotice | undefined, input: StatusInput) {
       secondsAgo: secondsBetween(input.failedAt(failure), input.now),
     },
   };
-}
-
-export function espSuiteText({ encr, encrKeyBits, integ, esn }: EspSuite): string {
-  return [
-    transformKeyword(TransformType.ENCR, encr, encrKeyBits),
-    ...(integ === 0 ? [] : [transformKeyword(TransformType.INTEG, integ)]),
-    transformKeyword(TransformType.ESN, esn ? 1 : 0),
-  ].join("-");
-}
-
-export function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): string {
-  return [
-    transformKeyword(TransformType.ENCR, encr, encrKeyBits),
-    ...(integ === 0 ? [] : [transformKeyword(TransformType.INTEG, integ)]),
-    transformKeyword(TransformType.PRF, prf),
-    transformKeyword(TransformType.KE, ke),
-  ].join("-");
 }
 
 function secondsBetween(from: Instant, to: Instant): number {

@@ -1,7 +1,12 @@
 /** Counted drops in words, for status: the reasons of the data plane, and those that are no loss at all. */
+import type { DropReason as LaneDropReason } from "../dataplane/drop-reason.ts";
 import type { DropReason } from "../ike/notice.ts";
 
-const WORDS: Readonly<Record<string, string>> = {
+/** What the addon drops before a lane sees it. */
+type AddonDrop = "oversized" | "badDatagrams" | "badVnetHeader";
+
+/** For either direction where the reason can be met in both. */
+export const LANE_DROPS: Readonly<Record<LaneDropReason | AddonDrop, string>> = {
   malformedPacket: "no whole IP packet came from the host",
   noPolicy: "no policy for it",
   policyDiscard: "discarded by policy",
@@ -23,10 +28,9 @@ const WORDS: Readonly<Record<string, string>> = {
   ikeQueueFull: "IKE messages while the queue was full",
   reservedSpi: "a reserved SPI",
   unknownSpi: "no SA has its SPI",
-  otherLane: "came in on another lane than its SA's",
+  otherLane: "its SA belongs to another lane",
   replayed: "seen before (replayed)",
-  leftOfWindow: "too old for the replay window",
-  sequenceTooHigh: "an impossible sequence number",
+  leftOfWindow: "outside of the replay window",
   notAuthentic: "not authentic",
   badEspLength: "an impossible ESP length",
   openFailed: "the SA has no key any more, inbound",
@@ -79,7 +83,7 @@ export function dropWords(reason: string): string {
     const short = reason.slice(IKE.length);
     return `IKE: ${Object.hasOwn(IKE_DROPS, short) ? IKE_DROPS[short as DropReason] : short}`;
   }
-  return Object.hasOwn(WORDS, reason) ? WORDS[reason]! : reason;
+  return Object.hasOwn(LANE_DROPS, reason) ? LANE_DROPS[reason as keyof typeof LANE_DROPS] : reason;
 }
 
 /** Whether a count of it is worth an operator's look. */

@@ -2,9 +2,9 @@
 import type { Instant } from "../base/instant.ts";
 import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
-import type { IkeSuite, NatSituation } from "../ike/connection-state.ts";
+import type { NatSituation } from "../ike/connection-state.ts";
 import type { ChildDownReason, IkeNotice } from "../ike/notice.ts";
-import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
+import type { SaLimit } from "../policy/data-plane.ts";
 import { transformKeyword } from "../policy/proposal-keyword.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
@@ -13,6 +13,7 @@ import { failureWords } from "./failure-words.ts";
 import { identityText } from "./identity-text.ts";
 import { peerText } from "./place-words.ts";
 import { spanText } from "./span-text.ts";
+import { espSuiteText, ikeSuiteText } from "./suite-words.ts";
 
 /** @param now - for times that lie ahead */
 export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] {
@@ -109,22 +110,6 @@ function natText({ isSupported, weAreBehind, peerIsBehind }: NatSituation): stri
   if (weAreBehind && peerIsBehind) return "NAT on both sides";
   if (weAreBehind) return "we are behind NAT";
   return peerIsBehind ? "the peer is behind NAT or forces UDP" : "no NAT";
-}
-
-/** `aes256gcm16-prfsha384-x25519` */
-function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): string {
-  const words = [transformKeyword(TransformType.ENCR, encr, encrKeyBits)];
-  if (integ !== 0) words.push(transformKeyword(TransformType.INTEG, integ));
-  words.push(transformKeyword(TransformType.PRF, prf), transformKeyword(TransformType.KE, ke));
-  return words.join("-");
-}
-
-/** `aes256gcm16-esn` */
-function espSuiteText({ encr, encrKeyBits, integ, esn }: EspSuite): string {
-  const words = [transformKeyword(TransformType.ENCR, encr, encrKeyBits)];
-  if (integ !== 0) words.push(transformKeyword(TransformType.INTEG, integ));
-  if (esn) words.push("esn");
-  return words.join("-");
 }
 
 const LIMITS: Readonly<Record<SaLimit, string>> = {
