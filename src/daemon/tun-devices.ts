@@ -5,6 +5,9 @@ import type { Fd } from "../io/native.ts";
 import { closeFd, openTun } from "../io/native-socket.ts";
 import type { NetworkWatch } from "../io/netlink.ts";
 
+/** Packets may be superpackets of 64 KiB, so that more would only wait longer; scripts/tungate-routes has the same. */
+const QUEUE_LENGTH = 100;
+
 export interface TunDevices {
   readonly names: readonly string[];
   /** By device, one descriptor per lane. */
@@ -54,7 +57,8 @@ async function bringUp(
     if (mtu === undefined) throw new InvariantError(`no MTU for ${name}`);
     if (link.isUp && link.mtu === mtu) continue;
     try {
-      await watch.setLinkUp(link.index, mtu);
+      // Who brought it up already has chosen the length of its queues.
+      await watch.setLinkUp(link.index, mtu, link.isUp ? undefined : QUEUE_LENGTH);
     } catch (error) {
       if (!(error instanceof IoError)) throw error;
       throw new IoError(

@@ -1,4 +1,4 @@
-/** DF of the outer IPv4 header (RFC 4301 section 8.1). */
+/** DF of the outer IPv4 header (RFC 4301 section 8.1) [SPD-09]. */
 
 /**
  * @param inner - the inner packet must not be fragmented: IPv4's flag; always so with IPv6

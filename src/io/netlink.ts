@@ -38,7 +38,8 @@ export interface NetworkWatch {
   snapshot(): Promise<HostNetwork>;
   /** `undefined` when there is no way. */
   routeTo(address: IpAddress, mark: number): Promise<HostRoute | undefined>;
-  setLinkUp(index: number, mtu: number): Promise<void>;
+  /** @param queueLength - packets that may wait in each of the link's queues; absent: as it is */
+  setLinkUp(index: number, mtu: number, queueLength?: number): Promise<void>;
   close(): void;
 }
 
@@ -95,11 +96,11 @@ export function watchNetwork(onChange: () => void): NetworkWatch {
       return { links: links.map(readLink), addresses: addresses.flatMap(readAddress) };
     },
     routeTo: (address, mark) => oneByOne("look up a route", () => routeTo(requests, address, mark)),
-    async setLinkUp(index, mtu) {
+    async setLinkUp(index, mtu, queueLength) {
       await oneByOne(`bring up link ${index} with MTU ${mtu}`, () =>
         requests.setLink(
           { index, change: { up: true }, flags: { up: true } },
-          { mtu },
+          { mtu, ...(queueLength === undefined ? {} : { txqlen: queueLength }) },
           { timeout: REQUEST_TIMEOUT_MS },
         ),
       );
