@@ -1,20 +1,21 @@
 /** A datagram on its way to an IKE SA: known, new, answered without state, or dropped (RFC 7296 sections 1.5, 2.5 and 2.6). */
 import { type IkeSpi, ZERO_IKE_SPI } from "../base/spi.ts";
-import { sameEndpoint } from "../base/udp-endpoint.ts";
+import { sameEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
+import { connectionsFor } from "../policy/pad.ts";
 import { decodeHeader, IKE_HEADER_LENGTH, IKE_MAJOR_VERSION } from "../wire/ike/header.ts";
 import { decodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage } from "../wire/ike/payload.ts";
-import { ExchangeType } from "../wire/ike/registries.ts";
+import { ExchangeType, NotifyType } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { handleHalfOpenMessage } from "./exchange/ike-auth-responder.ts";
-import { handleInitResponse } from "./exchange/ike-sa-init-initiator.ts";
+import { doubt, handleInitResponse } from "./exchange/ike-sa-init-initiator.ts";
 import { handleInitRequest } from "./exchange/ike-sa-init-responder.ts";
 import { receive } from "./exchange/receive.ts";
 import { MESSAGE_LENGTH_MAX } from "./limits.ts";
 import type { IkeEvent } from "./machine.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
 import { replyInvalidIkeSpi, replyInvalidMajorVersion } from "./stateless-reply.ts";
-import { drop, type Turn, touch } from "./turn.ts";
+import { about, drop, noticeRefusal, type Turn, touch } from "./turn.ts";
 
 type Datagram = Extract<IkeEvent, { kind: "datagram" }>;
 
@@ -49,12 +50,32 @@ export function handleDatagram(turn: Turn, datagram: Datagram): void {
 
 /** [HDR-04] a higher version is told ours; IKEv1 is only counted. */
 function refuseVersion(turn: Turn, header: IkeHeader, { local, remote }: Datagram): void {
+  if (header.majorVersion === 1) {
+    noteIkeVersion1(turn, header, local, remote);
+    return;
+  }
   if (header.majorVersion < IKE_MAJOR_VERSION) {
-    drop(turn, header.majorVersion === 1 ? "ikeVersion1" : "malformed", remote);
+    drop(turn, "malformed", remote);
     return;
   }
   drop(turn, "wrongMajorVersion", remote);
   replyInvalidMajorVersion(turn, header, local, remote);
+}
+
+/** Not answered; but the operator of a connection with this peer has to know, whichever side called. */
+function noteIkeVersion1(turn: Turn, header: IkeHeader, local: UdpEndpoint, remote: UdpEndpoint): void {
+  const { machine } = turn;
+  const isNews = drop(turn, "ikeVersion1", remote);
+  const id = machine.bySpi.get(header.initiatorSpi);
+  const sa = id === undefined ? undefined : machine.sas.get(id);
+  if (sa?.state === "initiating" && sameEndpoint(remote, sa.remote)) {
+    touch(machine, sa);
+    doubt(turn, sa, NotifyType.INVALID_MAJOR_VERSION, { code: "peerSpeaksIkeV1", ...about(sa) });
+    return;
+  }
+  const [connection] = connectionsFor([...machine.connections.values()], local.address, remote.address);
+  if (connection === undefined || !isNews) return;
+  noticeRefusal(turn, connection.name, { code: "peerSpeaksIkeV1", connection: connection.name, remote });
 }
 
 function route(turn: Turn, message: IkeMessage, datagram: Datagram): void {

@@ -106,12 +106,15 @@ export function nameOfIkeSa({ initiatorSpi, responderSpi }: IkeSaName): IkeSaNam
   return { initiatorSpi, responderSpi };
 }
 
-/** Counts a drop; says so at most once in a while for each reason. */
-export function drop(turn: Turn, reason: DropReason, remote?: UdpEndpoint, connection?: string): void {
+/**
+ * Counts a drop; says so at most once in a while for each reason.
+ * @returns whether it was said this time
+ */
+export function drop(turn: Turn, reason: DropReason, remote?: UdpEndpoint, connection?: string): boolean {
   const count = turn.machine.drops.get(reason) ?? { total: 0, noticedAt: undefined };
   count.total++;
   turn.machine.drops.set(reason, count);
-  if (count.noticedAt !== undefined && turn.now < after(count.noticedAt, DROP_NOTICE_INTERVAL)) return;
+  if (count.noticedAt !== undefined && turn.now < after(count.noticedAt, DROP_NOTICE_INTERVAL)) return false;
   count.noticedAt = turn.now;
   notice(turn, {
     code: "droppedMessage",
@@ -120,6 +123,7 @@ export function drop(turn: Turn, reason: DropReason, remote?: UdpEndpoint, conne
     ...(connection === undefined ? {} : { connection }),
     ...(remote === undefined ? {} : { remote }),
   });
+  return true;
 }
 
 /** Asks for a computation on behalf of an IKE SA. */

@@ -9,7 +9,7 @@ import type { Payload } from "../../src/wire/ike/payload.ts";
 import { NotifyType } from "../../src/wire/ike/registries.ts";
 import { initiator, responder } from "./ike-one-side.ts";
 import { kinds, notifyTypes } from "./ike-raw-peer.ts";
-import { pair, World } from "./ike-world.ts";
+import { ip, pair, World } from "./ike-world.ts";
 
 describe("header", () => {
   test("[HDR-01] a length field that differs from the octets received is a drop", () => {
@@ -62,6 +62,21 @@ describe("header", () => {
     bytes[17] = 0x10;
     expect(peer.send(bytes)).toEqual([]);
     expect(b.machine.drops().get("ikeVersion1")).toBe(1);
+    expect(b.state().lastFailure).toMatchObject({ code: "peerSpeaksIkeV1", connection: "net" });
+  });
+
+  test("a peer that answers with IKEv1 is said to", () => {
+    const { a, last, world } = initiator();
+    const bytes = last().slice(0, 28);
+    bytes[16] = 0;
+    bytes[17] = 0x10;
+    bytes[27] = 28;
+    bytes[26] = 0;
+    const remote = { address: ip("192.0.2.2"), port: 500 };
+    a.feed({ kind: "datagram", local: { address: a.address, port: 500 }, remote, bytes });
+    world.run(seconds(10));
+    expect(a.state().lastFailure?.code).toBe("peerSpeaksIkeV1");
+    expect(a.count("connecting")).toBeGreaterThan(1);
   });
 
   test("[HDR-06] a request with a zero initiator SPI is dropped, and our own is never zero", () => {

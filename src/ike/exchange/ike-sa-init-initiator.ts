@@ -294,7 +294,7 @@ function handleInvalidKe(turn: Turn, sa: InitiatingIkeSa, refusal: NotifyPayload
 }
 
 /** [INIT-16] noted, and believed only when nothing better comes for a while. */
-function doubt(turn: Turn, sa: InitiatingIkeSa, notifyType: number, mismatch?: FailureNotice): void {
+export function doubt(turn: Turn, sa: InitiatingIkeSa, notifyType: number, mismatch?: FailureNotice): void {
   notice(turn, { code: "unauthenticatedNotify", ...about(sa), notifyType });
   if (sa.doubt !== undefined) return;
   sa.doubt = { notifyType, believeAt: after(turn.now, INIT_ERROR_PATIENCE), mismatch };
