@@ -128,6 +128,8 @@ function stopSignal(log: Logger): Promise<string> {
     };
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
+    // Without a listener Node opens its inspector, which would hand out everything in this process.
+    process.on("SIGUSR1", () => log.warn("SIGUSR1 does nothing here"));
     process.on("SIGHUP", () => log.warn("SIGHUP: reading the configuration again needs a restart"));
   });
 }

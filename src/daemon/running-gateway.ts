@@ -1,4 +1,5 @@
 /** A gateway that runs: started in the order in which nothing leaves in clear, and ended in the reverse one. */
+import { rmSync } from "node:fs";
 import { wipe } from "../base/bytes.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Configuration } from "../config/configuration.ts";
@@ -14,7 +15,7 @@ import { createNameResolver } from "../io/dns.ts";
 import { IoError } from "../io/io-error.ts";
 import { lockFile } from "../io/native-process.ts";
 import type { HostNetwork } from "../io/netlink.ts";
-import { runRoutesScript } from "../io/routes-script.ts";
+import { guardsFile, routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
@@ -189,6 +190,10 @@ export class RunningGateway {
 
   #makeFollower(): HostNetworkFollower {
     const { configuration, log } = this.#options;
+    const guards = guardsFile(process.env);
+    // What is open after a stop is open after a boot as well.
+    const isKept = configuration.gateway.onExit === "block";
+    if (!isKept && guards !== undefined) rmSync(guards, { force: true });
     return new HostNetworkFollower({
       watch: this.#resources.watch,
       mark: configuration.gateway.routing.mark.value,
@@ -200,7 +205,7 @@ export class RunningGateway {
       },
       plan: (ownAddresses) => this.#plan(ownAddresses),
       prepare: (network) => this.#prepare(network),
-      apply: (lines) => runRoutesScript("apply", lines),
+      apply: (lines) => runRoutesScript("apply", lines, routesScriptPath(), isKept ? guards : undefined),
       onComplaints: (complaints) => {
         this.#complaints = complaints;
         for (const complaint of complaints) log.warn(complaint);

@@ -1,6 +1,7 @@
 /** Runs scripts/tungate-routes, which brings the host's routes and rules to a wanted state. */
 import { spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { IoError } from "./io-error.ts";
 
@@ -20,14 +21,22 @@ export function routesScriptPath(): string {
   return fileURLToPath(new URL("../../scripts/tungate-routes", import.meta.url));
 }
 
+/** Where `tungate-routes prepare --guards` looks at boot; absent without a service manager that gives us a place. */
+export function guardsFile(environment: NodeJS.ProcessEnv): string | undefined {
+  const folder = environment["STATE_DIRECTORY"]?.split(":", 1)[0];
+  return folder === undefined || folder === "" ? undefined : join(folder, "guards");
+}
+
 /**
  * Runs `tungate-routes VERB` with `lines` on its standard input.
+ * @param saveTo - a file that keeps the lines for the next boot
  * @throws {@link IoError} `IO_ROUTES_SCRIPT_FAILED` when it cannot be run or refuses the lines: nothing has changed then
  */
 export async function runRoutesScript(
   verb: "apply" | "clear",
   lines: readonly string[],
   script: string = routesScriptPath(),
+  saveTo?: string,
 ): Promise<ScriptOutcome> {
   try {
     accessSync(script, constants.X_OK);
@@ -38,7 +47,11 @@ export async function runRoutesScript(
       error,
     );
   }
-  const { status, stderr } = await run(script, verb, `${lines.join("\n")}\n`);
+  const { status, stderr } = await run(
+    script,
+    [verb, ...(saveTo === undefined ? [] : ["--save", saveTo])],
+    `${lines.join("\n")}\n`,
+  );
   const complaints = stderr.split("\n").filter((line) => line.trim() !== "");
   if (status === 0 || status === 1) return { isComplete: status === 0, complaints };
   throw new IoError(
@@ -49,11 +62,11 @@ export async function runRoutesScript(
 
 function run(
   script: string,
-  verb: string,
+  words: readonly string[],
   input: string,
 ): Promise<{ status: number | undefined; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(script, [verb], {
+    const child = spawn(script, words, {
       stdio: ["pipe", "ignore", "pipe"],
       env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
     });

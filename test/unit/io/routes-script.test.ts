@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { routesScriptPath, runRoutesScript } from "../../../src/io/routes-script.ts";
+import { guardsFile, routesScriptPath, runRoutesScript } from "../../../src/io/routes-script.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -31,6 +31,15 @@ test("it gets the verb and every line", async () => {
     isComplete: true,
     complaints: [],
   });
+});
+
+test("what is protected is kept for the next boot where the service manager gives a place", async () => {
+  const path = script('[ "$*" = "apply --save /var/lib/tungate/guards" ] || exit 2');
+
+  expect((await runRoutesScript("apply", [], path, "/var/lib/tungate/guards")).isComplete).toBe(true);
+  expect(guardsFile({ STATE_DIRECTORY: "/var/lib/tungate:/var/lib/other" })).toBe("/var/lib/tungate/guards");
+  expect(guardsFile({ STATE_DIRECTORY: "" })).toBeUndefined();
+  expect(guardsFile({})).toBeUndefined();
 });
 
 test("status 1 means that something is not in place, with its sentences", async () => {
