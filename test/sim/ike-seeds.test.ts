@@ -1,4 +1,4 @@
-/** Hundreds of seeds with 20 % loss, reordering and duplication: both ends always come to rest with what is configured. */
+/** Hundreds of seeds with 20 % loss, reordering, duplication and damage: both ends always come to rest with what is configured. */
 import { describe, expect, test } from "vitest";
 import { hours, minutes, seconds } from "../../src/base/instant.ts";
 import { expectConverged, expectGone } from "./ike-invariants.ts";
@@ -21,7 +21,7 @@ const seeds = ONLY === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1
 function scenario(seed: number) {
   const world = new World(seed);
   const { random } = world;
-  world.network = badNetwork(0.2);
+  world.network = badNetwork(0.2, 0.1, 80, random.chance(0.5) ? 0.03 : 0);
   if (random.chance(0.5)) world.computeDelay = () => random.below(30);
   const jitter = random.chance(0.5) ? 0 : 0.3;
   const rekey = { time: minutes(3), jitter };
@@ -45,7 +45,7 @@ function scenario(seed: number) {
 }
 
 describe.each(seeds)("seed %i", (seed) => {
-  test("loss, delay and duplication end in one IKE SA and the configured children", () => {
+  test("loss, delay, duplication and damage end in one IKE SA and the configured children", () => {
     const { world, a, b } = scenario(seed);
     world.run(minutes(20));
     // A quiet network and long enough for every replaced SA to be gone; rekeys fall in between.

@@ -33,12 +33,23 @@ export type Network = (
 
 export const perfectNetwork: Network = (datagram) => [{ datagram, delay: 1 }];
 
-/** Loss, delay with reordering, and duplication. */
-export function badNetwork(loss: number, duplication = 0.1, delayMax = 80): Network {
+/** Loss, delay with reordering, duplication, and copies with a damaged octet. */
+export function badNetwork(loss: number, duplication = 0.1, delayMax = 80, damage = 0): Network {
   return (datagram, random) => {
     const copies = random.chance(loss) ? 0 : random.chance(duplication) ? 2 : 1;
-    return Array.from({ length: copies }, () => ({ datagram, delay: 1 + random.below(delayMax) }));
+    return Array.from({ length: copies }, () => ({
+      datagram: damage > 0 && random.chance(damage) ? damaged(datagram, random) : datagram,
+      delay: 1 + random.below(delayMax),
+    }));
   };
+}
+
+function damaged(datagram: Datagram, random: SeededRandom): Datagram {
+  if (datagram.bytes.length === 0) return datagram;
+  const bytes = Uint8Array.from(datagram.bytes);
+  const at = random.below(bytes.length);
+  bytes[at] = bytes[at]! ^ (1 + random.below(255));
+  return { ...datagram, bytes };
 }
 
 interface Due {
