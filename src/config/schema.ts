@@ -23,6 +23,9 @@ const REKEY_MOST = hours(24 * 30);
 const JITTER_MOST = 0.5;
 /** Longest path of a Unix socket. */
 const SOCKET_PATH_LENGTH_MAX = 107;
+/** Rules stand directly before and behind ours, and all of them before that of the table main, 32766. */
+const PRIORITY_LEAST = 2;
+const PRIORITY_MOST = 32764;
 /** RFC 8200 section 5: no IPv6 link has less. */
 const MTU_LEAST = 1280;
 const MTU_MOST = 65535;
@@ -61,7 +64,7 @@ const gateway = mapping(
     routing: z.optional(
       mapping({
         table: optional((value) => integer(value, "a routing table", 1, 0xffffffff)),
-        priority: optional((value) => integer(value, "the priority of a rule", 1, 32765)),
+        priority: optional((value) => integer(value, "the priority of a rule", PRIORITY_LEAST, PRIORITY_MOST)),
         mark: optional(mark),
       }),
     ),
