@@ -37,6 +37,13 @@ export const SITE_B: Addresses = {
   lan6: "2001:db8:2::/48",
 };
 
+export interface WorldOptions {
+  readonly lanOffload?: boolean;
+  readonly wanOffload?: boolean;
+  /** `false`: whoever asks joins the gateways himself. */
+  readonly withWire?: boolean;
+}
+
 export class Site {
   readonly addresses: Addresses;
   readonly host: Namespace;
@@ -74,13 +81,15 @@ export class TwoSites {
     this.folder = folder;
   }
 
-  static async create(options: { offload?: boolean; withWire?: boolean } = {}): Promise<TwoSites> {
+  /** Without offloads, which is the default, every packet of a capture is one that could be on a wire. */
+  static async create(options: WorldOptions = {}): Promise<TwoSites> {
     const folder = mkdtempSync(join(tmpdir(), "tungate-"));
     chmodSync(folder, 0o755);
     const a = await site("a", SITE_A, options);
     const b = await site("b", SITE_B, options);
     if (options.withWire !== false) {
-      await connect({ namespace: a.gateway, name: "wan0" }, { namespace: b.gateway, name: "wan0" }, options);
+      const wire = { offload: options.wanOffload === true };
+      await connect({ namespace: a.gateway, name: "wan0" }, { namespace: b.gateway, name: "wan0" }, wire);
       for (const one of [a, b]) await addOuterAddresses(one);
     }
     return new TwoSites(a, b, folder);
@@ -93,10 +102,11 @@ export class TwoSites {
   }
 }
 
-async function site(role: string, own: Addresses, options: { offload?: boolean }): Promise<Site> {
+async function site(role: string, own: Addresses, options: WorldOptions): Promise<Site> {
   const host = await Namespace.create(`h${role}`);
   const gateway = await Namespace.create(`g${role}`);
-  await connect({ namespace: host, name: "lan0" }, { namespace: gateway, name: "lan0" }, options);
+  const lan = { offload: options.lanOffload === true };
+  await connect({ namespace: host, name: "lan0" }, { namespace: gateway, name: "lan0" }, lan);
   await host.ip(`
     addr add ${own.host4}/16 dev lan0
     addr add ${own.host6}/48 dev lan0 nodad
