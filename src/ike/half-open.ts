@@ -1,8 +1,8 @@
 /** Who may have a half-open IKE SA, and who must show a cookie first (RFC 7296 section 2.6, RFC 8019 section 4). */
 
-import { contains } from "../base/address-range.ts";
 import { toHex } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import type { Connection } from "../policy/connection.ts";
 import {
   COOKIE_THRESHOLD,
   COOKIE_THRESHOLD_PER_ADDRESS,
@@ -28,9 +28,9 @@ export type Admission =
  * @param hasCookie - the request brought a cookie of ours, so the address is real
  */
 export function admit(machine: Machine, address: IpAddress, hasCookie: boolean): Admission {
-  const connections = connectionsNaming(machine, address);
+  const key = formatIpAddress(address);
+  const connections = machine.namedAddresses.get(key) ?? 0;
   if (connections > 0) {
-    const key = formatIpAddress(address);
     const count = machine.halfOpen.get(key) ?? 0;
     if (count >= COOKIE_THRESHOLD_PER_ADDRESS * connections && !hasCookie) return { kind: "cookie" };
     if (count >= HALF_OPEN_RESERVED_PER_ADDRESS * connections)
@@ -39,20 +39,22 @@ export function admit(machine: Machine, address: IpAddress, hasCookie: boolean):
   }
   if (machine.halfOpenStrangers >= COOKIE_THRESHOLD && !hasCookie) return { kind: "cookie" };
   const octets = PREFIX_OCTETS[address.length === 4 ? 4 : 16];
-  const key = `${address.length}/${toHex(address.subarray(0, octets))}`;
+  const prefix = `${address.length}/${toHex(address.subarray(0, octets))}`;
   if (machine.halfOpenStrangers >= HALF_OPEN_STRANGERS_MAX)
     return { kind: "refused", reason: "tooManyHalfOpen" };
-  if ((machine.halfOpen.get(key) ?? 0) >= HALF_OPEN_PER_PREFIX_MAX)
+  if ((machine.halfOpen.get(prefix) ?? 0) >= HALF_OPEN_PER_PREFIX_MAX)
     return hasCookie ? { kind: "refused", reason: "tooManyFromPrefix" } : { kind: "cookie" };
-  return { kind: "admitted", slot: { isReserved: false, key } };
+  return { kind: "admitted", slot: { isReserved: false, key: prefix } };
 }
 
-/** How many connections have this very address. */
-function connectionsNaming({ connections }: Machine, address: IpAddress): number {
-  let count = 0;
-  for (const { remote } of connections.values())
-    if (remote.addresses.some((range) => isSingle(range) && contains(range, address))) count++;
-  return count;
+/** How many connections have each address that stands by itself. */
+export function countNamedAddresses(connections: Iterable<Connection>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { remote } of connections) {
+    const own = remote.addresses.filter(isSingle).map(({ start }) => formatIpAddress(start));
+    for (const address of new Set(own)) counts.set(address, (counts.get(address) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** Takes the place. */

@@ -12,7 +12,7 @@ import { handleComputed, NOT_IN_TIME } from "./computed.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import { describeMachine } from "./describe.ts";
 import { handleDatagram } from "./endpoint.ts";
-import { watchCookies } from "./half-open.ts";
+import { countNamedAddresses, watchCookies } from "./half-open.ts";
 import { connectAt, isServed, reconcile } from "./keep.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
 import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./machine.ts";
@@ -232,6 +232,7 @@ function newMachine(options: IkeMachineOptions): Machine {
     connectPlan: options.connectPlan ?? CONNECT_PLAN,
     establishedPlan: options.establishedPlan ?? ESTABLISHED_PLAN,
     connections: new Map(connections.map((connection) => [connection.name, connection])),
+    namedAddresses: countNamedAddresses(connections),
     keepers: new Map(),
     sas: new Map(),
     byConnection: new Map(),

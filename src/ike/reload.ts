@@ -2,6 +2,7 @@
 import { contains } from "../base/address-range.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
 import { closeConnection } from "./command.ts";
+import { countNamedAddresses } from "./half-open.ts";
 import { clearFailures } from "./keep-state.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
 import { establishedOf, ikeSasOf, keeperOf, type Turn } from "./turn.ts";
@@ -10,6 +11,7 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
   const { machine } = turn;
   const before = machine.connections;
   machine.connections = new Map(connections.map((connection) => [connection.name, connection]));
+  machine.namedAddresses = countNamedAddresses(connections);
   for (const [name, old] of before) {
     const fresh = machine.connections.get(name);
     if (fresh === undefined) {

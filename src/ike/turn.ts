@@ -33,6 +33,8 @@ interface Environment {
 /** Everything the machine knows; plain data except for the environment. */
 export interface Machine extends Environment {
   connections: Map<string, Connection>;
+  /** How many connections name an address singly, by its text. */
+  namedAddresses: ReadonlyMap<string, number>;
   readonly keepers: Map<string, Keeper>;
   readonly sas: Map<IkeSaId, IkeSa>;
   /** Those of one connection, half-open ones excepted, in the order in which they came. */

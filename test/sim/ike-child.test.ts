@@ -102,6 +102,16 @@ describe("made and refused", () => {
     expect(b.find("noCommonProposal")).toMatchObject({ protocol: "esp", role: "responder", child: "lan" });
   });
 
+  test("a key exchange method in IKE_AUTH, where none can follow, does not spoil the proposal", () => {
+    const { b, peer } = responder();
+    peer.init();
+    const transforms = [...ESP_TRANSFORMS, { type: 4, id: 14 }];
+    const sa: Payload = { kind: "SA", proposals: [espProposal(300, { transforms })] };
+    const answer = peer.ask(ExchangeType.IKE_AUTH, withPayloads(peer, { sa }));
+    expect(find(answer?.payloads ?? [], "SA")?.proposals[0]?.transforms).toEqual(ESP_TRANSFORMS);
+    expect(b.dataPlane.pairs.size).toBe(1);
+  });
+
   test("[CHILD-04] [CHILD-01] selectors without anything in common get TS_UNACCEPTABLE", () => {
     const { b, peer } = responder();
     peer.init();

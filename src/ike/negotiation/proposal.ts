@@ -172,6 +172,8 @@ function pickKe(
   const allowed = negotiation.ke === "absent" ? [KeyExchangeMethod.NONE] : suite.ke;
   const first = peerMethod !== undefined && allowed.includes(peerMethod) ? [peerMethod] : [];
   const found = pick(proposal, TransformType.KE, [...first, ...allowed], isSupported);
+  // Some peers name methods where no key exchange can follow (RFC 7296 section 1.2); they mean the next one.
+  if (negotiation.ke === "absent" && found === "none") return "absent";
   if (found !== "absent" || negotiation.ke !== "optional") return found;
   return suite.ke.length === 0 || suite.ke.includes(KeyExchangeMethod.NONE) ? "absent" : "none";
 }
