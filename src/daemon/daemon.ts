@@ -68,6 +68,9 @@ async function serve(
       case "audit":
         audits.write(effect.audit);
         break;
+      case "tableRefused":
+        log.error(`the SA table refused ${effect.command}: ${effect.reason}`);
+        break;
       case "manualEnded":
         log.error(
           `${effect.policy}: the SA with manual keys has reached its limit (${effect.reason}) and carries nothing further; give both ends new keys`,

@@ -13,7 +13,8 @@ import type { ConnectionState } from "../ike/connection-state.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
 import type { IkeAction, IkeCommand, JobId, Timeout, Work, WorkResult } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
-import type { PolicyName } from "../policy/data-plane.ts";
+import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
+import { SadError } from "../policy/sad-error.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { NON_ESP_MARKER_LENGTH } from "../wire/esp/udp-encapsulation.ts";
 import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configuration.ts";
@@ -51,6 +52,8 @@ export type GatewayEffect =
   | { readonly kind: "audit"; readonly audit: Extract<LaneUpcall, { kind: "audit" }> }
   /** After `reserveSequence` reserve more numbers, then feed `sequenceReserved`. */
   | ManualNews
+  /** The SA table did not take what IKE had negotiated. */
+  | { readonly kind: "tableRefused"; readonly command: DataPlaneCommand["kind"]; readonly reason: string }
   /** SAs came, changed or went: lanes have to look. */
   | { readonly kind: "wakeLanes" };
 
@@ -192,7 +195,7 @@ export class Gateway {
           perform({ kind: "send", local: action.local, remote: action.remote, bytes: KEEPALIVE });
           break;
         case "dataPlane":
-          this.#dataPlane.execute(action.command);
+          this.#execute(action.command, perform);
           hasTableChanged = true;
           break;
         case "compute":
@@ -202,6 +205,16 @@ export class Gateway {
       }
     }
     if (hasTableChanged) perform({ kind: "wakeLanes" });
+  }
+
+  /** What the table refuses is said, and ends neither the daemon nor the other SAs. */
+  #execute(command: DataPlaneCommand, perform: Perform): void {
+    try {
+      this.#dataPlane.execute(command);
+    } catch (error) {
+      if (!(error instanceof SadError)) throw error;
+      perform({ kind: "tableRefused", command: command.kind, reason: error.message });
+    }
   }
 
   #withMarker(local: UdpEndpoint, bytes: Uint8Array): Uint8Array {

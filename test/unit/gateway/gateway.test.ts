@@ -118,6 +118,19 @@ test("lanes are woken once for all table changes of an event, and not without on
   expect(effectsOf(makeGateway().gateway, datagram)).toEqual([]);
 });
 
+test("what the SA table refuses is told, and what follows is still done", () => {
+  const twice: readonly IkeAction[] = [
+    { kind: "dataPlane", command: { kind: "addInboundSa", sa: inbound } },
+    { kind: "dataPlane", command: { kind: "addInboundSa", sa: inbound } },
+    sendFrom(500),
+  ];
+  expect(effectsOf(makeGateway(() => twice).gateway, datagram).map(({ kind }) => kind)).toEqual([
+    "tableRefused",
+    "send",
+    "wakeLanes",
+  ]);
+});
+
 test("an effect that calls the gateway again is refused", () => {
   const { gateway } = makeGateway(() => [sendFrom(500)]);
   expect(() =>
