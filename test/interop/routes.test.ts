@@ -571,6 +571,6 @@ describeWith(["tun", "nft"], "tungate-routes: what arrives in clear", () => {
       env: { TUNGATE_NFT: "no-such-nft" },
     });
 
-    expect(outcome).toMatchObject({ status: 0, stderr: expect.stringContaining("nft is missing") });
+    expect(outcome).toMatchObject({ status: 0, stderr: expect.stringContaining("nftables is missing") });
   });
 });
