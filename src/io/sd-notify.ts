@@ -1,4 +1,5 @@
 /** Tells the service manager how the daemon is doing (sd_notify(3)); silent where there is none. */
+import { IoError } from "./io-error.ts";
 import { notifyServiceManager } from "./native-process.ts";
 
 export interface ServiceManager {
@@ -17,7 +18,12 @@ export function connectServiceManager(environment: NodeJS.ProcessEnv, pid: numbe
   for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete environment[name];
   const send = (message: string) => {
     if (path === undefined || path === "") return;
-    notifyServiceManager(path, message);
+    try {
+      notifyServiceManager(path, message);
+    } catch (error) {
+      // A service manager that restarts misses a message; that must not end the gateway.
+      if (!(error instanceof IoError)) throw error;
+    }
   };
   return {
     ...(watchdogMs === undefined ? {} : { watchdogMs }),

@@ -8,6 +8,7 @@ import { AUDIT_LINES_PER_MINUTE, AuditLog } from "../../../src/daemon/audit-log.
 import { Cleanup } from "../../../src/daemon/cleanup.ts";
 import { ManualKeys, type StatefulManualChild } from "../../../src/daemon/manual-keys.ts";
 import { startWatchdog } from "../../../src/daemon/watchdog.ts";
+import { isAddonBuilt } from "../../../src/io/native.ts";
 import { connectServiceManager, type ServiceManager } from "../../../src/io/sd-notify.ts";
 import { SEQUENCE_BLOCK } from "../../../src/io/sequence-reservation.ts";
 import { endpoint, HANDLING, SUITES, selectors } from "../dataplane/gateway-fixture.ts";
@@ -85,6 +86,11 @@ describe("service manager", () => {
     [{ WATCHDOG_USEC: "soon" }, 42],
   ])("%j does not ask process %i for signs of life", (environment, pid) => {
     expect(connectServiceManager(environment, pid).watchdogMs).toBeUndefined();
+  });
+
+  test.skipIf(!isAddonBuilt())("a service manager that is gone does not end the gateway", () => {
+    const service = connectServiceManager({ NOTIFY_SOCKET: "/nowhere/at/all" }, 1);
+    expect(() => service.alive()).not.toThrow();
   });
 
   test("without a socket everything is silent", () => {
