@@ -60,7 +60,12 @@ export class HostNetworkFollower {
   async #run(): Promise<void> {
     do {
       this.#isAgainWanted = false;
-      await this.#once();
+      try {
+        await this.#once();
+      } catch (error) {
+        this.#lookLater(REAPPLY_MS);
+        throw error;
+      }
     } while (this.#isAgainWanted && !this.#isClosed);
   }
 

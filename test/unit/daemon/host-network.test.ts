@@ -105,6 +105,20 @@ test("what the script could not do is tried again, and said once", async () => {
   await made.close();
 });
 
+test("what failed is tried again, without a further change of the host", async () => {
+  let failures = 0;
+  const { made, log } = follower({
+    prepare: async () => {
+      if (failures++ === 0) throw new Error("no answer");
+      return [];
+    },
+  });
+  await expect(made.refresh()).rejects.toThrow("no answer");
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(log.filter((line) => line.startsWith("apply"))).toHaveLength(1);
+  await made.close();
+});
+
 test("a closed follower starts nothing", async () => {
   const { made, log } = follower({ apply: async () => ({ isComplete: false, complaints: [] }) });
   await made.refresh();
