@@ -245,7 +245,8 @@ function newMachine(options: IkeMachineOptions): Machine {
     cookies: newCookieJar(),
     areCookiesOn: false,
     replies: {
-      errors: { allowance: STATELESS_REPLIES_PER_SECOND, since: options.now },
+      peers: { allowance: STATELESS_REPLIES_PER_SECOND, since: options.now },
+      strangers: { allowance: STATELESS_REPLIES_PER_SECOND, since: options.now },
       cookies: { allowance: COOKIE_REPLIES_PER_SECOND, since: options.now },
     },
     drops: new Map(),

@@ -50,7 +50,8 @@ export const COOKIE_SECRET_LIFETIME = seconds(60);
 export const INIT_RESTARTS_MAX = 6;
 /** An unauthenticated error in IKE_SA_INIT is believed after this long without a better answer [INIT-16]. */
 export const INIT_ERROR_PATIENCE = seconds(3);
-/** Stateless replies (INVALID_IKE_SPI, INVALID_MAJOR_VERSION, refusals of IKE_SA_INIT) per second, all together [ERR-03]. */
+/** Stateless replies (INVALID_IKE_SPI, INVALID_MAJOR_VERSION, refusals of IKE_SA_INIT) per second, to configured addresses
+ * together and to all others together [ERR-03]. */
 export const STATELESS_REPLIES_PER_SECOND = 20;
 /** Cookies given out per second; a cookie is shorter than the request that it answers [INIT-06]. */
 export const COOKIE_REPLIES_PER_SECOND = 2000;

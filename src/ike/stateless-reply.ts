@@ -1,18 +1,20 @@
 /** Answers that keep no state: wrong version, unknown SPI, refusals of IKE_SA_INIT; all rate limited (RFC 7296 sections 1.5, 2.5, 2.21). */
 import { seconds } from "../base/instant.ts";
+import { formatIpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import { encodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, NotifyPayload } from "../wire/ike/payload.ts";
 import { NotifyType } from "../wire/ike/registries.ts";
 import { notify } from "./exchange/payload-list.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
-import { drop, send, type Turn } from "./turn.ts";
+import { drop, type ReplyBucket, send, type Turn } from "./turn.ts";
 
 /** Version that we speak, in one octet [HDR-04]. */
 const OUR_VERSION = Uint8Array.of(0x20);
 
 /**
  * Answers a request without protection; goes to where the request came from, never answers a response [ERR-02] [ERR-03].
+ * @returns whether it did
  */
 export function replyStateless(
   turn: Turn,
@@ -20,12 +22,14 @@ export function replyStateless(
   local: UdpEndpoint,
   remote: UdpEndpoint,
   notifies: readonly NotifyPayload[],
-  bucket: "errors" | "cookies" = "errors",
-): void {
-  if (header.isResponse) return;
-  if (!takeAllowance(turn, bucket)) {
+  isCookie = false,
+): boolean {
+  if (header.isResponse) return false;
+  // A flood of strangers must not use up what configured peers need.
+  const isPeer = turn.machine.namedAddresses.has(formatIpAddress(remote.address));
+  if (!takeAllowance(turn, isCookie ? "cookies" : isPeer ? "peers" : "strangers")) {
     drop(turn, "replyRateExceeded", remote);
-    return;
+    return false;
   }
   const { initiatorSpi, responderSpi, exchangeType, messageId } = header;
   const bytes = encodeMessage(
@@ -40,6 +44,7 @@ export function replyStateless(
     notifies,
   );
   send(turn, local, remote, bytes);
+  return true;
 }
 
 export function replyInvalidMajorVersion(
@@ -61,7 +66,7 @@ export function replyInvalidIkeSpi(
 }
 
 /** A bucket that fills evenly and holds one second's worth. */
-function takeAllowance({ machine, now }: Turn, bucket: "errors" | "cookies"): boolean {
+function takeAllowance({ machine, now }: Turn, bucket: ReplyBucket): boolean {
   const replies = machine.replies[bucket];
   const rate = bucket === "cookies" ? COOKIE_REPLIES_PER_SECOND : STATELESS_REPLIES_PER_SECOND;
   const gained = ((now - replies.since) / seconds(1)) * rate;

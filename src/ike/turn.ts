@@ -30,6 +30,9 @@ interface Environment {
   readonly establishedPlan: RetransmissionPlan;
 }
 
+/** Answers without state are counted apart: cookies, refusals of configured addresses, refusals of anybody else. */
+export type ReplyBucket = "cookies" | "peers" | "strangers";
+
 /** Everything the machine knows; plain data except for the environment. */
 export interface Machine extends Environment {
   connections: Map<string, Connection>;
@@ -52,7 +55,7 @@ export interface Machine extends Environment {
   readonly cookies: CookieJar;
   areCookiesOn: boolean;
   /** How many answers without state may still be given, and when that was reckoned. */
-  readonly replies: Readonly<Record<"errors" | "cookies", { allowance: number; since: Instant }>>;
+  readonly replies: Readonly<Record<ReplyBucket, { allowance: number; since: Instant }>>;
   readonly drops: Map<DropReason, { total: number; noticedAt: Instant | undefined }>;
   /** Secrets in the actions of the turn before: carried out by now, so wiped when the next turn begins. */
   spentSecrets: Uint8Array[];

@@ -4,7 +4,12 @@ import { equal } from "../../src/base/bytes.ts";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { IkeSpi, ZERO_IKE_SPI } from "../../src/base/spi.ts";
 import { find, findNotify, invalidKe, notify } from "../../src/ike/exchange/payload-list.ts";
-import { COOKIE_SECRET_LIFETIME, COOKIE_THRESHOLD, HALF_OPEN_STRANGERS_MAX } from "../../src/ike/limits.ts";
+import {
+  COOKIE_SECRET_LIFETIME,
+  COOKIE_THRESHOLD,
+  HALF_OPEN_STRANGERS_MAX,
+  STATELESS_REPLIES_PER_SECOND,
+} from "../../src/ike/limits.ts";
 import { natHash } from "../../src/ike/negotiation/nat-detection.ts";
 import { decodeMessage, encodeMessage } from "../../src/wire/ike/message.ts";
 import type { Payload } from "../../src/wire/ike/payload.ts";
@@ -212,6 +217,19 @@ describe("responder", () => {
     const [second] = peer.send(bytes);
     expect(first !== undefined && second !== undefined && equal(first, second)).toBe(true);
     expect(b.machine.ikeSaCount()).toBe(1);
+  });
+
+  test("a flood of refused requests is told of, and answered, no more than the limit allows", () => {
+    const { b, world } = responder();
+    for (let i = 0; i < 500; i++) new RawPeer(world, b, `203.0.${i >> 8}.${i & 0xff}`).init();
+    expect(b.count("noConnectionFor")).toBeLessThanOrEqual(STATELESS_REPLIES_PER_SECOND);
+    expect(world.wire.length).toBeLessThanOrEqual(STATELESS_REPLIES_PER_SECOND);
+    expect(b.machine.drops().get("unknownConnection")).toBe(500);
+    // What strangers use up a configured peer does not miss.
+    const peer = new RawPeer(world, b);
+    const payloads = peer.initPayloads().map((one) => (one.kind === "KE" ? { ...one, method: 14 } : one));
+    expect(notifyTypes(peer.init(payloads)?.payloads ?? [])).toEqual([NotifyType.INVALID_KE_PAYLOAD]);
+    expect(b.machine.ikeSaCount()).toBe(0);
   });
 
   test("a stranger is told NO_PROPOSAL_CHOSEN and the operator who it was", () => {

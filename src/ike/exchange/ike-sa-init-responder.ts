@@ -117,58 +117,19 @@ function admitRequest(turn: Turn, request: InitRequest, digest: string): void {
   if (admission.kind === "cookie") {
     if (cookie !== undefined) drop(turn, "wrongCookie", remote);
     const fresh = makeCookie(cookies, nonce.data, remote.address, initiatorSpi, now, random);
-    replyStateless(turn, header, local, remote, [notify(NotifyType.COOKIE, fresh)], "cookies");
+    replyStateless(turn, header, local, remote, [notify(NotifyType.COOKIE, fresh)], true);
     return;
   }
   negotiate(turn, request, digest, admission.slot);
 }
 
 function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfOpenIkeSa["slot"]): void {
-  const { machine } = turn;
   const { header, local, remote, sa, ke } = request;
-  const all = connectionsFor([...machine.connections.values()], local.address, remote.address);
-  const candidates = all.filter(
-    (connection) => !isTakenDown(machine.keepers.get(connection.name), connection),
-  );
-  const [takenDown] = all;
-  if (takenDown !== undefined && candidates.length === 0) {
-    const notifyType = NotifyType.NO_PROPOSAL_CHOSEN;
-    const what = "the connection is taken down";
-    notice(turn, {
-      code: "refused",
-      connection: takenDown.name,
-      remote,
-      exchange: "IKE_SA_INIT",
-      notifyType,
-      what,
-    });
-    replyStateless(turn, header, local, remote, [notify(notifyType)]);
-    return;
-  }
-  if (candidates.length === 0) {
-    drop(turn, "unknownConnection", remote);
-    notice(turn, { code: "noConnectionFor", remote });
-    replyStateless(turn, header, local, remote, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
-    return;
-  }
+  const candidates = candidatesFor(turn, request);
+  if (candidates.length === 0) return;
   const choice = chooseProposal(candidates, sa, ke.method);
   if (choice === undefined) {
-    const [first] = candidates;
-    const configured = first?.ike.proposals ?? [];
-    const isUp = first !== undefined && establishedOf(machine, first.name).length > 0;
-    // Nobody vouches for the sender: beside an IKE SA that is up it is a word in the log only.
-    noticeRefusal(turn, isUp ? undefined : first?.name, {
-      code: "noCommonProposal",
-      ...(first === undefined ? {} : { connection: first.name, place: first.ike.place }),
-      remote,
-      role: "responder",
-      protocol: "ike",
-      received: sa.proposals,
-      configured,
-      difference: proposalDifference(configured, sa.proposals),
-    });
-    // [INIT-02] nothing is kept.
-    replyStateless(turn, header, local, remote, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
+    refuseProposals(turn, request, candidates);
     return;
   }
   const method = methodOf(choice.selection.chosen);
@@ -182,6 +143,51 @@ function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfO
     return;
   }
   openHalf(turn, request, digest, slot, choice.connections, choice.selection);
+}
+
+/** The connections that the peer may be, or none: then it is refused, and the operator told as often as the peer. */
+function candidatesFor(turn: Turn, { header, local, remote }: InitRequest): readonly Connection[] {
+  const { connections, keepers } = turn.machine;
+  const all = connectionsFor([...connections.values()], local.address, remote.address);
+  const candidates = all.filter((connection) => !isTakenDown(keepers.get(connection.name), connection));
+  if (candidates.length > 0) return candidates;
+  const notifyType = NotifyType.NO_PROPOSAL_CHOSEN;
+  const [takenDown] = all;
+  if (takenDown === undefined) drop(turn, "unknownConnection", remote);
+  if (!replyStateless(turn, header, local, remote, [notify(notifyType)])) return [];
+  if (takenDown === undefined) {
+    notice(turn, { code: "noConnectionFor", remote });
+    return [];
+  }
+  const what = "the connection is taken down";
+  const concerning = { connection: takenDown.name, remote };
+  notice(turn, { code: "refused", ...concerning, exchange: "IKE_SA_INIT", notifyType, what });
+  return [];
+}
+
+/** [INIT-02] NO_PROPOSAL_CHOSEN, and nothing is kept. */
+function refuseProposals(
+  turn: Turn,
+  { header, local, remote, sa }: InitRequest,
+  candidates: readonly Connection[],
+): void {
+  const isSaid = replyStateless(turn, header, local, remote, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
+  const [first] = candidates;
+  if (!isSaid || first === undefined) return;
+  const { proposals: configured, place } = first.ike;
+  // Nobody vouches for the sender: beside an IKE SA that is up it is a word in the log only.
+  const isUp = establishedOf(turn.machine, first.name).length > 0;
+  noticeRefusal(turn, isUp ? undefined : first.name, {
+    code: "noCommonProposal",
+    connection: first.name,
+    place,
+    remote,
+    role: "responder",
+    protocol: "ike",
+    received: sa.proposals,
+    configured,
+    difference: proposalDifference(configured, sa.proposals),
+  });
 }
 
 interface ProposalChoice {
