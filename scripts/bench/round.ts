@@ -24,7 +24,7 @@ const LOSS_MAX = 0.01;
 
 /** Measures the peer. @throws Error in words; what was measured before is lost, so that no half round counts */
 export async function measureRound(peer: Peer, options: RoundOptions): Promise<Sample> {
-  const sites = await TwoSites.create({ offload: options.offload });
+  const sites = await TwoSites.create({ lanOffload: true, wanOffload: options.offload });
   const running: RunningPeer[] = [];
   let load: Load | undefined;
   try {

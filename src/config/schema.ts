@@ -64,7 +64,9 @@ const gateway = mapping(
     routing: z.optional(
       mapping({
         table: optional((value) => integer(value, "a routing table", 1, 0xffffffff)),
-        priority: optional((value) => integer(value, "the priority of a rule", PRIORITY_LEAST, PRIORITY_MOST)),
+        priority: optional((value) =>
+          integer(value, "the priority of a rule", PRIORITY_LEAST, PRIORITY_MOST),
+        ),
         mark: optional(mark),
       }),
     ),
