@@ -11,7 +11,7 @@ import { percentile } from "./statistics.ts";
 export interface RoundOptions extends PeerOptions {
   readonly seconds: number;
   readonly udpSteps: number;
-  /** The wire and the LANs take segments that no frame could hold, and merge them: what a NIC with offloads does. */
+  /** The wire takes segments that no frame could hold, and merges them: what a NIC with offloads does. The LANs always do. */
   readonly offload: boolean;
   /** Words said while it goes on. */
   readonly say: (words: string) => void;
