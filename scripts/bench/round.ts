@@ -11,7 +11,7 @@ import { percentile } from "./statistics.ts";
 export interface RoundOptions extends PeerOptions {
   readonly seconds: number;
   readonly udpSteps: number;
-  /** The wire takes segments that no frame could hold, and merges them: what a NIC with offloads does. The LANs always do. */
+  /** The wire and the LANs take segments that no frame could hold, and merge them: what a NIC with offloads does. */
   readonly offload: boolean;
   /** Words said while it goes on. */
   readonly say: (words: string) => void;
@@ -24,7 +24,7 @@ const LOSS_MAX = 0.01;
 
 /** Measures the peer. @throws Error in words; what was measured before is lost, so that no half round counts */
 export async function measureRound(peer: Peer, options: RoundOptions): Promise<Sample> {
-  const sites = await TwoSites.create({ lanOffload: true, wanOffload: options.offload });
+  const sites = await TwoSites.create({ lanOffload: options.offload, wanOffload: options.offload });
   const running: RunningPeer[] = [];
   let load: Load | undefined;
   try {
