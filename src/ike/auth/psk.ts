@@ -5,6 +5,7 @@ import { constantTimeEqual } from "../../crypto/constant-time.ts";
 import { pskAuth, signedOctets } from "../../crypto/keymat.ts";
 import { prfAlgorithm } from "../../crypto/prf.ts";
 import type { Identification } from "../../policy/connection.ts";
+import { idBody } from "../../wire/ike/payloads/id.ts";
 import type { InitTranscript } from "../sa/ike-sa.ts";
 import type { Protection } from "../sa/sk-payload.ts";
 
@@ -28,7 +29,7 @@ export function sharedKeyMic(
     isInitiator ? transcript.request : transcript.response,
     isInitiator ? transcript.nonces.responder : transcript.nonces.initiator,
     isInitiator ? protection.keys.skPi : protection.keys.skPr,
-    identificationBody(identity),
+    idBody({ kind: isInitiator ? "IDi" : "IDr", ...identity }),
   );
   return pskAuth(prf, secret, octets);
 }
@@ -46,12 +47,4 @@ export function verifySharedKeyMic(
   const isEqual = constantTimeEqual(expected, presented);
   wipe(expected);
   return isEqual;
-}
-
-/** The ID payload without its generic header: type, three reserved octets, data (RFC 7296 section 3.5). */
-function identificationBody({ idType, data }: Identification): Uint8Array {
-  const body = new Uint8Array(4 + data.length);
-  body[0] = idType;
-  body.set(data, 4);
-  return body;
 }

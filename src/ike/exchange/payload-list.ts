@@ -1,4 +1,5 @@
 /** Reading and making lists of payloads, in whatever order they come [HDR-13]. */
+import { encodeInvalidKePayload } from "../../wire/ike/notify-data.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { NOTIFY_STATUS_FIRST, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
 
@@ -44,7 +45,7 @@ export function childNotify(notifyType: number, spi: Uint8Array): NotifyPayload 
 
 /** INVALID_KE_PAYLOAD with the method we want, in two octets [INIT-03]. */
 export function invalidKe(method: number): NotifyPayload {
-  return notify(NotifyType.INVALID_KE_PAYLOAD, Uint8Array.of(method >> 8, method & 0xff));
+  return notify(NotifyType.INVALID_KE_PAYLOAD, encodeInvalidKePayload(method));
 }
 
 /** The method that an INVALID_KE_PAYLOAD names. */
