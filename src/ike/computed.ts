@@ -14,10 +14,10 @@ import type { WorkResult } from "./machine.ts";
 import type { Continuation, EstablishedIkeSa, IkeSa, Job, PlannedRequest } from "./sa/ike-sa.ts";
 import { leave, noteChildFailure } from "./sa/lifecycle.ts";
 import { disposeExchange, sendResponse } from "./sa/message-exchange.ts";
-import { about, startJob, type Turn } from "./turn.ts";
+import { about, failureReason, startJob, type Turn } from "./turn.ts";
 
-/** Why a computation that did not come back in time counts as refused. */
-export const NOT_IN_TIME: WorkResult = { kind: "refused", reason: "no result in time" };
+/** What a computation that does not come back counts as. */
+export const NOT_IN_TIME: WorkResult = { kind: "failed", reason: "no result in time" };
 
 export function handleComputed(turn: Turn, sa: IkeSa, job: Job, result: WorkResult): void {
   switch (sa.state) {
@@ -59,9 +59,10 @@ function resume(
         finishOrEnd(turn, sa, exchange, payloads, result.secret);
         return;
       }
-      // The peer's public value came under protection: it is the peer's own fault.
+      // The peer has answered, so the two sides would go on with different states. A bad public value came under
+      // protection: that is the peer's own fault.
       disposeExchange(turn, exchange);
-      leave(turn, sa, "protocolError", { deletedBy: "us" });
+      leave(turn, sa, result.kind === "refused" ? "protocolError" : "notComputed", { deletedBy: "us" });
       return;
     }
     case "answer":
@@ -103,7 +104,7 @@ function refusePlanned(
   method: number,
   result: WorkResult,
 ): void {
-  const reason = result.kind === "refused" ? result.reason : "the computation gave something else";
+  const reason = failureReason(result);
   if (request.kind === "rekeyIke") {
     sa.rekeyNotBefore = retryAt(turn, ++sa.rekeyFailures, undefined);
     return;
@@ -139,10 +140,10 @@ function answerWithKey(
   );
 }
 
-/** A value that is none ends the IKE SA; a computation that got lost is our own trouble, and passes. */
+/** A value that is none ends the IKE SA; a computation that failed is our own trouble, and passes. */
 function refuseAnswer(turn: Turn, sa: EstablishedIkeSa, messageId: number, result: WorkResult): void {
   const exchangeType = ExchangeType.CREATE_CHILD_SA;
-  if (result === NOT_IN_TIME) {
+  if (result.kind !== "refused") {
     sendResponse(turn, sa, exchangeType, messageId, [notify(NotifyType.TEMPORARY_FAILURE)]);
     return;
   }

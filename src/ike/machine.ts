@@ -21,7 +21,9 @@ export type WorkResult =
   | { readonly kind: "keyExchange"; readonly privateValue: Uint8Array; readonly publicValue: Uint8Array }
   | { readonly kind: "sharedSecret"; readonly secret: Uint8Array }
   /** The peer's value is not acceptable [INIT-11] [INIT-12]. */
-  | { readonly kind: "refused"; readonly reason: string };
+  | { readonly kind: "refused"; readonly reason: string }
+  /** This gateway could not compute it; nothing that a peer sent is the reason. */
+  | { readonly kind: "failed"; readonly reason: string };
 
 /** `connection`, or one child of it. */
 export interface Target {

@@ -45,7 +45,9 @@ export type IkeDownReason =
   | "expired"
   | "authenticationFailed"
   /** What the peer sent inside the IKE SA could not be understood. */
-  | "protocolError";
+  | "protocolError"
+  /** A key exchange that the peer had answered could not be computed here. */
+  | "notComputed";
 
 export type ChildDownReason =
   | IkeDownReason

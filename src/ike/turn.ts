@@ -10,7 +10,7 @@ import type { DataPlaneCommand, DataPlaneQuery, SpiAllocator } from "../policy/d
 import type { IkeSaName } from "./connection-state.ts";
 import { childKeeper, type Keeper, newKeeper } from "./keep-state.ts";
 import { DROP_NOTICE_INTERVAL, JOB_DEADLINE } from "./limits.ts";
-import type { IkeAction, JobId, Work } from "./machine.ts";
+import type { IkeAction, JobId, Work, WorkResult } from "./machine.ts";
 import type { CookieJar } from "./negotiation/cookie.ts";
 import type { Concerning, DropReason, FailureNotice, IkeNotice } from "./notice.ts";
 import type { Continuation, EstablishedIkeSa, HalfOpenIkeSa, IkeSa, Job } from "./sa/ike-sa.ts";
@@ -138,6 +138,11 @@ export function startJob(turn: Turn, id: IkeSaId, work: Work, continuation?: Con
   machine.jobs.set(job, id);
   turn.actions.push({ kind: "compute", job, work });
   return { id: job, deadline: after(turn.now, JOB_DEADLINE), method: work.method, continuation };
+}
+
+/** Why a computation gave no key, in words. */
+export function failureReason(result: WorkResult): string {
+  return "reason" in result ? result.reason : "the computation gave something else";
 }
 
 export function dropJob(machine: Machine, job: Job | undefined): void {

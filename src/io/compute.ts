@@ -61,7 +61,7 @@ export function createComputePool(random: RandomSource): ComputePool {
     fresh.on("message", (answer: ComputeAnswer) => settle(answer.id, answer.result));
     fresh.on("error", (error) => {
       if (worker === fresh) worker = undefined;
-      for (const id of [...waiting.keys()]) settle(id, { kind: "refused", reason: ownFailure(error) });
+      for (const id of [...waiting.keys()]) settle(id, ownFailure(error));
     });
     return fresh;
   }
@@ -70,7 +70,7 @@ export function createComputePool(random: RandomSource): ComputePool {
     submit(job, work, done) {
       if (waiting.size >= COMPUTE_JOBS_MAX) {
         setImmediate(() => {
-          if (!isClosed) done(job, { kind: "refused", reason: ownFailure(TOO_MANY) });
+          if (!isClosed) done(job, ownFailure(TOO_MANY));
         });
         return;
       }

@@ -96,7 +96,12 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
 };
 
 /** What makes an SA's end one to look at; the others were asked for or have a notice before them. */
-const LOUD_DOWN_REASONS: ReadonlySet<string> = new Set(["expired", "protocolError", "hardLimit"]);
+const LOUD_DOWN_REASONS: ReadonlySet<string> = new Set([
+  "expired",
+  "protocolError",
+  "notComputed",
+  "hardLimit",
+]);
 
 export function noticeLevel(notice: IkeNotice): NoticeLevel {
   const isDown = notice.code === "ikeSaDown" || notice.code === "childSaDown";

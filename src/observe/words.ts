@@ -129,6 +129,7 @@ const DOWN_REASONS: Readonly<Record<ChildDownReason, string>> = {
   expired: "its lifetime ended before a rekey succeeded",
   authenticationFailed: "authentication failed",
   protocolError: "the peer sent something that cannot be understood",
+  notComputed: "this gateway could not compute a key exchange",
   hardLimit: "it has reached its limit of data, packets or sequence numbers",
   redundant: "both sides had rekeyed at once, and this one is not needed",
 };

@@ -116,6 +116,21 @@ describe("identities and keys", () => {
     expect(kinds(right.connect().payloads)).toContain("AUTH");
   });
 
+  test("[AUTH-06] what AUTH covers includes the reserved octets of the identity as they were sent", () => {
+    for (const covered of [0x0a0b0c, 0]) {
+      const { b, peer } = responder();
+      peer.init();
+      const body = Uint8Array.of(peer.identity.idType, 0x0a, 0x0b, 0x0c, ...peer.identity.data);
+      const { identity } = peer;
+      peer.identity = { ...identity, reserved: covered };
+      const auth = peer.authPayload();
+      const idi = { kind: "unknown", payloadType: 35, critical: false, body } as const;
+      const answer = peer.ask(ExchangeType.IKE_AUTH, [idi, auth, ...peer.childPayloads()]);
+      if (covered === 0) expect(b.find("authenticationFailed")?.cause).toBe("wrongKey");
+      else expect(kinds(answer?.payloads ?? [])).toContain("AUTH");
+    }
+  });
+
   test("[AUTH-08] FQDN, mail, key ID and address identities are taken as they are configured", () => {
     const identities = [
       FQDN_A,

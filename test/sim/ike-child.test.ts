@@ -273,6 +273,28 @@ describe("rekeyed", () => {
     }
   });
 
+  test("a computation that fails here is answered TEMPORARY_FAILURE, and the IKE SA stays", () => {
+    const { world, b, peer } = connected();
+    world.computeDelay = () => undefined;
+    const pfs = generateKeyExchange(31, world.random);
+    const ke = { kind: "KE", method: 31, data: pfs.publicValue } as const;
+    const proposals = [espProposal(0xc0ffee0c, { transforms: [...ESP_TRANSFORMS, { type: 4, id: 31 }] })];
+    const payloads = peer
+      .createChild(0xc0ffee0c)
+      .map((one) => (one.kind === "SA" ? { ...one, proposals } : one));
+    const before = world.wire.length;
+    expect(peer.ask(ExchangeType.CREATE_CHILD_SA, [...payloads, ke])).toBeUndefined();
+    const job = b.actions.findLast((action) => action.kind === "compute")?.job;
+    if (job === undefined) throw new Error("nothing was to be computed");
+    b.feed({ kind: "computed", job, result: { kind: "failed", reason: "no memory" } });
+    world.run(0);
+    const [answer] = world.wire.slice(before).filter(({ bytes }) => (bytes[19]! & 0x20) !== 0);
+    expect(notifyTypes(answer === undefined ? [] : peer.open(answer.bytes).payloads)).toEqual([
+      NotifyType.TEMPORARY_FAILURE,
+    ]);
+    expect(b.state().state).toBe("up");
+  });
+
   test("[CHILD-10] a rekey names the SPI that we receive with", () => {
     const { world, b, peer, nodeSpi } = connected();
     b.command({ kind: "rekey", target: CHILD });

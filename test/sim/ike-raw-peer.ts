@@ -90,7 +90,7 @@ export class RawPeer {
   response = new Uint8Array(0);
   peerNonce = new Uint8Array(0);
   secret = utf8("a secret for both");
-  identity: Identification;
+  identity: Identification & { readonly reserved?: number };
 
   constructor(world: World, node: IkeNode, address = "192.0.2.1", port = 500) {
     this.world = world;

@@ -4,10 +4,13 @@ import { assert } from "../../base/errors.ts";
 import { constantTimeEqual } from "../../crypto/constant-time.ts";
 import { pskAuth, signedOctets } from "../../crypto/keymat.ts";
 import { prfAlgorithm } from "../../crypto/prf.ts";
-import type { Identification } from "../../policy/connection.ts";
+import type { IdPayload } from "../../wire/ike/payload.ts";
 import { idBody } from "../../wire/ike/payloads/id.ts";
 import type { InitTranscript } from "../sa/ike-sa.ts";
 import type { Protection } from "../sa/sk-payload.ts";
+
+/** What AUTH covers of an ID payload: as received, the reserved octets with it [AUTH-06]. */
+type SignedIdentity = Pick<IdPayload, "idType" | "data" | "reserved">;
 
 /**
  * The AUTH data of one side.
@@ -18,7 +21,7 @@ export function sharedKeyMic(
   protection: Protection,
   transcript: InitTranscript,
   isInitiator: boolean,
-  identity: Identification,
+  identity: SignedIdentity,
   secret: Uint8Array,
 ): Uint8Array {
   const prf = prfAlgorithm(protection.suite.prf);
@@ -29,7 +32,7 @@ export function sharedKeyMic(
     isInitiator ? transcript.request : transcript.response,
     isInitiator ? transcript.nonces.responder : transcript.nonces.initiator,
     isInitiator ? protection.keys.skPi : protection.keys.skPr,
-    idBody({ kind: isInitiator ? "IDi" : "IDr", ...identity }),
+    idBody({ ...identity, kind: isInitiator ? "IDi" : "IDr" }),
   );
   return pskAuth(prf, secret, octets);
 }
@@ -39,7 +42,7 @@ export function verifySharedKeyMic(
   protection: Protection,
   transcript: InitTranscript,
   isInitiator: boolean,
-  identity: Identification,
+  identity: SignedIdentity,
   secret: Uint8Array,
   presented: Uint8Array,
 ): boolean {

@@ -1,10 +1,11 @@
 /** The initiator's reading of an answer that makes a child SA, in IKE_AUTH and in CREATE_CHILD_SA (RFC 7296 sections 1.2 and 1.3). */
+
 import type { Spi } from "../../base/spi.ts";
-import { isAllocatableSpi } from "../../base/spi.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
 import type { NoncePair } from "../../crypto/keymat.ts";
 import type { ChildConfiguration } from "../../policy/connection.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
 import { isWithinOffer, readSelectors } from "../negotiation/child-selectors.ts";
@@ -16,7 +17,7 @@ import type { AgreedChild } from "../sa/child-lifecycle.ts";
 import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { about } from "../turn.ts";
-import { find, spiNumber } from "./payload-list.ts";
+import { find } from "./payload-list.ts";
 
 /** What we asked for. */
 export interface ChildAsked {
@@ -61,8 +62,8 @@ export function readChildAnswer(
   const { place, proposals: configured } = configuration;
   const whom = about(sa, configuration.name);
   const selection = acceptAnswer(configured, proposals, asked.negotiation);
-  const outboundSpi = selection === undefined ? 0 : spiNumber(selection.peerSpi);
-  if (selection === undefined || !isAllocatableSpi(outboundSpi)) {
+  const outboundSpi = selection && decodeChildSpi(selection.peerSpi);
+  if (selection === undefined || outboundSpi === undefined) {
     const difference = proposalDifference(configured, proposals);
     const mismatch = { protocol: "esp", received: proposals, configured, difference, place } as const;
     return {

@@ -1,9 +1,11 @@
 /** The responder's side of making a child SA, in IKE_AUTH and in CREATE_CHILD_SA (RFC 7296 sections 1.2, 1.3 and 2.9). */
-import { isAllocatableSpi, type Spi } from "../../base/spi.ts";
+
+import type { Spi } from "../../base/spi.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
 import type { NoncePair } from "../../crypto/keymat.ts";
 import type { ChildConfiguration } from "../../policy/connection.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import { decodeChildSpi, encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
 import { isTakenDown } from "../keep-state.ts";
@@ -29,7 +31,7 @@ import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import type { OwnKeyExchange } from "../sa/own-exchange.ts";
 import { about, type Turn } from "../turn.ts";
-import { find, invalidKe, notify, spiNumber, spiOctets } from "./payload-list.ts";
+import { find, invalidKe, notify } from "./payload-list.ts";
 
 export interface ChildRequest {
   readonly payloads: readonly Payload[];
@@ -65,8 +67,8 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
   const { configuration } = choice;
   const ke = find(request.payloads, "KE");
   const selection = selectProposal(configuration.proposals, proposals, request.negotiation, ke?.method);
-  const outboundSpi = selection === undefined ? 0 : spiNumber(selection.peerSpi);
-  if (selection === undefined || !isAllocatableSpi(outboundSpi)) {
+  const outboundSpi = selection && decodeChildSpi(selection.peerSpi);
+  if (selection === undefined || outboundSpi === undefined) {
     const { proposals: configured, place } = configuration;
     const difference = proposalDifference(configured, proposals);
     const mismatch = { protocol: "esp", received: proposals, configured, difference, place } as const;
@@ -169,7 +171,7 @@ function agree(
       ? []
       : [{ kind: "KE", method: ke, data: computed.keyExchange.publicValue }];
   const answer: readonly Payload[] = [
-    { kind: "SA", proposals: [{ ...proposal, spi: spiOctets(inboundSpi) }] },
+    { kind: "SA", proposals: [{ ...proposal, spi: encodeChildSpi(inboundSpi) }] },
     ...kePayload,
     ...selectorPayloads(selectors, "responder"),
     ...(isMorePossible ? [notify(NotifyType.ADDITIONAL_TS_POSSIBLE)] : []), // [CHILD-05]

@@ -1,9 +1,11 @@
 /** CREATE_CHILD_SA as its initiator, for children: new ones and rekeys (RFC 7296 sections 1.3.1, 1.3.3 and 2.8.1). */
+
 import { compare, wipe } from "../../base/bytes.ts";
 import { after, DurationMs, type Instant } from "../../base/instant.ts";
 import type { Spi } from "../../base/spi.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
 import type { ChildConfiguration } from "../../policy/connection.ts";
+import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
 import { childKeeper, postpone } from "../keep-state.ts";
@@ -36,7 +38,7 @@ import { disposeExchange, sendRequest } from "../sa/message-exchange.ts";
 import type { CreateChildExchange, OwnKeyExchange } from "../sa/own-exchange.ts";
 import { about, childConfiguration, keeperOf, lowerNonce, notice, startJob, type Turn } from "../turn.ts";
 import { type AgreedChildAnswer, type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
-import { childNotify, find, findError, spiOctets, wantedMethod } from "./payload-list.ts";
+import { childNotify, find, findError, wantedMethod } from "./payload-list.ts";
 
 type PlannedChild = Extract<PlannedRequest, { kind: "createChild" }>;
 
@@ -97,8 +99,11 @@ export function sendCreateChild(
   const nonce = machine.random.publicBytes(NONCE_LENGTH);
   const { method, publicValue } = keyExchange;
   const payloads: readonly Payload[] = [
-    ...(replaces === undefined ? [] : [childNotify(NotifyType.REKEY_SA, spiOctets(replaces))]),
-    { kind: "SA", proposals: toProposals(configuration.proposals, CHILD_NEGOTIATION, spiOctets(inboundSpi)) },
+    ...(replaces === undefined ? [] : [childNotify(NotifyType.REKEY_SA, encodeChildSpi(replaces))]),
+    {
+      kind: "SA",
+      proposals: toProposals(configuration.proposals, CHILD_NEGOTIATION, encodeChildSpi(inboundSpi)),
+    },
     { kind: "Nonce", data: nonce },
     ...(method === KeyExchangeMethod.NONE ? [] : [{ kind: "KE", method, data: publicValue } as const]),
     ...selectorPayloads(offered, "initiator"),

@@ -1,5 +1,7 @@
 /** CREATE_CHILD_SA as its responder: which of the three it is, what stands against it, the answer (RFC 7296 sections 1.3, 2.8 and 2.25). */
+
 import { wipe } from "../../base/bytes.ts";
+import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
 import { NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
@@ -20,7 +22,7 @@ import type { OwnKeyExchange } from "../sa/own-exchange.ts";
 import { lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
 import { judgeChildRequest } from "./child-request.ts";
 import { adoptHeld } from "./ike-succession.ts";
-import { childNotify, find, findNotify, notify, spiNumber } from "./payload-list.ts";
+import { childNotify, find, findNotify, notify } from "./payload-list.ts";
 import { answerRekeyIke } from "./rekey-ike-responder.ts";
 
 /** The result of the computations that an answer needed. */
@@ -75,7 +77,7 @@ function answerChild(
   let old: ChildSa | undefined;
   if (rekey !== undefined) {
     if (rekey.spi.length !== 4) return "malformed";
-    const spi = spiNumber(rekey.spi);
+    const spi = decodeChildSpi(rekey.spi);
     old =
       rekey.protocolId === ProtocolId.ESP
         ? sa.children.find(({ outboundSpi }) => outboundSpi === spi)

@@ -1,8 +1,10 @@
 /** IKE_AUTH as its initiator: prove who we are, check who the peer is, take the first child along (RFC 7296 sections 1.2 and 2.15). */
+
 import { wipe } from "../../base/bytes.ts";
 import { compareIpAddress } from "../../base/ip-address.ts";
 import type { Connection } from "../../policy/connection.ts";
 import { expectedIdentity, localIdentity, matchIdentity } from "../../policy/pad.ts";
+import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
 import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { sharedKeyMic, verifySharedKeyMic } from "../auth/psk.ts";
@@ -41,7 +43,7 @@ import {
 } from "../turn.ts";
 import { type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
 import { settleDuplicates } from "./duplicate-ike-sa.ts";
-import { find, findError, notify, spiOctets } from "./payload-list.ts";
+import { find, findError, notify } from "./payload-list.ts";
 
 /** Where peers listen for IKE and ESP in UDP (RFC 7296 section 2.23). */
 const NAT_TRAVERSAL_PORT = 4500;
@@ -151,7 +153,11 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): 
   ];
   const child = firstChild && childConfiguration(turn.machine, connection.name, firstChild.name);
   if (firstChild !== undefined && child !== undefined) {
-    const proposals = toProposals(child.proposals, FIRST_CHILD_NEGOTIATION, spiOctets(firstChild.inboundSpi));
+    const proposals = toProposals(
+      child.proposals,
+      FIRST_CHILD_NEGOTIATION,
+      encodeChildSpi(firstChild.inboundSpi),
+    );
     payloads.push({ kind: "SA", proposals }, ...selectorPayloads(firstChild.offered, "initiator"));
   }
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
@@ -225,14 +231,7 @@ function authenticate(
   if (method !== AuthMethod.SHARED_KEY)
     return { code: "authenticationFailed", ...common, cause: "otherMethod" };
   const { protection, transcript } = sa;
-  const isProven = verifySharedKeyMic(
-    protection,
-    transcript,
-    false,
-    received,
-    connection.psk.remote,
-    auth.data,
-  );
+  const isProven = verifySharedKeyMic(protection, transcript, false, idr, connection.psk.remote, auth.data);
   return isProven ? undefined : { code: "authenticationFailed", ...common, cause: "wrongKey" };
 }
 

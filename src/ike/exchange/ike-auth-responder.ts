@@ -28,6 +28,7 @@ import {
   about,
   drop,
   establishedOf,
+  failureReason,
   instanceOf,
   lowerNonce,
   notice,
@@ -66,7 +67,7 @@ export function handleHalfOpenMessage(turn: Turn, sa: HalfOpenIkeSa, message: In
 /** The shared secret is there, or the peer's public value was none. */
 export function continueHalfOpen(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): void {
   if (result.kind !== "sharedSecret") {
-    const reason = result.kind === "refused" ? result.reason : "the computation gave something else";
+    const reason = failureReason(result);
     const { method } = sa.keyExchange;
     const [connection] = sa.candidates;
     forget(turn, sa);
@@ -141,19 +142,12 @@ function answerAuth(turn: Turn, sa: Opened, first: number, plaintext: Uint8Array
     refuse(turn, sa, messageId, NotifyType.INVALID_SYNTAX, undefined);
     return;
   }
-  const peerIdentity: Identification = { idType: idi.idType, data: idi.data };
-  const { connection, failure } = identify(
-    turn,
-    sa,
-    peerIdentity,
-    find(payloads, "IDr"),
-    find(payloads, "AUTH"),
-  );
+  const { connection, failure } = identify(turn, sa, idi, find(payloads, "IDr"), find(payloads, "AUTH"));
   if (connection === undefined) {
     refuse(turn, sa, messageId, NotifyType.AUTHENTICATION_FAILED, failure); // [AUTH-07]
     return;
   }
-  establish(turn, sa, connection, peerIdentity, payloads, messageId);
+  establish(turn, sa, connection, identityOf(idi), payloads, messageId);
 }
 
 /** Ends it; the refusal stays for a while to answer repetitions. */
@@ -187,10 +181,11 @@ interface Identified {
 function identify(
   turn: Turn,
   sa: Opened,
-  peer: Identification,
+  idi: IdPayload,
   idr: IdPayload | undefined,
   auth: AuthPayload | undefined,
 ): Identified {
+  const peer = identityOf(idi);
   const candidates = sa.candidates
     .map((name) => turn.machine.connections.get(name))
     .filter((connection) => connection !== undefined);
@@ -198,7 +193,7 @@ function identify(
   if (first === undefined) return { connection: undefined, failure: undefined };
   const { local, remote } = sa;
   const role = "responder";
-  const asked = idr && { idType: idr.idType, data: idr.data };
+  const asked = idr && identityOf(idr);
   const anyOfOurs = connectionsForIdentities(candidates, local.address, remote.address, peer, undefined);
   const [named] = anyOfOurs;
   if (named === undefined) {
@@ -222,11 +217,15 @@ function identify(
   if (auth === undefined || method !== AuthMethod.SHARED_KEY)
     return { connection: undefined, failure: { ...failed, cause: "otherMethod" } };
   const proven = fitting.find((one) =>
-    verifySharedKeyMic(sa.protection, transcriptOf(sa), true, peer, one.psk.remote, auth.data),
+    verifySharedKeyMic(sa.protection, transcriptOf(sa), true, idi, one.psk.remote, auth.data),
   );
   return proven === undefined
     ? { connection: undefined, failure: { ...failed, cause: "wrongKey" } }
     : { connection: proven, failure: undefined };
+}
+
+function identityOf({ idType, data }: IdPayload): Identification {
+  return { idType, data };
 }
 
 function transcriptOf({ request, response, nonces }: HalfOpenIkeSa): InitTranscript {

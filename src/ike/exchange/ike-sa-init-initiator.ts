@@ -40,6 +40,7 @@ import {
   addIkeSa,
   drop,
   dropJob,
+  failureReason,
   freshIkeSpi,
   isSingle,
   keeperOf,
@@ -147,7 +148,7 @@ export function continueInit(turn: Turn, sa: InitiatingIkeSa, result: WorkResult
 }
 
 function refuseKeyExchange(turn: Turn, sa: InitiatingIkeSa, method: number, result: WorkResult): void {
-  const reason = result.kind === "refused" ? result.reason : "the computation gave something else";
+  const reason = failureReason(result);
   forget(turn, sa);
   noteConnectionFailure(turn, sa, { code: "keyExchangeRefused", ...about(sa), method, reason });
 }

@@ -1,5 +1,7 @@
 /** INFORMATIONAL in both roles: liveness, deletes, notifies (RFC 7296 sections 1.4, 1.4.1 and 2.4). */
+
 import type { Spi } from "../../base/spi.ts";
+import { decodeChildSpi, encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { DeletePayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
 import type { ChildDownReason } from "../notice.ts";
@@ -10,7 +12,7 @@ import { disposeExchange, sendRequest, sendResponse } from "../sa/message-exchan
 import type { OwnExchange } from "../sa/own-exchange.ts";
 import type { Turn } from "../turn.ts";
 import { adoptHeld } from "./ike-succession.ts";
-import { find, findNotify, spiNumber, spiOctets } from "./payload-list.ts";
+import { find, findNotify } from "./payload-list.ts";
 
 /** An empty request: only an authentic answer counts as a sign of life [CHILD-23]. */
 export function sendLiveness(turn: Turn, sa: EstablishedIkeSa): void {
@@ -31,7 +33,11 @@ export function sendDeleteChildren(turn: Turn, sa: EstablishedIkeSa): void {
   const orphans = sa.orphans.splice(0);
   const inboundSpis = [...deleting, ...orphans.map(({ inboundSpi }) => inboundSpi)];
   const reserved = orphans.filter(({ isReserved }) => isReserved).map(({ inboundSpi }) => inboundSpi);
-  const payload: DeletePayload = { kind: "D", protocolId: ProtocolId.ESP, spis: inboundSpis.map(spiOctets) };
+  const payload: DeletePayload = {
+    kind: "D",
+    protocolId: ProtocolId.ESP,
+    spis: inboundSpis.map(encodeChildSpi),
+  };
   sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [payload], {
     kind: "deleteChildren",
     inboundSpis,
@@ -65,7 +71,9 @@ export function answerInformational(
   if (spis.length > 0) adoptHeld(turn, sa);
   const answered = deleteChildren(turn, sa, spis);
   const answer: readonly Payload[] =
-    answered.length === 0 ? [] : [{ kind: "D", protocolId: ProtocolId.ESP, spis: answered.map(spiOctets) }];
+    answered.length === 0
+      ? []
+      : [{ kind: "D", protocolId: ProtocolId.ESP, spis: answered.map(encodeChildSpi) }];
   sendResponse(turn, sa, ExchangeType.INFORMATIONAL, messageId, answer);
 }
 
@@ -94,7 +102,7 @@ function deleteChildren(turn: Turn, sa: EstablishedIkeSa, spis: readonly Uint8Ar
   const named = own?.kind === "deleteChildren" ? own.inboundSpis : [];
   const answered: Spi[] = [];
   for (const octets of spis) {
-    const spi = octets.length === 4 ? spiNumber(octets) : 0;
+    const spi = decodeChildSpi(octets);
     const child = sa.children.find(({ outboundSpi }) => outboundSpi === spi);
     if (child === undefined) continue;
     if (!named.includes(child.inboundSpi)) answered.push(child.inboundSpi);

@@ -1,7 +1,8 @@
 /** Reading and making lists of payloads, in whatever order they come [HDR-13]. */
-import { encodeInvalidKePayload } from "../../wire/ike/notify-data.ts";
+import { decodeInvalidKePayload, encodeInvalidKePayload } from "../../wire/ike/notify-data.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { NOTIFY_STATUS_FIRST, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
+import { WireError } from "../../wire/wire-error.ts";
 
 type PayloadOf<Kind, Of = Payload> = Of extends { kind: infer Kinds }
   ? Kind extends Kinds
@@ -48,9 +49,14 @@ export function invalidKe(method: number): NotifyPayload {
   return notify(NotifyType.INVALID_KE_PAYLOAD, encodeInvalidKePayload(method));
 }
 
-/** The method that an INVALID_KE_PAYLOAD names. */
+/** The method that an INVALID_KE_PAYLOAD names; `undefined` when it names none. */
 export function wantedMethod({ data }: NotifyPayload): number | undefined {
-  return data.length === 2 ? (data[0]! << 8) | data[1]! : undefined;
+  try {
+    return decodeInvalidKePayload(data);
+  } catch (error) {
+    if (error instanceof WireError) return undefined;
+    throw error;
+  }
 }
 
 /** First payload with the critical bit whose type we do not know [HDR-10]; others are passed over [HDR-11] [HDR-12]. */
@@ -58,15 +64,4 @@ export function unknownCritical(payloads: readonly Payload[]): number | undefine
   for (const payload of payloads)
     if (payload.kind === "unknown" && payload.critical) return payload.payloadType;
   return undefined;
-}
-
-export function spiOctets(spi: number): Uint8Array {
-  const octets = new Uint8Array(4);
-  new DataView(octets.buffer).setUint32(0, spi);
-  return octets;
-}
-
-/** The uint32 of four octets. */
-export function spiNumber(octets: Uint8Array): number {
-  return new DataView(octets.buffer, octets.byteOffset, octets.length).getUint32(0);
 }

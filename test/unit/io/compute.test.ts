@@ -65,7 +65,7 @@ test("a peer's unacceptable value is refused, with a reason", () => {
 test("a failure of our own is said to be ours, whatever it is", () => {
   const reasonOf = (work: Work, source: RandomSource = random) => {
     const result = performWork(work, source);
-    return result.kind === "refused" ? result.reason : result.kind;
+    return result.kind === "failed" ? result.reason : result.kind;
   };
   const method = KeyExchangeMethod.CURVE25519;
   const peerPublicValue = new Uint8Array(32).fill(9);
@@ -105,7 +105,7 @@ test("an answer is never given from within, and none after close", async () => {
   expect(answers).toBe(0);
 });
 
-test("jobs beyond the limit are refused, not kept", async () => {
+test("jobs beyond the limit fail, and are not kept", async () => {
   pool = createComputePool(random);
   const open = pool;
   const work: Work = { kind: "generateKeyExchange", method: KeyExchangeMethod.CURVE25519 };
@@ -114,7 +114,7 @@ test("jobs beyond the limit are refused, not kept", async () => {
     open.submit(-1 as JobId, work, (_, one) => resolve(one));
   });
   expect(result).toEqual({
-    kind: "refused",
+    kind: "failed",
     reason: "this gateway could not compute it: too many computations at once",
   });
 });
