@@ -60,7 +60,11 @@ function mentions(
   return found;
 }
 
+/** Names of checks that a test file runs in another process, each as a test of its own. */
+const CHECK_NAME = /^ {2}"([^"]+)": /gm;
+
 function testNames(text: string, path: string): string {
+  if (path.endsWith("-checks.ts")) return [...text.matchAll(CHECK_NAME)].map(([, name]) => name).join("\n");
   if (!path.endsWith(".test.ts")) return "";
   return [...text.matchAll(TEST_NAME)].map((name) => name[2]).join("\n");
 }

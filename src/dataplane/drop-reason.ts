@@ -1,6 +1,9 @@
 /** Why a packet was not passed on: a closed list, counted per lane (RFC 4301 section 4.4.2.1, RFC 4303 section 3.4). */
 
-/** In the order of the counters. `keepalive` and `dummy` are ends that are meant to be, counted here too. */
+/**
+ * In the order of the counters. `keepalive` and `dummy` are ends that are meant to be, and `resynchronised` packets went
+ * on; counted here too.
+ */
 export const DROP_REASONS = [
   /** TUN: no IP packet, or one whose lengths contradict each other. */
   "malformedPacket",
@@ -76,6 +79,8 @@ export const DROP_REASONS = [
   "tunRefused",
   /** An ICMP error was due but its rate limit was reached; the packet itself is counted elsewhere. */
   "icmpRateLimited",
+  /** No drop: the upper half of its number was found anew after a gap of 2^32 packets or more [ESP-06]. */
+  "resynchronised",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

@@ -44,6 +44,7 @@ import { setIpv4Tos } from "../wire/ip/ipv4.ts";
 import { setIpv6TrafficClass } from "../wire/ip/ipv6.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
+import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
 import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
 import { IkeGate } from "./ike-gate.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
@@ -63,6 +64,7 @@ export class Inbound {
   readonly #context: LaneContext;
   readonly #batch: PacketBatch;
   readonly #gate: IkeGate;
+  readonly #recovery: EsnRecovery;
   readonly #fields = createPacketFields();
   readonly #quoted = createPacketFields();
   readonly #key = createPacketKey();
@@ -80,8 +82,9 @@ export class Inbound {
   readonly #audits = new TokenBucket(AUDITS_PER_SECOND, AUDITS_BURST);
   readonly #movedAt: Float64Array;
 
-  constructor(context: LaneContext, batch: PacketBatch) {
+  constructor(context: LaneContext, batch: PacketBatch, packetLengthMax: number) {
     this.#context = context;
+    this.#recovery = new EsnRecovery(context, packetLengthMax);
     this.#batch = batch;
     this.#gate = new IkeGate(context);
     this.#slot = new Uint32Array(batch.capacity);
@@ -102,6 +105,7 @@ export class Inbound {
       if (batch.count === 0) continue;
       handled += batch.count;
       let admitted = 0;
+      this.#recovery.begin();
       for (let i = 0; i < batch.count; i++) if (this.#sort(socket, i, now)) admitted++;
       if (admitted > 0) this.#openAndDeliver(now);
     }
@@ -184,6 +188,8 @@ export class Inbound {
     this.#slot[i] = slot;
     batch.slot[i] = slot;
     batch.sequenceHigh[i] = high;
+    if (this.#recovery.isInDoubt(slot) && u32[(base + Slot.ESN) >> 2] === 1)
+      this.#recovery.keep(batch, i, slot, high, now);
     return true;
   }
 
@@ -225,10 +231,10 @@ export class Inbound {
     const batch = this.#batch;
     const base = slotOffset(table, slot);
     const status = batch.status[i];
-    if (status !== PACKET_OK) {
-      if (status === PACKET_NOT_AUTHENTIC) return this.#refuse(i, Drop.notAuthentic, now);
+    if (status === PACKET_OK) this.#recovery.succeeded(slot);
+    else if (status !== PACKET_NOT_AUTHENTIC)
       return this.#refuse(i, status === PACKET_BAD_LENGTH ? Drop.badEspLength : Drop.openFailed, now);
-    }
+    else if (!this.#recover(i, slot)) return this.#refuse(i, Drop.notAuthentic, now);
     const sequence = this.#sequence[i]!;
     const isNewest = sequence > table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
     const verdict = updateReplay(table, base, sequence);
@@ -242,6 +248,16 @@ export class Inbound {
     }
     if (countPacket(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
     return this.#unwrap(i, slot, now);
+  }
+
+  /** Whether a packet that failed is authentic under another upper half of its number. */
+  #recover(i: number, slot: number): boolean {
+    const sequence = this.#recovery.failed(this.#batch, i, slot);
+    if (sequence === NOT_RECOVERED) return false;
+    this.#recovery.succeeded(slot);
+    this.#sequence[i] = sequence;
+    this.#context.count(Drop.resynchronised);
+    return true;
   }
 
   /** Takes trailer and TFC padding off and holds the inner packet against policy. */

@@ -45,7 +45,7 @@ export function createLane(options: LaneOptions): Lane {
   const context = new LaneContext(options);
   const icmp = new IcmpErrors(context);
   const own = new OwnAddresses(options.table);
-  const inbound = new Inbound(context, createPacketBatch(capacity, packetLengthMax));
+  const inbound = new Inbound(context, createPacketBatch(capacity, packetLengthMax), packetLengthMax);
   const outbound = new Outbound(
     context,
     createPacketBatch(capacity, packetLengthMax),

@@ -44,6 +44,7 @@ export const LANE_DROPS: Readonly<Record<LaneDropReason | AddonDrop, string>> = 
   noInterface: "its policy has no device",
   tunRefused: "the host did not take it",
   icmpRateLimited: "ICMP errors beyond the rate limit",
+  resynchronised: "sequence numbers found again after a long gap",
   oversized: "longer than any that is expected",
   badDatagrams: "cut off, or without a usable source",
   badVnetHeader: "an impossible offload header",
@@ -75,7 +76,7 @@ export const IKE_DROPS: Readonly<Record<DropReason, string>> = {
 };
 
 /** Ends that are meant to be. */
-const HARMLESS: ReadonlySet<string> = new Set(["keepalive", "dummy", "icmpRateLimited"]);
+const HARMLESS: ReadonlySet<string> = new Set(["keepalive", "dummy", "icmpRateLimited", "resynchronised"]);
 
 /** The reason in words; the reason itself where nobody knows it. */
 export function dropWords(reason: string): string {

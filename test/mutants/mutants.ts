@@ -157,4 +157,20 @@ export const MUTANTS: readonly Mutant[] = [
     test: "test/unit/crypto/keymat.test.ts",
     killedBy: "SKEYSEED of a rekeyed IKE SA is keyed by the old SK_d",
   },
+  {
+    bug: "a recovery of the upper half goes back to numbers that were used",
+    file: "src/dataplane/esn-recovery.ts",
+    find: "if (wholeSequenceNumber(high, low) <= highest) high++;",
+    replace: "high = 0;",
+    test: "test/unit/dataplane/esn-recovery.test.ts",
+    killedBy: "cannot move the window, nor replay what was sent before, by failures in a row",
+  },
+  {
+    bug: "strangers' forgeries are tried without a limit",
+    file: "src/dataplane/esn-recovery.ts",
+    find: "this.#dueAt[slot] = now + ESN_RECOVERY_INTERVAL_MS;",
+    replace: "",
+    test: "test/unit/dataplane/esn-recovery.test.ts",
+    killedBy: "makes no more than one packet of an SA be tried within the interval",
+  },
 ];

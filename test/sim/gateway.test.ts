@@ -111,6 +111,29 @@ describe("on a fine day", () => {
     expect(world.ledger.faults).toEqual([]);
   });
 
+  test.each([
+    ["esn", "esn", true],
+    ["noesn", "noesn", false],
+    ["esn-noesn", "noesn", false],
+    ["noesn", "noesn-esn", false],
+    ["esn", "noesn-esn", true],
+  ])("[ESP-07] %s with %s: both directions use extended sequence numbers: %s", (one, other, isExtended) => {
+    const esp = (words: string) => `aes256gcm16-x25519-${words}`;
+    const world = makeWorld(3, { keep: "up", esp: esp(one) }, { keep: "up", esp: esp(other) });
+    world.run(3_000);
+    for (const side of ["a", "b"] as const)
+      expect(
+        world
+          .node(side)
+          .gateway.pairs()
+          .map(({ suite }) => suite.esn),
+      ).toEqual([isExtended]);
+    traffic(world, 100, 2_000);
+    world.run(3_000);
+    expect(world.ledger.missing(START, world.now)).toEqual([]);
+    expect(world.ledger.delivered.size).toBe(40);
+  });
+
   test("rekeys of child and IKE SA, often at both ends at once, lose nothing", { timeout: 180_000 }, () => {
     for (const seed of seeds(12)) {
       const options = { keep: "up", rekey: "8s", ikeRekey: "19s" } as const;

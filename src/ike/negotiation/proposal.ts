@@ -225,6 +225,7 @@ export function espSuiteOf(chosen: Chosen): EspSuite {
     encr: chosen.encr.id,
     encrKeyBits: chosen.encr.keyBits ?? 0,
     integ: chosen.integ?.id ?? Integ.NONE,
+    // Both directions take this one value [ESP-07].
     esn: chosen.esn?.id === 1,
   };
 }

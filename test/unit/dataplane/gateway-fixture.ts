@@ -9,7 +9,7 @@ import { Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
 import { createLane, type Lane } from "../../../src/dataplane/lane.ts";
 import type { IkeDatagram, LaneUpcall } from "../../../src/dataplane/lane-options.ts";
 import type { LaneSocket } from "../../../src/dataplane/packet-io.ts";
-import type { EspKeyStore } from "../../../src/esp/engine.ts";
+import type { EspEngine, EspKeyStore } from "../../../src/esp/engine.ts";
 import { createTwinEspEngine, createTwinKeyStore } from "../../../src/esp/twin-engine.ts";
 import type {
   Encapsulation,
@@ -76,6 +76,8 @@ export interface Gateway {
   readonly lane: Lane;
   readonly dataPlane: DataPlane;
   readonly keys: EspKeyStore;
+  /** What the lane calls; its methods may be replaced. */
+  readonly engine: { -readonly [method in keyof EspEngine]: EspEngine[method] };
   readonly upcalls: LaneUpcall[];
   /** Upcalls beyond are refused. */
   upcallRoom: number;
@@ -126,6 +128,7 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
     lane,
     dataPlane,
     keys,
+    engine,
     upcalls,
     upcallRoom: Number.POSITIVE_INFINITY,
     ike,

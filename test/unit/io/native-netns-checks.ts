@@ -31,6 +31,7 @@ import { createWaiter, createWake, READY_ERROR, READY_READ } from "../../../src/
 import { EndpointRecord } from "../../../src/policy/sa-table.ts";
 import { allPackets, octets, packetOf, packets } from "../esp/engine-suites.ts";
 import { type Capture, captureOf, nextToOthers, settings } from "./native-df-checks.ts";
+import { fragmentCheck } from "./native-fragment-checks.ts";
 
 const ip = (...words: string[]) =>
   execFileSync("ip", words, { stdio: ["ignore", "pipe", "pipe"] }).toString();
@@ -420,4 +421,9 @@ export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
   "TCP passes packet by packet": () => transfer(false, false, false),
   "raw ESP over IPv4 arrives without its IP header": () => rawCheck(4, "127.0.0.1", "127.0.0.2"),
   "raw ESP over IPv6 arrives": () => rawCheck(6, "::1", "::1"),
+  "[ESP-14] of raw ESP in fragments nothing but the whole packet arrives": () => {
+    const { tun, close } = device("tgn12");
+    fragmentCheck(sa, tun.queues[0]!);
+    close();
+  },
 };
