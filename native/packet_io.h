@@ -35,6 +35,7 @@ struct PacketIoCounters {
   uint64_t datagram_runs_received = 0;
   uint64_t datagram_runs_sent = 0;
   uint64_t offload_refusals = 0;
+  uint64_t send_run_refusals = 0;
 };
 constexpr size_t kPacketIoCounters = sizeof(PacketIoCounters) / sizeof(uint64_t);
 

@@ -135,6 +135,7 @@ void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message, 
   if (failed > 0 || refusal == EMSGSIZE) return;
   SocketOf(socket.fd).refuses_runs = true;
   counters_.offload_refusals++;
+  counters_.send_run_refusals++;
 }
 
 void PacketIo::SendPrepared(const Socket& socket, Batch& batch, bool is_fragmentable) {

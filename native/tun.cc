@@ -18,9 +18,11 @@ namespace {
 
 // The kernel's own limit (MAX_TAP_QUEUES).
 constexpr uint32_t kQueuesMax = 256;
+constexpr unsigned long kSuperpackets = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 
-// Attaches one queue. `name` may be a pattern, and becomes the device's name. A descriptor or -errno.
-int OpenQueue(char* name, bool is_multi_queue, bool takes_superpackets) {
+// Attaches one queue. `name` may be a pattern, and becomes the device's name; `offloads` becomes what the kernel took of
+// them (TUN_F_*). A descriptor or -errno.
+int OpenQueue(char* name, bool is_multi_queue, unsigned long* offloads) {
   const int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return -errno;
   ifreq request = {};
@@ -28,9 +30,9 @@ int OpenQueue(char* name, bool is_multi_queue, bool takes_superpackets) {
   request.ifr_flags =
       static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (is_multi_queue ? IFF_MULTI_QUEUE : 0));
   int header = kVnetHeader;
-  const unsigned long superpackets = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-  if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ||
-      !((takes_superpackets && ioctl(fd, TUNSETOFFLOAD, superpackets) == 0) || ioctl(fd, TUNSETOFFLOAD, 0UL) == 0)) {
+  const bool is_attached = ioctl(fd, TUNSETIFF, &request) == 0 && ioctl(fd, TUNSETVNETHDRSZ, &header) == 0;
+  if (is_attached && *offloads != 0 && ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) *offloads = 0;
+  if (!is_attached || (*offloads == 0 && ioctl(fd, TUNSETOFFLOAD, 0UL) < 0)) {
     const int error = errno;
     close(fd);
     return -error;
@@ -51,12 +53,13 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   uint32_t opened = 0;
   bool is_multi_queue = true;
   int result = 0;
+  unsigned long offloads = takes_superpackets ? kSuperpackets : 0;
   while (opened < queues && result >= 0) {
-    result = OpenQueue(name, is_multi_queue, takes_superpackets);
+    result = OpenQueue(name, is_multi_queue, &offloads);
     // A device that others made without several queues takes one of this kind only.
     if (result == -EINVAL && queues == 1 && is_multi_queue) {
       is_multi_queue = false;
-      result = OpenQueue(name, is_multi_queue, takes_superpackets);
+      result = OpenQueue(name, is_multi_queue, &offloads);
     }
     if (result >= 0) fds[opened++] = result;
   }
@@ -71,6 +74,7 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   for (uint32_t i = 0; i < queues; i++) napi_set_element(env, list, i, Number(env, fds[i]));
   SetProperty(env, device, "name", Text(env, name));
   SetProperty(env, device, "queues", list);
+  SetProperty(env, device, "offloads", Number(env, static_cast<double>(offloads)));
   return device;
 }
 

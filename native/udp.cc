@@ -1,6 +1,7 @@
 // Opens UDP sockets, and sends the main thread's single datagrams.
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +21,9 @@ namespace {
 
 // Reports on a queue that refills as fast as it is read must not hold the caller.
 constexpr int kErrorReportsMax = 1024;
+// Bits of the result of udpOffloads, as src/io/native-socket.ts has them.
+constexpr int kUdpSendsRuns = 1;
+constexpr int kUdpReceivesRuns = 2;
 
 uint16_t Port(Args& args, size_t i) {
   const uint32_t port = args.Uint32(i);
@@ -53,6 +57,19 @@ napi_value LocalPort(napi_env env, napi_callback_info info) {
   if (address.ss_family == AF_INET6)
     return Number(env, ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port));
   return Number(env, -EAFNOSUPPORT);
+}
+
+napi_value UdpOffloads(napi_env env, napi_callback_info info) {
+  Args args(env, info, 1);
+  const int fd = args.Int32(0);
+  if (!args.ok()) return nullptr;
+  int segment = 0;
+  int merges = 0;
+  socklen_t length = sizeof segment;
+  const bool sends_runs = getsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, &length) == 0;
+  length = sizeof merges;
+  const bool receives_runs = getsockopt(fd, SOL_UDP, UDP_GRO, &merges, &length) == 0 && merges != 0;
+  return Number(env, (sends_runs ? kUdpSendsRuns : 0) | (receives_runs ? kUdpReceivesRuns : 0));
 }
 
 // An ICMP error of an earlier datagram is reported once on the next call; so one more try tells the two apart.
@@ -136,6 +153,7 @@ napi_value SetCloseOnExec(napi_env env, napi_callback_info info) {
 void DefineUdp(napi_env env, napi_value exports) {
   Define(env, exports, "openUdp", OpenUdp);
   Define(env, exports, "localPort", LocalPort);
+  Define(env, exports, "udpOffloads", UdpOffloads);
   Define(env, exports, "sendDatagram", SendDatagram);
   Define(env, exports, "drainErrorQueue", DrainErrorQueue);
   Define(env, exports, "closeFd", CloseFd);

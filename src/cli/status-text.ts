@@ -25,6 +25,8 @@ export function statusLines(status: StatusDocument): string[] {
   if (status.lanes === 0) lines.push("the gateway is starting or stopping");
   else if (rows.length === 0) lines.push(`no connections are configured in ${status.configurationFile}`);
   lines.push(...layOut(rows));
+  const offloads = offloadLine(status.offloads);
+  if (offloads !== undefined) lines.push("", offloads);
   const drops = dropLines(status.drops);
   if (drops.length > 0) lines.push("", ...drops);
   if (status.advice.length > 0) lines.push("", ...status.advice.map((sentence) => `look at: ${sentence}`));
@@ -35,6 +37,15 @@ function headLine({ version, uptimeSeconds, interfaces, lanes, engine }: StatusD
   const devices = interfaces.map(({ name }) => name).join(", ");
   const parts = [devices, `${lanes} ${lanes === 1 ? "lane" : "lanes"}`, engine].filter((part) => part !== "");
   return `tungate ${version}   up ${spanText(uptimeSeconds)}   ${parts.join(", ")}`;
+}
+
+/** Says which offloads are not used; each costs a large part of the speed. */
+function offloadLine(offloads: StatusDocument["offloads"]): string | undefined {
+  const words = { off: "off", missing: "not in this kernel", refused: "refused by a device" } as const;
+  const idle = Object.entries(offloads).flatMap(([name, state]) =>
+    state === "on" ? [] : [`${name} ${words[state]}`],
+  );
+  return idle.length === 0 ? undefined : `without offloads: ${idle.join(", ")}`;
 }
 
 const NAT_WORDS = {

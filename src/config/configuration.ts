@@ -26,10 +26,23 @@ export interface GatewaySettings {
   readonly ports: { readonly ike: number; readonly nat: number };
   /** The default TUN device first, then those that connections name; names are unique. */
   readonly interfaces: readonly TunSettings[];
+  readonly offloads: OffloadSettings;
   readonly routing: RoutingSettings;
   readonly forwarding: "check" | "lan";
   readonly onExit: "block" | "open";
   readonly control: ControlSettings;
+}
+
+/** What may pass the kernel in one piece where it and the devices can; `false`: never. */
+export interface OffloadSettings {
+  /** TCP superpackets that the host leaves to us to cut. */
+  readonly tso: boolean;
+  /** Consecutive TCP segments handed to the host as one superpacket. */
+  readonly coalescing: boolean;
+  /** Runs of datagrams sent by one call (UDP_SEGMENT). */
+  readonly udpSegment: boolean;
+  /** Runs of datagrams received as one (UDP_GRO). */
+  readonly udpGro: boolean;
 }
 
 export interface TunSettings {

@@ -48,6 +48,12 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
         place: findings.place(path),
       },
     ],
+    offloads: {
+      tso: input?.offloads?.tso !== "off",
+      coalescing: input?.offloads?.coalescing !== "off",
+      udpSegment: input?.offloads?.udp_segment !== "off",
+      udpGro: input?.offloads?.udp_gro !== "off",
+    },
     routing,
     forwarding: input?.forwarding ?? "check",
     onExit: input?.on_exit ?? "block",

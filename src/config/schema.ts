@@ -51,6 +51,7 @@ export function checkName(name: string): void {
   );
 }
 
+const offload = optional(choice(["auto", "off"]));
 const gateway = mapping(
   {
     listen: optional(listenAddresses),
@@ -60,6 +61,9 @@ const gateway = mapping(
         name: optional(deviceName),
         mtu: optional(deviceMtu),
       }),
+    ),
+    offloads: z.optional(
+      mapping({ tso: offload, coalescing: offload, udp_segment: offload, udp_gro: offload }),
     ),
     routing: z.optional(
       mapping({
@@ -81,7 +85,12 @@ const gateway = mapping(
       lanes: "leave it out",
       web: "leave it out",
     },
-    elsewhere: { interface: "tun: { name: ... }", mtu: "tun: { mtu: ... }", on_stop: "on_exit" },
+    elsewhere: {
+      interface: "tun: { name: ... }",
+      mtu: "tun: { mtu: ... }",
+      gso: "offloads",
+      on_stop: "on_exit",
+    },
   },
 );
 

@@ -92,6 +92,10 @@ export const statusDocument = z.strictObject({
   connections: z.array(connectionStatus),
   /** Counted drops by reason; those that are zero may be absent. */
   drops: z.record(z.string(), z.number()),
+  /** By the names of the configuration's keys; `missing`: not in this kernel, `refused`: a device refused it. */
+  offloads: z.record(z.string(), z.enum(["on", "off", "missing", "refused"])),
+  /** What the lanes' devices and sockets did since the start, by counter; empty before the first second. */
+  transfers: z.record(z.string(), z.number()),
   /** What the operator should look at, a sentence each: forwarding is off, a warning of the configuration ... */
   advice: z.array(z.string()),
 });

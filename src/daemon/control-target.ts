@@ -76,6 +76,8 @@ export class DaemonControl implements ControlTarget {
       lanes: running?.lanes.count ?? 0,
       engine: "openssl",
       drops: running?.drops() ?? {},
+      offloads: running?.offloads() ?? {},
+      transfers: running?.lanes.transfers() ?? {},
       advice: [
         ...configuration.warnings.map(({ file, line, message }) => `${file}:${line}: ${message}`),
         ...(running?.advice ?? []),

@@ -3,8 +3,10 @@ import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_REASONS } from "../dataplane/drop-reason.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { IoError } from "../io/io-error.ts";
+import type { LaneOffloads } from "../io/lane-control.ts";
 import { type LaneThread, startLaneThread } from "../io/lane-thread.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
+import { sumTransfers } from "./offloads.ts";
 import type { Resources } from "./resources.ts";
 
 /** Octets of the longest datagram that a lane takes: IKE messages of 3000 have to fit (RFC 7296 section 2) [HDR-15]. */
@@ -16,6 +18,7 @@ export interface LanesOptions {
   readonly resources: Resources;
   /** Largest MTU that a TUN device may be given. */
   readonly mtuMax: number;
+  readonly offloads: LaneOffloads;
   readonly onIke: (datagram: IkeDatagram) => void;
   readonly onUpcall: (upcall: LaneUpcall) => void;
   readonly onFailure: (error: IoError) => void;
@@ -27,8 +30,9 @@ const ADDON_DROPS = ["oversized", "badDatagrams", "badVnetHeader"] as const;
 export class Lanes {
   readonly #threads: readonly LaneThread[];
 
-  constructor({ resources, mtuMax, onIke, onUpcall, onFailure }: LanesOptions) {
-    const { tuns, sockets, parts } = resources;
+  constructor(options: LanesOptions) {
+    const { mtuMax, offloads, onIke, onUpcall, onFailure } = options;
+    const { tuns, sockets, parts } = options.resources;
     const count = tuns.queues[0]?.length ?? 0;
     this.#threads = Array.from({ length: count }, (_, index) =>
       startLaneThread({
@@ -38,6 +42,7 @@ export class Lanes {
         tuns: tuns.queues.map((queues) => queues[index]!),
         sockets: sockets.lane,
         packetLengthMax: Math.max(DATAGRAM_OCTETS_MIN, mtuMax + OVERHEAD_OCTETS_MAX),
+        offloads,
         onIke,
         onUpcall,
         onFailure,
@@ -86,6 +91,11 @@ export class Lanes {
       return [reason, total] as const;
     });
     return Object.fromEntries([...decided, ...unread].filter(([, total]) => total > 0));
+  }
+
+  /** What their devices and sockets did since the start, by counter; up to a second old. */
+  transfers(): { readonly [counter: string]: number } {
+    return sumTransfers(this.#threads.flatMap((thread) => thread.counters() ?? []));
   }
 
   async stop(): Promise<void> {

@@ -4,13 +4,15 @@ import { familyOf, type IpAddress, type IpFamily } from "../base/ip-address.ts";
 import { formatEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
 import { systemCode } from "../io/io-error.ts";
 import type { NativeLaneSocket } from "../io/native-packet-io.ts";
-import { closeFd, openRawSocket, openUdpSocket, sendDatagram } from "../io/native-socket.ts";
+import { closeFd, openRawSocket, openUdpSocket, sendDatagram, udpOffloads } from "../io/native-socket.ts";
 
 export interface OuterSocketsOptions {
   /** Empty: all addresses of the host. */
   readonly listen: readonly IpAddress[];
   readonly ports: { readonly ike: number; readonly nat: number };
   readonly mark: number;
+  /** The kernel may merge what one peer sends (UDP_GRO). */
+  readonly mergesReceived: boolean;
 }
 
 interface OuterSocket extends NativeLaneSocket {
@@ -21,6 +23,8 @@ interface OuterSocket extends NativeLaneSocket {
 export interface OuterSockets {
   /** What lanes read and write. */
   readonly lane: readonly NativeLaneSocket[];
+  /** What the kernel can do with runs of datagrams, on every socket. */
+  readonly offloads: { readonly canSend: boolean; readonly merges: boolean };
   /** @returns why the datagram could not be sent, in words; `undefined` when the system took it */
   send(local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): string | undefined;
   close(): void;
@@ -44,9 +48,15 @@ export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
   }
   return {
     lane: sockets.map(({ fd, family, role, localPort }) => ({ fd, family, role, localPort })),
+    offloads: offloadsOf(sockets),
     send: (local, remote, bytes) => send(sockets, local, remote, bytes),
     close,
   };
+}
+
+function offloadsOf(sockets: readonly OuterSocket[]): OuterSockets["offloads"] {
+  const found = sockets.filter(({ role }) => role !== "esp").map(udpOffloads);
+  return { canSend: found.every(({ canSend }) => canSend), merges: found.every(({ merges }) => merges) };
 }
 
 /** A host without IPv6 is no error as long as the configuration does not ask for it. */
@@ -61,14 +71,14 @@ function openWhereSupported(sockets: OuterSocket[], options: OuterSocketsOptions
 
 function openAll(
   sockets: OuterSocket[],
-  { ports, mark }: OuterSocketsOptions,
+  { ports, mark, mergesReceived }: OuterSocketsOptions,
   family: IpFamily,
   address?: IpAddress,
 ): void {
   const where = { family, mark, ...(address === undefined ? {} : { address }) };
   const kept = address === undefined ? {} : { address };
   for (const role of ["ike", "nat"] as const) {
-    const { fd, localPort } = openUdpSocket({ ...where, port: ports[role] });
+    const { fd, localPort } = openUdpSocket({ ...where, port: ports[role], mergesReceived });
     sockets.push({ fd, family, role, localPort, ...kept });
   }
   const { fd } = openRawSocket(where);

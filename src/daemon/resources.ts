@@ -31,11 +31,13 @@ export function openResources(
   onNetworkChange: () => void,
 ): Resources {
   const names = settings.interfaces.map(({ name }) => name);
-  const tuns = cleanup.add("TUN devices", openTunDevices(names, LANES), (opened) => opened.close());
-  const { listen, ports, routing } = settings;
+  const tuns = cleanup.add("TUN devices", openTunDevices(names, LANES, settings.offloads.tso), (opened) =>
+    opened.close(),
+  );
+  const { listen, ports, routing, offloads } = settings;
   const sockets = cleanup.add(
     "outer sockets",
-    openOuterSockets({ listen, ports, mark: routing.mark.value }),
+    openOuterSockets({ listen, ports, mark: routing.mark.value, mergesReceived: offloads.udpGro }),
     (opened) => opened.close(),
   );
   const parts = cleanup.add("SA table", makeGatewayParts(settings, LANES, clock), (made) => made.close());

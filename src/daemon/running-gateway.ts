@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { wipe } from "../base/bytes.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Configuration } from "../config/configuration.ts";
+import type { StatusDocument } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
@@ -25,6 +26,7 @@ import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
 import { HostNetworkFollower } from "./host-network.ts";
 import { Lanes } from "./lanes.ts";
 import { ManualKeys } from "./manual-keys.ts";
+import { offloadStates } from "./offloads.ts";
 import { RemoteNames } from "./remote-names.ts";
 import { openResources, type Resources } from "./resources.ts";
 
@@ -126,6 +128,20 @@ export class RunningGateway {
     return { ...this.lanes.drops(), ...Object.fromEntries(ike) };
   }
 
+  /** Which offloads are used, by the names of the configuration's keys. */
+  offloads(): StatusDocument["offloads"] {
+    const { tuns, sockets } = this.#resources;
+    return offloadStates(
+      this.#options.configuration.gateway.offloads,
+      {
+        tso: tuns.givesSuperpackets,
+        udpSegment: sockets.offloads.canSend,
+        udpGro: sockets.offloads.merges,
+      },
+      this.lanes.transfers(),
+    );
+  }
+
   pairs(): readonly SaPairState[] {
     return this.#gateway.pairs();
   }
@@ -179,8 +195,10 @@ export class RunningGateway {
   #makeLanes(): Lanes {
     const { configuration, onFatal } = this.#options;
     const mtus = configuration.gateway.interfaces.map(({ mtu }) => (mtu === "auto" ? 0 : mtu));
+    const { udpSegment, coalescing } = configuration.gateway.offloads;
     return new Lanes({
       resources: this.#resources,
+      offloads: { sendsRuns: udpSegment, coalesces: coalescing },
       mtuMax: Math.max(...mtus),
       onIke: (datagram) => this.#loop.feed({ kind: "datagram", datagram }),
       onUpcall: (upcall) => this.#loop.feed({ kind: "upcall", upcall }),

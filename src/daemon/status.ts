@@ -32,6 +32,8 @@ export interface StatusInput {
   readonly lanes: number;
   readonly engine: string;
   readonly drops: { readonly [reason: string]: number };
+  readonly offloads: StatusDocument["offloads"];
+  readonly transfers: StatusDocument["transfers"];
   readonly advice: readonly string[];
   readonly rates: (pair: SaPairState) => Rates | undefined;
   readonly failedAt: (failure: FailureNotice) => Instant;
@@ -56,6 +58,8 @@ export function buildStatus(input: StatusInput): StatusDocument {
       ...manualNames.filter((name) => !byIke.has(name)).map((name) => manualStatus(name, input)),
     ],
     drops: input.drops,
+    offloads: input.offloads,
+    transfers: input.transfers,
     advice: [...input.advice],
   };
 }

@@ -12,6 +12,8 @@ export interface TunDevices {
   readonly names: readonly string[];
   /** By device, one descriptor per lane. */
   readonly queues: readonly (readonly Fd[])[];
+  /** The host leaves segmentation of TCP to us, on every device. */
+  readonly givesSuperpackets: boolean;
   /**
    * Brings devices up with these MTUs, in the order of `names`.
    * @throws {IoError} when a device is down and cannot be brought up
@@ -21,23 +23,35 @@ export interface TunDevices {
 }
 
 /** @throws {IoError} with all that was opened closed again */
-export function openTunDevices(wanted: readonly string[], lanes: number): TunDevices {
+export function openTunDevices(
+  wanted: readonly string[],
+  lanes: number,
+  takesSuperpackets: boolean,
+): TunDevices {
   const names: string[] = [];
   const queues: (readonly Fd[])[] = [];
+  let givesSuperpackets = true;
   const close = () => {
     for (const fds of queues.splice(0)) for (const fd of fds) closeFd(fd);
   };
   try {
     for (const name of wanted) {
-      const device = openTun(name, lanes);
+      const device = openTun(name, lanes, takesSuperpackets);
       names.push(device.name);
       queues.push(device.queues);
+      givesSuperpackets &&= device.givesSuperpackets;
     }
   } catch (error) {
     close();
     throw error;
   }
-  return { names, queues, bringUp: (watch, mtus) => bringUp(names, watch, mtus), close };
+  return {
+    names,
+    queues,
+    givesSuperpackets,
+    bringUp: (watch, mtus) => bringUp(names, watch, mtus),
+    close,
+  };
 }
 
 async function bringUp(

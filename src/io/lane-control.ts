@@ -3,7 +3,7 @@ import type { IpAddress } from "../base/ip-address.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import type { Fd } from "./native.ts";
-import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
+import type { NativeLaneSocket, NativePacketIoOptions, PacketIoCounters } from "./native-packet-io.ts";
 
 /** Indices of int32 cells in the shared control memory. */
 export const Control = {
@@ -25,6 +25,9 @@ export const IKE_QUEUE_MAX = 256;
 /** Upcalls that may wait; the lane raises again what finds no room. */
 export const UPCALL_QUEUE_MAX = 1024;
 
+/** Whether datagrams leave, and TCP segments reach the host, in runs. */
+export type LaneOffloads = Required<Pick<NativePacketIoOptions, "sendsRuns" | "coalesces">>;
+
 /** What a lane's thread is started with. */
 export interface LaneThreadData {
   readonly index: number;
@@ -35,6 +38,7 @@ export interface LaneThreadData {
   readonly wakeFd: Fd;
   /** Octets of the longest packet or datagram. */
   readonly packetLengthMax: number;
+  readonly offloads: LaneOffloads;
   readonly control: SharedArrayBuffer;
   readonly drops: SharedArrayBuffer;
 }

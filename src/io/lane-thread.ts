@@ -5,7 +5,13 @@ import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { IoError } from "./io-error.ts";
-import { Control, type LaneCommand, type LaneMessage, type LaneThreadData } from "./lane-control.ts";
+import {
+  Control,
+  type LaneCommand,
+  type LaneMessage,
+  type LaneOffloads,
+  type LaneThreadData,
+} from "./lane-control.ts";
 import type { Fd } from "./native.ts";
 import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
 import { closeFd } from "./native-socket.ts";
@@ -25,6 +31,7 @@ export interface LaneThreadOptions {
   readonly sockets: readonly NativeLaneSocket[];
   /** Octets of the longest packet or datagram that is carried. */
   readonly packetLengthMax: number;
+  readonly offloads: LaneOffloads;
   readonly onIke: (datagram: IkeDatagram) => void;
   readonly onUpcall: (upcall: LaneUpcall) => void;
   /** The thread ended although it was not told to: no packet of its share moves any more. */
@@ -55,14 +62,10 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const drops = new Float64Array(new SharedArrayBuffer(DROP_COUNTERS_LENGTH));
   const { port1: toLane, port2: commands } = new MessageChannel();
   const wakeFd = createWake();
+  const { onIke, onUpcall, onFailure, ...lent } = options;
   const data: LaneThreadData = {
-    index: options.index,
-    tableFd: options.tableFd,
-    keysFd: options.keysFd,
-    tuns: options.tuns,
-    sockets: options.sockets,
+    ...lent,
     wakeFd,
-    packetLengthMax: options.packetLengthMax,
     control: control.buffer,
     drops: drops.buffer,
   };
@@ -70,7 +73,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     workerData: { data, commands },
     transferList: [commands],
     resourceLimits: LIMITS,
-    name: `lane ${options.index}`,
+    name: `lane ${lent.index}`,
   });
   let counters: PacketIoCounters | undefined;
   let isStopping = false;
@@ -86,12 +89,12 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const ready = new Promise<void>((resolve, reject) => {
     const fail = (error: IoError) => {
       reject(error);
-      if (!isStopping && !hasFailed) options.onFailure(error);
+      if (!isStopping && !hasFailed) onFailure(error);
       hasFailed = true;
     };
-    worker.on("error", (error) => fail(laneError(options.index, error)));
+    worker.on("error", (error) => fail(laneError(lent.index, error)));
     worker.once("exit", () => {
-      if (!isStopping) fail(new IoError("IO_LANE_FAILED", `lane ${options.index} ended by itself`));
+      if (!isStopping) fail(new IoError("IO_LANE_FAILED", `lane ${lent.index} ended by itself`));
     });
     worker.on("message", (message: LaneMessage) => {
       if (message.kind === "ready") return resolve();
@@ -101,8 +104,8 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
       }
       Atomics.sub(control, message.kind === "ike" ? Control.IKE_QUEUED : Control.UPCALLS_QUEUED, 1);
       if (isStopping) return;
-      if (message.kind === "ike") options.onIke(message.datagram);
-      else options.onUpcall(message.upcall);
+      if (message.kind === "ike") onIke(message.datagram);
+      else onUpcall(message.upcall);
     });
   });
   // Whoever starts lanes one after the other awaits this one late.

@@ -25,7 +25,12 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
   const table = openNativeSaTable(data.tableFd);
   const keys = openNativeKeyStore(data.keysFd, table);
   const engine = createNativeEspEngine(table, keys);
-  const io = createNativePacketIo({ table, tuns: data.tuns, sockets: data.sockets });
+  const io = createNativePacketIo({
+    table,
+    tuns: data.tuns,
+    sockets: data.sockets,
+    ...data.offloads,
+  });
   const waiter = createWaiter([...data.tuns, ...data.sockets.map((socket) => socket.fd)], data.wakeFd);
   const post = (message: LaneMessage) => parent.postMessage(message);
   const lane = createLane({

@@ -47,8 +47,10 @@ export interface PacketIoCounters {
   readonly datagramRunsSent: number;
   /** Devices that took packets one by one but refused them together; they get them one by one from then on. */
   readonly offloadRefusals: number;
+  /** Those among them that refused to send runs. */
+  readonly sendRunRefusals: number;
 }
-const COUNTERS = 15;
+const COUNTERS = 16;
 
 export interface NativePacketIo extends PacketIo {
   counters(): PacketIoCounters;
@@ -103,6 +105,7 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
         datagramRunsReceived: values[12]!,
         datagramRunsSent: values[13]!,
         offloadRefusals: values[14]!,
+        sendRunRefusals: values[15]!,
       };
     },
     close: () => addon.closePacketIo(io),

@@ -8,6 +8,8 @@ export interface TunDevice {
   readonly name: string;
   /** One descriptor per queue. */
   readonly queues: readonly Fd[];
+  /** The host leaves segmentation of TCP to us. */
+  readonly givesSuperpackets: boolean;
 }
 
 /**
@@ -18,7 +20,8 @@ export interface TunDevice {
  */
 export function openTun(name: string, queues: number, takesSuperpackets = true): TunDevice {
   const opened = loadAddon().openTun(name, queues, takesSuperpackets);
-  if (typeof opened !== "number") return opened;
+  if (typeof opened !== "number")
+    return { name: opened.name, queues: opened.queues, givesSuperpackets: opened.offloads !== 0 };
   throw ioError(`open the TUN device ${name}`, "/dev/net/tun", opened, {
     ENOENT: [
       "IO_TUN_UNAVAILABLE",
@@ -82,6 +85,9 @@ const SOCKET_BUFFER_OCTETS = 4 * 1024 * 1024;
 /** Bits of `flags`, and values of `mtuDiscovery`, as native/socket_options.h has them. */
 const FLAG_REUSE_PORT = 1;
 const FLAG_MERGE_RECEIVED = 2;
+/** Bits of the result of udpOffloads, as native/udp.cc has them. */
+const UDP_SENDS_RUNS = 1;
+const UDP_RECEIVES_RUNS = 2;
 const MTU_DISCOVERY = { probe: 1, allow: 0 } as const;
 const NO_ADDRESS = new Uint8Array(0);
 
@@ -105,6 +111,12 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
     throw ioError("learn a socket's port", "getsockname", localPort);
   }
   return { fd, family: options.family, localPort };
+}
+
+/** What the kernel does with runs of datagrams: `canSend` (UDP_SEGMENT), `merges` what this socket receives (UDP_GRO). */
+export function udpOffloads(socket: UdpSocket): { readonly canSend: boolean; readonly merges: boolean } {
+  const bits = loadAddon().udpOffloads(socket.fd);
+  return { canSend: (bits & UDP_SENDS_RUNS) !== 0, merges: (bits & UDP_RECEIVES_RUNS) !== 0 };
 }
 
 /** A socket for IP protocol 50. @throws {IoError} */

@@ -62,7 +62,7 @@ export interface NativeAddon {
     name: string,
     queues: number,
     takesSuperpackets: boolean,
-  ): Result | { readonly name: string; readonly queues: readonly Fd[] };
+  ): Result | { readonly name: string; readonly queues: readonly Fd[]; readonly offloads: number };
   openUdp(
     family: number,
     address: Uint8Array,
@@ -81,6 +81,8 @@ export interface NativeAddon {
     bufferOctets: number,
   ): Result;
   localPort(socket: Fd): Result;
+  /** Bits: the kernel can send runs, it merges what this socket receives. */
+  udpOffloads(socket: Fd): number;
   sendDatagram(
     socket: Fd,
     family: number,

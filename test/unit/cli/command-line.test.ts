@@ -26,6 +26,8 @@ const STATUS: StatusDocument = {
   engine: "openssl",
   connections: [],
   drops: {},
+  offloads: {},
+  transfers: {},
   advice: [],
 };
 const GOOD = `connections:

@@ -58,6 +58,8 @@ function document(changes: Partial<StatusDocument>): StatusDocument {
     engine: "openssl",
     connections: [PARIS, OSLO],
     drops: {},
+    offloads: {},
+    transfers: {},
     advice: [],
     ...changes,
   });
@@ -173,4 +175,12 @@ test("rates and amounts have three digits", () => {
     "9900 Tbit/s",
   ]);
   expect(octetsText(-1)).toBe("0 B");
+});
+
+test("offloads that are not used are named, those in use are not", () => {
+  const offloads = { tso: "on", coalescing: "off", udp_segment: "refused", udp_gro: "missing" } as const;
+  expect(statusLines(document({ offloads }))).toContain(
+    "without offloads: coalescing off, udp_segment refused by a device, udp_gro not in this kernel",
+  );
+  expect(statusLines(document({ offloads: { tso: "on" } })).join()).not.toContain("offloads");
 });

@@ -19,6 +19,7 @@ test("remote address, key and two prefixes are enough, and the rest has good def
     listen: [],
     ports: { ike: 500, nat: 4500 },
     interfaces: [{ name: "tungate0", mtu: "auto", place: { file: FILE, line: 1 } }],
+    offloads: { tso: true, coalescing: true, udpSegment: true, udpGro: true },
     routing: { table: 220, priority: 220, mark: { value: 0x54470000, mask: 0xffff0000 } },
     forwarding: "check",
     onExit: "block",
@@ -484,4 +485,13 @@ test("the key that was read is gone from memory when the file is refused", () =>
   const reading = { kind: "file", bytes: secret, mode: 0o600 } as const;
   problemsOf(paris("nonsense: 1"), { files: { "secrets/paris": reading } });
   expect(toHex(secret.subarray(0, KEY.length))).toBe("00".repeat(KEY.length));
+});
+
+test("offloads can be switched off one by one", () => {
+  const { gateway } = load(
+    `gateway: { offloads: { tso: off, udp_gro: auto, udp_segment: "off" } }\n${paris()}`,
+  );
+  expect(gateway.offloads).toEqual({ tso: false, coalescing: true, udpSegment: false, udpGro: true });
+  expect(problemsOf(`gateway: { offloads: { gro: off } }\n${paris()}`)).toHaveLength(1);
+  expect(problemsOf(`gateway: { offloads: { tso: no } }\n${paris()}`)).toHaveLength(1);
 });

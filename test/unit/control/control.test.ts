@@ -28,6 +28,8 @@ const EMPTY_STATUS: StatusDocument = {
   engine: "openssl",
   connections: [],
   drops: {},
+  offloads: {},
+  transfers: {},
   advice: [],
 };
 

@@ -35,6 +35,8 @@ function statusOf(world: GatewayWorld, text: string, more: Partial<StatusInput> 
     lanes: 1,
     engine: "typescript",
     drops: world.node("a").drops(),
+    offloads: {},
+    transfers: {},
     advice: [],
     rates: () => ({ inboundBitsPerSecond: 8, outboundBitsPerSecond: 16 }),
     failedAt: () => Instant(world.now - 12_000),
