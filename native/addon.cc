@@ -115,6 +115,7 @@ napi_value Init(napi_env env, napi_value exports) {
   DefineProcess(env, exports);
   DefineRaw(env, exports);
   DefineSdNotify(env, exports);
+  DefineSteering(env, exports);
   DefineTun(env, exports);
   DefineUdp(env, exports);
   DefineWait(env, exports);

@@ -18,6 +18,7 @@
         "raw.cc",
         "sd_notify.cc",
         "socket_options.cc",
+        "steering.cc",
         "tun.cc",
         "tun_coalesce.cc",
         "tun_io.cc",

@@ -78,6 +78,10 @@ const int32_t* Args::Int32Array(size_t i, size_t* count) {
   return static_cast<const int32_t*>(TypedArray(i, napi_int32_array, count));
 }
 
+const uint32_t* Args::Uint32Array(size_t i, size_t* count) {
+  return static_cast<const uint32_t*>(TypedArray(i, napi_uint32_array, count));
+}
+
 double* Args::Float64Array(size_t i, size_t* count) {
   return static_cast<double*>(TypedArray(i, napi_float64_array, count));
 }

@@ -33,6 +33,7 @@ class Args {
   Octets Uint8Array(size_t i);
   // The elements, valid until the call returns.
   const int32_t* Int32Array(size_t i, size_t* count);
+  const uint32_t* Uint32Array(size_t i, size_t* count);
   double* Float64Array(size_t i, size_t* count);
   // UTF-8 into `buffer`, terminated; throws when it does not fit or holds a zero octet. Returns its length.
   size_t String(size_t i, char* buffer, size_t size);

@@ -91,6 +91,7 @@ void DefinePacketIo(napi_env env, napi_value exports);
 void DefineProcess(napi_env env, napi_value exports);
 void DefineRaw(napi_env env, napi_value exports);
 void DefineSdNotify(napi_env env, napi_value exports);
+void DefineSteering(napi_env env, napi_value exports);
 void DefineTun(napi_env env, napi_value exports);
 void DefineUdp(napi_env env, napi_value exports);
 void DefineWait(napi_env env, napi_value exports);

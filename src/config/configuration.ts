@@ -28,6 +28,8 @@ export interface GatewaySettings {
   readonly interfaces: readonly TunSettings[];
   readonly offloads: OffloadSettings;
   readonly routing: RoutingSettings;
+  /** Threads that carry packets. */
+  readonly lanes: "auto" | number;
   readonly forwarding: "check" | "lan";
   readonly onExit: "block" | "open";
   readonly control: ControlSettings;

@@ -55,6 +55,7 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
       udpGro: input?.offloads?.udp_gro !== "off",
     },
     routing,
+    lanes: input?.lanes ?? "auto",
     forwarding: input?.forwarding ?? "check",
     onExit: input?.on_exit ?? "block",
     control: {

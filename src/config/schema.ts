@@ -4,7 +4,7 @@ import { hours, minutes, seconds } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import { ProposalError, parseProposal, type SuiteProtocol } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
-import { REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
+import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
 import { identity } from "./identity.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
 import { address, deviceName, mark, prefix, remoteAddress, selector } from "./network.ts";
@@ -74,6 +74,7 @@ const gateway = mapping(
         mark: optional(mark),
       }),
     ),
+    lanes: optional(laneCount),
     forwarding: optional(choice(["check", "lan"])),
     on_exit: optional(choice(["block", "open"])),
     control: z.optional(mapping({ path: optional(socketPath), group: optional(groupName) })),
@@ -82,7 +83,6 @@ const gateway = mapping(
     later: {
       metrics: "leave it out; tungate status --json has the counters",
       allow_key_export: "leave it out",
-      lanes: "leave it out",
       web: "leave it out",
     },
     elsewhere: {
@@ -107,6 +107,10 @@ function listenAddresses(value: unknown): IpAddress[] {
 
 function deviceMtu(value: unknown): "auto" | number {
   return value === "auto" ? "auto" : integer(value, "auto, or an MTU", MTU_LEAST, MTU_MOST);
+}
+
+function laneCount(value: unknown): "auto" | number {
+  return value === "auto" ? "auto" : integer(value, "auto, or a number of lanes", 1, LANES_MAX);
 }
 
 function socketPath(value: unknown): string {

@@ -33,14 +33,13 @@ export class Lanes {
   constructor(options: LanesOptions) {
     const { mtuMax, offloads, onIke, onUpcall, onFailure } = options;
     const { tuns, sockets, parts } = options.resources;
-    const count = tuns.queues[0]?.length ?? 0;
-    this.#threads = Array.from({ length: count }, (_, index) =>
+    this.#threads = Array.from({ length: tuns.lanes }, (_, index) =>
       startLaneThread({
         index,
         tableFd: parts.table.fd,
         keysFd: parts.keys.fd,
         tuns: tuns.queues.map((queues) => queues[index]!),
-        sockets: sockets.lane,
+        sockets: sockets.lanes[index]!,
         packetLengthMax: Math.max(DATAGRAM_OCTETS_MIN, mtuMax + OVERHEAD_OCTETS_MAX),
         offloads,
         onIke,

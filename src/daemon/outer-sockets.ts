@@ -2,27 +2,42 @@
 import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress, type IpFamily } from "../base/ip-address.ts";
 import { formatEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
+import { natSteering, rawFilter } from "../dataplane/lane-steering.ts";
+import type { LaneSocket } from "../dataplane/packet-io.ts";
 import { systemCode } from "../io/io-error.ts";
+import type { Fd } from "../io/native.ts";
 import type { NativeLaneSocket } from "../io/native-packet-io.ts";
-import { closeFd, openRawSocket, openUdpSocket, sendDatagram, udpOffloads } from "../io/native-socket.ts";
+import {
+  attachFilter,
+  attachSteering,
+  closeFd,
+  openRawSocket,
+  openUdpSocket,
+  sendDatagram,
+  type UdpSocketOptions,
+  udpOffloads,
+} from "../io/native-socket.ts";
 
 export interface OuterSocketsOptions {
   /** Empty: all addresses of the host. */
   readonly listen: readonly IpAddress[];
   readonly ports: { readonly ike: number; readonly nat: number };
   readonly mark: number;
+  readonly lanes: number;
   /** The kernel may merge what one peer sends (UDP_GRO). */
   readonly mergesReceived: boolean;
 }
 
-interface OuterSocket extends NativeLaneSocket {
+interface OuterSocket extends LaneSocket {
+  /** One per lane, or one for all of them. */
+  readonly fds: readonly Fd[];
   /** Absent: bound to all addresses. */
   readonly address?: IpAddress;
 }
 
 export interface OuterSockets {
-  /** What lanes read and write. */
-  readonly lane: readonly NativeLaneSocket[];
+  /** What lanes read and write: by lane, alike in number and order. */
+  readonly lanes: readonly (readonly NativeLaneSocket[])[];
   /** What the kernel can do with runs of datagrams, on every socket. */
   readonly offloads: { readonly canSend: boolean; readonly merges: boolean };
   /** @returns why the datagram could not be sent, in words; `undefined` when the system took it */
@@ -33,21 +48,25 @@ export interface OuterSockets {
 /** @throws {IoError} with all that was opened closed again */
 export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
   const sockets: OuterSocket[] = [];
+  const opened: Fd[] = [];
   const close = () => {
-    for (const { fd } of sockets.splice(0)) closeFd(fd);
+    for (const fd of opened.splice(0)) closeFd(fd);
   };
   try {
+    const opening = { ...options, sockets, opened };
     if (options.listen.length === 0) {
-      openAll(sockets, options, 4);
-      openWhereSupported(sockets, options);
+      openAll(opening, 4);
+      openWhereSupported(opening);
     }
-    for (const address of options.listen) openAll(sockets, options, familyOf(address), address);
+    for (const address of options.listen) openAll(opening, familyOf(address), address);
   } catch (error) {
     close();
     throw error;
   }
   return {
-    lane: sockets.map(({ fd, family, role, localPort }) => ({ fd, family, role, localPort })),
+    lanes: Array.from({ length: options.lanes }, (_, lane) =>
+      sockets.map((socket) => laneSocket(socket, lane)),
+    ),
     offloads: offloadsOf(sockets),
     send: (local, remote, bytes) => send(sockets, local, remote, bytes),
     close,
@@ -55,34 +74,63 @@ export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
 }
 
 function offloadsOf(sockets: readonly OuterSocket[]): OuterSockets["offloads"] {
-  const found = sockets.filter(({ role }) => role !== "esp").map(udpOffloads);
+  const found = sockets
+    .filter(({ role }) => role !== "esp")
+    .flatMap(({ fds, family, localPort }) => fds.map((fd) => udpOffloads({ fd, family, localPort })));
   return { canSend: found.every(({ canSend }) => canSend), merges: found.every(({ merges }) => merges) };
 }
 
+function laneSocket({ fds, family, role, localPort }: OuterSocket, lane: number): NativeLaneSocket {
+  const own = fds[lane];
+  if (own !== undefined) return { fd: own, family, role, localPort };
+  return { fd: fds[0]!, family, role, localPort, sendsOnly: true };
+}
+
+interface Opening extends OuterSocketsOptions {
+  readonly sockets: OuterSocket[];
+  /** To be closed. */
+  readonly opened: Fd[];
+}
+
 /** A host without IPv6 is no error as long as the configuration does not ask for it. */
-function openWhereSupported(sockets: OuterSocket[], options: OuterSocketsOptions): void {
+function openWhereSupported(opening: Opening): void {
   try {
-    openAll(sockets, options, 6);
+    openAll(opening, 6);
   } catch (error) {
     const cause = error instanceof Error ? systemCode(error.cause) : undefined;
     if (cause !== "EAFNOSUPPORT" && cause !== "EADDRNOTAVAIL") throw error;
   }
 }
 
-function openAll(
-  sockets: OuterSocket[],
-  { ports, mark, mergesReceived }: OuterSocketsOptions,
-  family: IpFamily,
-  address?: IpAddress,
-): void {
+function openAll(opening: Opening, family: IpFamily, address?: IpAddress): void {
+  const { ports, mark, mergesReceived, lanes, sockets, opened } = opening;
   const where = { family, mark, ...(address === undefined ? {} : { address }) };
-  const kept = address === undefined ? {} : { address };
-  for (const role of ["ike", "nat"] as const) {
-    const { fd, localPort } = openUdpSocket({ ...where, port: ports[role], mergesReceived });
-    sockets.push({ fd, family, role, localPort, ...kept });
-  }
-  const { fd } = openRawSocket(where);
-  sockets.push({ fd, family, role: "esp", localPort: 0, ...kept });
+  const kept = { family, ...(address === undefined ? {} : { address }) };
+  const open = (fd: Fd) => {
+    opened.push(fd);
+    return fd;
+  };
+  // IKE is lane 0's: strangers speak it, and all of it goes to the main thread.
+  const ike = openUdpSocket({ ...where, port: ports.ike, mergesReceived });
+  sockets.push({ fds: [open(ike.fd)], role: "ike", localPort: ike.localPort, ...kept });
+  const nat = openGroup({ ...where, port: ports.nat, mergesReceived }, lanes, open);
+  sockets.push({ fds: nat, role: "nat", localPort: ports.nat, ...kept });
+  const raw = Array.from({ length: lanes }, (_, lane) => {
+    const fd = open(openRawSocket(where).fd);
+    if (lanes > 1) attachFilter(fd, rawFilter(family, lane, lanes));
+    return fd;
+  });
+  sockets.push({ fds: raw, role: "esp", localPort: 0, ...kept });
+}
+
+/** One socket per lane on the same port; the kernel brings each datagram to the lane of its SPI. */
+function openGroup(options: UdpSocketOptions, lanes: number, open: (fd: Fd) => Fd): Fd[] {
+  if (lanes === 1) return [open(openUdpSocket(options).fd)];
+  // Sockets that share a port would also share it with those of another gateway of the same user.
+  closeFd(openUdpSocket(options).fd);
+  const fds = Array.from({ length: lanes }, () => open(openUdpSocket({ ...options, reusePort: true }).fd));
+  attachSteering(fds[0]!, natSteering(lanes));
+  return fds;
 }
 
 function send(
@@ -101,6 +149,6 @@ function send(
     fitting[0];
   if (socket === undefined) return `no socket of ours has ${formatEndpoint(local)}`;
   const source = familyOf(local.address) === family ? local.address : undefined;
-  const failure = sendDatagram(socket, remote, bytes, source);
+  const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, remote, bytes, source);
   return failure === undefined ? undefined : `${failure.syscall} gave ${failure.code}`;
 }

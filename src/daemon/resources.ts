@@ -1,4 +1,5 @@
 /** What a gateway needs of the system, opened in the order in which a refusal explains most. */
+import { availableParallelism } from "node:os";
 import type { Configuration } from "../config/configuration.ts";
 import type { Clock } from "../io/clock.ts";
 import { type ComputePool, createComputePool } from "../io/compute.ts";
@@ -6,11 +7,9 @@ import { type NetworkWatch, watchNetwork } from "../io/netlink.ts";
 import { createSystemRandom } from "../io/random.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
+import { laneCount } from "./lane-count.ts";
 import { type OuterSockets, openOuterSockets } from "./outer-sockets.ts";
 import { openTunDevices, type TunDevices } from "./tun-devices.ts";
-
-/** One lane carries everything: several would need a way to hand packets from one to another. */
-export const LANES = 1;
 
 export interface Resources {
   readonly tuns: TunDevices;
@@ -31,16 +30,21 @@ export function openResources(
   onNetworkChange: () => void,
 ): Resources {
   const names = settings.interfaces.map(({ name }) => name);
-  const tuns = cleanup.add("TUN devices", openTunDevices(names, LANES, settings.offloads.tso), (opened) =>
-    opened.close(),
-  );
+  const wanted = {
+    names,
+    lanes: laneCount(settings.lanes, availableParallelism()),
+    mayBeOneLane: settings.lanes === "auto",
+    takesSuperpackets: settings.offloads.tso,
+  };
+  const tuns = cleanup.add("TUN devices", openTunDevices(wanted), (opened) => opened.close());
+  const { lanes } = tuns;
   const { listen, ports, routing, offloads } = settings;
   const sockets = cleanup.add(
     "outer sockets",
-    openOuterSockets({ listen, ports, mark: routing.mark.value, mergesReceived: offloads.udpGro }),
+    openOuterSockets({ listen, ports, mark: routing.mark.value, mergesReceived: offloads.udpGro, lanes }),
     (opened) => opened.close(),
   );
-  const parts = cleanup.add("SA table", makeGatewayParts(settings, LANES, clock), (made) => made.close());
+  const parts = cleanup.add("SA table", makeGatewayParts(settings, lanes, clock), (made) => made.close());
   const watch = cleanup.add("netlink", watchNetwork(onNetworkChange), (opened) => opened.close());
   const compute = cleanup.add("computations", createComputePool(createSystemRandom()), (pool) =>
     pool.close(),

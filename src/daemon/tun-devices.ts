@@ -1,6 +1,6 @@
 /** The gateway's TUN devices: opened at the start, brought up with the MTU that policy and paths leave. */
 import { InvariantError } from "../base/errors.ts";
-import { IoError } from "../io/io-error.ts";
+import { IoError, systemCode } from "../io/io-error.ts";
 import type { Fd } from "../io/native.ts";
 import { closeFd, openTun } from "../io/native-socket.ts";
 import type { NetworkWatch } from "../io/netlink.ts";
@@ -10,6 +10,8 @@ const QUEUE_LENGTH = 100;
 
 export interface TunDevices {
   readonly names: readonly string[];
+  /** Queues of every device. */
+  readonly lanes: number;
   /** By device, one descriptor per lane. */
   readonly queues: readonly (readonly Fd[])[];
   /** The host leaves segmentation of TCP to us, on every device. */
@@ -22,12 +24,26 @@ export interface TunDevices {
   close(): void;
 }
 
+export interface WantedDevices {
+  readonly names: readonly string[];
+  readonly lanes: number;
+  /** A device that others made with a single queue is no error: there is one lane then. */
+  readonly mayBeOneLane: boolean;
+  readonly takesSuperpackets: boolean;
+}
+
 /** @throws {IoError} with all that was opened closed again */
-export function openTunDevices(
-  wanted: readonly string[],
-  lanes: number,
-  takesSuperpackets: boolean,
-): TunDevices {
+export function openTunDevices(wanted: WantedDevices): TunDevices {
+  try {
+    return openQueues(wanted);
+  } catch (error) {
+    const hasOtherQueues = error instanceof IoError && systemCode(error.cause) === "EINVAL";
+    if (wanted.lanes === 1 || !wanted.mayBeOneLane || !hasOtherQueues) throw error;
+    return openQueues({ ...wanted, lanes: 1 });
+  }
+}
+
+function openQueues({ names: wanted, lanes, takesSuperpackets }: WantedDevices): TunDevices {
   const names: string[] = [];
   const queues: (readonly Fd[])[] = [];
   let givesSuperpackets = true;
@@ -47,6 +63,7 @@ export function openTunDevices(
   }
   return {
     names,
+    lanes,
     queues,
     givesSuperpackets,
     bringUp: (watch, mtus) => bringUp(names, watch, mtus),

@@ -17,6 +17,7 @@ import type {
   SpiAllocator,
 } from "../policy/data-plane.ts";
 import { outerPath } from "../policy/endpoint-record.ts";
+import { laneBits, laneOfSpi } from "../policy/lane-of-spi.ts";
 import { readUint64, setSequenceLimit, writeSaRecord } from "../policy/sa-record.ts";
 import { type SaTable, Slot } from "../policy/sa-table.ts";
 import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
@@ -126,7 +127,7 @@ class TableDataPlane implements DataPlane {
     for (let attempt = 0; attempt < SPI_ATTEMPTS_MAX; attempt++) {
       const octets = this.#random.publicBytes(4);
       const drawn = new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
-      const value = ((drawn & ~this.#laneMask()) | lane) >>> 0;
+      const value = ((drawn & ~laneBits(this.#table.size.lanes)) | lane) >>> 0;
       if (!isAllocatableSpi(value) || this.#reserved.has(value) || this.#pairs.has(value)) continue;
       this.#reserved.add(value);
       return Spi(value);
@@ -169,8 +170,7 @@ class TableDataPlane implements DataPlane {
   #addInbound(sa: InboundSa): void {
     if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) !== NO_SLOT)
       throw new SadError("SAD_DUPLICATE", `there is an inbound SA with SPI ${formatSpi(sa.spi)} already`);
-    const lane = (sa.spi & this.#laneMask()) % this.#table.size.lanes;
-    const slot = this.#write(sa, lane);
+    const slot = this.#write(sa, laneOfSpi(sa.spi, this.#table.size.lanes));
     this.#reserved.delete(sa.spi);
     this.#pairs.set(sa.spi, { policy: sa.policy, inbound: slot, outbound: undefined });
     this.#sad.publishInbound(slot);
@@ -331,11 +331,6 @@ class TableDataPlane implements DataPlane {
         usage: this.#usageOf(pair),
       };
     });
-  }
-
-  #laneMask(): number {
-    const { lanes } = this.#table.size;
-    return lanes === 1 ? 0 : 2 ** Math.ceil(Math.log2(lanes)) - 1;
   }
 
   #get(slot: number, field: number): number {

@@ -13,6 +13,8 @@ export interface LaneSocket {
   readonly family: 4 | 6;
   /** 0 for raw sockets. */
   readonly localPort: number;
+  /** Another lane receives from it. */
+  readonly sendsOnly?: true;
 }
 
 export interface PacketIo {

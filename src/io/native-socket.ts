@@ -37,7 +37,7 @@ export function openTun(name: string, queues: number, takesSuperpackets = true):
     EBUSY: ["IO_TUN_UNAVAILABLE", "another process holds it: stop that, or choose another tun name"],
     EINVAL: [
       "IO_TUN_UNAVAILABLE",
-      "an interface of this name is no TUN device, or was made with other queues: delete it, or choose another name",
+      "an interface of this name is no TUN device, or has one queue where gateway.lanes asks for several: delete it, choose another name, or set lanes to 1",
     ],
     E2BIG: ["IO_TUN_UNAVAILABLE", "the device has no free queue"],
   });
@@ -175,6 +175,24 @@ export function sendDatagram(
     tos,
   );
   return result < 0 ? systemCallFailure(`sendmsg to ${formatEndpoint(remote)}`, result) : undefined;
+}
+
+/**
+ * Lets the kernel choose with a program which of the sockets that share a port gets a datagram; the result is a number
+ * in the order in which they were bound. @throws {IoError}
+ */
+export function attachSteering(fd: Fd, program: Uint32Array): void {
+  attach(fd, program, true);
+}
+
+/** Lets a socket receive only what a program says. @throws {IoError} */
+export function attachFilter(fd: Fd, program: Uint32Array): void {
+  attach(fd, program, false);
+}
+
+function attach(fd: Fd, program: Uint32Array, choosesSocket: boolean): void {
+  const result = loadAddon().attachProgram(fd, program, choosesSocket);
+  if (result < 0) throw ioError("give packets to the lane of their SPI", "setsockopt", result);
 }
 
 /** Throws away what ICMP reported about a socket's packets. @returns how many reports there were */

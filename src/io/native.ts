@@ -93,6 +93,8 @@ export interface NativeAddon {
     tos: number,
   ): Result;
   drainErrorQueue(socket: Fd): Result;
+  /** @param program - two words per instruction, as in lane-steering.ts */
+  attachProgram(socket: Fd, program: Uint32Array, choosesSocket: boolean): Result;
   closeFd(fd: Fd): Result;
   setCloseOnExec(fd: Fd): Result;
 
@@ -106,6 +108,9 @@ export interface NativeAddon {
   /** Without DF in the IPv4 header. */
   readonly sendFragmentable: SendBatch;
   packetIoCounters(io: Handle, into: Float64Array): void;
+
+  /** Octets from one memory to another, without making an object. */
+  copyOctets(from: Uint8Array, at: number, length: number, to: Uint8Array, toAt: number): void;
 
   // Waiting
   createWake(): Result;

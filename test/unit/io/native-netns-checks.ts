@@ -32,6 +32,7 @@ import { EndpointRecord } from "../../../src/policy/sa-table.ts";
 import { allPackets, octets, packetOf, packets } from "../esp/engine-suites.ts";
 import { type Capture, captureOf, nextToOthers, settings } from "./native-df-checks.ts";
 import { fragmentCheck } from "./native-fragment-checks.ts";
+import { rawLanes } from "./native-steering-checks.ts";
 
 const ip = (...words: string[]) =>
   execFileSync("ip", words, { stdio: ["ignore", "pipe", "pipe"] }).toString();
@@ -426,4 +427,6 @@ export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
     fragmentCheck(sa, tun.queues[0]!);
     close();
   },
+  "raw ESP over IPv4 comes to the lane of its SPI alone": () => rawLanes(4, "127.0.0.1", "127.0.0.2"),
+  "raw ESP over IPv6 comes to the lane of its SPI alone": () => rawLanes(6, "::1", "::1"),
 };

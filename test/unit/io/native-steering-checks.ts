@@ -1,0 +1,35 @@
+/** Raw ESP with several lanes, against the kernel; run by native-netns-checks.ts. */
+import assert from "node:assert/strict";
+import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
+import { rawFilter } from "../../../src/dataplane/lane-steering.ts";
+import { attachFilter, closeFd, openRawSocket, sendDatagram } from "../../../src/io/native-socket.ts";
+import { createWaiter, createWake } from "../../../src/io/native-wait.ts";
+import { laneOfSpi } from "../../../src/policy/lane-of-spi.ts";
+
+const address = (text: string) => IpAddress(parseIpAddress(text)!);
+
+/** Every raw socket gets a copy of everything: each lane's filter leaves it the SPIs that are its own. */
+export function rawLanes(family: 4 | 6, from: string, to: string): void {
+  const lanes = 3;
+  const wakeFd = createWake();
+  const sender = openRawSocket({ family, address: address(from) });
+  for (const spi of [0x1000, 0x1001, 0xfffffff2, 0x7001]) {
+    const sockets = Array.from({ length: lanes }, (_, lane) => {
+      const { fd } = openRawSocket({ family, address: address(to) });
+      attachFilter(fd, rawFilter(family, lane, lanes));
+      return fd;
+    });
+    const waiter = createWaiter(sockets, wakeFd);
+    const packet = new Uint8Array(64);
+    new DataView(packet.buffer).setUint32(0, spi);
+    const refused = sendDatagram({ ...sender, localPort: 0 }, { address: address(to), port: 0 }, packet);
+    assert.equal(refused, undefined);
+    waiter.wait(1000);
+    const readable = sockets.map((_, lane) => lane).filter((lane) => waiter.ready[lane] !== 0);
+    assert.deepEqual(readable, [laneOfSpi(spi, lanes)], `SPI ${spi.toString(16)}`);
+    waiter.close();
+    for (const fd of sockets) closeFd(fd);
+  }
+  closeFd(sender.fd);
+  closeFd(wakeFd);
+}
