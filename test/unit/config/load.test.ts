@@ -21,6 +21,7 @@ test("remote address, key and two prefixes are enough, and the rest has good def
     interfaces: [{ name: "tungate0", mtu: "auto", place: { file: FILE, line: 1 } }],
     offloads: { tso: true, coalescing: true, udpSegment: true, udpGro: true },
     routing: { table: 220, priority: 220, mark: { value: 0x54470000, mask: 0xffff0000 } },
+    lanes: "auto",
     forwarding: "check",
     onExit: "block",
     control: { path: "/run/tungate/control.sock" },
@@ -69,6 +70,7 @@ gateway:
   ports: { ike: 1500, nat: 14500 }
   tun: { name: tun7, mtu: 1400 }
   routing: { table: 7, priority: 8, mark: 0x10/0xff }
+  lanes: 4
   forwarding: lan
   on_exit: open
   control: { path: /run/x.sock, group: wheel }
@@ -103,6 +105,7 @@ policies:
   expect(gateway).toMatchObject({
     ports: { ike: 1500, nat: 14500 },
     routing: { table: 7, priority: 8, mark: { value: 0x10, mask: 0xff } },
+    lanes: 4,
     forwarding: "lan",
     onExit: "open",
     control: { path: "/run/x.sock", group: "wheel" },
@@ -128,7 +131,7 @@ policies:
   expect(connection.ike).toMatchObject({
     rekey: { time: 7_200_000, jitter: 0.1 },
     liveness: 90_000,
-    place: { line: 19 },
+    place: { line: 20 },
   });
   const child = connection.children[0]!;
   expect(child.selectors.local.map(formatSelector)).toEqual(["10.1.0.0/16[tcp/443]", "10.3.0.0/24[udp/53]"]);
@@ -147,8 +150,8 @@ policies:
   ]);
   expect(routes === "auto" || routes === "none" ? routes : routes.map(formatPrefix)).toEqual(["10.2.0.0/16"]);
   expect(policies.map(({ action, interface: device, place }) => [action, device, place.line])).toEqual([
-    ["bypass", undefined, 34],
-    ["discard", "other0", 35],
+    ["bypass", undefined, 35],
+    ["discard", "other0", 36],
   ]);
   expect(policies[1]!.selectors.local.map(formatSelector)).toEqual(["0.0.0.0/0", "::/0"]);
 });
@@ -278,6 +281,9 @@ test.each<[string, string, string]>([
     "gateway: { routing: { table: 254 } }",
     "CONFIG_CONFLICT 1:30 gateway.routing.table",
   ],
+  ["no lane", "gateway: { lanes: 0 }", "CONFIG_BAD_VALUE 1:19 gateway.lanes"],
+  ["too many lanes", "gateway: { lanes: 65 }", "CONFIG_BAD_VALUE 1:19 gateway.lanes"],
+  ["a word for lanes", "gateway: { lanes: all }", "CONFIG_WRONG_TYPE 1:19 gateway.lanes"],
   [
     "a mark outside its mask",
     "gateway: { routing: { mark: 0x101/0xff } }",

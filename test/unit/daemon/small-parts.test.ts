@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Spi } from "../../../src/base/spi.ts";
 import { AUDIT_LINES_PER_MINUTE, AuditLog } from "../../../src/daemon/audit-log.ts";
 import { Cleanup } from "../../../src/daemon/cleanup.ts";
+import { laneCount } from "../../../src/daemon/lane-count.ts";
 import { ManualKeys, type StatefulManualChild } from "../../../src/daemon/manual-keys.ts";
 import { startWatchdog } from "../../../src/daemon/watchdog.ts";
 import { isAddonBuilt } from "../../../src/io/native.ts";
@@ -32,6 +33,14 @@ describe("cleanup", () => {
     expect(await cleanup.run()).toEqual([{ name: "second", error: new Error("busy") }]);
     expect(closed).toEqual(["c", "a"]);
     expect(await cleanup.run()).toEqual([]);
+  });
+});
+
+describe("the number of lanes", () => {
+  test("half of the processors, at least one and at most eight, unless it is configured", () => {
+    const automatic = [1, 2, 3, 4, 8, 16, 64].map((processors) => laneCount("auto", processors));
+    expect(automatic).toEqual([1, 1, 1, 2, 4, 8, 8]);
+    expect([laneCount(1, 64), laneCount(4, 2), laneCount(64, 2)]).toEqual([1, 4, 64]);
   });
 });
 

@@ -32,7 +32,7 @@ import { EndpointRecord } from "../../../src/policy/sa-table.ts";
 import { allPackets, octets, packetOf, packets } from "../esp/engine-suites.ts";
 import { type Capture, captureOf, nextToOthers, settings } from "./native-df-checks.ts";
 import { fragmentCheck } from "./native-fragment-checks.ts";
-import { rawLanes } from "./native-steering-checks.ts";
+import { outerSocketsOfLanes, rawLanes } from "./native-steering-checks.ts";
 
 const ip = (...words: string[]) =>
   execFileSync("ip", words, { stdio: ["ignore", "pipe", "pipe"] }).toString();
@@ -232,7 +232,7 @@ async function devicesOfOthers(): Promise<void> {
   assert.equal(single.name, "tgs0");
   refused("IO_TUN_UNAVAILABLE", /another process holds it/, () => openTun("tgs0", 1));
   single.queues.forEach(closeFd);
-  refused("IO_TUN_UNAVAILABLE", /tgs0.*other queues/, () => openTun("tgs0", 2));
+  refused("IO_TUN_UNAVAILABLE", /tgs0.*lanes/, () => openTun("tgs0", 2));
   ip("tuntap", "add", "mode", "tun", "multi_queue", "name", "tgm0");
   const multi = openTun("tgm0", 3);
   assert.equal(new Set(multi.queues).size, 3);
@@ -429,4 +429,5 @@ export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "raw ESP over IPv4 comes to the lane of its SPI alone": () => rawLanes(4, "127.0.0.1", "127.0.0.2"),
   "raw ESP over IPv6 comes to the lane of its SPI alone": () => rawLanes(6, "::1", "::1"),
+  "each lane has sockets of its own, which no other gateway can join": outerSocketsOfLanes,
 };

@@ -1,7 +1,9 @@
 /** Raw ESP with several lanes, against the kernel; run by native-netns-checks.ts. */
 import assert from "node:assert/strict";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
+import { openOuterSockets } from "../../../src/daemon/outer-sockets.ts";
 import { rawFilter } from "../../../src/dataplane/lane-steering.ts";
+import { IoError } from "../../../src/io/io-error.ts";
 import { attachFilter, closeFd, openRawSocket, sendDatagram } from "../../../src/io/native-socket.ts";
 import { createWaiter, createWake } from "../../../src/io/native-wait.ts";
 import { laneOfSpi } from "../../../src/policy/lane-of-spi.ts";
@@ -32,4 +34,25 @@ export function rawLanes(family: 4 | 6, from: string, to: string): void {
   }
   closeFd(sender.fd);
   closeFd(wakeFd);
+}
+
+export function outerSocketsOfLanes(): void {
+  const options = { listen: [], ports: { ike: 500, nat: 4500 }, mark: 0, lanes: 3, mergesReceived: true };
+  const sockets = openOuterSockets(options);
+  const [first, ...others] = sockets.lanes;
+  const roles = (lane: typeof first) => lane!.map(({ role, family, localPort }) => [role, family, localPort]);
+  assert.equal(others.length, 2);
+  for (const lane of others) assert.deepEqual(roles(lane), roles(first));
+  const received = sockets.lanes.flat().filter(({ sendsOnly }) => sendsOnly !== true);
+  assert.equal(new Set(received.map(({ fd }) => fd)).size, received.length, "no socket is read by two lanes");
+  // Two families: IKE for lane 0 alone, port 4500 and raw ESP for each lane.
+  assert.equal(received.length, 2 * (1 + 3 + 3));
+  assert.ok(first!.every(({ sendsOnly }) => sendsOnly === undefined));
+  for (const lanes of [1, 3])
+    assert.throws(
+      () => openOuterSockets({ ...options, ports: { ike: 501, nat: 4500 }, lanes }),
+      (error) => error instanceof IoError && error.code === "IO_PORT_IN_USE",
+    );
+  sockets.close();
+  openOuterSockets(options).close();
 }
