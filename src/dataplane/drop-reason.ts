@@ -79,6 +79,14 @@ export const DROP_REASONS = [
   "tunRefused",
   /** An ICMP error was due but its rate limit was reached; the packet itself is counted elsewhere. */
   "icmpRateLimited",
+  /** A fragment that says more than 65,535 octets, none, or no multiple of 8 before the last, where ports matter. */
+  "badFragment",
+  /** A fragment that leaves the ports, or TCP's flags, to another one, where ports matter (RFC 1858, RFC 3128). */
+  "tinyFragment",
+  /** A fragment of octets that have passed before, where ports matter; doubled on the way, or an attack. */
+  "overlappingFragment",
+  /** A later fragment whose first was not seen, or too long ago, where ports matter [SPD-13]. */
+  "fragmentBeforeFirst",
   /** No drop: the upper half of its number was found anew after a gap of 2^32 packets or more [ESP-06]. */
   "resynchronised",
 ] as const;

@@ -46,6 +46,8 @@ import { IpProtocol } from "../wire/ip/protocol.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
 import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
 import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
+import { FragmentCheck } from "./fragment-check.ts";
+import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
 import { IkeGate } from "./ike-gate.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
 import type { SocketIndex } from "./packet-io.ts";
@@ -65,6 +67,7 @@ export class Inbound {
   readonly #batch: PacketBatch;
   readonly #gate: IkeGate;
   readonly #recovery: EsnRecovery;
+  readonly #fragments: FragmentCheck;
   readonly #fields = createPacketFields();
   readonly #quoted = createPacketFields();
   readonly #key = createPacketKey();
@@ -85,6 +88,7 @@ export class Inbound {
   constructor(context: LaneContext, batch: PacketBatch, packetLengthMax: number) {
     this.#context = context;
     this.#recovery = new EsnRecovery(context, packetLengthMax);
+    this.#fragments = new FragmentCheck(context);
     this.#batch = batch;
     this.#gate = new IkeGate(context);
     this.#slot = new Uint32Array(batch.capacity);
@@ -97,7 +101,10 @@ export class Inbound {
   turn(now: Instant): number {
     const batch = this.#batch;
     const { io } = this.#context;
-    if (this.#context.isChanged) this.#flows.clear();
+    if (this.#context.isChanged) {
+      this.#flows.clear();
+      this.#fragments.clear();
+    }
     let handled = 0;
     for (let socket = 0; socket < io.sockets.length; socket++) {
       batch.count = 0;
@@ -279,6 +286,10 @@ export class Inbound {
     if (length < 0 || !parseIpPacket(batch.bytes, start, length, fields))
       return this.#refuse(i, Drop.malformedInner, now);
     fillInboundKey(this.#key, fields);
+    if (fields.isFragment) {
+      const reason = this.#fragments.inbound(fields, this.#key, slot, now);
+      if (reason !== FRAGMENT_FOLLOWS) return this.#refuse(i, reason, now);
+    }
     if (!this.#isWithinSelectors(i, slot)) return this.#refuse(i, Drop.selectorMismatch, now);
     const tos = mergedTos(fields.tos, batch.tos[i]!);
     if (tos === ECN_DROP) return this.#refuse(i, Drop.ecnUnmarkable, now);

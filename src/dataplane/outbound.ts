@@ -24,6 +24,8 @@ import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
 import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
+import { FragmentCheck } from "./fragment-check.ts";
+import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
 import { HeldPackets } from "./held-packets.ts";
 import type { IcmpErrors } from "./icmp-errors.ts";
 import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
@@ -52,6 +54,7 @@ export class Outbound {
   readonly #icmp: IcmpErrors;
   readonly #own: OwnAddresses;
   readonly #flows = new FlowCache();
+  readonly #fragments: FragmentCheck;
   readonly #held: HeldPackets;
   readonly #fields = createPacketFields();
   readonly #quoted = createPacketFields();
@@ -89,6 +92,7 @@ export class Outbound {
     this.#batch = batch;
     this.#icmp = icmp;
     this.#own = own;
+    this.#fragments = new FragmentCheck(context);
     this.#held = new HeldPackets(policies, packetLengthMax);
     this.#socket = new Uint8Array(batch.capacity);
     this.#isFragmentable = new Uint8Array(batch.capacity);
@@ -100,7 +104,10 @@ export class Outbound {
 
   /** Sends what was held and may leave, then one batch of each TUN device; returns the packets handled. */
   turn(now: Instant): number {
-    if (this.#context.isChanged) this.#flows.clear();
+    if (this.#context.isChanged) {
+      this.#flows.clear();
+      this.#fragments.clear();
+    }
     let handled = this.#isReleaseDue(now) ? this.#releaseHeld(now) : 0;
     const batch = this.#batch;
     for (let device = 0; device < this.#context.io.tunCount; device++) {
@@ -132,6 +139,13 @@ export class Outbound {
     if (this.#isLoop(key)) {
       this.#context.count(Drop.loop);
       return;
+    }
+    if (fields.isFragment) {
+      const reason = this.#fragments.outbound(fields, key, device, now);
+      if (reason !== FRAGMENT_FOLLOWS) {
+        this.#context.count(reason);
+        return;
+      }
     }
     let answer = this.#flows.find(key, device);
     if (answer === FLOW_UNKNOWN) answer = this.#resolve(i, device);
@@ -403,6 +417,10 @@ export class Outbound {
     this.#skip(i);
     if (!parseIpPacket(batch.bytes, batch.offset[i]!, batch.length[i]!, this.#fields)) return true;
     fillOutboundKey(this.#key, this.#fields);
+    if (this.#fields.isFragment && !this.#fragments.outboundAgain(this.#fields, this.#key, device, now)) {
+      this.#context.count(Drop.fragmentBeforeFirst);
+      return true;
+    }
     const answer = this.#lookup(this.#key, device);
     if (answer >= 0) {
       batch.count++;

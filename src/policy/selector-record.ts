@@ -35,6 +35,10 @@ export function createPacketKey(): PacketKey {
 /** Stands in a key for ports that cannot be seen: a fragment that is not the first, or a protocol without ports. */
 export const KEY_PORT_OPAQUE = 0x10000;
 
+/** Stands in a key for ports, or a protocol, that a later fragment does not show: whatever a selector says, it may match. */
+export const KEY_PORT_ANY = 0x20000;
+export const KEY_PROTOCOL_ANY = 0x100;
+
 export function writeSelectorRecord(memory: SelectorMemory, at: number, selector: TrafficSelector): void {
   const { addresses, protocol, ports } = selector;
   memory.u8[at + SelectorRecord.FAMILY] = addresses.start.length === 4 ? 4 : 6;
@@ -91,10 +95,11 @@ function matchesRecord(
 ): boolean {
   if (memory.u8[at + SelectorRecord.FAMILY] !== key[Key.FAMILY]) return false;
   const protocol = memory.u8[at + SelectorRecord.PROTOCOL];
-  if (protocol !== ANY_PROTOCOL && protocol !== key[Key.PROTOCOL]) return false;
+  if (protocol !== ANY_PROTOCOL && protocol !== key[Key.PROTOCOL] && key[Key.PROTOCOL] !== KEY_PROTOCOL_ANY)
+    return false;
   const startPort = memory.u16[(at + SelectorRecord.START_PORT) >> 1]!;
   const endPort = memory.u16[(at + SelectorRecord.END_PORT) >> 1]!;
-  if (startPort !== 0 || endPort !== 65535) {
+  if ((startPort !== 0 || endPort !== 65535) && port !== KEY_PORT_ANY) {
     if (port === KEY_PORT_OPAQUE ? startPort <= endPort : port < startPort || port > endPort) return false;
   }
   const words = memory.u32;

@@ -173,4 +173,28 @@ export const MUTANTS: readonly Mutant[] = [
     test: "test/unit/dataplane/esn-recovery.test.ts",
     killedBy: "makes no more than one packet of an SA be tried within the interval",
   },
+  {
+    bug: "later fragments step over an entry that names a port",
+    file: "src/dataplane/fragment-check.ts",
+    find: "const depends = this.#spdDepends(device) || this.#outboundSaDepends(device);",
+    replace: "const depends = this.#outboundSaDepends(device);",
+    test: "test/unit/dataplane/fragments.test.ts",
+    killedBy: "a DISCARD that names a port is not stepped over by fragments that show none",
+  },
+  {
+    bug: "overlapping fragments pass",
+    file: "src/dataplane/fragment-table.ts",
+    find: "if (this.#hasPassed(entry, start, end, moreFragments)) return Drop.overlappingFragment;",
+    replace: "this.#hasPassed(entry, start, end, moreFragments);",
+    test: "test/unit/dataplane/fragments.test.ts",
+    killedBy: "[SPD-13] whatever comes in whatever order, no octet passes twice",
+  },
+  {
+    bug: "one policy's first fragment speaks for another's later ones",
+    file: "src/dataplane/fragment-table.ts",
+    find: "words[at + SCOPE] !== scope ||",
+    replace: "",
+    test: "test/unit/dataplane/fragments.test.ts",
+    killedBy: "[SPD-13] a later fragment goes by a first one that came under the same policy alone",
+  },
 ];

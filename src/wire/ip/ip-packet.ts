@@ -7,6 +7,7 @@ import {
   ipv4DontFragment,
   ipv4FragmentOffset,
   ipv4HeaderLength,
+  ipv4Identification,
   ipv4MoreFragments,
   ipv4Protocol,
   ipv4Tos,
@@ -49,6 +50,14 @@ export interface PacketFields {
   isFragment: boolean;
   /** Octets of the original payload in front of this fragment; 0 in the first. */
   fragmentOffset: number;
+  /** More of the original payload follows behind this fragment. */
+  moreFragments: boolean;
+  /** Identification of the packet that a fragment is part of; meaningless otherwise. */
+  fragmentId: number;
+  /** Octets of the original payload in this fragment: what is behind the IPv4 header or the IPv6 fragment header. */
+  fragmentLength: number;
+  /** The first header of the original payload: `protocol`, or an IPv6 extension header in front of it. */
+  fragmentProtocol: number;
   /** IPv4's flag; always true for IPv6. */
   dontFragment: boolean;
   /** Octets from the start of the packet to the upper protocol: options and extension headers included. */
@@ -75,6 +84,10 @@ export function createPacketFields(): PacketFields {
     isOpaque: false,
     isFragment: false,
     fragmentOffset: 0,
+    moreFragments: false,
+    fragmentId: 0,
+    fragmentLength: 0,
+    fragmentProtocol: 0,
     dontFragment: false,
     headerLength: 0,
     totalLength: 0,
@@ -135,7 +148,11 @@ function parseIpv4(bytes: Uint8Array, at: number, length: number, into: PacketFi
   readAddress(bytes, at + IPV4_DESTINATION, 1, into.destination);
   into.protocol = ipv4Protocol(bytes, at);
   into.fragmentOffset = ipv4FragmentOffset(bytes, at);
-  into.isFragment = into.fragmentOffset !== 0 || ipv4MoreFragments(bytes, at);
+  into.moreFragments = ipv4MoreFragments(bytes, at);
+  into.isFragment = into.fragmentOffset !== 0 || into.moreFragments;
+  into.fragmentId = ipv4Identification(bytes, at);
+  into.fragmentLength = totalLength - headerLength;
+  into.fragmentProtocol = into.protocol;
   into.dontFragment = ipv4DontFragment(bytes, at);
   into.headerLength = headerLength;
   into.totalLength = totalLength;
@@ -156,7 +173,12 @@ function parseIpv6(bytes: Uint8Array, at: number, length: number, into: PacketFi
   readAddress(bytes, at + IPV6_DESTINATION, 4, into.destination);
   into.protocol = extensionHeaders.protocol;
   into.fragmentOffset = extensionHeaders.fragmentOffset;
+  into.moreFragments = extensionHeaders.moreFragments;
   into.isFragment = extensionHeaders.fragmentOffset !== 0 || extensionHeaders.moreFragments;
+  into.fragmentId = extensionHeaders.fragmentId;
+  const { hasFragmentHeader, fragmentDataOffset, fragmentNextHeader } = extensionHeaders;
+  into.fragmentLength = totalLength - (hasFragmentHeader ? fragmentDataOffset : extensionHeaders.upperOffset);
+  into.fragmentProtocol = hasFragmentHeader ? fragmentNextHeader : extensionHeaders.protocol;
   into.dontFragment = true;
   into.headerLength = extensionHeaders.upperOffset;
   into.totalLength = totalLength;

@@ -49,6 +49,11 @@ export function ipv4FragmentOffset(bytes: Uint8Array, at: number): number {
   return (u16(bytes, at + FLAGS_AND_OFFSET) & OFFSET_MASK) * 8;
 }
 
+/** Tells the datagram apart whose fragments belong together, with the addresses and the protocol. */
+export function ipv4Identification(bytes: Uint8Array, at: number): number {
+  return u16(bytes, at + 4);
+}
+
 export function ipv4Ttl(bytes: Uint8Array, at: number): number {
   return bytes[at + TTL]!;
 }

@@ -58,10 +58,25 @@ export interface ExtensionHeaders {
   /** Octets of the original packet in front of this fragment. */
   fragmentOffset: number;
   moreFragments: boolean;
+  /** uint32; 0 without a fragment header. */
+  fragmentId: number;
+  /** What the fragment header names as the first header of the original packet's data. */
+  fragmentNextHeader: number;
+  /** Octet of the packet behind the fragment header. */
+  fragmentDataOffset: number;
 }
 
 export function createExtensionHeaders(): ExtensionHeaders {
-  return { protocol: 0, upperOffset: 0, hasFragmentHeader: false, fragmentOffset: 0, moreFragments: false };
+  return {
+    protocol: 0,
+    upperOffset: 0,
+    hasFragmentHeader: false,
+    fragmentOffset: 0,
+    moreFragments: false,
+    fragmentId: 0,
+    fragmentNextHeader: 0,
+    fragmentDataOffset: 0,
+  };
 }
 
 /**
@@ -82,6 +97,7 @@ export function walkExtensionHeaders(
   into.hasFragmentHeader = false;
   into.fragmentOffset = 0;
   into.moreFragments = false;
+  into.fragmentId = 0;
   for (let count = 0; isExtensionHeader(next) && into.fragmentOffset === 0; count++) {
     if (count === MAX_EXTENSION_HEADERS || end - cursor < 8) return false;
     if (next === IpProtocol.HOP_BY_HOP && count > 0) return false;
@@ -91,6 +107,9 @@ export function walkExtensionHeaders(
       into.hasFragmentHeader = true;
       into.fragmentOffset = (bytes[cursor + 2]! << 8) | (bytes[cursor + 3]! & 0xf8);
       into.moreFragments = (bytes[cursor + 3]! & 1) !== 0;
+      into.fragmentId = u32(bytes, cursor + 4);
+      into.fragmentNextHeader = bytes[cursor]!;
+      into.fragmentDataOffset = cursor + 8 - at;
     } else {
       headerLength += bytes[cursor + 1]! * 8;
       if (headerLength > end - cursor) return false;
@@ -103,7 +122,12 @@ export function walkExtensionHeaders(
   return true;
 }
 
-function isExtensionHeader(protocol: number): boolean {
+function u32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+/** Headers that selectors look past; AH and ESP are not among them (RFC 4301 section 4.4.1.1). */
+export function isExtensionHeader(protocol: number): boolean {
   return (
     protocol === IpProtocol.HOP_BY_HOP ||
     protocol === IpProtocol.ROUTING ||

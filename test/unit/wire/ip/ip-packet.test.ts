@@ -111,6 +111,43 @@ describe("IPv4", () => {
   });
 });
 
+test("fragments say which packet they belong to, and how much of it they hold", () => {
+  const four = ipv4Packet(
+    { protocol: UDP, fragmentOffset: 8, moreFragments: true, options: new Uint8Array(8) },
+    new Uint8Array(24),
+  );
+  expect(parse(four)).toMatchObject({
+    moreFragments: true,
+    fragmentId: 0x1234,
+    fragmentLength: 24,
+    fragmentProtocol: UDP,
+  });
+  const header = fragmentHeader(DESTINATION_OPTIONS, 0, true);
+  new DataView(header.buffer).setUint32(4, 0xfedcba98);
+  const first = concat(extensionHeader(FRAGMENT), header, extensionHeader(UDP, 16), ports(7, 8));
+  expect(parse(ipv6Packet({ nextHeader: ROUTING }, first))).toMatchObject({
+    moreFragments: true,
+    fragmentId: 0xfedcba98,
+    fragmentLength: 16 + 20,
+    fragmentProtocol: DESTINATION_OPTIONS,
+    protocol: UDP,
+    headerLength: 40 + 8 + 8 + 16,
+  });
+  expect(parse(ipv6Packet({ nextHeader: ROUTING }, concat(extensionHeader(UDP), ports(7, 8))))).toMatchObject(
+    {
+      moreFragments: false,
+      fragmentId: 0,
+      fragmentLength: 20,
+      fragmentProtocol: UDP,
+    },
+  );
+});
+
+test("a first fragment must hold the whole chain of headers (RFC 7112 section 5)", () => {
+  const cut = concat(fragmentHeader(DESTINATION_OPTIONS, 0, true), extensionHeader(UDP, 16).subarray(0, 8));
+  expect(parse(ipv6Packet({ nextHeader: FRAGMENT }, cut))).toBeUndefined();
+});
+
 describe("ports and what stands in for them", () => {
   test.each([
     ["TCP", TCP, 4],
