@@ -18,4 +18,5 @@ export const IpProtocol = {
   DCCP: 33,
   MOBILITY: 135,
   UDP_LITE: 136,
+  AGGFRAG: 144,
 } as const;

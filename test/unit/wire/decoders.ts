@@ -1,5 +1,6 @@
 /** Every decoder of wire/ behind one face, so that tests and fuzzers leave none out. */
 
+import { AggfragReassembly } from "../../../src/esp/aggfrag-reassembly.ts";
 import {
   ESP_PACKET_LENGTH_MIN,
   espNextHeader,
@@ -32,6 +33,7 @@ import { WireError } from "../../../src/wire/wire-error.ts";
 const fields = createPacketFields();
 const quoted = createPacketFields();
 /** Odd offsets and filled surroundings show reads and writes beside the span. */
+const AGGFRAG_PACKET_MAX = 2000;
 const BEFORE = 3;
 const AFTER = 5;
 
@@ -108,6 +110,7 @@ function runPacketDecoders(bytes: Uint8Array): readonly string[] {
   const payloadLength = espPayloadLength(arena, BEFORE, BEFORE + length);
   requireRange("ESP payload", payloadLength, -1, Math.max(length - 2, -1));
   outcomes.push(payloadLength < 0 ? "padding" : "payload");
+  outcomes.push(...runAggfrag(arena, length));
   for (const family of [IpProtocol.IPV4, IpProtocol.IPV6, IpProtocol.TCP]) {
     const inner = innerPacketLength(arena, BEFORE, length, family);
     requireRange("inner packet", inner, -1, length);
@@ -115,6 +118,24 @@ function runPacketDecoders(bytes: Uint8Array): readonly string[] {
   }
   if (parseIpPacket(arena, BEFORE, length, fields)) outcomes.push(...checkPacket(arena, length));
   return outcomes;
+}
+
+/** The octets as one payload, then again in two, between which a packet may be cut. */
+function runAggfrag(arena: Uint8Array, length: number): readonly string[] {
+  const outcomes: string[] = [];
+  const sink = {
+    take(bytes: Uint8Array, at: number, count: number) {
+      requireRange("inner packet's end", at + count, at + 20, bytes.length);
+      outcomes.push("block");
+    },
+    lose: (loss: number) => void outcomes.push(`loss${loss}`),
+  };
+  const reassembly = new AggfragReassembly(sink, AGGFRAG_PACKET_MAX);
+  reassembly.take(arena, BEFORE, length, false);
+  const half = length >>> 1;
+  reassembly.take(arena, BEFORE, half, false);
+  reassembly.take(arena, BEFORE + half, length - half, false);
+  return [...new Set(outcomes)].sort();
 }
 
 function checkPacket(arena: Uint8Array, length: number): readonly string[] {

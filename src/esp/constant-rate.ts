@@ -1,0 +1,30 @@
+/** When payloads of a constant-rate SA are due, whatever there is to send (RFC 9347 section 2.4.1) [TFS-04]. */
+
+/**
+ * Time that may be caught up with: what a lane that was late owes beyond this is never sent, so that a pause is not
+ * followed by a burst that tells of it.
+ */
+export const CATCH_UP_MS = 20;
+
+export class ConstantRate {
+  readonly #intervalMs: number;
+  #dueAt: number;
+
+  /** @param intervalMs - between two payloads, with a fraction; @param now - the first one is due at once */
+  constructor(intervalMs: number, now: number) {
+    this.#intervalMs = intervalMs;
+    this.#dueAt = now;
+  }
+
+  /** Moment of the next payload. */
+  get dueAt(): number {
+    return this.#dueAt;
+  }
+
+  /** Whether a payload is due; if so the next one is an interval later. Call until it says no. */
+  take(now: number): boolean {
+    if (now < this.#dueAt) return false;
+    this.#dueAt = Math.max(this.#dueAt, now - CATCH_UP_MS) + this.#intervalMs;
+    return true;
+  }
+}
