@@ -22,6 +22,7 @@ const FAILURE_CODES: { readonly [code in FailureNotice["code"]]: true } = {
   noAddressToCall: true,
   peerSpeaksIkeV1: true,
   saTableFull: true,
+  aggfragNotAgreed: true,
 };
 
 export function isFailure(notice: IkeNotice): notice is FailureNotice {

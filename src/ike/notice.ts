@@ -102,6 +102,9 @@ export interface ProposalMismatch {
   readonly place?: ConfigurationPlace;
 }
 
+/** Why AGGFRAG is not in use: the peer's USE_AGGFRAG is absent, or of no use to us (RFC 9347 section 5.1). */
+export type AggfragRefusal = "absent" | "malformed" | "congestionControl" | "unknownFlag";
+
 export type FailureNotice =
   /** We answered NO_PROPOSAL_CHOSEN, or the peer chose something that we had not offered. */
   | (Concerning & ProposalMismatch & { readonly code: "noCommonProposal"; readonly role: ExchangeRole })
@@ -184,6 +187,16 @@ export type FailureNotice =
   /** The connection has no single remote address to call. */
   | (Concerning & { readonly code: "noAddressToCall"; readonly place?: ConfigurationPlace })
   | (Concerning & { readonly code: "peerSpeaksIkeV1" })
+  /**
+   * The child wants AGGFRAG payloads and the peer has them not: with a constant rate it cannot do without, so that it was
+   * refused (role responder) or is deleted again (role initiator).
+   */
+  | (Concerning & {
+      readonly code: "aggfragNotAgreed";
+      readonly role: ExchangeRole;
+      readonly refusal: AggfragRefusal;
+      readonly place?: ConfigurationPlace;
+    })
   /** The data plane has no room for another SA. */
   | (Concerning & { readonly code: "saTableFull" });
 
@@ -220,6 +233,8 @@ export type IkeNotice =
       /** The selectors are less than what the configuration asks for (RFC 7296 section 2.9). */
       readonly isNarrowed: boolean;
     })
+  /** The child carries inner packets one by one, since the peer has no AGGFRAG as we have it. */
+  | (Concerning & { readonly code: "aggfragOff"; readonly refusal: AggfragRefusal })
   | (Concerning & {
       readonly code: "childSaDown";
       readonly ikeSa: IkeSaName;

@@ -3,6 +3,7 @@ import { formatIpAddress } from "../base/ip-address.ts";
 import type { Concerning, FailureNotice } from "../ike/notice.ts";
 import { formatSuite, transformKeyword } from "../policy/proposal-keyword.ts";
 import { AuthMethod, IdType, NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
+import { aggfragNotAgreed } from "./aggfrag-words.ts";
 import { escapeForeign } from "./escape.ts";
 import { identityText, isConfigurable } from "./identity-text.ts";
 import { atPlace, peerText } from "./place-words.ts";
@@ -43,6 +44,8 @@ export function failureWords(notice: FailureNotice): readonly string[] {
       ];
     case "encapsulationImpossible":
       return encapsulationImpossible(notice);
+    case "aggfragNotAgreed":
+      return aggfragNotAgreed(notice);
     case "noLocalAddress":
       return [
         `no address of this machine leads to ${formatIpAddress(notice.address)}`,

@@ -74,6 +74,8 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   noAddressToCall: "error",
   peerSpeaksIkeV1: "error",
   saTableFull: "error",
+  aggfragNotAgreed: "error",
+  aggfragOff: "warn",
   ikeSaUp: "info",
   ikeSaDown: "info",
   ikeSaRekeyed: "info",

@@ -8,6 +8,7 @@ import type { SaLimit } from "../policy/data-plane.ts";
 import { transformKeyword } from "../policy/proposal-keyword.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
+import { aggfragOff } from "./aggfrag-words.ts";
 import { IKE_DROPS } from "./drop-words.ts";
 import { failureWords } from "./failure-words.ts";
 import { identityText } from "./identity-text.ts";
@@ -46,6 +47,8 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
         `rekey with ${peer} did not succeed (${why}); next try ${inText(notice.at, now)}, traffic goes on meanwhile`,
       ];
     }
+    case "aggfragOff":
+      return aggfragOff(notice);
     case "softLimit":
       return [
         `child SA ${formatSpi(notice.spis.inboundSpi)} has reached its limit of ${LIMITS[notice.limit]}; it is rekeyed`,

@@ -2,7 +2,7 @@
  * What IKE may ask of a data plane, and what a data plane tells IKE: the seam between the two, types only.
  * A data plane is anything that does RFC 4301 section 5: ours, or later a kernel's.
  */
-import type { Instant } from "../base/instant.ts";
+import type { DurationMs, Instant } from "../base/instant.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { SelectorPair, TrafficSelector } from "./traffic-selector.ts";
@@ -46,6 +46,36 @@ export interface SaHandling {
   readonly dscp: "copy" | number;
   readonly ecn: "copy" | "clear";
   readonly df: "copy" | "set" | "clear";
+  /** Absent: no traffic flow confidentiality by padding and dummies. */
+  readonly tfc?: TfcHandling;
+  /** Absent: tunnel mode as it is in RFC 4303. */
+  readonly aggfrag?: AggfragHandling;
+}
+
+/** Traffic flow confidentiality of ESP itself (RFC 4303 sections 2.6 and 2.7). */
+export interface TfcHandling {
+  /** Octets that shorter inner packets are padded to, or what the path takes; 0: none. */
+  readonly padTo: "mtu" | number;
+  /** Dummy packets fill up to so many packets a second; 0: none. */
+  readonly dummiesPerSecond: number;
+  /** The peer is told that we want no padded packets (RFC 7296 section 1.3.1). */
+  readonly isRefused: boolean;
+}
+
+/** Aggregation and fragmentation of inner packets (RFC 9347). */
+export interface AggfragHandling {
+  /** `constant`: payloads of one size at one rate, whatever there is to carry; `aggregate`: as many as there is to carry. */
+  readonly mode: "constant" | "aggregate";
+  /** Outer octets a second, with `constant`. */
+  readonly octetsPerSecond: number;
+  /** Octets of an outer packet with its IP header; never more than the path takes. */
+  readonly packetSize: "mtu" | number;
+  /** How long a packet may wait for company, with `aggregate`. */
+  readonly delay: DurationMs;
+  /** False: inner packets travel whole, both ways. */
+  readonly mayFragment: boolean;
+  /** Payloads that wait for an earlier one. */
+  readonly reorderWindow: number;
 }
 
 interface SaCommon {

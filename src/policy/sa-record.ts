@@ -2,14 +2,16 @@
 import { encrAlgorithm } from "../crypto/encr.ts";
 import { integAlgorithm } from "../crypto/integ.ts";
 import { Encr } from "../wire/ike/registries.ts";
-import type { EspSuite, InboundSa, OutboundSa } from "./data-plane.ts";
+import type { EspSuite, InboundSa, OutboundSa, SaHandling } from "./data-plane.ts";
 import {
+  AggfragMode,
   DSCP_COPY,
   REPLAY_WINDOW_MAX,
   type SaTable,
   SELECTORS_PER_SIDE,
   SelectorRecord,
   Slot,
+  TFC_PAD_TO_MTU,
 } from "./sa-table.ts";
 import { REMOTE_SELECTORS, slotOffset } from "./sad.ts";
 import { SadError } from "./sad-error.ts";
@@ -100,6 +102,7 @@ export function writeSaRecord(
   put(Slot.DSCP, sa.handling.dscp === "copy" ? DSCP_COPY : sa.handling.dscp & 63);
   put(Slot.ECN, sa.handling.ecn === "copy" ? 0 : 1);
   put(Slot.DF, { copy: 0, set: 1, clear: 2 }[sa.handling.df]);
+  writeFlowConfidentiality(put, sa.handling);
   putFloat(Slot.LAST_AT, Number.NaN);
   putFloat(Slot.SOFT_PACKETS, sa.lifetime.softPackets ?? Number.POSITIVE_INFINITY);
   putFloat(Slot.HARD_PACKETS, sa.lifetime.hardPackets ?? Number.POSITIVE_INFINITY);
@@ -108,6 +111,21 @@ export function writeSaRecord(
   writeSequence(table, base, sa);
   put(Slot.LOCAL_SELECTOR_COUNT, writeSelectors(memory, base + Slot.SELECTORS, sa.selectors.local));
   put(Slot.REMOTE_SELECTOR_COUNT, writeSelectors(memory, base + REMOTE_SELECTORS, sa.selectors.remote));
+}
+
+function writeFlowConfidentiality(
+  put: (field: number, value: number) => void,
+  { tfc, aggfrag }: SaHandling,
+): void {
+  put(Slot.TFC_PAD, tfc === undefined ? 0 : tfc.padTo === "mtu" ? TFC_PAD_TO_MTU : tfc.padTo);
+  put(Slot.DUMMY_RATE, tfc?.dummiesPerSecond ?? 0);
+  if (aggfrag === undefined) return;
+  put(Slot.AGGFRAG_MODE, aggfrag.mode === "constant" ? AggfragMode.CONSTANT : AggfragMode.AGGREGATE);
+  put(Slot.AGGFRAG_PACKET_SIZE, aggfrag.packetSize === "mtu" ? 0 : aggfrag.packetSize);
+  put(Slot.AGGFRAG_WHOLE, aggfrag.mayFragment ? 0 : 1);
+  put(Slot.AGGFRAG_RATE, Math.min(aggfrag.octetsPerSecond, 0xffffffff));
+  put(Slot.AGGFRAG_DELAY, Math.round(aggfrag.delay * 1000));
+  put(Slot.AGGFRAG_REORDER, aggfrag.reorderWindow);
 }
 
 function replayWindow(packets: number): number {

@@ -20,6 +20,8 @@ export const Header = {
   LANE_COUNT: 24,
   /** Goes up with every change that a lane may have remembered an answer about: SAs, chains of policies. */
   GENERATION: 28,
+  /** Goes up when an outbound SA comes or goes that sends by the clock. */
+  PACED_GENERATION: 64,
   /** One uint32 per lane: odd while it is in a turn, one more at each begin and end; for the reuse of slots. */
   LANE_EPOCHS: 256,
   SIZE: 4096,
@@ -109,6 +111,22 @@ export const Slot = {
   PATH_MTU: 172,
   /** Float64: sequence number at which the soft limit for numbers is reached. */
   SOFT_SEQUENCE: 176,
+  /** Octets that payloads are padded to, 0 for none, or TFC_PAD_TO_MTU. */
+  TFC_PAD: 192,
+  /** See {@link AggfragMode}. */
+  AGGFRAG_MODE: 196,
+  /** Octets of an outer packet; 0: what the path takes. */
+  AGGFRAG_PACKET_SIZE: 200,
+  /** 1: inner packets are sent whole. */
+  AGGFRAG_WHOLE: 204,
+  /** Outer octets a second with a constant rate. */
+  AGGFRAG_RATE: 208,
+  /** Microseconds that a packet waits for company. */
+  AGGFRAG_DELAY: 212,
+  /** Payloads that wait for an earlier one, inbound. */
+  AGGFRAG_REORDER: 216,
+  /** Packets a second that dummies fill up to; 0: none. */
+  DUMMY_RATE: 220,
   /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */
   SELECTORS: 512,
   /** The anti-replay bitmap. */
@@ -126,6 +144,9 @@ export const SlotState = {
 } as const;
 
 export const DSCP_COPY = 0xff;
+/** In {@link Slot.TFC_PAD}: as long as the path takes. */
+export const TFC_PAD_TO_MTU = 0xffffffff;
+export const AggfragMode = { OFF: 0, AGGREGATE: 1, CONSTANT: 2 } as const;
 export const SELECTORS_PER_SIDE = 32;
 /** RFC 4303 leaves the window's size open; the largest that the slot has room for. */
 export const REPLAY_WINDOW_MAX = (Slot.STRIDE - Slot.REPLAY_BITMAP - 1024) * 8;

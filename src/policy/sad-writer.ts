@@ -7,6 +7,7 @@ import {
   writeEndpointRecord,
 } from "./endpoint-record.ts";
 import {
+  AggfragMode,
   EndpointRecord,
   Header,
   INDEX_ENTRY_STRIDE,
@@ -105,6 +106,7 @@ export class SadWriter {
     this.#setState(slot, SlotState.LIVE);
     Atomics.store(this.table.u32, head, slot + 1);
     this.#changed();
+    this.#pacedChanged(slot);
   }
 
   /** An outbound SA takes no new packets: it leaves its policy's chain. */
@@ -116,6 +118,7 @@ export class SadWriter {
       link = slotWord(this.table, u32[link]! - 1, Slot.NEXT_FOR_POLICY);
     if (u32[link] === slot + 1) Atomics.store(u32, link, this.#get(slot, Slot.NEXT_FOR_POLICY));
     this.#changed();
+    this.#pacedChanged(slot);
   }
 
   /** Takes a published slot out; it is free once every lane has passed. */
@@ -164,6 +167,13 @@ export class SadWriter {
 
   #changed(): void {
     Atomics.add(this.table.u32, Header.GENERATION / 4, 1);
+  }
+
+  /** Lanes look through all slots for those that send by the clock, so they are told only when there is one. */
+  #pacedChanged(slot: number): void {
+    if (this.#get(slot, Slot.AGGFRAG_MODE) === AggfragMode.OFF && this.#get(slot, Slot.DUMMY_RATE) === 0)
+      return;
+    Atomics.add(this.table.u32, Header.PACED_GENERATION / 4, 1);
   }
 
   #countReference(endpoint: number, difference: number): number {

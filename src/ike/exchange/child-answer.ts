@@ -9,6 +9,7 @@ import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
 import { isWithinOffer, readSelectors } from "../negotiation/child-selectors.ts";
+import { agree, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
 import { acceptAnswer, espSuiteOf, methodOf, type Negotiation } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import type { FailureNotice } from "../notice.ts";
@@ -93,6 +94,14 @@ export function readChildAnswer(
       payload.data.length === keyExchangeAlgorithm(ke)?.publicValueLength;
     return isSound ? { kind: "derive", peerPublicValue: payload.data } : { kind: "malformed" };
   }
+  const flow = agree(configuration, payloads, asked.old?.flow);
+  if (flow.refusal !== undefined && !mayGoWithout(configuration)) {
+    const { refusal } = flow;
+    return {
+      kind: "unusable",
+      failure: { code: "aggfragNotAgreed", ...whom, role: "initiator", refusal, place },
+    };
+  }
   const suite = espSuiteOf(selection.chosen);
   const secret = ke === KeyExchangeMethod.NONE ? undefined : sharedSecret;
   return {
@@ -105,6 +114,7 @@ export function readChildAnswer(
       ke,
       selectors,
       keys: childKeys(sa.protection, nonces, secret, suite),
+      flow,
       role: "initiator",
       old: asked.old,
     },

@@ -16,6 +16,7 @@ import {
   readSelectors,
   selectorPayloads,
 } from "../negotiation/child-selectors.ts";
+import { agree, type FlowVerdict, flowNotifies, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
 import {
   espSuiteOf,
   methodOf,
@@ -76,6 +77,13 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
     const failure: FailureNotice = { code: "noCommonProposal", ...whom, role: "responder", ...mismatch };
     return refused(notify(NotifyType.NO_PROPOSAL_CHOSEN), failure);
   }
+  const flow = agree(configuration, request.payloads, request.old?.flow);
+  if (flow.refusal !== undefined && !mayGoWithout(configuration)) {
+    const { refusal } = flow;
+    const whom = { ...about(sa, configuration.name), place: configuration.place };
+    const failure: FailureNotice = { code: "aggfragNotAgreed", ...whom, role: "responder", refusal };
+    return refused(notify(NotifyType.NO_PROPOSAL_CHOSEN), failure);
+  }
   const impossible = encapsulationFailure(turn, sa, configuration);
   if (impossible !== undefined) return refused(notify(NotifyType.NO_PROPOSAL_CHOSEN), impossible);
   const method = methodOf(selection.chosen);
@@ -87,7 +95,7 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
   }
   // [CHILD-21] a replacement takes no more room than what it replaces, for longer than a moment.
   if (sa.children.length >= CHILD_SAS_PER_IKE_SA_MAX) return refused(notify(NotifyType.NO_ADDITIONAL_SAS));
-  return agree(turn, sa, request, choice, selection, outboundSpi as Spi);
+  return answer(turn, sa, request, { ...choice, flow }, selection, outboundSpi as Spi);
 }
 
 function refused(why: NotifyPayload, failure?: FailureNotice): ChildVerdict {
@@ -133,11 +141,11 @@ function encapsulationFailure(
   return { code: "encapsulationImpossible", ...about(sa, name), wanted, nat: sa.nat, place };
 }
 
-function agree(
+function answer(
   { machine }: Turn,
   sa: EstablishedIkeSa,
   { nonces: drawNonces, computed, old }: ChildRequest,
-  { configuration, selectors, isMorePossible }: ChildChoice,
+  { configuration, selectors, isMorePossible, flow }: ChildChoice & { readonly flow: FlowVerdict },
   { proposal, chosen }: Selection,
   outboundSpi: Spi,
 ): ChildVerdict {
@@ -163,6 +171,7 @@ function agree(
     ke,
     selectors,
     keys,
+    flow,
     role: "responder",
     old,
   };
@@ -170,11 +179,12 @@ function agree(
     secret === undefined || computed === undefined
       ? []
       : [{ kind: "KE", method: ke, data: computed.keyExchange.publicValue }];
-  const answer: readonly Payload[] = [
+  const payloads: readonly Payload[] = [
     { kind: "SA", proposals: [{ ...proposal, spi: encodeChildSpi(inboundSpi) }] },
     ...kePayload,
     ...selectorPayloads(selectors, "responder"),
     ...(isMorePossible ? [notify(NotifyType.ADDITIONAL_TS_POSSIBLE)] : []), // [CHILD-05]
+    ...flowNotifies(configuration, old !== undefined, flow.flow.aggfrag !== "off"),
   ];
-  return { kind: "agreed", agreed, answer, nonces };
+  return { kind: "agreed", agreed, answer: payloads, nonces };
 }

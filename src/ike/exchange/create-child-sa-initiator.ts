@@ -20,6 +20,7 @@ import {
   RETRY_MAX,
 } from "../limits.ts";
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
+import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { CHILD_NEGOTIATION, offeredMethods, toProposals } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
 import {
@@ -107,6 +108,7 @@ export function sendCreateChild(
     { kind: "Nonce", data: nonce },
     ...(method === KeyExchangeMethod.NONE ? [] : [{ kind: "KE", method, data: publicValue } as const]),
     ...selectorPayloads(offered, "initiator"),
+    ...flowNotifies(configuration, replaces !== undefined, true),
   ];
   sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, payloads, {
     kind: "createChild",

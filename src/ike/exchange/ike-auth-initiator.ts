@@ -10,6 +10,7 @@ import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.
 import { sharedKeyMic, verifySharedKeyMic } from "../auth/psk.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
+import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
@@ -158,7 +159,11 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): 
       FIRST_CHILD_NEGOTIATION,
       encodeChildSpi(firstChild.inboundSpi),
     );
-    payloads.push({ kind: "SA", proposals }, ...selectorPayloads(firstChild.offered, "initiator"));
+    payloads.push(
+      { kind: "SA", proposals },
+      ...selectorPayloads(firstChild.offered, "initiator"),
+      ...flowNotifies(child, false, true),
+    );
   }
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
 }

@@ -15,6 +15,7 @@ import {
   REPLACED_PATIENCE,
   STABLE_AFTER,
 } from "../limits.ts";
+import { agreedHandling, type FlowVerdict } from "../negotiation/flow-confidentiality.ts";
 import type { ChildDownReason, ExchangeRole } from "../notice.ts";
 import { about, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
 import type { ChildSa } from "./child-sa.ts";
@@ -30,6 +31,7 @@ export interface AgreedChild {
   readonly ke: number;
   readonly selectors: SelectorPair;
   readonly keys: ChildKeyPair;
+  readonly flow: FlowVerdict;
   /** Our part in the exchange that makes it. */
   readonly role: ExchangeRole;
   /** The child that it replaces. */
@@ -63,7 +65,9 @@ export function installInbound(
   const encapsulation = encapsulationOf(turn, sa);
   const policy = `${sa.connection}/${configuration.name}`;
   const { local, remote } = sa;
-  const { handling, lifetime } = configuration;
+  const { lifetime } = configuration;
+  const { flow } = agreed.flow;
+  const handling = agreedHandling(configuration.handling, flow);
   const common = { policy, suite: agreed.suite, encapsulation, local, remote, lifetime, handling };
   const [ours, theirs] =
     agreed.role === "initiator"
@@ -83,6 +87,7 @@ export function installInbound(
     ke: agreed.ke,
     selectors,
     encapsulation,
+    flow,
     createdAt: turn.now,
     ...lifetimeOf(turn, configuration.rekey),
     state: "installed",
@@ -146,6 +151,8 @@ export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, 
   }
   const isNarrowed = !holdsAll(selectors, agreed.configuration.selectors);
   notice(turn, { code: "childSaUp", ...common, selectors, encapsulation, isNarrowed });
+  const { refusal } = agreed.flow;
+  if (refusal !== undefined) notice(turn, { code: "aggfragOff", ...about(sa, child.name), refusal });
 }
 
 function clearRequest(keeper: ReturnType<typeof childKeeper>): void {

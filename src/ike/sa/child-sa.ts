@@ -3,6 +3,7 @@ import type { Instant } from "../../base/instant.ts";
 import type { Spi } from "../../base/spi.ts";
 import type { Encapsulation, EspSuite, OutboundSa, PolicyName } from "../../policy/data-plane.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import type { FlowConfidentiality } from "../negotiation/flow-confidentiality.ts";
 import type { ChildDownReason } from "../notice.ts";
 
 export interface ChildSa {
@@ -16,6 +17,7 @@ export interface ChildSa {
   readonly ke: number;
   readonly selectors: SelectorPair;
   readonly encapsulation: Encapsulation;
+  readonly flow: FlowConfidentiality;
   readonly createdAt: Instant;
   rekeyAt: Instant;
   readonly expiresAt: Instant;
