@@ -7,6 +7,7 @@ import type { SaHandling, SaLifetime } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { ANY_PROTOCOL, type SelectorPair } from "../policy/traffic-selector.ts";
 import type { Findings } from "./findings.ts";
+import { flowHandling } from "./flow-confidentiality.ts";
 import type { ChildInput } from "./schema.ts";
 import type { Path } from "./yaml-text.ts";
 
@@ -47,14 +48,17 @@ export function checkSelectors(selectors: SelectorPair, path: Path, findings: Fi
 }
 
 export function handlingOf(
-  input: Pick<ChildInput, "replay_window" | "dscp" | "ecn" | "df">,
+  input: Pick<ChildInput, "replay_window" | "dscp" | "ecn" | "df" | "tfc" | "iptfs">,
   replayWindow: number,
+  path: Path,
+  findings: Findings,
 ): SaHandling {
   return {
     replayWindow: input.replay_window ?? replayWindow,
     dscp: input.dscp ?? DEFAULT_HANDLING.dscp,
     ecn: input.ecn ?? DEFAULT_HANDLING.ecn,
     df: input.df ?? DEFAULT_HANDLING.df,
+    ...flowHandling(input, path, findings),
   };
 }
 

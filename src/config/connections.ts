@@ -350,7 +350,7 @@ class Assembly {
       keep,
       rekey: rekeyOf(input.rekey, DEFAULT_CHILD_REKEY),
       lifetime: lifetimeOf(input.rekey),
-      handling: handlingOf(input, DEFAULT_REPLAY_WINDOW),
+      handling: handlingOf(input, DEFAULT_REPLAY_WINDOW, path, this.#findings),
       place: this.#findings.place(path),
     };
   }

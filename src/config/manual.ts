@@ -72,7 +72,12 @@ export function readManualChild(source: ManualSource, findings: Findings): Manua
     remotePort: settings.remote.port ?? NAT_PORT,
     outbound,
     inbound,
-    handling: handlingOf(input, inbound.suite.esn ? MANUAL_REPLAY_WINDOW_ESN : MANUAL_REPLAY_WINDOW),
+    handling: handlingOf(
+      input,
+      inbound.suite.esn ? MANUAL_REPLAY_WINDOW_ESN : MANUAL_REPLAY_WINDOW,
+      path,
+      findings,
+    ),
     ...(input.state === undefined ? {} : { stateFile: resolve(source.directory, input.state) }),
     place: findings.place(path),
   };

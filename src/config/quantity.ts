@@ -79,6 +79,29 @@ export function octets(value: unknown): number {
   return positive(count, shown(value));
 }
 
+const BITS: Readonly<Record<string, number>> = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9 };
+const RATE_LEAST = 1e3;
+const RATE_MOST = 1e10 / 8;
+
+/** Reads `10Mbit` or `1.5 Gbit/s`; octets a second. */
+export function octetRate(value: unknown): number {
+  const match = typeof value === "string" ? /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)(?:\/s)?\s*$/i.exec(value) : null;
+  const unit = match?.[2]?.toLowerCase() ?? "";
+  const rate =
+    match !== null && Object.hasOwn(BITS, unit) ? (Number(match[1]) * BITS[unit]!) / 8 : Number.NaN;
+  if (!Number.isFinite(rate))
+    throw new Refusal(
+      "CONFIG_BAD_VALUE",
+      `${shown(value)} is no bandwidth; write one such as 500kbit, 10Mbit, 1Gbit`,
+    );
+  if (rate < RATE_LEAST || rate > RATE_MOST)
+    throw new Refusal(
+      "CONFIG_BAD_VALUE",
+      `${shown(value)} is out of range; give a bandwidth from 8kbit to 10Gbit`,
+    );
+  return rate;
+}
+
 /** Reads a number of packets; `4e9` and `"4e9"` alike. */
 export function packets(value: unknown): number {
   const count =

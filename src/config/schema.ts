@@ -5,6 +5,7 @@ import type { IpAddress } from "../base/ip-address.ts";
 import { ProposalError, parseProposal, type SuiteProtocol } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
+import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { identity } from "./identity.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
 import { address, deviceName, mark, prefix, remoteAddress, selector } from "./network.ts";
@@ -169,10 +170,11 @@ const handling = {
   df: optional(choice(["copy", "set", "clear"])),
   dscp: optional((value) => (value === "copy" ? "copy" : integer(value, "copy, or a DSCP", 0, 63))),
   ecn: optional(choice(["copy", "clear"])),
+  tfc: tfcSchema,
+  iptfs: iptfsSchema,
 } as const;
 const LATER_CHILD = {
   ah: "use esp",
-  tfc: "leave it out",
   mtu: "set gateway.tun.mtu",
   ipcomp: "leave it out",
 };
@@ -202,6 +204,7 @@ const child = mapping(
       rekey_time: "rekey",
       life_time: "rekey",
       manual: "a connection's key manual, beside children",
+      tfc_padding: "tfc",
     },
   },
 );
