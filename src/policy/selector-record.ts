@@ -10,7 +10,7 @@ export interface SelectorMemory {
   readonly u32: Uint32Array;
 }
 
-export function selectorMemory(memory: ArrayBuffer): SelectorMemory {
+export function selectorMemory(memory: ArrayBufferLike): SelectorMemory {
   return { u8: new Uint8Array(memory), u16: new Uint16Array(memory), u32: new Uint32Array(memory) };
 }
 

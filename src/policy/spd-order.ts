@@ -1,12 +1,11 @@
 /** The order of an interface's SPD entries, and the conflicts in it (RFC 4301 section 4.4.1). */
-import { toHex } from "../base/bytes.ts";
 import type { ConfigurationPlace } from "./connection.ts";
 import type { PolicyName } from "./data-plane.ts";
 import { parseSelector } from "./selector-text.ts";
 import type { SpdEntry } from "./spd.ts";
+import { overlappingPairs } from "./spd-overlap.ts";
 import {
   ANY_PROTOCOL,
-  pairsOverlap,
   type SelectorPair,
   type TrafficSelector,
   withinSelectors,
@@ -20,6 +19,9 @@ export interface ProtectPolicy {
   readonly priority: number;
   readonly place: ConfigurationPlace;
 }
+
+/** Overlaps that are found at most; whoever has more mends these first. */
+const OVERLAPS_MAX = 64;
 
 /** Two PROTECT entries of equal priority that some packet matches both of. */
 interface SpdOverlap {
@@ -49,16 +51,17 @@ const EVERYWHERE: readonly TrafficSelector[] = ["0.0.0.0/0", "::/0"].map((text) 
  * What matches none is discarded as well [SPD-01].
  */
 export function orderSpd(policies: readonly SpdEntry[], children: readonly ProtectPolicy[]): SpdOrder {
-  const sorted = [...children].sort(
-    (a, b) => b.priority - a.priority || openBits(a.selectors) - openBits(b.selectors),
-  );
-  const isForUnrouted = (child: ProtectPolicy) => withinSelectors(child.selectors.remote, UNROUTED);
+  const sorted = children
+    .map((child) => ({ child, open: openBits(child.selectors) }))
+    .sort((a, b) => b.child.priority - a.child.priority || a.open - b.open)
+    .map(({ child }) => child);
+  const forUnrouted = new Set(sorted.filter(({ selectors }) => withinSelectors(selectors.remote, UNROUTED)));
   const unrouted: SpdEntry = { action: "discard", selectors: { local: EVERYWHERE, remote: UNROUTED } };
   const entries = [
     ...policies,
-    ...sorted.filter(isForUnrouted).map(protectEntry),
+    ...[...forUnrouted].map(protectEntry),
     unrouted,
-    ...sorted.filter((child) => !isForUnrouted(child)).map(protectEntry),
+    ...sorted.filter((child) => !forUnrouted.has(child)).map(protectEntry),
   ];
   return { entries, overlaps: findOverlaps(children) };
 }
@@ -67,31 +70,24 @@ function protectEntry({ policy, selectors, place }: ProtectPolicy): SpdEntry {
   return { action: "protect", selectors, policy, place };
 }
 
-/** Sweeps over the remote addresses, so that only children that meet there are compared. */
+/** Only children of one priority are compared. */
 function findOverlaps(children: readonly ProtectPolicy[]): readonly SpdOverlap[] {
-  const intervals = children
-    .flatMap((child, index) =>
-      child.selectors.remote.map(({ addresses: { start, end } }) => ({
-        index,
-        start: `${start.length} ${toHex(start)}`,
-        end: `${end.length} ${toHex(end)}`,
-      })),
-    )
-    .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.index - b.index));
-  const found = new Map<number, SpdOverlap>();
-  let open: typeof intervals = [];
-  for (const interval of intervals) {
-    open = open.filter(({ end }) => end >= interval.start);
-    for (const other of open) {
-      const [i, j] = [Math.min(interval.index, other.index), Math.max(interval.index, other.index)];
-      const [first, second] = [children[i]!, children[j]!];
-      if (i === j || first.priority !== second.priority || found.has(i * children.length + j)) continue;
-      if (pairsOverlap(first.selectors, second.selectors))
-        found.set(i * children.length + j, { first, second });
-    }
-    open.push(interval);
+  const byPriority = new Map<number, number[]>();
+  for (const [index, { priority }] of children.entries()) {
+    const equal = byPriority.get(priority);
+    if (equal === undefined) byPriority.set(priority, [index]);
+    else equal.push(index);
   }
-  return [...found].sort(([a], [b]) => a - b).map(([, overlap]) => overlap);
+  const found: [number, number][] = [];
+  for (const equal of byPriority.values()) {
+    const selectors = equal.map((index) => children[index]!.selectors);
+    for (const [i, j] of overlappingPairs(selectors, OVERLAPS_MAX - found.length))
+      found.push([equal[i]!, equal[j]!]);
+    if (found.length >= OVERLAPS_MAX) break;
+  }
+  return found
+    .sort(([a, b], [c, d]) => a - c || b - d)
+    .map(([i, j]) => ({ first: children[i]!, second: children[j]! }));
 }
 
 /** Bits of header that the widest selectors of both sides leave open. */

@@ -10,9 +10,10 @@ import {
   type PacketKey,
   type SelectorMemory,
   selectorMemory,
-  writeAddressWords,
   writeSelectorRecord,
 } from "./selector-record.ts";
+import { selectorSpace } from "./selector-space.ts";
+import { plantForest, SPD_CERTAIN, SPD_LEAF, SPD_NODE_WORDS, type SpdForest } from "./spd-tree.ts";
 import type { SelectorPair, TrafficSelector } from "./traffic-selector.ts";
 
 type SpdAction = "protect" | "bypass" | "discard";
@@ -26,8 +27,8 @@ export interface SpdEntry {
 }
 
 /**
- * Entries as plain typed arrays: one structured clone hands them to another thread. The remote addresses of each family
- * are cut into intervals, and each interval lists the entries that may match there, in order.
+ * Entries as plain typed arrays over memory that threads share: handing them to another thread copies nothing. Nobody
+ * writes to them any more.
  */
 export interface CompiledSpd {
   /** By entry: see {@link SPD_PROTECT}. */
@@ -37,16 +38,15 @@ export interface CompiledSpd {
   /** By entry: octet of the first local selector record, their count, octet of the first remote one, their count. */
   readonly sides: Uint32Array;
   readonly selectors: SelectorMemory;
-  readonly ipv4: RemoteIntervals;
-  readonly ipv6: RemoteIntervals;
+  readonly ipv4: SpdSearch;
+  readonly ipv6: SpdSearch;
 }
 
-interface RemoteIntervals {
-  /** First address of each interval, ascending, four words each. */
-  readonly starts: Uint32Array;
-  /** By interval, and one more: where its part of `candidates` starts. */
-  readonly first: Uint32Array;
-  /** Entry numbers. */
+/** See `spd-tree.ts`; addresses as four words each. */
+export interface SpdSearch {
+  readonly roots: Uint32Array;
+  readonly nodes: Uint32Array;
+  readonly addresses: Uint32Array;
   readonly candidates: Uint32Array;
 }
 
@@ -60,22 +60,20 @@ const ACTIONS: Readonly<Record<SpdAction, number>> = {
   discard: SPD_DISCARD,
 };
 
-/** Beyond this many candidates in all a family is searched entry by entry. */
-const CANDIDATES_MAX = 1 << 20;
-
 /** Compiles entries in the order given: the first match decides [SPD-01]. */
 export function compileSpd(entries: readonly SpdEntry[]): CompiledSpd {
   const records = entries.reduce(
     (sum, { selectors }) => sum + selectors.local.length + selectors.remote.length,
     0,
   );
+  const pairs = entries.map(({ selectors }) => selectors);
   const compiled: CompiledSpd = {
-    action: Uint8Array.from(entries, ({ action }) => ACTIONS[action]),
-    policy: Uint32Array.from(entries, ({ policy }) => policy?.index ?? NO_POLICY),
-    sides: new Uint32Array(entries.length * 4),
-    selectors: selectorMemory(new ArrayBuffer(records * SelectorRecord.STRIDE)),
-    ipv4: remoteIntervals(entries, 4),
-    ipv6: remoteIntervals(entries, 16),
+    action: new Uint8Array(new SharedArrayBuffer(entries.length)),
+    policy: shared(entries.map(({ policy }) => policy?.index ?? NO_POLICY)),
+    sides: shared({ length: entries.length * 4 }),
+    selectors: selectorMemory(new SharedArrayBuffer(records * SelectorRecord.STRIDE)),
+    ipv4: sharedForest(plantForest(selectorSpace(pairs, 4))),
+    ipv6: sharedForest(plantForest(selectorSpace(pairs, 16))),
   };
   let at = 0;
   const write = (side: readonly TrafficSelector[]) => {
@@ -84,7 +82,8 @@ export function compileSpd(entries: readonly SpdEntry[]): CompiledSpd {
       at += SelectorRecord.STRIDE;
     }
   };
-  for (const [i, { selectors }] of entries.entries()) {
+  for (const [i, { action, selectors }] of entries.entries()) {
+    compiled.action[i] = ACTIONS[action];
     compiled.sides[4 * i] = at;
     compiled.sides[4 * i + 1] = selectors.local.length;
     write(selectors.local);
@@ -95,85 +94,67 @@ export function compileSpd(entries: readonly SpdEntry[]): CompiledSpd {
   return compiled;
 }
 
-/** @param length - octets of an address of the family */
-function remoteIntervals(entries: readonly SpdEntry[], length: 4 | 16): RemoteIntervals {
-  const ranges: { entry: number; start: bigint; end: bigint }[] = [];
-  const breaks = new Set<bigint>([0n]);
-  const last = (1n << BigInt(length * 8)) - 1n;
-  for (const [entry, { selectors }] of entries.entries())
-    for (const { addresses } of selectors.remote) {
-      if (addresses.start.length !== length) continue;
-      const range = { entry, start: toNumber(addresses.start), end: toNumber(addresses.end) };
-      ranges.push(range);
-      breaks.add(range.start);
-      if (range.end < last) breaks.add(range.end + 1n);
-    }
-  const starts = [...breaks].sort((a, b) => (a < b ? -1 : 1));
-  const indexOf = new Map(starts.map((start, index) => [start, index]));
-  const lists: number[][] = starts.map(() => []);
-  let count = 0;
-  for (const { entry, start, end } of ranges) {
-    const past = end < last ? indexOf.get(end + 1n)! : starts.length;
-    for (let i = indexOf.get(start)!; i < past && count <= CANDIDATES_MAX; i++) {
-      if (lists[i]!.at(-1) === entry) continue;
-      lists[i]!.push(entry);
-      count++;
-    }
-  }
-  if (count > CANDIDATES_MAX) {
-    const all = [...new Set(ranges.map(({ entry }) => entry))];
-    return packIntervals([0n], [all], length);
-  }
-  return packIntervals(starts, lists, length);
+function shared(numbers: ArrayLike<number>): Uint32Array {
+  const words = new Uint32Array(new SharedArrayBuffer(numbers.length * 4));
+  for (let i = 0; i < numbers.length; i++) words[i] = numbers[i] ?? 0;
+  return words;
 }
 
-function packIntervals(
-  starts: readonly bigint[],
-  lists: readonly (readonly number[])[],
-  length: 4 | 16,
-): RemoteIntervals {
-  const words = new Uint32Array(starts.length * 4);
-  const first = new Uint32Array(starts.length + 1);
-  for (const [i, start] of starts.entries()) {
-    writeAddressWords(words, 4 * i, toOctets(start, length));
-    first[i + 1] = first[i]! + lists[i]!.length;
-  }
-  return { starts: words, first, candidates: Uint32Array.from(lists.flat()) };
-}
-
-function toNumber(address: Uint8Array): bigint {
-  return address.reduce((value, octet) => (value << 8n) | BigInt(octet), 0n);
-}
-
-function toOctets(value: bigint, length: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => Number((value >> BigInt(8 * (length - 1 - i))) & 0xffn));
+function sharedForest({ roots, nodes, addresses, candidates }: SpdForest): SpdSearch {
+  const words = addresses.flatMap((units) =>
+    [0, 2, 4, 6].map((at) => units.charCodeAt(at) * 0x10000 + units.charCodeAt(at + 1)),
+  );
+  return {
+    roots: shared(roots),
+    nodes: shared(nodes),
+    addresses: shared(words),
+    candidates: shared(candidates),
+  };
 }
 
 /** The first entry that matches a packet, or -1: no match means discard [SPD-01]. Allocates nothing. */
 export function lookupSpd(spd: CompiledSpd, key: PacketKey): number {
-  const intervals = key[Key.FAMILY] === 4 ? spd.ipv4 : spd.ipv6;
-  const interval = findInterval(intervals.starts, key);
-  const past = intervals.first[interval + 1]!;
-  for (let i = intervals.first[interval]!; i < past; i++) {
-    const entry = intervals.candidates[i]!;
-    const side = 4 * entry;
-    if (
-      matchesRemote(spd.selectors, spd.sides[side + 2]!, spd.sides[side + 3]!, key) &&
-      matchesLocal(spd.selectors, spd.sides[side]!, spd.sides[side + 1]!, key)
-    )
-      return entry;
+  const search = key[Key.FAMILY] === 4 ? spd.ipv4 : spd.ipv6;
+  const { roots, nodes, candidates } = search;
+  let found = -1;
+  for (let tree = 0; tree < roots.length; tree += 2) {
+    if (found >= 0 && roots[tree + 1]! > found) break;
+    const leaf = findLeaf(search, roots[tree]!, key);
+    const past = nodes[leaf + 2]!;
+    for (let i = nodes[leaf + 1]!; i < past; i++) {
+      const candidate = candidates[i]!;
+      const entry = candidate & ~SPD_CERTAIN;
+      if (found >= 0 && entry > found) break;
+      if (candidate >= SPD_CERTAIN || entryMatches(spd, entry, key)) {
+        found = entry;
+        break;
+      }
+    }
   }
-  return -1;
+  return found;
 }
 
-/** The last interval that starts at or below the remote address; the first starts at zero. */
-function findInterval(starts: Uint32Array, key: PacketKey): number {
-  let low = 0;
-  let high = starts.length >> 2;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (compareWords(starts, 4 * middle, key, Key.REMOTE_ADDRESS) <= 0) low = middle;
-    else high = middle;
+function entryMatches(spd: CompiledSpd, entry: number, key: PacketKey): boolean {
+  const side = 4 * entry;
+  return (
+    matchesRemote(spd.selectors, spd.sides[side + 2]!, spd.sides[side + 3]!, key) &&
+    matchesLocal(spd.selectors, spd.sides[side]!, spd.sides[side + 1]!, key)
+  );
+}
+
+/** The word of the node where the search for a packet ends. */
+function findLeaf(search: SpdSearch, root: number, key: PacketKey): number {
+  const { nodes, addresses } = search;
+  const isWide = key[Key.FAMILY] !== 4;
+  let node = root;
+  for (;;) {
+    const field = nodes[node]!;
+    if (field === SPD_LEAF) return node;
+    const value = nodes[node + 1]!;
+    const isAbove =
+      isWide && field >= Key.LOCAL_ADDRESS
+        ? compareWords(key, field, addresses, 4 * value) >= 0
+        : key[field]! >= value;
+    node = nodes[node + 2]! + (isAbove ? SPD_NODE_WORDS : 0);
   }
-  return low;
 }

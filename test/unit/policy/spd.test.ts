@@ -1,8 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
+import {
+  KEY_PORT_OPAQUE,
+  Key,
+  matchesLocal,
+  matchesRemote,
+  type PacketKey,
+} from "../../../src/policy/selector-record.ts";
 import { parseSelector } from "../../../src/policy/selector-text.ts";
 import {
+  type CompiledSpd,
   compileSpd,
   lookupSpd,
   NO_POLICY,
@@ -12,8 +20,9 @@ import {
   type SpdEntry,
 } from "../../../src/policy/spd.ts";
 import { orderSpd, type ProtectPolicy } from "../../../src/policy/spd-order.ts";
-import { pairsOverlap, type SelectorPair } from "../../../src/policy/traffic-selector.ts";
+import { intersectSelector, type SelectorPair } from "../../../src/policy/traffic-selector.ts";
 import { keyOf, type Packet, packetArbitrary, pairArbitrary, pairMatches } from "./arbitraries.ts";
+import { drawing, keyWithin, SPD_SETS, worstWork } from "./spd-sets.ts";
 
 const read = (text: string) => parseSelector(text)!;
 const pair = (local: string, remote: string): SelectorPair => ({
@@ -121,16 +130,77 @@ describe("lookup", () => {
     expect(lookupSpd(compiled, keyOf(packet("fd01::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")))).toBe(0);
   });
 
-  test("many nested entries are still found", () => {
-    const nested = Array.from({ length: 1500 }, (_, i) =>
-      protect(i, pair("10.0.0.0/8", `10.0.${(i >> 8) & 255}.${i & 255}-10.255.255.255`)),
-    ).reverse();
-    const compiled = compileSpd(nested);
-    expect(compiled.ipv4.candidates.length).toBeLessThanOrEqual(1 << 20);
-    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "10.0.0.5")))).toBe(1499 - 5);
-    expect(lookupSpd(compiled, keyOf(packet("10.1.0.1", "10.200.0.5")))).toBe(0);
+  test("[SPD-01] sets that are hard to search give what a plain search of the list gives", () => {
+    const draw = drawing(7);
+    for (const [name, set] of Object.entries(SPD_SETS))
+      for (const count of [1, 2, 10, 333]) {
+        const list = set(count);
+        const compiled = compileSpd(list);
+        for (let i = 0; i < 400; i++) {
+          const key = keyWithin(list[draw(count)]!, draw);
+          if (draw(3) === 0) key[Key.REMOTE_ADDRESS] = key[Key.REMOTE_ADDRESS]! + draw(3) - 1;
+          if (draw(5) === 0) key[Key.REMOTE_PORT] = KEY_PORT_OPAQUE;
+          expect(lookupSpd(compiled, key), `${name}, ${count} entries`).toBe(firstMatch(compiled, key));
+        }
+      }
+  });
+
+  test("[SPD-01] an entry of many selectors on both sides does not hide those after it", () => {
+    const hosts = (prefix: string, count: number) =>
+      Array.from({ length: count }, (_, i) => `${prefix}.${3 * i}`).join(" ");
+    const compiled = compileSpd([
+      protect(0, pair(hosts("10.1.0", 40), hosts("10.2.0", 40))),
+      protect(1, pair("10.1.0.0/24", "10.2.0.0/24")),
+    ]);
+    const entryOf = (local: number, remote: number) =>
+      lookupSpd(compiled, keyOf(packet(`10.1.0.${local}`, `10.2.0.${remote}`)));
+    expect([entryOf(0, 0), entryOf(117, 117), entryOf(3, 60)]).toEqual([0, 0, 0]);
+    expect([entryOf(1, 0), entryOf(0, 1), entryOf(118, 117), entryOf(120, 3)]).toEqual([1, 1, 1, 1]);
+  });
+
+  test("10,000 entries cost a few steps more than 10, whatever they are", () => {
+    const most: Record<string, unknown> = {};
+    for (const [name, set] of Object.entries(SPD_SETS)) {
+      const few = worstWork(compileSpd(set(10)));
+      const many = worstWork(compileSpd(set(10_000)));
+      // Searching a list would look at a thousand times as many; a tree has its depth, the logarithm, for each field.
+      if (many.steps > 3 * few.steps + 10 || many.candidates > 2 || many.words > 400_000) most[name] = many;
+    }
+    expect(most).toEqual({});
+  });
+
+  test("threads share a compiled SPD instead of copying it", () => {
+    const compiled = compileSpd(SPD_SETS["both families"]!(20));
+    const copy = structuredClone(compiled);
+    expect(copy.ipv4.nodes.buffer).toBeInstanceOf(SharedArrayBuffer);
+    for (const arrays of [compiled, compiled.selectors, compiled.ipv4, compiled.ipv6])
+      for (const array of Object.values(arrays))
+        if (ArrayBuffer.isView(array)) expect(array.buffer).toBeInstanceOf(SharedArrayBuffer);
+    compiled.action[3] = SPD_DISCARD;
+    expect(copy.action[3]).toBe(SPD_DISCARD);
   });
 });
+
+function firstMatch({ action, sides, selectors }: CompiledSpd, key: PacketKey): number {
+  return Array.from(action, (_, entry) => entry).findIndex(
+    (entry) =>
+      matchesLocal(selectors, sides[4 * entry]!, sides[4 * entry + 1]!, key) &&
+      matchesRemote(selectors, sides[4 * entry + 2]!, sides[4 * entry + 3]!, key),
+  );
+}
+
+/** By trying all: a packet has one family and one protocol, and both sides of an entry ask for one. */
+function somePacketMatches(a: SelectorPair, b: SelectorPair): boolean {
+  const sides = (one: SelectorPair, other: SelectorPair, side: "local" | "remote") =>
+    one[side].flatMap((x) => other[side].map((y) => intersectSelector(x, y))).filter((x) => x !== undefined);
+  return sides(a, b, "local").some((local) =>
+    sides(a, b, "remote").some(
+      (remote) =>
+        local.addresses.start.length === remote.addresses.start.length &&
+        (local.protocol === 0 || remote.protocol === 0 || local.protocol === remote.protocol),
+    ),
+  );
+}
 
 describe("order", () => {
   const place = (line: number) => ({ file: "tungate.yaml", line });
@@ -185,7 +255,7 @@ describe("order", () => {
               .slice(i + 1)
               .filter(
                 (second) =>
-                  first.priority === second.priority && pairsOverlap(first.selectors, second.selectors),
+                  first.priority === second.priority && somePacketMatches(first.selectors, second.selectors),
               )
               .map((second) => ({ first, second })),
           );
@@ -194,6 +264,19 @@ describe("order", () => {
       ),
       { numRuns: 300 },
     );
+  });
+
+  test("10,000 children on one network are compared without comparing every pair", () => {
+    const ports = SPD_SETS["a port each, one network"]!(10_000).map(({ selectors }, line) => ({
+      ...child(line, "10.0.0.0/8"),
+      selectors,
+    }));
+    expect(orderSpd([], ports).overlaps).toEqual([]);
+    const same = { ...child(77_777, "10.0.0.0/8"), selectors: ports[4321]!.selectors };
+    const { overlaps } = orderSpd([], [...ports, same]);
+    expect(overlaps.map(({ first, second }) => [first.place.line, second.place.line])).toEqual([
+      [4321, 77_777],
+    ]);
   });
 
   test("link-local and multicast are discarded unless a child names nothing else", () => {
