@@ -1,24 +1,28 @@
-/** Integrity algorithms by transform number: HMAC-SHA2, truncated (RFC 4868 section 2). */
+/** Integrity algorithms by transform number: truncated HMACs (RFC 2404, RFC 4868) and AES MACs (RFC 3566, RFC 4494). */
 import { wipe } from "../base/bytes.ts";
 import { Integ, nameOf } from "../wire/ike/registries.ts";
+import { aesCmac, aesXcbc } from "./aes-mac.ts";
 import { CryptoError } from "./error.ts";
 import type { HashName } from "./provider.ts";
 import { provider } from "./providers/selected.ts";
 
 export interface IntegAlgorithm {
   readonly id: number;
-  /** Octets cut from KEYMAT: as long as the hash [ESP-22]. */
+  /** Octets cut from KEYMAT: for HMAC as long as the hash [ESP-22]. */
   readonly keyLength: number;
-  /** Octets on the wire: the first half of the hash [ESP-22]. */
+  /** Octets on the wire: the first half of a SHA-2 hash [ESP-22], 12 of the others. */
   readonly icvLength: number;
-  /** HMAC over this hash. */
-  readonly hash: HashName;
+  /** HMAC over a hash, or a MAC of AES. */
+  readonly mac: HashName | "aes-xcbc" | "aes-cmac";
 }
 
 const ROWS: readonly IntegAlgorithm[] = [
-  { id: Integ.HMAC_SHA2_256_128, keyLength: 32, icvLength: 16, hash: "sha256" },
-  { id: Integ.HMAC_SHA2_384_192, keyLength: 48, icvLength: 24, hash: "sha384" },
-  { id: Integ.HMAC_SHA2_512_256, keyLength: 64, icvLength: 32, hash: "sha512" },
+  { id: Integ.HMAC_SHA1_96, keyLength: 20, icvLength: 12, mac: "sha1" },
+  { id: Integ.AES_XCBC_96, keyLength: 16, icvLength: 12, mac: "aes-xcbc" },
+  { id: Integ.AES_CMAC_96, keyLength: 16, icvLength: 12, mac: "aes-cmac" },
+  { id: Integ.HMAC_SHA2_256_128, keyLength: 32, icvLength: 16, mac: "sha256" },
+  { id: Integ.HMAC_SHA2_384_192, keyLength: 48, icvLength: 24, mac: "sha384" },
+  { id: Integ.HMAC_SHA2_512_256, keyLength: 64, icvLength: 32, mac: "sha512" },
 ];
 
 /** The algorithm, or `undefined` when it is not supported. The same object each time. */
@@ -40,8 +44,14 @@ export function computeIcv(
       "CRYPTO_KEY_LENGTH",
       `INTEG ${nameOf(Integ, alg.id)} takes ${alg.keyLength} octets of key, not ${key.length}`,
     );
-  const full = provider.hmac(alg.hash, key, parts);
+  const full = macOf(alg.mac, key, parts);
   const icv = full.slice(0, alg.icvLength);
   wipe(full);
   return icv;
+}
+
+function macOf(mac: IntegAlgorithm["mac"], key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+  if (mac === "aes-xcbc") return aesXcbc(key, parts);
+  if (mac === "aes-cmac") return aesCmac(key, parts);
+  return provider.hmac(mac, key, parts);
 }

@@ -1,6 +1,7 @@
-/** Pseudorandom functions by transform number, and prf+ (RFC 7296 section 2.13, RFC 4868 section 2). */
+/** Pseudorandom functions by transform number, and prf+ (RFC 7296 section 2.13, RFC 4868, RFC 4434, RFC 4615). */
 import { wipe } from "../base/bytes.ts";
 import { nameOf, Prf } from "../wire/ike/registries.ts";
+import { aesCmac, aesXcbc } from "./aes-mac.ts";
 import { CryptoError } from "./error.ts";
 import type { HashName } from "./provider.ts";
 import { provider } from "./providers/selected.ts";
@@ -13,16 +14,22 @@ export interface PrfAlgorithm {
   readonly outputLength: number;
   /** Most octets of each nonce that go into the key of SKEYSEED; unbounded where the key may have any length. */
   readonly nonceOctetsInKey: number;
-  /** HMAC over this hash. */
-  readonly hash: HashName;
+  /** HMAC over this hash, or a MAC of AES. */
+  readonly mac: HashName | "aes-xcbc" | "aes-cmac";
 }
 
 const ANY_LENGTH = Number.POSITIVE_INFINITY;
 
+/** PRFs of a fixed key take 64 bits of each nonce into it (RFC 7296 section 2.14). */
+const AES_PRF = { keyLength: 16, outputLength: 16, nonceOctetsInKey: 8 };
+
 const ROWS: readonly PrfAlgorithm[] = [
-  { id: Prf.HMAC_SHA2_256, keyLength: 32, outputLength: 32, nonceOctetsInKey: ANY_LENGTH, hash: "sha256" },
-  { id: Prf.HMAC_SHA2_384, keyLength: 48, outputLength: 48, nonceOctetsInKey: ANY_LENGTH, hash: "sha384" },
-  { id: Prf.HMAC_SHA2_512, keyLength: 64, outputLength: 64, nonceOctetsInKey: ANY_LENGTH, hash: "sha512" },
+  { id: Prf.HMAC_SHA1, keyLength: 20, outputLength: 20, nonceOctetsInKey: ANY_LENGTH, mac: "sha1" },
+  { id: Prf.AES128_XCBC, ...AES_PRF, mac: "aes-xcbc" },
+  { id: Prf.AES128_CMAC, ...AES_PRF, mac: "aes-cmac" },
+  { id: Prf.HMAC_SHA2_256, keyLength: 32, outputLength: 32, nonceOctetsInKey: ANY_LENGTH, mac: "sha256" },
+  { id: Prf.HMAC_SHA2_384, keyLength: 48, outputLength: 48, nonceOctetsInKey: ANY_LENGTH, mac: "sha384" },
+  { id: Prf.HMAC_SHA2_512, keyLength: 64, outputLength: 64, nonceOctetsInKey: ANY_LENGTH, mac: "sha512" },
 ];
 
 /** The counter of prf+ is one octet that starts at 1 (RFC 7296 section 2.13). */
@@ -35,7 +42,24 @@ export function prfAlgorithm(id: number): PrfAlgorithm | undefined {
 
 /** prf(key, data) over the parts of `data` one after another; `outputLength` octets. */
 export function prf(alg: PrfAlgorithm, key: Uint8Array, ...data: readonly Uint8Array[]): Uint8Array {
-  return provider.hmac(alg.hash, key, data);
+  if (alg.mac === "aes-xcbc") return aesXcbc(xcbcKey(key), data);
+  if (alg.mac === "aes-cmac") return aesCmac(cmacKey(key), data);
+  return provider.hmac(alg.mac, key, data);
+}
+
+const AES_KEY_LENGTH = 16;
+
+/** Shorter keys are filled with zeros, longer ones are themselves a message under a key of zeros (RFC 4434 section 2). */
+function xcbcKey(key: Uint8Array): Uint8Array {
+  if (key.length > AES_KEY_LENGTH) return aesXcbc(new Uint8Array(AES_KEY_LENGTH), [key]);
+  const filled = new Uint8Array(AES_KEY_LENGTH);
+  filled.set(key);
+  return filled;
+}
+
+/** Keys of any other length are a message under a key of zeros (RFC 4615 section 3). */
+function cmacKey(key: Uint8Array): Uint8Array {
+  return key.length === AES_KEY_LENGTH ? key : aesCmac(new Uint8Array(AES_KEY_LENGTH), [key]);
 }
 
 /**

@@ -1,10 +1,12 @@
 /** What every provider of primitives does: no protocol in here, octets in and out, one name per primitive. */
 
 export type HashName = "sha1" | "sha256" | "sha384" | "sha512";
-export type AeadName = "aes-gcm" | "chacha20-poly1305";
+export type AeadName = "aes-gcm" | "aes-ccm" | "chacha20-poly1305";
+/** Ciphers that authenticate nothing. */
+export type CipherName = "aes-cbc" | "aes-ctr" | "3des-cbc";
 export type CurveName = "p256" | "p384" | "p521";
 /** One name per thing that a build of OpenSSL may lack. */
-export type Primitive = HashName | AeadName | CurveName | "aes-cbc" | "x25519" | "modp";
+export type Primitive = HashName | AeadName | CipherName | CurveName | "x25519" | "modp";
 
 /** A MODP group (RFC 3526): `prime` is big-endian and of the group's full length. */
 export interface ModpGroup {
@@ -23,25 +25,30 @@ export interface CryptoProvider {
   constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean;
   hash(hash: HashName, parts: readonly Uint8Array[]): Uint8Array;
   hmac(hash: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array;
-  /** Ciphertext followed by a tag of 16 octets. */
+  /** Ciphertext followed by a tag of `tagLength` octets. */
   seal(
     cipher: AeadName,
     key: Uint8Array,
     nonce: Uint8Array,
     aad: Uint8Array,
     plaintext: Uint8Array,
+    tagLength: number,
   ): Uint8Array;
-  /** The plaintext, or `undefined` when the tag (the last 16 octets) is wrong. */
+  /** The plaintext, or `undefined` when the tag (the last `tagLength` octets) is wrong. */
   open(
     cipher: AeadName,
     key: Uint8Array,
     nonce: Uint8Array,
     aad: Uint8Array,
     sealed: Uint8Array,
+    tagLength: number,
   ): Uint8Array | undefined;
-  /** AES-CBC without padding of its own. */
-  encryptCbc(key: Uint8Array, iv: Uint8Array, padded: Uint8Array): Uint8Array;
-  decryptCbc(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array;
+  /**
+   * Without padding of its own: whole blocks for CBC.
+   * @param iv - of CTR the first counter block, 16 octets that count up as one number
+   */
+  encrypt(cipher: CipherName, key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  decrypt(cipher: CipherName, key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array;
   /** RFC 7748 section 6.1: 32 octets from 32 octets. */
   x25519PublicValue(scalar: Uint8Array): Uint8Array;
   /** `undefined` when the result would be all zeros. */

@@ -13,17 +13,9 @@ import {
 } from "../base/packet-batch.ts";
 import type { RandomSource } from "../base/random.ts";
 import { constantTimeEqual } from "../crypto/constant-time.ts";
-import {
-  decryptCbc,
-  type EncrAlgorithm,
-  encrAlgorithm,
-  encryptCbc,
-  openAead,
-  sealAead,
-} from "../crypto/encr.ts";
+import { decrypt, type EncrAlgorithm, encrAlgorithm, encrypt, openAead, sealAead } from "../crypto/encr.ts";
 import { computeIcv, type IntegAlgorithm, integAlgorithm } from "../crypto/integ.ts";
 import { type SaTable, Slot } from "../policy/sa-table.ts";
-import { Encr } from "../wire/ike/registries.ts";
 import type { EspEngine, EspKeyStore } from "./engine.ts";
 
 /** SPI and sequence number. */
@@ -34,13 +26,10 @@ const INBOUND = 0;
 const OUTBOUND = 1;
 const LAST_SHORT_SEQUENCE = 0xffffffffn;
 
-/** Lengths of no encryption (RFC 2410), which goes with an integrity algorithm only. */
-const NULL_LENGTHS = { keyLength: 0, ivLength: 0, blockSize: 1 };
-
-/** A combined mode, or an integrity algorithm with a cipher or none. */
+/** A combined mode, or an integrity algorithm with a cipher. */
 type Suite =
   | { readonly isCombined: true; readonly encr: EncrAlgorithm }
-  | { readonly isCombined: false; readonly encr: EncrAlgorithm | undefined; readonly integ: IntegAlgorithm };
+  | { readonly isCombined: false; readonly encr: EncrAlgorithm; readonly integ: IntegAlgorithm };
 
 /** What one slot was given; bound to the transforms, direction and ESN that the record named then. */
 interface SlotKeys {
@@ -85,7 +74,7 @@ function bindKeys(table: SaTable, slot: number, encrKey: Uint8Array, integKey: U
   const field = (name: number) => Atomics.load(table.u32, fieldOf(table, slot, name));
   const suite = suiteOf(field(Slot.ENCR), field(Slot.ENCR_KEY_BITS), field(Slot.INTEG));
   if (suite === undefined) throw new RangeError(`slot ${slot}: transforms that are not supported together`);
-  const { keyLength, ivLength, blockSize } = suite.encr ?? NULL_LENGTHS;
+  const { keyLength, ivLength, blockSize } = suite.encr;
   const icvLength = suite.isCombined ? suite.encr.icvLength : suite.integ.icvLength;
   const fits =
     encrKey.length === keyLength &&
@@ -112,9 +101,8 @@ function bindKeys(table: SaTable, slot: number, encrKey: Uint8Array, integKey: U
 function suiteOf(encrId: number, keyBits: number, integId: number): Suite | undefined {
   const encr = encrAlgorithm(encrId, keyBits);
   if (encr?.isAead) return integId === 0 ? { isCombined: true, encr } : undefined;
-  const isNull = encrId === Encr.NULL && keyBits === 0;
   const integ = integAlgorithm(integId);
-  if (integ === undefined || (encr === undefined && !isNull)) return undefined;
+  if (integ === undefined || encr === undefined) return undefined;
   return { isCombined: false, encr, integ };
 }
 
@@ -143,8 +131,9 @@ export function createTwinEspEngine(table: SaTable, store: TwinKeyStore, random:
     batch.view.setUint32(start, Atomics.load(table.u32, fieldOf(table, slot, Slot.SPI)));
     batch.view.setUint32(start + 4, Number(BigInt.asUintN(32, sequence)));
     const iv = batch.bytes.subarray(start + ESP_HEADER_LENGTH, offset);
-    if (keys.suite.isCombined) batch.view.setBigUint64(start + ESP_HEADER_LENGTH, sequence);
-    else iv.set(random.publicBytes(iv.length));
+    // Taken once per key, which is all that counter modes ask of their IV [ESP-20].
+    if (!keys.suite.encr.needsUniqueIv) iv.set(random.publicBytes(iv.length));
+    else if (iv.length > 0) batch.view.setBigUint64(start + ESP_HEADER_LENGTH, sequence);
     const esp = batch.bytes.subarray(start, offset + length + keys.icvLength);
     sealInPlace(keys, esp, front, length, Number(sequence >> 32n));
     batch.offset[i] = start;
@@ -216,13 +205,13 @@ function sealInPlace(
   sequenceHigh: number,
 ): void {
   const { suite } = keys;
-  const iv = esp.subarray(ESP_HEADER_LENGTH, front);
+  const iv = ivOf(keys, esp, sequenceHigh);
   const plaintext = esp.subarray(front, front + length);
   if (suite.isCombined) {
     esp.set(sealAead(suite.encr, keys.encrKey, iv, aadOf(keys, esp, sequenceHigh), plaintext), front);
     return;
   }
-  if (suite.encr !== undefined) esp.set(encryptCbc(suite.encr, keys.encrKey, iv, plaintext), front);
+  esp.set(encrypt(suite.encr, keys.encrKey, iv, plaintext), front);
   esp.set(icvOf(keys, suite.integ, esp.subarray(0, front + length), sequenceHigh), front + length);
 }
 
@@ -234,14 +223,21 @@ function openCopy(
   sequenceHigh: number,
 ): Uint8Array | undefined {
   const { suite } = keys;
-  const iv = esp.subarray(ESP_HEADER_LENGTH, front);
+  const iv = ivOf(keys, esp, sequenceHigh);
   if (suite.isCombined)
     return openAead(suite.encr, keys.encrKey, iv, aadOf(keys, esp, sequenceHigh), esp.subarray(front));
   const icvAt = esp.length - keys.icvLength;
   const icv = icvOf(keys, suite.integ, esp.subarray(0, icvAt), sequenceHigh);
   if (!constantTimeEqual(icv, esp.subarray(icvAt))) return undefined;
   const ciphertext = esp.subarray(front, icvAt);
-  return suite.encr === undefined ? ciphertext.slice() : decryptCbc(suite.encr, keys.encrKey, iv, ciphertext);
+  return decrypt(suite.encr, keys.encrKey, iv, ciphertext);
+}
+
+/** As it was sent, or where it is implicit the sequence number of 64 bits (RFC 8750 section 4). */
+function ivOf(keys: SlotKeys, esp: Uint8Array, sequenceHigh: number): Uint8Array {
+  const { ivLength, nonceIvLength } = keys.suite.encr;
+  if (ivLength === nonceIvLength) return esp.subarray(ESP_HEADER_LENGTH, ESP_HEADER_LENGTH + ivLength);
+  return concat(bigEndian(keys.esn ? sequenceHigh : 0), esp.subarray(4, ESP_HEADER_LENGTH));
 }
 
 /** SPI and the sequence number of 32 or 64 bits (RFC 4106 section 5) [ESP-16]. */

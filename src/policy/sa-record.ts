@@ -1,7 +1,6 @@
 /** One SA written to its slot of the table and read back (RFC 4301 section 4.4.2.1). */
 import { encrAlgorithm } from "../crypto/encr.ts";
 import { integAlgorithm } from "../crypto/integ.ts";
-import { Encr } from "../wire/ike/registries.ts";
 import type { EspSuite, InboundSa, OutboundSa, SaHandling } from "./data-plane.ts";
 import {
   AggfragMode,
@@ -26,13 +25,9 @@ export interface SuiteSizes {
   readonly blockSize: number;
 }
 
-/** No encryption (RFC 2410); goes with an integrity algorithm only. */
-const NULL_ENCRYPTION = { ivLength: 0, icvLength: 0, blockSize: 1, isAead: false };
-
 /** @throws {@link SadError} `SAD_UNSUPPORTED` for transforms that this project does not have, or without integrity [ESP-24] */
 export function suiteSizes(suite: EspSuite): SuiteSizes {
-  const isNull = suite.encr === Encr.NULL && suite.encrKeyBits === 0;
-  const encr = isNull ? NULL_ENCRYPTION : encrAlgorithm(suite.encr, suite.encrKeyBits);
+  const encr = encrAlgorithm(suite.encr, suite.encrKeyBits);
   const integ = suite.integ === 0 ? undefined : integAlgorithm(suite.integ);
   if (encr === undefined || encr.isAead !== (suite.integ === 0) || (suite.integ !== 0 && integ === undefined))
     throw new SadError(

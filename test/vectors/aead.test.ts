@@ -45,11 +45,11 @@ for (const provider of [nodeCrypto, noble])
     const nonce = fromHex(vector.nonce);
     const aad = fromHex(vector.aad);
 
-    const plaintext = provider.open("aes-gcm", key, nonce, aad, fromHex(vector.sealed));
+    const plaintext = provider.open("aes-gcm", key, nonce, aad, fromHex(vector.sealed), 16);
 
     expect(plaintext === undefined ? null : toHex(plaintext)).toBe(vector.plaintext);
     if (vector.plaintext === null) return;
-    const sealed = provider.seal("aes-gcm", key, nonce, aad, fromHex(vector.plaintext));
+    const sealed = provider.seal("aes-gcm", key, nonce, aad, fromHex(vector.plaintext), 16);
     expect(toHex(sealed)).toBe(vector.sealed);
   });
 

@@ -24,16 +24,8 @@ interface SharedKdf {
   }[];
 }
 
-/** The project negotiates no SHA-1; the derivations above the PRF are the same and are tried with it too. */
-const HMAC_SHA1: PrfAlgorithm = {
-  ...prfAlgorithm(Prf.HMAC_SHA2_256)!,
-  id: Prf.HMAC_SHA1,
-  keyLength: 20,
-  outputLength: 20,
-  hash: "sha1",
-};
 const PRFS: Readonly<Record<string, PrfAlgorithm>> = {
-  PRF_HMAC_SHA1: HMAC_SHA1,
+  PRF_HMAC_SHA1: prfAlgorithm(Prf.HMAC_SHA1)!,
   PRF_HMAC_SHA2_256: prfAlgorithm(Prf.HMAC_SHA2_256)!,
   PRF_HMAC_SHA2_384: prfAlgorithm(Prf.HMAC_SHA2_384)!,
   PRF_HMAC_SHA2_512: prfAlgorithm(Prf.HMAC_SHA2_512)!,

@@ -2,7 +2,7 @@
  * Primitives in JavaScript: the second witness of the tests, and production's choice for what Node's OpenSSL lacks.
  * No JavaScript is constant-time, and the MODP groups here are plain big integers.
  */
-import { cbc, gcm } from "@noble/ciphers/aes.js";
+import { cbc, ctr, gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { equalBytes } from "@noble/ciphers/utils.js";
 import { pow } from "@noble/curves/abstract/modular.js";
@@ -12,7 +12,8 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { concat, fromHex, toHex, wipe } from "../../base/bytes.ts";
-import type { AeadName, CryptoProvider, CurveName, HashName, ModpGroup } from "../provider.ts";
+import type { AeadName, CipherName, CryptoProvider, CurveName, HashName, ModpGroup } from "../provider.ts";
+import { openCcm, sealCcm } from "./ccm.ts";
 
 const HASHES = { sha1, sha256, sha384, sha512 } as const satisfies Record<HashName, unknown>;
 const CURVES = { p256, p384, p521 } as const satisfies Record<CurveName, unknown>;
@@ -20,14 +21,14 @@ const UNCOMPRESSED = Uint8Array.of(4);
 
 export const noble: CryptoProvider = {
   name: "noble",
-  supports: () => true,
+  supports: (primitive) => primitive !== "3des-cbc",
   constantTimeEqual: equalBytes,
   hash: hashParts,
   hmac: hmacParts,
-  seal: (cipher, key, nonce, aad, plaintext) => aead(cipher, key, nonce, aad).encrypt(plaintext),
+  seal,
   open,
-  encryptCbc: (key, iv, padded) => cbc(key, iv, { disablePadding: true }).encrypt(padded),
-  decryptCbc: (key, iv, ciphertext) => cbc(key, iv, { disablePadding: true }).decrypt(ciphertext),
+  encrypt: (cipher, key, iv, plaintext) => cipherOf(cipher, key, iv).encrypt(plaintext),
+  decrypt: (cipher, key, iv, ciphertext) => cipherOf(cipher, key, iv).decrypt(ciphertext),
   x25519PublicValue: (scalar) => x25519.scalarMultBase(scalar),
   x25519SharedSecret: (scalar, peer) => attempt(() => x25519.scalarMult(scalar, peer)),
   ecpPublicValue: (curve, scalar) => attempt(() => CURVES[curve].getPublicKey(scalar, false).slice(1)),
@@ -57,8 +58,20 @@ function hmacParts(name: HashName, key: Uint8Array, parts: readonly Uint8Array[]
   return state.digest();
 }
 
-function aead(cipher: AeadName, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array) {
-  return cipher === "aes-gcm" ? gcm(key, nonce, aad) : chacha20poly1305(key, nonce, aad);
+/** Tags of these libraries. */
+const TAG_LENGTH = 16;
+
+function seal(
+  cipher: AeadName,
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  plaintext: Uint8Array,
+  tagLength: number,
+): Uint8Array {
+  if (cipher === "aes-ccm") return sealCcm(key, nonce, aad, plaintext, tagLength);
+  const state = cipher === "aes-gcm" ? gcm(key, nonce, aad) : chacha20poly1305(key, nonce, aad);
+  return state.encrypt(plaintext).slice(0, plaintext.length + tagLength);
 }
 
 function open(
@@ -67,9 +80,35 @@ function open(
   nonce: Uint8Array,
   aad: Uint8Array,
   sealed: Uint8Array,
+  tagLength: number,
 ): Uint8Array | undefined {
-  const state = aead(cipher, key, nonce, aad);
+  if (sealed.length < tagLength) return undefined;
+  if (cipher === "aes-ccm") return openCcm(key, nonce, aad, sealed, tagLength);
+  if (cipher === "aes-gcm" && tagLength < TAG_LENGTH) return openShortGcm(key, nonce, aad, sealed, tagLength);
+  const state = cipher === "aes-gcm" ? gcm(key, nonce, aad) : chacha20poly1305(key, nonce, aad);
   return attempt(() => state.decrypt(sealed));
+}
+
+/** The library takes whole tags only: decrypts, seals again, and compares what there is of the tag. */
+function openShortGcm(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  aad: Uint8Array,
+  sealed: Uint8Array,
+  tagLength: number,
+): Uint8Array | undefined {
+  const length = sealed.length - tagLength;
+  // Block 1 masks the tag, so that the data begins with block 2 (NIST SP 800-38D section 7.1).
+  const plaintext = ctr(key, concat(nonce, Uint8Array.of(0, 0, 0, 2))).decrypt(sealed.subarray(0, length));
+  const again = gcm(key, nonce, aad).encrypt(plaintext);
+  if (equalBytes(again.subarray(length, length + tagLength), sealed.subarray(length))) return plaintext;
+  wipe(plaintext);
+  return undefined;
+}
+
+function cipherOf(cipher: CipherName, key: Uint8Array, iv: Uint8Array) {
+  if (cipher === "3des-cbc") throw new RangeError("3DES is not in these libraries");
+  return cipher === "aes-ctr" ? ctr(key, iv) : cbc(key, iv, { disablePadding: true });
 }
 
 function ecpSharedSecret(curve: CurveName, scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined {

@@ -21,9 +21,15 @@ import {
   timingSafeEqual,
 } from "node:crypto";
 import { concat, fromHex, wipe } from "../../base/bytes.ts";
-import type { AeadName, CryptoProvider, CurveName, HashName, ModpGroup, Primitive } from "../provider.ts";
-
-const AEAD_TAG_LENGTH = 16;
+import type {
+  AeadName,
+  CipherName,
+  CryptoProvider,
+  CurveName,
+  HashName,
+  ModpGroup,
+  Primitive,
+} from "../provider.ts";
 
 const CURVES: Readonly<Record<CurveName, { readonly openssl: string; readonly fieldLength: number }>> = {
   p256: { openssl: "prime256v1", fieldLength: 32 },
@@ -43,8 +49,9 @@ export const nodeCrypto: CryptoProvider = {
   hmac,
   seal,
   open,
-  encryptCbc: (key, iv, padded) => cbc(createCipheriv(cbcName(key), key, iv), padded),
-  decryptCbc: (key, iv, ciphertext) => cbc(createDecipheriv(cbcName(key), key, iv), ciphertext),
+  encrypt: (cipher, key, iv, plaintext) => crypt(createCipheriv(cipherName(cipher, key), key, iv), plaintext),
+  decrypt: (cipher, key, iv, ciphertext) =>
+    crypt(createDecipheriv(cipherName(cipher, key), key, iv), ciphertext),
   x25519PublicValue,
   x25519SharedSecret,
   ecpPublicValue,
@@ -62,8 +69,14 @@ function supports(primitive: Primitive): boolean {
       return getHashes().includes(primitive);
     case "aes-gcm":
       return getCiphers().includes("aes-256-gcm");
+    case "aes-ccm":
+      return getCiphers().includes("aes-256-ccm");
     case "aes-cbc":
       return getCiphers().includes("aes-256-cbc");
+    case "aes-ctr":
+      return getCiphers().includes("aes-256-ctr");
+    case "3des-cbc":
+      return getCiphers().includes("des-ede3-cbc");
     case "chacha20-poly1305":
       return getCiphers().includes(primitive);
     case "p256":
@@ -108,8 +121,9 @@ function hmac(name: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Ui
 }
 
 function aeadCipherName(cipher: AeadName, key: Uint8Array): CipherGCMTypes {
-  // The types know no cipher name but GCM's for this overload; ChaCha20-Poly1305 has the same calls.
-  return (cipher === "aes-gcm" ? `aes-${key.length * 8}-gcm` : cipher) as CipherGCMTypes;
+  // The types know no cipher name but GCM's for this overload; the others have the same calls.
+  const name = cipher === "chacha20-poly1305" ? cipher : `aes-${key.length * 8}-${cipher.slice(4)}`;
+  return name as CipherGCMTypes;
 }
 
 function seal(
@@ -118,11 +132,12 @@ function seal(
   nonce: Uint8Array,
   aad: Uint8Array,
   plaintext: Uint8Array,
+  tagLength: number,
 ): Uint8Array {
-  const options = { authTagLength: AEAD_TAG_LENGTH };
+  const options = { authTagLength: tagLength };
   const state: CipherGCM = createCipheriv(aeadCipherName(cipher, key), key, nonce, options);
   state.setAAD(aad, { plaintextLength: plaintext.length });
-  const sealed = new Uint8Array(plaintext.length + AEAD_TAG_LENGTH);
+  const sealed = new Uint8Array(plaintext.length + tagLength);
   sealed.set(state.update(plaintext), 0);
   state.final();
   sealed.set(state.getAuthTag(), plaintext.length);
@@ -135,24 +150,25 @@ function open(
   nonce: Uint8Array,
   aad: Uint8Array,
   sealed: Uint8Array,
+  tagLength: number,
 ): Uint8Array | undefined {
-  const length = sealed.length - AEAD_TAG_LENGTH;
+  const length = sealed.length - tagLength;
   if (length < 0) return undefined;
-  const options = { authTagLength: AEAD_TAG_LENGTH };
+  const options = { authTagLength: tagLength };
   const state: DecipherGCM = createDecipheriv(aeadCipherName(cipher, key), key, nonce, options);
-  state.setAAD(aad, { plaintextLength: length });
   state.setAuthTag(sealed.subarray(length));
+  state.setAAD(aad, { plaintextLength: length });
   const plaintext = taken(state.update(sealed.subarray(0, length)));
   if (succeeds(() => state.final())) return plaintext;
   wipe(plaintext);
   return undefined;
 }
 
-function cbcName(key: Uint8Array): string {
-  return `aes-${key.length * 8}-cbc`;
+function cipherName(cipher: CipherName, key: Uint8Array): string {
+  return cipher === "3des-cbc" ? "des-ede3-cbc" : `aes-${key.length * 8}-${cipher.slice(4)}`;
 }
 
-function cbc(
+function crypt(
   state: ReturnType<typeof createCipheriv> | ReturnType<typeof createDecipheriv>,
   input: Uint8Array,
 ) {

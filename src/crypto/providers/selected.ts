@@ -19,10 +19,12 @@ export function preferring(first: CryptoProvider, second: CryptoProvider): Crypt
     constantTimeEqual: (a, b) => first.constantTimeEqual(a, b),
     hash: (hash, parts) => from(hash).hash(hash, parts),
     hmac: (hash, key, parts) => from(hash).hmac(hash, key, parts),
-    seal: (cipher, key, nonce, aad, plaintext) => from(cipher).seal(cipher, key, nonce, aad, plaintext),
-    open: (cipher, key, nonce, aad, sealed) => from(cipher).open(cipher, key, nonce, aad, sealed),
-    encryptCbc: (key, iv, padded) => from("aes-cbc").encryptCbc(key, iv, padded),
-    decryptCbc: (key, iv, ciphertext) => from("aes-cbc").decryptCbc(key, iv, ciphertext),
+    seal: (cipher, key, nonce, aad, plaintext, tagLength) =>
+      from(cipher).seal(cipher, key, nonce, aad, plaintext, tagLength),
+    open: (cipher, key, nonce, aad, sealed, tagLength) =>
+      from(cipher).open(cipher, key, nonce, aad, sealed, tagLength),
+    encrypt: (cipher, key, iv, plaintext) => from(cipher).encrypt(cipher, key, iv, plaintext),
+    decrypt: (cipher, key, iv, ciphertext) => from(cipher).decrypt(cipher, key, iv, ciphertext),
     x25519PublicValue: (scalar) => from("x25519").x25519PublicValue(scalar),
     x25519SharedSecret: (scalar, peer) => from("x25519").x25519SharedSecret(scalar, peer),
     ecpPublicValue: (curve, scalar) => from(curve).ecpPublicValue(curve, scalar),
@@ -42,7 +44,9 @@ const PRIMITIVES: readonly Primitive[] = [
   "p256",
   "p384",
   "p521",
+  "aes-ccm",
   "aes-cbc",
+  "aes-ctr",
   "x25519",
   "modp",
 ];

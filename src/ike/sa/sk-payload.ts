@@ -5,10 +5,10 @@ import { assert } from "../../base/errors.ts";
 import type { RandomSource } from "../../base/random.ts";
 import { constantTimeEqual } from "../../crypto/constant-time.ts";
 import {
-  decryptCbc,
+  decrypt,
   type EncrAlgorithm,
   encrAlgorithm,
-  encryptCbc,
+  encrypt,
   openAead,
   sealAead,
 } from "../../crypto/encr.ts";
@@ -23,7 +23,7 @@ import type { IkeSuite } from "../connection-state.ts";
 export interface Protection {
   readonly suite: IkeSuite;
   readonly keys: IkeKeys;
-  /** Counter for the IVs of combined-mode ciphers; goes up with every message sealed [ENC-10]. */
+  /** Counter for the IVs of combined-mode and counter-mode ciphers; goes up with every message sealed [ENC-10]. */
   nextIv: number;
 }
 
@@ -52,7 +52,7 @@ export function sealMessage(
   random: RandomSource,
 ): Uint8Array {
   const { encr } = ciphersOf(protection.suite);
-  const iv = encr.isAead ? counterIv(protection, encr.ivLength) : random.publicBytes(encr.ivLength);
+  const iv = encr.needsUniqueIv ? counterIv(protection, encr.ivLength) : random.publicBytes(encr.ivLength);
   return sealMessageWithIv(protection, header, payloads, iv);
 }
 
@@ -76,7 +76,7 @@ export function sealMessageWithIv(
     // [ENC-06] [ENC-07] everything in front of the IV is associated data.
     message.set(sealAead(encr, encrKey, iv, message.subarray(0, bodyAt), plaintext), bodyAt + iv.length);
   } else {
-    message.set(encryptCbc(encr, encrKey, iv, plaintext), bodyAt + iv.length);
+    message.set(encrypt(encr, encrKey, iv, plaintext), bodyAt + iv.length);
     const covered = message.subarray(0, message.length - icvLength);
     message.set(computeIcv(integ, header.isFromInitiator ? keys.skAi : keys.skAr, covered), covered.length);
   }
@@ -114,7 +114,7 @@ export function openMessage(
     if (!constantTimeEqual(icv, bytes.subarray(covered.length))) return undefined;
     const ciphertext = sealed.subarray(0, sealedLength - icvLength);
     if (ciphertext.length % encr.blockSize !== 0) return undefined;
-    plaintext = decryptCbc(encr, encrKey, iv, ciphertext);
+    plaintext = decrypt(encr, encrKey, iv, ciphertext);
   }
   return plaintext === undefined ? undefined : unpad(plaintext);
 }

@@ -66,6 +66,9 @@ export const Encr = {
   AES_GCM_16: 20,
   NULL_AUTH_AES_GMAC: 21,
   CHACHA20_POLY1305: 28,
+  AES_CCM_8_IIV: 29,
+  AES_GCM_16_IIV: 30,
+  CHACHA20_POLY1305_IIV: 31,
 } as const;
 
 /** Transform type 2. */

@@ -4,10 +4,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { concat, equal } from "../../../src/base/bytes.ts";
 import {
-  decryptCbc,
+  decrypt,
   type EncrAlgorithm,
   encrAlgorithm,
-  encryptCbc,
+  encrypt,
   openAead,
   sealAead,
 } from "../../../src/crypto/encr.ts";
@@ -16,12 +16,22 @@ import { Encr } from "../../../src/wire/ike/registries.ts";
 import { seededRandom } from "./seeded-random.ts";
 
 const random = seededRandom("encr");
-const AEADS = [
-  [Encr.AES_GCM_16, 128],
-  [Encr.AES_GCM_16, 192],
-  [Encr.AES_GCM_16, 256],
+const AES_AEADS = [
+  Encr.AES_GCM_16,
+  Encr.AES_GCM_12,
+  Encr.AES_GCM_8,
+  Encr.AES_CCM_16,
+  Encr.AES_CCM_12,
+  Encr.AES_CCM_8,
+  Encr.NULL_AUTH_AES_GMAC,
+  Encr.AES_GCM_16_IIV,
+  Encr.AES_CCM_8_IIV,
+];
+const AEADS: readonly (readonly [id: number, keyBits: number])[] = [
+  ...AES_AEADS.flatMap((id) => [128, 192, 256].map((bits) => [id, bits] as const)),
   [Encr.CHACHA20_POLY1305, 0],
-] as const;
+  [Encr.CHACHA20_POLY1305_IIV, 0],
+];
 const CBCS = [
   [Encr.AES_CBC, 128],
   [Encr.AES_CBC, 192],
@@ -30,7 +40,8 @@ const CBCS = [
 
 const octets = (maxLength = 100) => fc.uint8Array({ maxLength });
 const keyOf = (alg: EncrAlgorithm) => fc.uint8Array({ minLength: alg.keyLength, maxLength: alg.keyLength });
-const ivOf = (alg: EncrAlgorithm) => fc.uint8Array({ minLength: alg.ivLength, maxLength: alg.ivLength });
+const ivOf = (alg: EncrAlgorithm) =>
+  fc.uint8Array({ minLength: alg.nonceIvLength, maxLength: alg.nonceIvLength });
 
 function codeOf(action: () => unknown): CryptoErrorCode | "no CryptoError" {
   try {
@@ -63,6 +74,57 @@ test("ChaCha20-Poly1305 takes 36 octets and no key length attribute", () => {
   expect(encrAlgorithm(Encr.CHACHA20_POLY1305, 256)).toBeUndefined();
 });
 
+test("[ESP-19] AES-CCM takes 3 octets of salt, sends an IV of 8, and has ICVs of 8, 12 and 16", () => {
+  const icvLengths = [Encr.AES_CCM_8, Encr.AES_CCM_12, Encr.AES_CCM_16].flatMap((id) =>
+    [128, 192, 256].map((bits) => {
+      const alg = encrAlgorithm(id, bits)!;
+      expect(alg).toMatchObject({ keyLength: bits / 8 + 3, saltLength: 3, ivLength: 8, isAead: true });
+      return alg.icvLength;
+    }),
+  );
+  expect(icvLengths).toEqual([8, 8, 8, 12, 12, 12, 16, 16, 16]);
+});
+
+test("[ESP-20] AES-CTR takes 4 octets of nonce behind its key and authenticates nothing itself", () => {
+  for (const bits of [128, 192, 256])
+    expect(encrAlgorithm(Encr.AES_CTR, bits)).toMatchObject({
+      keyLength: bits / 8 + 4,
+      saltLength: 4,
+      ivLength: 8,
+      icvLength: 0,
+      blockSize: 1,
+      isAead: false,
+      needsUniqueIv: true,
+    });
+});
+
+test("an implicit IV takes no octet of the packet and is as long as the explicit one", () => {
+  const pairs = [
+    [Encr.AES_GCM_16_IIV, Encr.AES_GCM_16, 256],
+    [Encr.AES_CCM_8_IIV, Encr.AES_CCM_8, 128],
+    [Encr.CHACHA20_POLY1305_IIV, Encr.CHACHA20_POLY1305, 0],
+  ] as const;
+  for (const [implicit, explicit, bits] of pairs) {
+    const alg = encrAlgorithm(explicit, bits)!;
+    expect(encrAlgorithm(implicit, bits)).toEqual({ ...alg, id: implicit, ivLength: 0 });
+  }
+});
+
+test("[ESP-23] AES-GMAC leaves the payload readable and covers it, the IV and the associated data", () => {
+  const alg = encrAlgorithm(Encr.NULL_AUTH_AES_GMAC, 128)!;
+  const parts = [alg.keyLength, 8, 8, 40].map((length) => random.publicBytes(length));
+  const [key, iv, aad, payload] = parts as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  const sealed = sealAead(alg, key, iv, aad, payload);
+  expect(sealed.subarray(0, 40)).toEqual(payload);
+  for (const part of [iv, aad, sealed])
+    for (let at = 0; at < part.length; at++) {
+      part[at]! ^= 1;
+      expect(openAead(alg, key, iv, aad, sealed)).toBeUndefined();
+      part[at]! ^= 1;
+    }
+  expect(openAead(alg, key, iv, aad, sealed)).toEqual(payload);
+});
+
 test("AES-CBC has blocks of 16, an IV as long, and no check value of its own", () => {
   for (const [id, bits] of CBCS)
     expect(encrAlgorithm(id, bits)).toMatchObject({
@@ -82,10 +144,11 @@ test.each([
   [Encr.AES_GCM_16, 512],
   [Encr.AES_CBC, 0],
   [Encr.AES_CBC, 64],
-  [Encr.AES_GCM_8, 128],
-  [Encr.AES_GCM_12, 128],
-  [Encr.DES3, 0],
-  [Encr.NULL, 0],
+  [Encr.AES_GCM_8, 0],
+  [Encr.AES_CCM_12, 40],
+  [Encr.CHACHA20_POLY1305_IIV, 256],
+  [Encr.DES3, 192],
+  [Encr.NULL, 128],
   [0, 0],
   [1024, 128],
 ])("there is no algorithm %i with %i bits", (id, bits) => {
@@ -97,23 +160,27 @@ test("an algorithm is the same object each time", () => {
 });
 
 test.each(AEADS)(
-  "[ENC-06] the nonce of %i with %i bits is the key's salt, then an IV of 8 octets",
+  "[ENC-06] [ESP-19] [ESP-23] the nonce of %i with %i bits is the key's salt, then an IV of 8 octets",
   (id, bits) => {
     const alg = encrAlgorithm(id, bits)!;
     const key = random.secretBytes(alg.keyLength);
     const iv = random.publicBytes(8);
     const aad = random.publicBytes(20);
     const plaintext = random.publicBytes(50);
-    const cipherKey = key.subarray(0, alg.keyLength - 4);
-    const salt = key.subarray(alg.keyLength - 4);
-    const name = id === Encr.AES_GCM_16 ? `aes-${bits}-gcm` : "chacha20-poly1305";
+    const cipherKey = key.subarray(0, alg.keyLength - alg.saltLength);
+    const salt = key.subarray(alg.keyLength - alg.saltLength);
+    const isGmac = id === Encr.NULL_AUTH_AES_GMAC;
+    const mode = alg.mode === "aes-ccm" ? "ccm" : "gcm";
+    const name = alg.mode === "chacha20-poly1305" ? alg.mode : `aes-${bits}-${mode}`;
     const reference = createCipheriv(name as "aes-128-gcm", cipherKey, concat(salt, iv), {
-      authTagLength: 16,
+      authTagLength: alg.icvLength,
     });
-    reference.setAAD(aad);
-    const expected = concat(reference.update(plaintext), reference.final(), reference.getAuthTag());
+    reference.setAAD(isGmac ? concat(aad, iv, plaintext) : aad, { plaintextLength: plaintext.length });
+    const ciphertext = isGmac ? plaintext : reference.update(plaintext);
+    const expected = concat(ciphertext, reference.final(), reference.getAuthTag());
 
-    expect(alg.ivLength).toBe(8);
+    expect(salt).toHaveLength(mode === "ccm" ? 3 : 4);
+    expect(alg.nonceIvLength).toBe(8);
     expect(equal(sealAead(alg, key, iv, aad, plaintext), expected)).toBe(true);
   },
 );
@@ -147,7 +214,7 @@ test.each(AEADS)("%i with %i bits opens what it sealed, and nothing that differs
 test.each(AEADS)("%i with %i bits refuses every truncation, down to nothing", (id, bits) => {
   const alg = encrAlgorithm(id, bits)!;
   const key = random.secretBytes(alg.keyLength);
-  const iv = random.publicBytes(alg.ivLength);
+  const iv = random.publicBytes(alg.nonceIvLength);
   const sealed = sealAead(alg, key, iv, iv, random.publicBytes(20));
 
   for (let length = 0; length < sealed.length; length++)
@@ -157,7 +224,7 @@ test.each(AEADS)("%i with %i bits refuses every truncation, down to nothing", (i
 
 test.each(AEADS)("%i with %i bits leaves its arguments as they are", (id, bits) => {
   const alg = encrAlgorithm(id, bits)!;
-  const argumentsOf = [alg.keyLength, alg.ivLength, 12, 30].map((length) => random.publicBytes(length));
+  const argumentsOf = [alg.keyLength, alg.nonceIvLength, 12, 30].map((length) => random.publicBytes(length));
   const [key, iv, aad, plaintext] = argumentsOf as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
   const before = argumentsOf.map((argument) => Uint8Array.from(argument));
 
@@ -172,7 +239,7 @@ test.each(AEADS)("%i with %i bits leaves its arguments as they are", (id, bits) 
 test.each(AEADS)("%i with %i bits refuses keys and IVs of other lengths", (id, bits) => {
   const alg = encrAlgorithm(id, bits)!;
   const key = new Uint8Array(alg.keyLength);
-  const iv = new Uint8Array(alg.ivLength);
+  const iv = new Uint8Array(alg.nonceIvLength);
   const none = new Uint8Array(0);
   const sealed = new Uint8Array(32);
 
@@ -195,11 +262,11 @@ test.each(CBCS)(
       .chain((count) => fc.uint8Array({ minLength: 16 * count, maxLength: 16 * count }));
     fc.assert(
       fc.property(keyOf(alg), ivOf(alg), blocks, (key, iv, padded) => {
-        const ciphertext = encryptCbc(alg, key, iv, padded);
+        const ciphertext = encrypt(alg, key, iv, padded);
         const reference = createDecipheriv(`aes-${bits}-cbc`, key, iv).setAutoPadding(false);
 
         expect(ciphertext).toHaveLength(padded.length);
-        expect(decryptCbc(alg, key, iv, ciphertext)).toEqual(padded);
+        expect(decrypt(alg, key, iv, ciphertext)).toEqual(padded);
         expect(equal(concat(reference.update(ciphertext), reference.final()), padded)).toBe(true);
       }),
     );
@@ -210,8 +277,8 @@ test.each([1, 15, 17, 31])("AES-CBC refuses %i octets: no whole number of blocks
   const alg = encrAlgorithm(Encr.AES_CBC, 128)!;
   const key = new Uint8Array(16);
 
-  expect(codeOf(() => encryptCbc(alg, key, key, new Uint8Array(length)))).toBe("CRYPTO_BLOCK_LENGTH");
-  expect(codeOf(() => decryptCbc(alg, key, key, new Uint8Array(length)))).toBe("CRYPTO_BLOCK_LENGTH");
+  expect(codeOf(() => encrypt(alg, key, key, new Uint8Array(length)))).toBe("CRYPTO_BLOCK_LENGTH");
+  expect(codeOf(() => decrypt(alg, key, key, new Uint8Array(length)))).toBe("CRYPTO_BLOCK_LENGTH");
 });
 
 test("a cipher is not used as one of the other kind", () => {
@@ -222,8 +289,8 @@ test("a cipher is not used as one of the other kind", () => {
 
   expect(codeOf(() => sealAead(cbc, key, iv, iv, iv))).toBe("CRYPTO_UNSUPPORTED");
   expect(codeOf(() => openAead(cbc, key, iv, iv, iv))).toBe("CRYPTO_UNSUPPORTED");
-  expect(codeOf(() => encryptCbc(gcm, key, iv, new Uint8Array(16)))).toBe("CRYPTO_UNSUPPORTED");
-  expect(codeOf(() => decryptCbc(gcm, key, iv, new Uint8Array(16)))).toBe("CRYPTO_UNSUPPORTED");
+  expect(codeOf(() => encrypt(gcm, key, iv, new Uint8Array(16)))).toBe("CRYPTO_UNSUPPORTED");
+  expect(codeOf(() => decrypt(gcm, key, iv, new Uint8Array(16)))).toBe("CRYPTO_UNSUPPORTED");
 });
 
 test("messages of errors hold lengths, never octets", () => {

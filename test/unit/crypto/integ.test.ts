@@ -1,5 +1,6 @@
 /** Integrity algorithms: the table, truncation, key lengths. */
 import { createHmac } from "node:crypto";
+import { cmac } from "@noble/ciphers/aes.js";
 import { expect, test } from "vitest";
 import { concat, toHex } from "../../../src/base/bytes.ts";
 import { CryptoError } from "../../../src/crypto/error.ts";
@@ -28,6 +29,33 @@ test.each(ROWS)("[ESP-22] $hash: key as long as the hash, ICV of $icvLength octe
   );
 });
 
+test("HMAC-SHA1-96 takes 20 octets of key and gives the first 12 of the hash", () => {
+  const alg = integAlgorithm(Integ.HMAC_SHA1_96)!;
+  const key = random.secretBytes(20);
+  const data = random.publicBytes(77);
+  expect(toHex(computeIcv(alg, key, data))).toBe(
+    createHmac("sha1", key).update(data).digest("hex").slice(0, 24),
+  );
+});
+
+test("AES-CMAC-96 agrees with another implementation at every length", () => {
+  const alg = integAlgorithm(Integ.AES_CMAC_96)!;
+  const key = random.secretBytes(16);
+  for (let length = 0; length < 70; length++) {
+    const data = random.publicBytes(length);
+    expect(computeIcv(alg, key, data)).toEqual(cmac(data, key).slice(0, 12));
+  }
+});
+
+test.each([Integ.HMAC_SHA1_96, Integ.AES_XCBC_96, Integ.AES_CMAC_96])(
+  "INTEG %i: a key of another length is refused",
+  (id) => {
+    const alg = integAlgorithm(id)!;
+    for (const length of [0, alg.keyLength - 1, alg.keyLength + 1])
+      expect(() => computeIcv(alg, new Uint8Array(length))).toThrow(CryptoError);
+  },
+);
+
 test.each(ROWS)("$hash: parts count as one string of octets", ({ id, keyLength }) => {
   const alg = integAlgorithm(id)!;
   const key = random.secretBytes(keyLength);
@@ -44,7 +72,7 @@ test.each(ROWS)("[ESP-22] $hash: a key of another length is refused", ({ id, key
   expect(computeIcv(alg, new Uint8Array(keyLength))).toHaveLength(alg.icvLength);
 });
 
-test.each([Integ.NONE, Integ.HMAC_MD5_96, Integ.HMAC_SHA1_96, Integ.AES_XCBC_96, Integ.AES_CMAC_96, 1024])(
+test.each([Integ.NONE, Integ.HMAC_MD5_96, 3, 4, 6, 7, 9, 1024])(
   "there is no integrity algorithm %i",
   (id) => {
     expect(integAlgorithm(id)).toBeUndefined();

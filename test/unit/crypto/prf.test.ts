@@ -8,7 +8,14 @@ import { Prf } from "../../../src/wire/ike/registries.ts";
 import { seededRandom } from "./seeded-random.ts";
 
 const random = seededRandom("prf");
-const IDS = [Prf.HMAC_SHA2_256, Prf.HMAC_SHA2_384, Prf.HMAC_SHA2_512];
+const IDS = [
+  Prf.HMAC_SHA2_256,
+  Prf.HMAC_SHA2_384,
+  Prf.HMAC_SHA2_512,
+  Prf.HMAC_SHA1,
+  Prf.AES128_XCBC,
+  Prf.AES128_CMAC,
+];
 
 test("the preferred key is as long as the output", () => {
   expect(
@@ -17,15 +24,15 @@ test("the preferred key is as long as the output", () => {
     [32, 32],
     [48, 48],
     [64, 64],
+    [20, 20],
+    [16, 16],
+    [16, 16],
   ]);
 });
 
-test.each([0, Prf.HMAC_MD5, Prf.HMAC_SHA1, Prf.AES128_XCBC, Prf.AES128_CMAC, 1024])(
-  "there is no PRF %i",
-  (id) => {
-    expect(prfAlgorithm(id)).toBeUndefined();
-  },
-);
+test.each([0, Prf.HMAC_MD5, 3, 1024])("there is no PRF %i", (id) => {
+  expect(prfAlgorithm(id)).toBeUndefined();
+});
 
 test("a PRF takes keys of any length, none included", () => {
   const alg = prfAlgorithm(Prf.HMAC_SHA2_256)!;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { RandomSource } from "../../../src/base/random.ts";
 import { IkeSpi } from "../../../src/base/spi.ts";
-import { encrAlgorithm, encryptCbc } from "../../../src/crypto/encr.ts";
+import { encrAlgorithm, encrypt } from "../../../src/crypto/encr.ts";
 import { computeIcv, integAlgorithm } from "../../../src/crypto/integ.ts";
 import type { IkeSuite } from "../../../src/ike/connection-state.ts";
 import { openMessage, type Protection, sealMessage } from "../../../src/ike/sa/sk-payload.ts";
@@ -102,10 +102,7 @@ function withPadding(protection: Protection, plaintext: Uint8Array): Uint8Array 
   const body = new Uint8Array(iv.length + plaintext.length + integ.icvLength);
   const message = encodeMessage(header, [{ kind: "SK", firstInnerPayload: 43, body }]);
   message.set(iv, message.length - body.length);
-  message.set(
-    encryptCbc(encr, protection.keys.skEi, iv, plaintext),
-    message.length - body.length + iv.length,
-  );
+  message.set(encrypt(encr, protection.keys.skEi, iv, plaintext), message.length - body.length + iv.length);
   const covered = message.subarray(0, message.length - integ.icvLength);
   message.set(computeIcv(integ, protection.keys.skAi, covered), covered.length);
   return message;

@@ -3,7 +3,7 @@ import { createDecipheriv, createHash, createHmac } from "node:crypto";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { concat, equal, fromHex, toHex } from "../../../src/base/bytes.ts";
-import { decryptCbc, encrAlgorithm } from "../../../src/crypto/encr.ts";
+import { decrypt as decryptWith, encrAlgorithm } from "../../../src/crypto/encr.ts";
 import { computeIcv, integAlgorithm } from "../../../src/crypto/integ.ts";
 import {
   ESP_HEADER_LENGTH,
@@ -60,7 +60,7 @@ function ivLengthOf(name: string): number {
 /** The ciphers that Tungate does not have are left to OpenSSL; DES is 3DES with one key. */
 function decrypt(name: string, key: Uint8Array, iv: Uint8Array, text: Uint8Array): Uint8Array {
   if (name === "null") return text;
-  if (name === "aes-cbc") return decryptCbc(encrAlgorithm(Encr.AES_CBC, key.length * 8)!, key, iv, text);
+  if (name === "aes-cbc") return decryptWith(encrAlgorithm(Encr.AES_CBC, key.length * 8)!, key, iv, text);
   const cipher = createDecipheriv("des-ede3-cbc", name === "des" ? concat(key, key, key) : key, iv);
   return cipher.setAutoPadding(false).update(text);
 }

@@ -2,7 +2,7 @@
 import { createDecipheriv } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { concat, fromHex, toHex } from "../../../src/base/bytes.ts";
-import { decryptCbc, encrAlgorithm, openAead } from "../../../src/crypto/encr.ts";
+import { decrypt, encrAlgorithm, openAead } from "../../../src/crypto/encr.ts";
 import {
   ESP_HEADER_LENGTH,
   espNextHeader,
@@ -27,7 +27,7 @@ function open(name: string, key: Uint8Array, packet: Uint8Array): Uint8Array | u
   const text = packet.subarray(ESP_HEADER_LENGTH + ivLength);
   switch (name) {
     case "aes-128-cbc":
-      return decryptCbc(encrAlgorithm(Encr.AES_CBC, 128)!, key, iv, text);
+      return decrypt(encrAlgorithm(Encr.AES_CBC, 128)!, key, iv, text);
     case "aes-128-gcm-16":
       return openAead(
         encrAlgorithm(Encr.AES_GCM_16, 128)!,

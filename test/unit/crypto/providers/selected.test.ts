@@ -56,8 +56,8 @@ test("this Node has everything that the algorithms need", () => {
 test("what the first lacks is done by the second, with the same result", () => {
   const selected = preferring(without("chacha20-poly1305", "x25519", "p521", "sha1"), noble);
 
-  expect(selected.seal("chacha20-poly1305", key, nonce, key, key)).toEqual(
-    nodeCrypto.seal("chacha20-poly1305", key, nonce, key, key),
+  expect(selected.seal("chacha20-poly1305", key, nonce, key, key, 16)).toEqual(
+    nodeCrypto.seal("chacha20-poly1305", key, nonce, key, key, 16),
   );
   expect(selected.x25519PublicValue(key)).toEqual(nodeCrypto.x25519PublicValue(key));
   expect(selected.ecpPublicValue("p521", new Uint8Array(66).fill(1))).toHaveLength(132);
@@ -68,7 +68,7 @@ test("what the first lacks is done by the second, with the same result", () => {
 test("what the first has is never done by the second", () => {
   const selected = preferring(nodeCrypto, without(...PRIMITIVES));
 
-  expect(selected.seal("aes-gcm", key, nonce, key, key)).toHaveLength(48);
+  expect(selected.seal("aes-gcm", key, nonce, key, key, 16)).toHaveLength(48);
   expect(selected.x25519PublicValue(key)).toHaveLength(32);
   expect(selected.ecpPublicValue("p256", key)).toHaveLength(64);
   expect(selected.hash("sha256", [key])).toHaveLength(32);

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { MODP_GROUPS } from "../../../../src/crypto/modp-groups.ts";
-import type { AeadName, CurveName, HashName } from "../../../../src/crypto/provider.ts";
+import type { AeadName, CipherName, CurveName, HashName } from "../../../../src/crypto/provider.ts";
 import { noble } from "../../../../src/crypto/providers/noble.ts";
 import { nodeCrypto } from "../../../../src/crypto/providers/node-crypto.ts";
 
@@ -15,11 +15,23 @@ const CURVES: readonly (readonly [CurveName, number])[] = [
   ["p384", 48],
   ["p521", 66],
 ];
-const CIPHERS: readonly (readonly [AeadName, number])[] = [
-  ["aes-gcm", 16],
-  ["aes-gcm", 24],
-  ["aes-gcm", 32],
-  ["chacha20-poly1305", 32],
+const AEADS: readonly (readonly [
+  name: AeadName,
+  keyLength: number,
+  nonceLength: number,
+  tagLength: number,
+])[] = [
+  ["aes-gcm", 16, 12, 16],
+  ["aes-gcm", 24, 12, 16],
+  ["aes-gcm", 32, 12, 16],
+  ["aes-gcm", 16, 12, 12],
+  ["aes-gcm", 32, 12, 8],
+  ["aes-ccm", 16, 11, 16],
+  ["aes-ccm", 24, 11, 12],
+  ["aes-ccm", 32, 11, 8],
+  ["aes-ccm", 16, 13, 16],
+  ["aes-ccm", 16, 7, 4],
+  ["chacha20-poly1305", 32, 12, 16],
 ];
 
 test.each(HASHES)("%s and its HMAC", (hash) => {
@@ -31,45 +43,74 @@ test.each(HASHES)("%s and its HMAC", (hash) => {
   );
 });
 
-test.each(CIPHERS)("%s with %i octets of key", (cipher, keyLength) => {
-  fc.assert(
-    fc.property(octets(keyLength), octets(12), some, some, fc.nat(), (key, nonce, aad, plaintext, at) => {
-      const sealed = nodeCrypto.seal(cipher, key, nonce, aad, plaintext);
-      expect(noble.seal(cipher, key, nonce, aad, plaintext)).toEqual(sealed);
-      expect(noble.open(cipher, key, nonce, aad, sealed)).toEqual(plaintext);
-      expect(nodeCrypto.open(cipher, key, nonce, aad, sealed)).toEqual(plaintext);
+test.each(AEADS)(
+  "%s with %i octets of key, %i of nonce, %i of tag",
+  (cipher, keyLength, nonceLength, tagLength) => {
+    fc.assert(
+      fc.property(
+        octets(keyLength),
+        octets(nonceLength),
+        some,
+        some,
+        fc.nat(),
+        (key, nonce, aad, plaintext, at) => {
+          const sealed = nodeCrypto.seal(cipher, key, nonce, aad, plaintext, tagLength);
+          expect(noble.seal(cipher, key, nonce, aad, plaintext, tagLength)).toEqual(sealed);
+          expect(noble.open(cipher, key, nonce, aad, sealed, tagLength)).toEqual(plaintext);
+          expect(nodeCrypto.open(cipher, key, nonce, aad, sealed, tagLength)).toEqual(plaintext);
 
-      sealed[at % sealed.length] = sealed[at % sealed.length]! ^ 0x40;
-      expect(noble.open(cipher, key, nonce, aad, sealed)).toBeUndefined();
-      expect(nodeCrypto.open(cipher, key, nonce, aad, sealed)).toBeUndefined();
-    }),
-  );
-});
+          sealed[at % sealed.length] = sealed[at % sealed.length]! ^ 0x40;
+          expect(noble.open(cipher, key, nonce, aad, sealed, tagLength)).toBeUndefined();
+          expect(nodeCrypto.open(cipher, key, nonce, aad, sealed, tagLength)).toBeUndefined();
+        },
+      ),
+    );
+  },
+);
 
-test.each(CIPHERS)("%s with %i octets of key: too short to hold a tag", (cipher, keyLength) => {
-  for (const length of [0, 1, 15])
-    for (const provider of [nodeCrypto, noble])
-      expect(
-        provider.open(
-          cipher,
-          new Uint8Array(keyLength),
-          new Uint8Array(12),
-          new Uint8Array(0),
-          new Uint8Array(length),
-        ),
-      ).toBeUndefined();
-});
+test.each(AEADS)(
+  "%s with %i octets of key, %i of nonce, %i of tag: too short for it",
+  (cipher, keyLength, nonceLength, tagLength) => {
+    for (const length of [0, 1, tagLength - 1])
+      for (const provider of [nodeCrypto, noble])
+        expect(
+          provider.open(
+            cipher,
+            new Uint8Array(keyLength),
+            new Uint8Array(nonceLength),
+            new Uint8Array(0),
+            new Uint8Array(length),
+            tagLength,
+          ),
+        ).toBeUndefined();
+  },
+);
 
-test.each([16, 24, 32])("AES-CBC with %i octets of key", (keyLength) => {
-  const blocks = fc.integer({ min: 0, max: 9 }).chain((count) => octets(16 * count));
-  fc.assert(
-    fc.property(octets(keyLength), octets(16), blocks, (key, iv, padded) => {
-      const ciphertext = nodeCrypto.encryptCbc(key, iv, padded);
-      expect(noble.encryptCbc(key, iv, padded)).toEqual(ciphertext);
-      expect(noble.decryptCbc(key, iv, ciphertext)).toEqual(padded);
-      expect(nodeCrypto.decryptCbc(key, iv, ciphertext)).toEqual(padded);
-    }),
-  );
+test.each([
+  ["aes-cbc", 16, 16],
+  ["aes-cbc", 24, 16],
+  ["aes-cbc", 32, 16],
+  ["aes-ctr", 16, 1],
+  ["aes-ctr", 24, 1],
+  ["aes-ctr", 32, 1],
+] as const satisfies readonly (readonly [CipherName, number, number])[])(
+  "%s with %i octets of key",
+  (cipher, keyLength, blockSize) => {
+    const texts = fc.integer({ min: 0, max: 99 }).chain((count) => octets(blockSize * count));
+    fc.assert(
+      fc.property(octets(keyLength), octets(16), texts, (key, iv, plaintext) => {
+        const ciphertext = nodeCrypto.encrypt(cipher, key, iv, plaintext);
+        expect(noble.encrypt(cipher, key, iv, plaintext)).toEqual(ciphertext);
+        expect(noble.decrypt(cipher, key, iv, ciphertext)).toEqual(plaintext);
+        expect(nodeCrypto.decrypt(cipher, key, iv, ciphertext)).toEqual(plaintext);
+      }),
+    );
+  },
+);
+
+test("noble has no 3DES, and says so", () => {
+  expect(noble.supports("3des-cbc")).toBe(false);
+  expect(() => noble.encrypt("3des-cbc", new Uint8Array(24), new Uint8Array(8), new Uint8Array(8))).toThrow();
 });
 
 test("X25519, for peers that sent anything", () => {
@@ -144,16 +185,17 @@ test.each([nodeCrypto, noble])("$name gives plain arrays of their own memory", (
   const results = [
     provider.hash("sha256", [key]),
     provider.hmac("sha512", key, [key]),
-    provider.seal("aes-gcm", key, new Uint8Array(12), key, key),
+    provider.seal("aes-gcm", key, new Uint8Array(12), key, key, 16),
     provider.open(
       "aes-gcm",
       key,
       new Uint8Array(12),
       key,
-      provider.seal("aes-gcm", key, new Uint8Array(12), key, key),
+      provider.seal("aes-gcm", key, new Uint8Array(12), key, key, 16),
+      16,
     ),
-    provider.encryptCbc(key, new Uint8Array(16), key),
-    provider.decryptCbc(key, new Uint8Array(16), key),
+    provider.encrypt("aes-cbc", key, new Uint8Array(16), key),
+    provider.decrypt("aes-cbc", key, new Uint8Array(16), key),
     provider.x25519PublicValue(key),
     provider.x25519SharedSecret(key, provider.x25519PublicValue(key)),
     provider.ecpPublicValue("p256", key.fill(1)),
