@@ -4,9 +4,11 @@
       "target_name": "tungate",
       "sources": [
         "addon.cc",
+        "aes_mac.cc",
         "batch.cc",
         "esp_context.cc",
         "esp_engine.cc",
+        "esp_openssl.cc",
         "esp_transform.cc",
         "key_store.cc",
         "memfd.cc",

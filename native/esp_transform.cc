@@ -1,25 +1,46 @@
-// The table of transforms: RFC 2410, RFC 3602, RFC 4106, RFC 7634 and RFC 4868.
+// The table of transforms: RFC 2410, 2451, 3602, 3686, 4106, 4309, 4543, 7634, 8750; RFC 2404, 3566, 4494, 4868.
 #include "esp_transform.h"
 
 namespace tungate {
 
 namespace {
 
+using enum CipherMode;
+using enum MacMode;
+
+// An AES mode with a key of each length.
+#define AES(id, mode, salt, iv, icv, block)                                                      \
+  {id, mode, 128, 16, salt, iv, icv, block}, {id, mode, 192, 24, salt, iv, icv, block}, {        \
+    id, mode, 256, 32, salt, iv, icv, block                                                      \
+  }
+
 constexpr EncrTransform kEncrTransforms[] = {
-    {kEncrNull, 0, 0, 0, 0, 0, 1, nullptr},
-    {kEncrAesCbc, 128, 16, 0, 16, 0, 16, "AES-128-CBC"},
-    {kEncrAesCbc, 192, 24, 0, 16, 0, 16, "AES-192-CBC"},
-    {kEncrAesCbc, 256, 32, 0, 16, 0, 16, "AES-256-CBC"},
-    {kEncrAesGcm16, 128, 16, 4, 8, 16, 1, "AES-128-GCM"},
-    {kEncrAesGcm16, 192, 24, 4, 8, 16, 1, "AES-192-GCM"},
-    {kEncrAesGcm16, 256, 32, 4, 8, 16, 1, "AES-256-GCM"},
-    {kEncrChaCha20Poly1305, 0, 32, 4, 8, 16, 1, "ChaCha20-Poly1305"},
+    {kEncrNull, kNull, 0, 0, 0, 0, 0, 1},
+    {kEncrDes3, kDes3Cbc, 0, 24, 0, 8, 0, 8},
+    AES(kEncrAesCbc, kAesCbc, 0, 16, 0, 16),
+    AES(kEncrAesCtr, kAesCtr, 4, 8, 0, 1),
+    AES(kEncrAesGcm16, kAesGcm, 4, 8, 16, 1),
+    AES(kEncrAesGcm12, kAesGcm, 4, 8, 12, 1),
+    AES(kEncrAesGcm8, kAesGcm, 4, 8, 8, 1),
+    AES(kEncrAesGcm16Iiv, kAesGcm, 4, 0, 16, 1),
+    AES(kEncrAesCcm16, kAesCcm, 3, 8, 16, 1),
+    AES(kEncrAesCcm12, kAesCcm, 3, 8, 12, 1),
+    AES(kEncrAesCcm8, kAesCcm, 3, 8, 8, 1),
+    AES(kEncrAesCcm8Iiv, kAesCcm, 3, 0, 8, 1),
+    AES(kEncrNullAuthAesGmac, kAesGmac, 4, 8, 16, 1),
+    {kEncrChaCha20Poly1305, kChaCha20Poly1305, 0, 32, 4, 8, 16, 1},
+    {kEncrChaCha20Poly1305Iiv, kChaCha20Poly1305, 0, 32, 4, 0, 16, 1},
 };
 
+#undef AES
+
 constexpr IntegTransform kIntegTransforms[] = {
-    {kIntegHmacSha2_256_128, 32, 16, "SHA256"},
-    {kIntegHmacSha2_384_192, 48, 24, "SHA384"},
-    {kIntegHmacSha2_512_256, 64, 32, "SHA512"},
+    {kIntegHmacSha1_96, kSha1, 20, 12},
+    {kIntegAesXcbc96, kAesXcbc, 16, 12},
+    {kIntegAesCmac96, kAesCmac, 16, 12},
+    {kIntegHmacSha2_256_128, kSha256, 32, 16},
+    {kIntegHmacSha2_384_192, kSha384, 48, 24},
+    {kIntegHmacSha2_512_256, kSha512, 64, 32},
 };
 
 }  // namespace

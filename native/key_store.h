@@ -7,27 +7,11 @@
 #include <cstdint>
 #include <memory>
 
-#include "esp_transform.h"
+#include "esp_keys.h"
 #include "memfd.h"
 #include "sa_table.h"
 
 namespace tungate {
-
-// What a cipher context is made of; a copy of it is wiped after use.
-struct SlotKeys {
-  uint32_t encr;
-  uint32_t key_bits;
-  uint32_t integ;
-  uint32_t direction;
-  uint32_t esn;
-  uint32_t reserved;
-  uint8_t encr_key[40];
-  uint8_t integ_key[kIntegKeyMax];
-  // Encrypts the sequence number to make CBC's IV unpredictable [ESP-21].
-  uint8_t iv_key[16];
-
-  void Wipe();
-};
 
 // Lies in the shared memory. The main thread writes; `version` is odd meanwhile and even otherwise.
 struct KeyRecord {

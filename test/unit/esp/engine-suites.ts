@@ -14,41 +14,129 @@ export interface EngineSuite {
   readonly ivLength: number;
   readonly icvLength: number;
   readonly blockSize: number;
+  /** The payload stays as it is: authenticated only. */
+  readonly isReadable?: boolean;
 }
 
-function aead(name: string, encr: number, keyBits: number, keyLength: number): EngineSuite {
+function aead(name: string, encr: number, keyBits: number, more: Partial<EngineSuite> = {}): EngineSuite {
+  const keyLength = (keyBits || 256) / 8 + 4;
   const lengths = { integ: 0, integKeyLength: 0, ivLength: 8, icvLength: 16, blockSize: 4 };
-  return { name, encr, keyBits, keyLength, ...lengths };
+  return { name, encr, keyBits, keyLength, ...lengths, ...more };
 }
 
-function cbc(name: string, keyBits: number, integ: number, integKeyLength: number): EngineSuite {
-  const lengths = { keyLength: keyBits / 8, ivLength: 16, icvLength: integKeyLength / 2, blockSize: 16 };
-  return { name, encr: Encr.AES_CBC, keyBits, integ, integKeyLength, ...lengths };
+function ccm(name: string, encr: number, keyBits: number, icvLength: number, ivLength = 8): EngineSuite {
+  return aead(name, encr, keyBits, { keyLength: keyBits / 8 + 3, icvLength, ivLength });
 }
 
-export const GCM_128 = aead("AES-GCM-16 128", Encr.AES_GCM_16, 128, 20);
-export const CBC_128_SHA_256 = cbc("AES-CBC 128 HMAC-SHA2-256", 128, Integ.HMAC_SHA2_256_128, 32);
-export const NULL_SHA_256: EngineSuite = {
-  name: "NULL HMAC-SHA2-256",
-  encr: Encr.NULL,
-  keyBits: 0,
+interface Mac {
+  readonly name: string;
+  readonly integ: number;
+  readonly integKeyLength: number;
+  readonly icvLength: number;
+}
+
+const SHA_1: Mac = { name: "HMAC-SHA1", integ: Integ.HMAC_SHA1_96, integKeyLength: 20, icvLength: 12 };
+const SHA_256: Mac = {
+  name: "HMAC-SHA2-256",
   integ: Integ.HMAC_SHA2_256_128,
-  keyLength: 0,
   integKeyLength: 32,
-  ivLength: 0,
   icvLength: 16,
-  blockSize: 4,
 };
+const SHA_384: Mac = {
+  name: "HMAC-SHA2-384",
+  integ: Integ.HMAC_SHA2_384_192,
+  integKeyLength: 48,
+  icvLength: 24,
+};
+const SHA_512: Mac = {
+  name: "HMAC-SHA2-512",
+  integ: Integ.HMAC_SHA2_512_256,
+  integKeyLength: 64,
+  icvLength: 32,
+};
+const XCBC: Mac = { name: "AES-XCBC", integ: Integ.AES_XCBC_96, integKeyLength: 16, icvLength: 12 };
+const CMAC: Mac = { name: "AES-CMAC", integ: Integ.AES_CMAC_96, integKeyLength: 16, icvLength: 12 };
+
+interface Cipher {
+  readonly name: string;
+  readonly encr: number;
+  readonly ivLength: number;
+  readonly blockSize: number;
+  readonly saltLength?: number;
+  readonly isReadable?: boolean;
+}
+
+const CBC: Cipher = { name: "AES-CBC", encr: Encr.AES_CBC, ivLength: 16, blockSize: 16 };
+const CTR: Cipher = { name: "AES-CTR", encr: Encr.AES_CTR, ivLength: 8, blockSize: 4, saltLength: 4 };
+const NULL: Cipher = { name: "NULL", encr: Encr.NULL, ivLength: 0, blockSize: 4, isReadable: true };
+
+function withMac(cipher: Cipher, keyBits: number, mac: Mac): EngineSuite {
+  return {
+    ...cipher,
+    ...mac,
+    name: `${cipher.name}${keyBits === 0 ? "" : ` ${keyBits}`} ${mac.name}`,
+    keyBits,
+    keyLength: keyBits / 8 + (cipher.saltLength ?? 0),
+  };
+}
+
+function tripleDes(mac: Mac): EngineSuite {
+  const cipher = { name: "3DES", encr: Encr.DES3, ivLength: 8, blockSize: 8 };
+  return { ...withMac(cipher, 0, mac), keyLength: 24 };
+}
+
+export const GCM_128 = aead("AES-GCM-16 128", Encr.AES_GCM_16, 128);
+export const CBC_128_SHA_256 = withMac(CBC, 128, SHA_256);
+export const NULL_SHA_256 = withMac(NULL, 0, SHA_256);
+const GCM_256 = aead("AES-GCM-16 256", Encr.AES_GCM_16, 256);
+const CCM_8 = ccm("AES-CCM-8 128", Encr.AES_CCM_8, 128, 8);
+const CHACHA = aead("ChaCha20-Poly1305", Encr.CHACHA20_POLY1305, 0);
 export const SUITES: readonly EngineSuite[] = [
   GCM_128,
-  aead("AES-GCM-16 192", Encr.AES_GCM_16, 192, 28),
-  aead("AES-GCM-16 256", Encr.AES_GCM_16, 256, 36),
-  aead("ChaCha20-Poly1305", Encr.CHACHA20_POLY1305, 0, 36),
+  aead("AES-GCM-16 192", Encr.AES_GCM_16, 192),
+  GCM_256,
+  aead("AES-GCM-12 256", Encr.AES_GCM_12, 256, { icvLength: 12 }),
+  aead("AES-GCM-8 128", Encr.AES_GCM_8, 128, { icvLength: 8 }),
+  ccm("AES-CCM-16 256", Encr.AES_CCM_16, 256, 16),
+  ccm("AES-CCM-12 192", Encr.AES_CCM_12, 192, 12),
+  CCM_8,
+  CHACHA,
+  aead("AES-GMAC 128", Encr.NULL_AUTH_AES_GMAC, 128, { isReadable: true }),
+  aead("AES-GMAC 192", Encr.NULL_AUTH_AES_GMAC, 192, { isReadable: true }),
+  aead("AES-GMAC 256", Encr.NULL_AUTH_AES_GMAC, 256, { isReadable: true }),
+  aead("AES-GCM-16 256 implicit IV", Encr.AES_GCM_16_IIV, 256, { ivLength: 0 }),
+  ccm("AES-CCM-8 128 implicit IV", Encr.AES_CCM_8_IIV, 128, 8, 0),
+  aead("ChaCha20-Poly1305 implicit IV", Encr.CHACHA20_POLY1305_IIV, 0, { ivLength: 0 }),
   CBC_128_SHA_256,
-  cbc("AES-CBC 192 HMAC-SHA2-384", 192, Integ.HMAC_SHA2_384_192, 48),
-  cbc("AES-CBC 256 HMAC-SHA2-512", 256, Integ.HMAC_SHA2_512_256, 64),
+  withMac(CBC, 192, SHA_384),
+  withMac(CBC, 256, SHA_512),
+  withMac(CBC, 128, SHA_1),
+  withMac(CBC, 256, XCBC),
+  withMac(CBC, 128, CMAC),
+  withMac(CTR, 128, SHA_256),
+  withMac(CTR, 192, SHA_1),
+  withMac(CTR, 256, SHA_512),
+  withMac(CTR, 128, XCBC),
+  withMac(CTR, 256, CMAC),
+  tripleDes(SHA_1),
+  tripleDes(SHA_256),
   NULL_SHA_256,
+  withMac(NULL, 0, SHA_1),
+  withMac(NULL, 0, XCBC),
+  withMac(NULL, 0, CMAC),
 ];
+
+/** Each suite with an implicit IV, and the one that sends it. */
+export const IMPLICIT_IV_SUITES: readonly (readonly [implicit: EngineSuite, explicit: EngineSuite])[] =
+  SUITES.filter(({ name }) => name.endsWith("implicit IV")).map((implicit) => [
+    implicit,
+    [GCM_256, CCM_8, CHACHA].find(({ name }) => implicit.name.startsWith(name))!,
+  ]);
+
+/** Whose IV is random, so that no two packets are equal. */
+export function isCbc({ encr }: EngineSuite): boolean {
+  return encr === Encr.AES_CBC || encr === Encr.DES3;
+}
 
 /** An engine with its table and keys. */
 export interface EngineUnderTest {

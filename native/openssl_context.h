@@ -1,0 +1,34 @@
+// OpenSSL's contexts with owners, and a keyed cipher.
+#ifndef TUNGATE_OPENSSL_CONTEXT_H
+#define TUNGATE_OPENSSL_CONTEXT_H
+
+#include <openssl/evp.h>
+
+#include <cstdint>
+#include <memory>
+
+namespace tungate {
+
+struct OpensslDelete {
+  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+  void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
+  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+  void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
+};
+using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, OpensslDelete>;
+using MacContext = std::unique_ptr<EVP_MAC_CTX, OpensslDelete>;
+
+// Null when OpenSSL refuses; without padding of its own.
+inline CipherContext KeyedCipher(const char* name, const uint8_t* key, bool encrypts) {
+  std::unique_ptr<EVP_CIPHER, OpensslDelete> cipher(EVP_CIPHER_fetch(nullptr, name, nullptr));
+  CipherContext context(EVP_CIPHER_CTX_new());
+  if (cipher == nullptr || context == nullptr ||
+      EVP_CipherInit_ex2(context.get(), cipher.get(), key, nullptr, encrypts ? 1 : 0, nullptr) != 1 ||
+      EVP_CIPHER_CTX_set_padding(context.get(), 0) != 1)
+    return nullptr;
+  return context;
+}
+
+}  // namespace tungate
+
+#endif
