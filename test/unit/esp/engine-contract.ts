@@ -337,12 +337,13 @@ function lengths(make: () => EngineUnderTest): void {
       const batch = plaintexts(some);
       const before = allPackets(batch);
       bench.engine.seal(batch);
-      expect(statuses(batch)).toEqual(every(batch, PACKET_OK));
+      expect(new Set(statuses(batch))).toEqual(new Set([PACKET_OK]));
       for (let i = 0; i < batch.count; i++) batch.sequenceHigh[i] = Number((0xfffffe01n + BigInt(i)) >> 32n);
       batch.slot.fill(1);
       bench.engine.open(batch);
       expect(statuses(batch)).toEqual(every(batch, PACKET_OK));
-      expect(allPackets(batch)).toEqual(before);
+      const differs = allPackets(batch).findIndex((packet, i) => Buffer.compare(packet, before[i]!) !== 0);
+      expect(differs).toBe(-1);
     }
   });
 
