@@ -122,6 +122,7 @@ napi_value Init(napi_env env, napi_value exports) {
   napi_add_env_cleanup_hook(env, [](void* data) { delete static_cast<State*>(data); }, state);
   SetProperty(env, exports, "layout", Layout(env));
   DefineBatch(env, exports);
+  DefineErrorQueue(env, exports);
   DefineEspEngine(env, exports);
   DefineKeyStore(env, exports);
   DefineMemfd(env, exports);

@@ -6,6 +6,7 @@
         "addon.cc",
         "aes_mac.cc",
         "batch.cc",
+        "error_queue.cc",
         "esp_context.cc",
         "esp_engine.cc",
         "esp_openssl.cc",

@@ -13,6 +13,8 @@ namespace tungate {
 
 namespace {
 
+constexpr int kIpv6MtuMin = 1280;
+
 int Set(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
@@ -30,12 +32,15 @@ int Configure(int fd, int type, const SocketOptions& options) {
   const auto set = [&](int level, int option, int value) {
     if (result == 0) result = Set(fd, level, option, value);
   };
+  // What ICMP says about packets waits in a queue of its own, where a lane takes it.
   if (options.family == AF_INET) {
+    set(IPPROTO_IP, IP_RECVERR, 1);
     set(IPPROTO_IP, IP_PKTINFO, 1);
     set(IPPROTO_IP, IP_RECVTOS, 1);
   } else {
     // A raw IPv6 socket never gets IPv4, and refuses the option.
     if (type == SOCK_DGRAM) set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set(IPPROTO_IPV6, IPV6_RECVERR, 1);
     set(IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     set(IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
@@ -80,6 +85,8 @@ int SetMtuDiscovery(int fd, int family, uint32_t mtu_discovery) {
   const int result =
       Set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, probes ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
   if (result < 0) return result;
+  // No router fragments IPv6: what is cut here is cut so that every path carries it (RFC 8200 section 5).
+  Set(fd, IPPROTO_IPV6, IPV6_MTU, probes ? 0 : kIpv6MtuMin);
   return Set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, probes ? 1 : 0);
 }
 

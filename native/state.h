@@ -84,6 +84,7 @@ using Callback = napi_value (*)(napi_env, napi_callback_info);
 // Each file adds its functions to the exports.
 void Define(napi_env env, napi_value exports, const char* name, Callback callback);
 void DefineBatch(napi_env env, napi_value exports);
+void DefineErrorQueue(napi_env env, napi_value exports);
 void DefineEspEngine(napi_env env, napi_value exports);
 void DefineKeyStore(napi_env env, napi_value exports);
 void DefineMemfd(napi_env env, napi_value exports);

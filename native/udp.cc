@@ -19,11 +19,12 @@ namespace tungate {
 
 namespace {
 
-// Reports on a queue that refills as fast as it is read must not hold the caller.
-constexpr int kErrorReportsMax = 1024;
 // Bits of the result of udpOffloads, as src/io/native-socket.ts has them.
 constexpr int kUdpSendsRuns = 1;
 constexpr int kUdpReceivesRuns = 2;
+// Datagrams that every path carries whole; longer ones may meet a path that does not (RFC 791, RFC 8200 section 5).
+constexpr size_t kCarriedEverywhereV4 = 576 - 28;
+constexpr size_t kCarriedEverywhereV6 = 1280 - 48;
 
 uint16_t Port(Args& args, size_t i) {
   const uint32_t port = args.Uint32(i);
@@ -84,7 +85,7 @@ int SendOnce(int fd, const msghdr& header) {
 }
 
 napi_value SendDatagram(napi_env env, napi_callback_info info) {
-  Args args(env, info, 7);
+  Args args(env, info, 8);
   const int fd = args.Int32(0);
   const int family = FamilyOf(args, 1);
   const Octets payload = args.Uint8Array(2);
@@ -92,6 +93,7 @@ napi_value SendDatagram(napi_env env, napi_callback_info info) {
   const uint16_t port = Port(args, 4);
   const Octets local = args.Uint8Array(5);
   const uint32_t tos = args.Uint32(6);
+  const bool is_whole = args.Bool(7);
   if (args.ok() && tos > 255) args.RangeError("a traffic class is one octet");
   if (!args.ok()) return nullptr;
   sockaddr_storage address;
@@ -108,30 +110,13 @@ napi_value SendDatagram(napi_env env, napi_callback_info info) {
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   control.Write(&header, family, local.size == 0 ? nullptr : local.data, static_cast<uint8_t>(tos));
-  int result = 0;
-  {
+  const size_t carried = family == AF_INET ? kCarriedEverywhereV4 : kCarriedEverywhereV6;
+  if (is_whole || payload.size <= carried) {
     const std::shared_lock<SendLock> lock(SendLock::Of(fd));
-    result = SendOnce(fd, header);
+    return Number(env, SendOnce(fd, header));
   }
-  if (result == -EMSGSIZE) {
-    const FragmentsAllowed allowed(fd, family);
-    if (allowed.has_changed()) result = SendOnce(fd, header);
-  }
-  return Number(env, result);
-}
-
-napi_value DrainErrorQueue(napi_env env, napi_callback_info info) {
-  Args args(env, info, 1);
-  const int fd = args.Int32(0);
-  if (!args.ok()) return nullptr;
-  for (int drained = 0; drained < kErrorReportsMax; drained++) {
-    msghdr header = {};
-    if (recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
-      if (errno == EINTR) continue;
-      return Number(env, errno == EAGAIN || errno == EWOULDBLOCK ? drained : -errno);
-    }
-  }
-  return Number(env, kErrorReportsMax);
+  const FragmentsAllowed allowed(fd, family);
+  return Number(env, SendOnce(fd, header));
 }
 
 napi_value CloseFd(napi_env env, napi_callback_info info) {
@@ -155,7 +140,6 @@ void DefineUdp(napi_env env, napi_value exports) {
   Define(env, exports, "localPort", LocalPort);
   Define(env, exports, "udpOffloads", UdpOffloads);
   Define(env, exports, "sendDatagram", SendDatagram);
-  Define(env, exports, "drainErrorQueue", DrainErrorQueue);
   Define(env, exports, "closeFd", CloseFd);
   Define(env, exports, "setCloseOnExec", SetCloseOnExec);
 }

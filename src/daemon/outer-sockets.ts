@@ -41,7 +41,7 @@ export interface OuterSockets {
   /** What the kernel can do with runs of datagrams, on every socket. */
   readonly offloads: { readonly canSend: boolean; readonly merges: boolean };
   /** @returns why the datagram could not be sent, in words; `undefined` when the system took it */
-  send(local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): string | undefined;
+  send(local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array, dontFragment: boolean): string | undefined;
   close(): void;
 }
 
@@ -68,7 +68,7 @@ export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
       sockets.map((socket) => laneSocket(socket, lane)),
     ),
     offloads: offloadsOf(sockets),
-    send: (local, remote, bytes) => send(sockets, local, remote, bytes),
+    send: (local, remote, bytes, dontFragment) => send(sockets, local, remote, bytes, dontFragment),
     close,
   };
 }
@@ -138,6 +138,7 @@ function send(
   local: UdpEndpoint,
   remote: UdpEndpoint,
   bytes: Uint8Array,
+  dontFragment: boolean,
 ): string | undefined {
   const family = familyOf(remote.address);
   const fitting = sockets.filter(
@@ -148,7 +149,7 @@ function send(
     fitting.find(({ address }) => address === undefined) ??
     fitting[0];
   if (socket === undefined) return `no socket of ours has ${formatEndpoint(local)}`;
-  const source = familyOf(local.address) === family ? local.address : undefined;
-  const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, remote, bytes, source);
+  const source = familyOf(local.address) === family ? { local: local.address } : {};
+  const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, remote, bytes, { ...source, dontFragment });
   return failure === undefined ? undefined : `${failure.syscall} gave ${failure.code}`;
 }

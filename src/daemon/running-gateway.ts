@@ -1,12 +1,13 @@
 /** A gateway that runs: started in the order in which nothing leaves in clear, and ended in the reverse one. */
 import { rmSync } from "node:fs";
 import { wipe } from "../base/bytes.ts";
-import type { IpAddress } from "../base/ip-address.ts";
+import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { StatusDocument } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
+import type { PathState } from "../gateway/path-mtus.ts";
 import { planRoutes, type RoutePlan } from "../gateway/route-plan.ts";
 import { deviceMtu, peersOf, routedChildren } from "../gateway/routed-children.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
@@ -125,7 +126,13 @@ export class RunningGateway {
   /** Packets and IKE messages dropped since the start, by reason. */
   drops(): { readonly [reason: string]: number } {
     const ike = [...this.#gateway.ikeDrops()].map(([reason, count]) => [`ike:${reason}`, count] as const);
-    return { ...this.lanes.drops(), ...Object.fromEntries(ike) };
+    const paths = [...this.#gateway.pathReports()].map(([what, count]) => [`path:${what}`, count] as const);
+    return { ...this.lanes.drops(), ...Object.fromEntries([...ike, ...paths]) };
+  }
+
+  /** What the way to a peer carries, and how that is known. */
+  pathTo(remote: IpAddress): PathState | undefined {
+    return this.#gateway.pathTo(remote);
   }
 
   /** Which offloads are used, by the names of the configuration's keys. */
@@ -181,11 +188,12 @@ export class RunningGateway {
       gateway: parts.gateway,
       clock,
       compute,
-      send: (local, remote, bytes) => sockets.send(local, remote, bytes),
+      send: (local, remote, bytes, dontFragment) => sockets.send(local, remote, bytes, dontFragment),
       onSendFailure: (_, reason) => log.debug(`an IKE message could not be sent: ${reason}`),
       onEffect: (effect) => {
         if (effect.kind === "wakeLanes") this.#lanes.wake();
         else if (effect.kind === "reserveSequence") this.#reserve(effect.policy);
+        else if (effect.kind === "pathMtuChanged") this.#onPathMtu(effect.remote, effect.state);
         else onEffect(effect);
       },
       onTurn,
@@ -218,6 +226,7 @@ export class RunningGateway {
       remotes: () => this.#remotes(),
       onPaths: (paths) => {
         this.#gateway.setPaths(paths);
+        this.#loop.feed({ kind: "pathsChanged" });
         const sources = [...paths.values()].map(({ source }) => source);
         this.#lanes.setOuterAddresses([...configuration.gateway.listen, ...sources]);
       },
@@ -283,6 +292,12 @@ export class RunningGateway {
     this.#follower.refresh().catch((error: unknown) => {
       this.#options.log.error(error instanceof Error ? error.message : String(error));
     });
+  }
+
+  /** Lanes know it from the table; the kernel learns it from routes. */
+  #onPathMtu(remote: IpAddress, { octets, source }: PathState): void {
+    this.#options.log.info(`packets to ${formatIpAddress(remote)} may have ${octets} octets (${source})`);
+    this.#refresh();
   }
 
   #onNames(): void {

@@ -1,5 +1,7 @@
 /** The main thread's side of the data plane: carries out what IKE asks for on the SA table (RFC 4301 section 4.4.2). */
+import { equal } from "../base/bytes.ts";
 import { Instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
 import type { RandomSource } from "../base/random.ts";
 import { formatSpi, isAllocatableSpi, Spi } from "../base/spi.ts";
 import { sameEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
@@ -32,6 +34,14 @@ export interface DataPlaneOptions {
   readonly random: RandomSource;
   /** Octets of the largest outer packet on the way to a peer; 1500 for all unless told. */
   readonly pathMtu?: (local: UdpEndpoint, remote: UdpEndpoint) => number;
+}
+
+/** What is asked of an outbound SA that somebody names. */
+export interface OutboundState {
+  readonly inboundSpi: Spi;
+  readonly remote: UdpEndpoint;
+  /** Number of the last packet, 0 before the first. */
+  readonly lastSequenceNumber: number;
 }
 
 /** One pair as it is now, for `status`. */
@@ -68,6 +78,8 @@ export interface DataPlane extends DataPlaneQuery, SpiAllocator {
   event(upcall: LaneUpcall): DataPlaneEvent | undefined;
   /** Lets a manually keyed SA go on to `lastSequenceNumber`, which has to be reserved on disk before. */
   extendSequence(inboundSpi: Spi, lastSequenceNumber: number): void;
+  /** The outbound SA of this SPI to this address; `undefined` when there is none. */
+  findOutbound(spi: number, remote: IpAddress): OutboundState | undefined;
   /** Path MTU to the peer, both halves. */
   setPathMtu(inboundSpi: Spi, octets: number): void;
   /** Frees what every lane has passed, wiping its keys. Call after commands and now and then. */
@@ -262,6 +274,7 @@ class TableDataPlane implements DataPlane {
         return { kind: "peerMoved", inboundSpi: Spi(upcall.inboundSpi), local, remote };
       }
       case "audit":
+      case "pathReport":
         return undefined;
       default:
         return upcall satisfies never;
@@ -300,6 +313,17 @@ class TableDataPlane implements DataPlane {
     const base = slotOffset(this.#table, outbound);
     setSequenceLimit(this.#table, base, lastSequenceNumber);
     Atomics.store(this.#table.u32, (base + Slot.LIMITS_RAISED) / 4, 0);
+  }
+
+  findOutbound(spi: number, address: IpAddress): OutboundState | undefined {
+    for (const [inboundSpi, { outbound }] of this.#pairs) {
+      if (outbound === undefined || this.#get(outbound, Slot.SPI) !== spi) continue;
+      const { remote } = this.#sad.readEndpoint(this.#get(outbound, Slot.ENDPOINT));
+      if (!equal(remote.address, address)) continue;
+      const lastSequenceNumber = readUint64(this.#table, slotOffset(this.#table, outbound) + Slot.SEQUENCE);
+      return { inboundSpi: Spi(inboundSpi), remote, lastSequenceNumber };
+    }
+    return undefined;
   }
 
   setPathMtu(inboundSpi: Spi, octets: number): void {

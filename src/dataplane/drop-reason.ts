@@ -89,6 +89,8 @@ export const DROP_REASONS = [
   "fragmentBeforeFirst",
   /** No drop: the upper half of its number was found anew after a gap of 2^32 packets or more [ESP-06]. */
   "resynchronised",
+  /** ICMP about outer packets of ours beyond the rate at which it is looked at; no packet of anybody's is lost. */
+  "reportRateLimited",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

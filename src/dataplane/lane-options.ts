@@ -1,6 +1,7 @@
 /** What a lane is given once, and what it tells whoever gave it. */
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { EspEngine } from "../esp/engine.ts";
+import type { PathReport } from "../esp/path-report.ts";
 import type { PacketSelectors, SaLimit } from "../policy/data-plane.ts";
 import type { SaTable } from "../policy/sa-table.ts";
 import type { DropReason } from "./drop-reason.ts";
@@ -16,6 +17,8 @@ export type LaneUpcall =
       readonly local: UdpEndpoint;
       readonly remote: UdpEndpoint;
     }
+  /** A stranger or our own host says that an outer packet was too big. */
+  | { readonly kind: "pathReport"; readonly report: PathReport }
   /** A sample of the inbound packets that were refused, rate limited [ESP-12]. */
   | {
       readonly kind: "audit";

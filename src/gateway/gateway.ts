@@ -11,7 +11,7 @@ import type { DataPlane, SaPairState } from "../dataplane/data-plane.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
-import type { IkeAction, IkeCommand, JobId, Timeout, Work, WorkResult } from "../ike/machine.ts";
+import type { IkeAction, IkeCommand, JobId, PathProbe, Timeout, Work, WorkResult } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
 import { SadError } from "../policy/sad-error.ts";
@@ -21,6 +21,7 @@ import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configu
 import { compileInterfaceSpds, policyNames } from "./interface-spd.ts";
 import { ManualChildren, type ManualNews } from "./manual-children.ts";
 import type { ManualNumbers } from "./manual-sa.ts";
+import { PathMtus, type PathState, type ReportOutcome } from "./path-mtus.ts";
 import type { Path, PathTable } from "./path-table.ts";
 
 export type GatewayEvent =
@@ -36,6 +37,8 @@ export type GatewayEvent =
       readonly numbers: ManualNumbers;
     }
   | { readonly kind: "removeManual"; readonly policy: PolicyName }
+  /** After {@link Gateway.setPaths}. */
+  | { readonly kind: "pathsChanged" }
   /** `last` is on disk: the manual child may use numbers up to it. */
   | { readonly kind: "sequenceReserved"; readonly policy: PolicyName; readonly last: number };
 
@@ -46,7 +49,11 @@ export type GatewayEffect =
       readonly local: UdpEndpoint;
       readonly remote: UdpEndpoint;
       readonly bytes: Uint8Array;
+      /** Nobody on the way may fragment it. */
+      readonly dontFragment?: true;
     }
+  /** The way to a peer carries another size than before: routes have to say so. */
+  | { readonly kind: "pathMtuChanged"; readonly remote: IpAddress; readonly state: PathState }
   | { readonly kind: "compute"; readonly job: JobId; readonly work: Work }
   | { readonly kind: "notice"; readonly notice: IkeNotice }
   | { readonly kind: "audit"; readonly audit: Extract<LaneUpcall, { kind: "audit" }> }
@@ -75,6 +82,10 @@ export class Gateway {
   readonly #paths: PathTable;
   readonly #natPort: number;
   readonly #manual: ManualChildren;
+  readonly #pathMtus: PathMtus;
+  /** Wanted of the machine when it has said what it had to say. */
+  readonly #probes: PathProbe[] = [];
+  readonly #pathChanges: Extract<GatewayEffect, { kind: "pathMtuChanged" }>[] = [];
   #policies: readonly PolicyName[] = [];
   #isBusy = false;
 
@@ -83,6 +94,12 @@ export class Gateway {
     this.#dataPlane = dataPlane;
     this.#paths = paths;
     this.#natPort = natPort;
+    this.#pathMtus = new PathMtus({
+      dataPlane,
+      paths,
+      probe: (probe) => this.#probes.push(probe),
+      onChange: (remote, state) => this.#pathChanges.push({ kind: "pathMtuChanged", remote, state }),
+    });
     this.#manual = new ManualChildren(dataPlane, natPort);
   }
 
@@ -112,18 +129,32 @@ export class Gateway {
     const known = connections
       .filter(({ isPending }) => isPending !== true)
       .map(({ connection }) => connection);
-    this.#exclusively(() => this.#performActions(this.#machine.setConnections(known, now), perform));
+    this.#exclusively(() => {
+      this.#performActions(this.#machine.setConnections(known, now), now, perform);
+      this.#lookAtPaths(now, perform);
+    });
   }
 
-  /** Routes have changed. */
+  /** The host's routes are these now; feed `pathsChanged` afterwards. */
   setPaths(paths: ReadonlyMap<string, Path>): void {
     this.#paths.set(paths);
-    for (const { inboundSpi, remote } of this.#dataPlane.pairs())
-      this.#dataPlane.setPathMtu(inboundSpi, this.#paths.mtuTo(remote.address));
   }
 
   nextTimeout(): Timeout | undefined {
-    return this.#machine.nextTimeout();
+    const machine = this.#machine.nextTimeout();
+    const at = this.#pathMtus.nextTimeout();
+    if (at === undefined || (machine !== undefined && machine.at <= at)) return machine;
+    return { at, reason: "path MTU" };
+  }
+
+  /** What the way to a peer carries; `undefined` while no SA uses it. */
+  pathTo(remote: IpAddress): PathState | undefined {
+    return this.#pathMtus.stateOf(remote);
+  }
+
+  /** ICMP about our packets that was not taken as it is, by what became of it. */
+  pathReports(): ReadonlyMap<ReportOutcome, number> {
+    return this.#pathMtus.outcomes();
   }
 
   describe(now: Instant): readonly ConnectionState[] {
@@ -147,7 +178,11 @@ export class Gateway {
   #take(event: GatewayEvent, now: Instant, perform: Perform): void {
     switch (event.kind) {
       case "datagram":
-        this.#performActions(this.#machine.handle({ ...event.datagram, kind: "datagram" }, now), perform);
+        this.#performActions(
+          this.#machine.handle({ ...event.datagram, kind: "datagram" }, now),
+          now,
+          perform,
+        );
         break;
       case "upcall":
         this.#takeUpcall(event.upcall, now, perform);
@@ -155,21 +190,38 @@ export class Gateway {
       case "timeout":
       case "computed":
       case "command":
-        this.#performActions(this.#machine.handle(event, now), perform);
+        this.#performActions(this.#machine.handle(event, now), now, perform);
+        break;
+      case "pathsChanged":
+        this.#pathMtus.setCeilings(now);
         break;
       case "addManual":
         this.#manual.add(event.child, event.local, event.numbers);
+        this.#pathMtus.use(event.child.inbound.spi, event.child.remoteAddress, false, now);
         perform({ kind: "wakeLanes" });
         break;
-      case "removeManual":
-        this.#manual.remove(event.policy);
+      case "removeManual": {
+        const inboundSpi = this.#manual.remove(event.policy);
+        if (inboundSpi !== undefined) this.#pathMtus.release(inboundSpi);
         perform({ kind: "wakeLanes" });
         break;
+      }
       case "sequenceReserved":
         this.#manual.extend(event.policy, event.last);
         break;
     }
+    this.#lookAtPaths(now, perform);
     this.#dataPlane.reclaim();
+  }
+
+  /** Sends the probes that are due, and tells of paths that carry another size than before. */
+  #lookAtPaths(now: Instant, perform: Perform): void {
+    this.#pathMtus.advance(now);
+    for (const probe of this.#probes.splice(0))
+      this.#performActions(this.#machine.handle({ kind: "probePath", probe }, now), now, perform);
+    const changes = this.#pathChanges.splice(0);
+    for (const change of changes) perform(change);
+    if (changes.length > 0) perform({ kind: "wakeLanes" });
   }
 
   #takeUpcall(upcall: LaneUpcall, now: Instant, perform: Perform): void {
@@ -177,14 +229,19 @@ export class Gateway {
       perform({ kind: "audit", audit: upcall });
       return;
     }
+    if (upcall.kind === "pathReport") {
+      this.#pathMtus.takeReport(upcall.report, now);
+      return;
+    }
     const event = this.#dataPlane.event(upcall);
     if (event === undefined) return;
     const { isManual, news } = this.#manual.take(event);
     if (news !== undefined) perform(news);
-    if (!isManual) this.#performActions(this.#machine.handle({ kind: "dataPlane", event }, now), perform);
+    if (!isManual)
+      this.#performActions(this.#machine.handle({ kind: "dataPlane", event }, now), now, perform);
   }
 
-  #performActions(actions: readonly IkeAction[], perform: Perform): void {
+  #performActions(actions: readonly IkeAction[], now: Instant, perform: Perform): void {
     let hasTableChanged = false;
     for (const action of actions) {
       switch (action.kind) {
@@ -195,8 +252,11 @@ export class Gateway {
           perform({ kind: "send", local: action.local, remote: action.remote, bytes: KEEPALIVE });
           break;
         case "dataPlane":
-          this.#execute(action.command, perform);
+          this.#execute(action.command, now, perform);
           hasTableChanged = true;
+          break;
+        case "pathProbed":
+          this.#pathMtus.endProbe(action.probe, action.outcome, now);
           break;
         case "compute":
         case "notice":
@@ -208,13 +268,22 @@ export class Gateway {
   }
 
   /** What the table refuses is said, and ends neither the daemon nor the other SAs. */
-  #execute(command: DataPlaneCommand, perform: Perform): void {
+  #execute(command: DataPlaneCommand, now: Instant, perform: Perform): void {
     try {
       this.#dataPlane.execute(command);
+      this.#notePath(command, now);
     } catch (error) {
       if (!(error instanceof SadError)) throw error;
       perform({ kind: "tableRefused", command: command.kind, reason: error.message });
     }
+  }
+
+  #notePath(command: DataPlaneCommand, now: Instant): void {
+    if (command.kind === "addOutboundSa")
+      this.#pathMtus.use(command.sa.inboundSpi, command.sa.remote.address, true, now);
+    else if (command.kind === "moveSa")
+      this.#pathMtus.use(command.inboundSpi, command.remote.address, true, now);
+    else if (command.kind === "removePair") this.#pathMtus.release(command.inboundSpi);
   }
 
   #withMarker(local: UdpEndpoint, bytes: Uint8Array): Uint8Array {

@@ -28,11 +28,13 @@ export class ManualChildren {
     this.#spis.set(child.policy, child.inbound.spi);
   }
 
-  remove(policy: PolicyName): void {
+  /** @returns the inbound SPI of what was there */
+  remove(policy: PolicyName): Spi | undefined {
     const inboundSpi = this.#spis.get(policy);
-    if (inboundSpi === undefined) return;
+    if (inboundSpi === undefined) return undefined;
     this.#dataPlane.execute({ kind: "removePair", inboundSpi });
     this.#spis.delete(policy);
+    return inboundSpi;
   }
 
   /** `last` is on disk: numbers up to it may be used. */

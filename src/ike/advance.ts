@@ -5,6 +5,7 @@ import { ExchangeType, nameOf } from "../wire/ike/registries.ts";
 import { beginCreateChild } from "./exchange/create-child-sa-initiator.ts";
 import { initTimeout, retransmitInit } from "./exchange/ike-sa-init-initiator.ts";
 import { sendDeleteChildren, sendDeleteIke, sendLiveness } from "./exchange/informational.ts";
+import { repeatProbe, sendProbe } from "./exchange/path-probe.ts";
 import { beginRekeyIke } from "./exchange/rekey-ike-initiator.ts";
 import { IV_CLOSE, MESSAGE_ID_CLOSE, NAT_KEEPALIVE_INTERVAL, OUTBOUND_DEFERRAL_POLL } from "./limits.ts";
 import type { FailureNotice } from "./notice.ts";
@@ -106,6 +107,10 @@ function retransmit(turn: Turn, sa: ProtectedIkeSa): void {
   }
   outstanding.tries++;
   outstanding.nextAt = retransmitAt(plan, outstanding.tries, now, machine.random);
+  if (outstanding.exchange.kind === "pathProbe") {
+    repeatProbe(turn, sa, outstanding.exchange);
+    return;
+  }
   send(turn, sa.local, sa.remote, outstanding.bytes);
 }
 
@@ -236,6 +241,9 @@ function workOn(turn: Turn, sa: EstablishedIkeSa): void {
       return;
     case "liveness":
       sendLiveness(turn, sa);
+      return;
+    case "probePath":
+      sendProbe(turn, sa);
       return;
     default:
       work satisfies never;

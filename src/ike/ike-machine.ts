@@ -12,6 +12,7 @@ import { handleComputed, NOT_IN_TIME } from "./computed.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import { describeMachine } from "./describe.ts";
 import { handleDatagram } from "./endpoint.ts";
+import { requestProbe } from "./exchange/path-probe.ts";
 import { countNamedAddresses, watchCookies } from "./half-open.ts";
 import { connectAt, isServed, reconcile } from "./keep.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
@@ -166,6 +167,9 @@ function handleEvent(turn: Turn, event: IkeEvent): void {
       return;
     case "command":
       handleCommand(turn, event.command);
+      return;
+    case "probePath":
+      requestProbe(turn, event.probe);
       return;
     default:
       event satisfies never;

@@ -98,5 +98,13 @@ export const DOUBTFUL_SILENCE = seconds(10);
 export const EXPIRY_FACTOR = 0.25;
 /** And at least this long behind it. */
 export const EXPIRY_MARGIN_MIN = minutes(1);
+/** Path probes: tries that nobody may fragment, then tries in fragments; later ones are empty. */
+export const PROBE_WHOLE_TRIES = 2;
+export const PROBE_FRAGMENTED_TRIES = 2;
+/** Round trips to wait after a try that nobody may fragment, within bounds; and the wait where none was measured. */
+export const PROBE_ROUND_TRIPS = 3;
+export const PROBE_PATIENCE_MIN = DurationMs(150);
+export const PROBE_PATIENCE_MAX = seconds(3);
+export const PROBE_PATIENCE_UNKNOWN = DurationMs(600);
 /** Notices about drops: at most one in this span for each reason. */
 export const DROP_NOTICE_INTERVAL = seconds(1);

@@ -1,6 +1,7 @@
 /** The contract of the sans-I/O IKEv2 machine: events in, actions out, in order (RFC 7296). */
 import type { Branded } from "../base/brand.ts";
 import type { Instant } from "../base/instant.ts";
+import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { DataPlaneCommand, DataPlaneEvent } from "../policy/data-plane.ts";
 import type { IkeNotice } from "./notice.ts";
@@ -38,6 +39,17 @@ export type IkeCommand =
   /** Send deletes for everything and start nothing new; the daemon is about to stop. */
   | { readonly kind: "shutdown" };
 
+/** A size that may or may not get through to the peer of a child SA. */
+export interface PathProbe {
+  /** The child SA whose way it is. */
+  readonly inboundSpi: Spi;
+  /** Octets of the IP packet; when answered, of the one that was sent, which may be a few shorter. */
+  readonly octets: number;
+}
+
+/** `fits`: the peer got it whole. `tooBig`: it got it, but not whole. `unknown`: not sent, or its IKE SA ended first. */
+export type PathProbeOutcome = "fits" | "tooBig" | "unknown";
+
 export type IkeEvent =
   | {
       readonly kind: "datagram";
@@ -49,7 +61,9 @@ export type IkeEvent =
   | { readonly kind: "timeout" }
   | { readonly kind: "computed"; readonly job: JobId; readonly result: WorkResult }
   | { readonly kind: "dataPlane"; readonly event: DataPlaneEvent }
-  | { readonly kind: "command"; readonly command: IkeCommand };
+  | { readonly kind: "command"; readonly command: IkeCommand }
+  /** Find out whether packets of this size reach a peer; answered by one `pathProbed`. */
+  | { readonly kind: "probePath"; readonly probe: PathProbe };
 
 export type IkeAction =
   | {
@@ -58,12 +72,15 @@ export type IkeAction =
       readonly remote: UdpEndpoint;
       /** An IKE message; whoever sends it from the NAT port puts the non-ESP marker in front [NAT-04]. */
       readonly bytes: Uint8Array;
+      /** Nobody on the way may fragment it. */
+      readonly dontFragment?: true;
     }
   /** One octet 0xFF (RFC 3948 section 2.3). */
   | { readonly kind: "sendKeepalive"; readonly local: UdpEndpoint; readonly remote: UdpEndpoint }
   | { readonly kind: "compute"; readonly job: JobId; readonly work: Work }
   | { readonly kind: "dataPlane"; readonly command: DataPlaneCommand }
-  | { readonly kind: "notice"; readonly notice: IkeNotice };
+  | { readonly kind: "notice"; readonly notice: IkeNotice }
+  | { readonly kind: "pathProbed"; readonly probe: PathProbe; readonly outcome: PathProbeOutcome };
 
 export interface Timeout {
   readonly at: Instant;

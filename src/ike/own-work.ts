@@ -13,7 +13,8 @@ type Work =
   | { readonly kind: "rekeyIke" }
   | { readonly kind: "rekeyChild"; readonly child: ChildSa }
   | { readonly kind: "createChild"; readonly child: ChildConfiguration }
-  | { readonly kind: "liveness" };
+  | { readonly kind: "liveness" }
+  | { readonly kind: "probePath" };
 
 export interface Planned {
   readonly at: Instant;
@@ -54,6 +55,8 @@ function candidates(machine: Machine, sa: EstablishedIkeSa): readonly Planned[] 
     const at = after(lastHeardAt(machine, sa), connection.ike.liveness);
     planned.push({ at, work: { kind: "liveness" } });
   }
+  // The last in the list: whatever else is due goes first.
+  if (sa.pathProbe !== undefined) planned.push({ at: NOW, work: { kind: "probePath" } });
   return planned;
 }
 

@@ -87,6 +87,11 @@ export function send(turn: Turn, local: UdpEndpoint, remote: UdpEndpoint, bytes:
   turn.actions.push({ kind: "send", local, remote, bytes });
 }
 
+/** As {@link send}, but nobody on the way may fragment it. */
+export function sendWhole(turn: Turn, local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void {
+  turn.actions.push({ kind: "send", local, remote, bytes, dontFragment: true });
+}
+
 export function command(turn: Turn, what: DataPlaneCommand): void {
   turn.actions.push({ kind: "dataPlane", command: what });
 }

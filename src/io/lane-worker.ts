@@ -1,6 +1,9 @@
 /** The thread of a lane: waits, turns, and never returns to an event loop until it is told to stop. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { Drop } from "../dataplane/drop-reason.ts";
 import { createLane, type Lane } from "../dataplane/lane.ts";
+import { TokenBucket } from "../dataplane/token-bucket.ts";
+import { createErrorQueueReader } from "./error-queue.ts";
 import { IoError } from "./io-error.ts";
 import {
   Control,
@@ -10,15 +13,18 @@ import {
   type LaneThreadData,
   UPCALL_QUEUE_MAX,
 } from "./lane-control.ts";
+import type { Fd } from "./native.ts";
 import { createNativeEspEngine, type NativeEspEngine } from "./native-esp-engine.ts";
 import { openNativeKeyStore, openNativeSaTable } from "./native-memory.ts";
 import { createNativePacketIo, type NativePacketIo } from "./native-packet-io.ts";
 import { bootTime } from "./native-process.ts";
-import { drainErrorQueue } from "./native-socket.ts";
 import { createWaiter, READY_ERROR, WAIT_MS_MAX, type Waiter } from "./native-wait.ts";
 
-/** Counters of the addon are told to the main thread at most so often. */
+/** Counters of the addon are told to the main thread at most so often; error queues are looked at even if nothing waits. */
 const COUNTERS_EVERY_MS = 1000;
+/** What ICMP says of our outer packets, anybody's word, reaches the main thread at this rate. */
+const REPORTS_PER_SECOND = 20;
+const REPORTS_BURST = 60;
 
 function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort): void {
   const control = new Int32Array(data.control);
@@ -53,7 +59,7 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
   });
   post({ kind: "ready" });
   try {
-    loop({ control, commands, lane, engine, io, waiter, data, post });
+    loop({ control, commands, lane, engine, io, waiter, data, post, drain: errorDrain(data, control, post) });
   } finally {
     waiter.close();
     io.close();
@@ -78,9 +84,29 @@ interface Loop {
   readonly waiter: Waiter;
   readonly data: LaneThreadData;
   readonly post: (message: LaneMessage) => void;
+  /** Empties a socket's error queue. */
+  readonly drain: (socket: Fd) => void;
 }
 
-function loop({ control, commands, lane, engine, io, waiter, data, post }: Loop): void {
+/** An error that nobody takes from a descriptor would end every later wait at once. */
+function errorDrain(
+  data: LaneThreadData,
+  control: Int32Array,
+  post: (message: LaneMessage) => void,
+): Loop["drain"] {
+  const reader = createErrorQueueReader();
+  const bucket = new TokenBucket(REPORTS_PER_SECOND, REPORTS_BURST);
+  const drops = new Float64Array(data.drops);
+  return (socket) => {
+    reader.drain(socket, (report) => {
+      if (bucket.take(bootTime()) && enqueue(control, Control.UPCALLS_QUEUED, UPCALL_QUEUE_MAX))
+        post({ kind: "upcall", upcall: { kind: "pathReport", report } });
+      else drops[Drop.reportRateLimited] = drops[Drop.reportRateLimited]! + 1;
+    });
+  };
+}
+
+function loop({ control, commands, lane, engine, io, waiter, data, post, drain }: Loop): void {
   let commandsDone = 0;
   let countersAt = 0;
   let countersText = "";
@@ -96,6 +122,7 @@ function loop({ control, commands, lane, engine, io, waiter, data, post }: Loop)
     Atomics.add(control, Control.TURNS, 1);
     if (now >= countersAt) {
       countersAt = now + COUNTERS_EVERY_MS;
+      for (const { fd } of data.sockets) drain(fd);
       const counters = io.counters();
       const text = JSON.stringify(counters);
       if (text !== countersText) post({ kind: "counters", counters });
@@ -103,7 +130,7 @@ function loop({ control, commands, lane, engine, io, waiter, data, post }: Loop)
     }
     if (handled > 0) continue;
     const next = lane.nextTimeout();
-    if (waiter.wait(next === undefined ? WAIT_MS_MAX : next - now) > 0) settleErrors(waiter, data);
+    if (waiter.wait(next === undefined ? WAIT_MS_MAX : next - now) > 0) settleErrors(waiter, data, drain);
   }
 }
 
@@ -121,8 +148,7 @@ function carryOut(command: LaneCommand, lane: Lane, engine: NativeEspEngine): vo
   }
 }
 
-/** An error that nobody takes from a descriptor would end every later wait at once. */
-function settleErrors({ ready }: Waiter, { tuns, sockets }: LaneThreadData): void {
+function settleErrors({ ready }: Waiter, { tuns, sockets }: LaneThreadData, drain: Loop["drain"]): void {
   for (let i = 0; i < ready.length; i++) {
     if ((ready[i]! & READY_ERROR) === 0) continue;
     if (i < tuns.length)
@@ -131,7 +157,7 @@ function settleErrors({ ready }: Waiter, { tuns, sockets }: LaneThreadData): voi
         "the TUN device was deleted while in use; start the gateway again",
       );
     const socket = sockets[i - tuns.length];
-    if (socket !== undefined) drainErrorQueue(socket.fd);
+    if (socket !== undefined) drain(socket.fd);
   }
 }
 

@@ -151,19 +151,25 @@ function socketError({ family, address }: SocketOptions, port: number | undefine
   });
 }
 
-const NO_LOCAL = NO_ADDRESS;
+/** How one datagram is sent; nothing of it need be said. */
+export interface DatagramSending {
+  /** The address it leaves from; absent: the kernel chooses. */
+  readonly local?: IpAddress;
+  readonly tos?: number;
+  /** Nobody may fragment it: a path that does not carry it whole does not carry it. */
+  readonly dontFragment?: boolean;
+}
 
 /**
- * Sends one datagram, for instance an IKE message; a datagram above the path's MTU is sent again in IP fragments.
- * @param local - the address it leaves from; absent: the kernel chooses
+ * Sends one datagram, for instance an IKE message. Unless told otherwise, one that not every path carries goes without DF
+ * (IPv4), or in fragments that every path carries (IPv6).
  * @returns what the system refused, or `undefined` when it was taken
  */
 export function sendDatagram(
   socket: UdpSocket,
   remote: UdpEndpoint,
   payload: Uint8Array,
-  local?: IpAddress,
-  tos = 0,
+  { local, tos, dontFragment }: DatagramSending = {},
 ): SystemCallFailure | undefined {
   const result = loadAddon().sendDatagram(
     socket.fd,
@@ -171,8 +177,9 @@ export function sendDatagram(
     payload,
     remote.address,
     remote.port,
-    local ?? NO_LOCAL,
-    tos,
+    local ?? NO_ADDRESS,
+    tos ?? 0,
+    dontFragment ?? false,
   );
   return result < 0 ? systemCallFailure(`sendmsg to ${formatEndpoint(remote)}`, result) : undefined;
 }
@@ -193,13 +200,6 @@ export function attachFilter(fd: Fd, program: Uint32Array): void {
 function attach(fd: Fd, program: Uint32Array, choosesSocket: boolean): void {
   const result = loadAddon().attachProgram(fd, program, choosesSocket);
   if (result < 0) throw ioError("give packets to the lane of their SPI", "setsockopt", result);
-}
-
-/** Throws away what ICMP reported about a socket's packets. @returns how many reports there were */
-export function drainErrorQueue(fd: Fd): number {
-  const drained = loadAddon().drainErrorQueue(fd);
-  if (drained < 0) throw ioError("read a socket's error queue", "recvmsg", drained);
-  return drained;
 }
 
 /** Closes a descriptor of ours; one that is closed already is an error. @throws {IoError} */

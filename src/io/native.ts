@@ -91,8 +91,10 @@ export interface NativeAddon {
     remotePort: number,
     localAddress: Uint8Array,
     tos: number,
+    isWhole: boolean,
   ): Result;
-  drainErrorQueue(socket: Fd): Result;
+  /** Fills records of native/error_queue.h. @returns how many */
+  drainErrorQueue(socket: Fd, into: Uint8Array): Result;
   /** @param program - two words per instruction, as in lane-steering.ts */
   attachProgram(socket: Fd, program: Uint32Array, choosesSocket: boolean): Result;
   closeFd(fd: Fd): Result;

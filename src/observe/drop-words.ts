@@ -1,5 +1,6 @@
 /** Counted drops in words, for status: the reasons of the data plane, and those that are no loss at all. */
 import type { DropReason as LaneDropReason } from "../dataplane/drop-reason.ts";
+import type { ReportOutcome } from "../gateway/path-mtus.ts";
 import type { DropReason } from "../ike/notice.ts";
 
 /** What the addon drops before a lane sees it. */
@@ -49,6 +50,7 @@ export const LANE_DROPS: Readonly<Record<LaneDropReason | AddonDrop, string>> = 
   overlappingFragment: "fragments of what has passed before",
   fragmentBeforeFirst: "fragments whose first was not seen",
   resynchronised: "sequence numbers found again after a long gap",
+  reportRateLimited: "ICMP about our packets, beyond the rate limit",
   oversized: "longer than any that is expected",
   badDatagrams: "cut off, or without a usable source",
   badVnetHeader: "an impossible offload header",
@@ -79,14 +81,40 @@ export const IKE_DROPS: Readonly<Record<DropReason, string>> = {
   unknownConnection: "no connection has its address",
 };
 
+/** What `status` puts before the reasons for which ICMP about our packets was not believed. */
+const PATH = "path:";
+
+export const PATH_REPORTS: Readonly<Record<ReportOutcome, string>> = {
+  unknownPath: "no peer has its address",
+  unknownSpi: "no SA of ours has the SPI that it quotes",
+  badSequence: "it quotes a packet that was never sent, or long ago",
+  absurdMtu: "its size is less than every path carries",
+  notSmaller: "its size is no news",
+  tooOften: "the path changed a moment ago",
+  hint: "it does not show the SPI; probes look whether it is true",
+};
+
 /** Ends that are meant to be. */
-const HARMLESS: ReadonlySet<string> = new Set(["keepalive", "dummy", "icmpRateLimited", "resynchronised"]);
+const HARMLESS: ReadonlySet<string> = new Set([
+  "keepalive",
+  "dummy",
+  "icmpRateLimited",
+  "reportRateLimited",
+  "resynchronised",
+  `${PATH}notSmaller`,
+  `${PATH}tooOften`,
+  `${PATH}hint`,
+]);
 
 /** The reason in words; the reason itself where nobody knows it. */
 export function dropWords(reason: string): string {
   if (reason.startsWith(IKE)) {
     const short = reason.slice(IKE.length);
     return `IKE: ${Object.hasOwn(IKE_DROPS, short) ? IKE_DROPS[short as DropReason] : short}`;
+  }
+  if (reason.startsWith(PATH)) {
+    const short = reason.slice(PATH.length);
+    return `ICMP: ${Object.hasOwn(PATH_REPORTS, short) ? PATH_REPORTS[short as ReportOutcome] : short}`;
   }
   return Object.hasOwn(LANE_DROPS, reason) ? LANE_DROPS[reason as keyof typeof LANE_DROPS] : reason;
 }

@@ -21,6 +21,8 @@ export interface Outgoing {
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
   readonly bytes: Uint8Array;
+  /** Nobody on the way may fragment it. */
+  readonly dontFragment?: boolean;
 }
 
 export interface GatewayNodeOptions {
@@ -90,8 +92,8 @@ export class GatewayNode {
       handled = this.lane.turn(now);
       for (const datagram of this.#ike.splice(0)) this.feed({ kind: "datagram", datagram }, now);
       for (const upcall of this.#upcalls.splice(0)) this.feed({ kind: "upcall", upcall }, now);
-      for (const { local, remote, bytes } of this.io.sent.splice(0))
-        this.#options.send({ local, remote, bytes });
+      for (const { local, remote, bytes, hasDf } of this.io.sent.splice(0))
+        this.#options.send({ local, remote, bytes, dontFragment: hasDf });
     }
   }
 

@@ -20,6 +20,16 @@ export interface Weather {
   readonly delay: readonly [number, number];
 }
 
+/** A link in the middle that carries no larger packets. */
+export interface Narrow {
+  /** Octets of an IP packet, in both directions; what may be fragmented passes. */
+  readonly mtu: number;
+  /** Whether its router says so. */
+  readonly hasIcmp: boolean;
+  /** Octets that the ICMP error quotes behind the IP header. */
+  readonly quotes?: number;
+}
+
 export const FINE: Weather = { loss: 0, duplication: 0, delay: [5, 5] };
 
 export const ADDRESSES: Readonly<Record<Side, IpAddress>> = {
@@ -33,6 +43,8 @@ export interface WorldOptions {
   readonly weather?: Weather;
 }
 
+export const ROUTER = IpAddress(parseIpAddress("203.0.113.1")!);
+
 interface Due {
   readonly at: Instant;
   readonly order: number;
@@ -43,6 +55,7 @@ export class GatewayWorld {
   readonly seed: number;
   now = Instant(1_000);
   weather: Weather;
+  narrow: Narrow | undefined;
   readonly ledger = new Ledger();
   readonly notices: Readonly<Record<Side, IkeNotice[]>> = { a: [], b: [] };
   readonly #options: WorldOptions;
@@ -95,8 +108,8 @@ export class GatewayWorld {
   }
 
   /** The host behind a gateway sends a packet to the host behind the other. */
-  sendInner(side: Side): number {
-    const { id, packet } = this.ledger.make(side, this.now);
+  sendInner(side: Side, octets?: number): number {
+    const { id, packet } = this.ledger.make(side, this.now, octets);
     this.#nodes[side]?.io.fromHost[0]?.push(packet);
     this.#turn(side);
     return id;
@@ -163,6 +176,7 @@ export class GatewayWorld {
 
   #transmit(datagram: Outgoing, to: Side): void {
     this.ledger.wire(datagram, this.now);
+    if (this.#isStopped(datagram, to)) return;
     const { loss, duplication, delay } = this.weather;
     const copies = this.#random.fraction() < loss ? 0 : this.#random.fraction() < duplication ? 2 : 1;
     const bytes = Uint8Array.from(datagram.bytes);
@@ -173,6 +187,21 @@ export class GatewayWorld {
         this.#turn(to);
       });
     }
+  }
+
+  #isStopped(datagram: Outgoing, to: Side): boolean {
+    const { narrow } = this;
+    const { remote, bytes, dontFragment } = datagram;
+    const headers = (remote.address.length === 4 ? 20 : 40) + (remote.port === 0 ? 0 : 8);
+    if (narrow === undefined || dontFragment !== true || headers + bytes.length <= narrow.mtu) return false;
+    if (!narrow.hasIcmp) return true;
+    const quoted = bytes.slice(0, Math.max(0, (narrow.quotes ?? 528) - (remote.port === 0 ? 0 : 8)));
+    const report = { origin: "icmp", remote, reporter: ROUTER, mtu: narrow.mtu, quoted } as const;
+    const from = to === "a" ? "b" : "a";
+    this.at(1, () =>
+      this.#nodes[from]?.feed({ kind: "upcall", upcall: { kind: "pathReport", report } }, this.now),
+    );
+    return true;
   }
 
   #compute(side: Side, life: number, job: JobId, work: Work, random: RandomSource): void {

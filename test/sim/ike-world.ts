@@ -21,6 +21,8 @@ export interface Datagram {
   readonly from: UdpEndpoint;
   readonly to: UdpEndpoint;
   readonly bytes: Uint8Array;
+  /** Nobody on the way may fragment it. */
+  readonly dontFragment?: true;
   /** An ESP packet of the simulation instead of octets. */
   readonly esp?: EspSim;
 }
@@ -196,7 +198,12 @@ export class IkeNode {
     for (const action of actions) {
       this.actions.push(action);
       if (action.kind === "send")
-        this.world.transmit({ from: action.local, to: action.remote, bytes: action.bytes });
+        this.world.transmit({
+          from: action.local,
+          to: action.remote,
+          bytes: action.bytes,
+          ...(action.dontFragment === true ? { dontFragment: true } : {}),
+        });
       else if (action.kind === "dataPlane") this.dataPlane.perform(action.command);
       else if (action.kind === "notice") this.notices.push(action.notice);
       else if (action.kind === "compute") this.#compute(action.job, action.work);

@@ -23,9 +23,10 @@ export class Ledger {
   readonly seen = { ike: 0, esp: 0, keepalive: 0 };
   #next = 1;
 
-  make(from: "a" | "b", at: Instant): { readonly id: number; readonly packet: Uint8Array } {
+  /** @param octets - of the whole packet; the least that holds what is looked at unless told */
+  make(from: "a" | "b", at: Instant, octets = 0): { readonly id: number; readonly packet: Uint8Array } {
     const id = this.#next++;
-    const payload = new Uint8Array(8 + SECRET.length);
+    const payload = new Uint8Array(Math.max(8 + SECRET.length, octets - ID_AT));
     new DataView(payload.buffer).setUint32(0, id);
     payload.set(SECRET, 8);
     this.sent.set(id, { from, at });

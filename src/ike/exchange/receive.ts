@@ -1,4 +1,5 @@
 /** A protected message from decryption to its handler (RFC 7296 sections 2.1 to 2.5 and 2.21). */
+import { DurationMs } from "../../base/instant.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import { sameEndpoint } from "../../base/udp-endpoint.ts";
 import { decodePayloadChain } from "../../wire/ike/message.ts";
@@ -19,6 +20,7 @@ import { type AnswerOutcome, answerCreateChildSa, type Computed } from "./create
 import { exchangeRow, fitsRow } from "./exchange-table.ts";
 import { handleAuthResponse } from "./ike-auth-initiator.ts";
 import { answerInformational, answerWhileLeaving, finishInformational } from "./informational.ts";
+import { finishProbe } from "./path-probe.ts";
 import { findNotify, notify, unknownCritical } from "./payload-list.ts";
 import { finishRekeyIke } from "./rekey-ike-initiator.ts";
 
@@ -197,9 +199,15 @@ export function answerOrEnd(
 }
 
 function handleResponse(turn: Turn, sa: ProtectedIkeSa, payloads: readonly Payload[]): void {
-  const exchange = sa.window.outstanding?.exchange;
+  const { outstanding } = sa.window;
   sa.window.outstanding = undefined;
-  if (exchange === undefined) return;
+  if (outstanding === undefined) return;
+  const { exchange, tries, sentAt } = outstanding;
+  if (sa.state === "established" && tries === 1) sa.roundTrip = DurationMs(turn.now - sentAt);
+  if (exchange.kind === "pathProbe") {
+    finishProbe(turn, exchange, tries);
+    return;
+  }
   if (sa.state === "authenticating") {
     handleAuthResponse(turn, sa, payloads);
     return;

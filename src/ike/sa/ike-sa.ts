@@ -1,5 +1,5 @@
 /** The IKE SA as plain data, one type per state (RFC 7296 sections 1.2 and 2). */
-import type { Instant } from "../../base/instant.ts";
+import type { DurationMs, Instant } from "../../base/instant.ts";
 import type { IkeSpi, Spi } from "../../base/spi.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import type { NoncePair } from "../../crypto/keymat.ts";
@@ -8,7 +8,7 @@ import type { PacketSelectors } from "../../policy/data-plane.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { Payload, Proposal } from "../../wire/ike/payload.ts";
 import type { IkeSuite, NatSituation } from "../connection-state.ts";
-import type { JobId } from "../machine.ts";
+import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
@@ -196,6 +196,10 @@ export interface EstablishedIkeSa extends Common {
   inbox: InboxMessage[];
   /** Made by the peer while our own rekey of this older IKE SA is in flight; has no children until that is decided. */
   heldFor: IkeSaId | undefined;
+  /** The last request that was answered at once took so long; absent before the first. */
+  roundTrip?: DurationMs;
+  /** Waits until nothing else is to be sent. */
+  pathProbe?: PathProbe | undefined;
   /** Another IKE SA with the same peer stays; this one is to be closed by the peer, or by us at this time. */
   redundantUntil: Instant | undefined;
 }

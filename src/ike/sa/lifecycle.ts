@@ -76,6 +76,9 @@ function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReaso
   disposeContinuation(turn, sa.job?.continuation);
   sa.job = undefined;
   sa.inbox = [];
+  if (sa.pathProbe !== undefined)
+    turn.actions.push({ kind: "pathProbed", probe: sa.pathProbe, outcome: "unknown" });
+  sa.pathProbe = undefined;
   if (how.successor !== undefined) return;
   removeAllChildren(turn, sa, reason);
   for (const { inboundSpi, isReserved } of sa.orphans.splice(0))

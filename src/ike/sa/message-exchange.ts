@@ -1,9 +1,10 @@
 /** Sends protected requests and responses of an IKE SA and keeps what repetition needs (RFC 7296 section 2.1). */
 import { wipe } from "../../base/bytes.ts";
 import { assert } from "../../base/errors.ts";
+import { after } from "../../base/instant.ts";
 import type { OutgoingHeader } from "../../wire/ike/header.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
-import { send, type Turn } from "../turn.ts";
+import { send, sendWhole, type Turn } from "../turn.ts";
 import type { HalfOpenIkeSa, ProtectedIkeSa } from "./ike-sa.ts";
 import type { MessageWindow } from "./message-window.ts";
 import type { OwnExchange } from "./own-exchange.ts";
@@ -25,8 +26,19 @@ export function sendRequest(
   const header = headerOf(sa, exchangeType, messageId, false);
   const bytes = sealMessage(sa.protection, header, payloads, machine.random);
   const nextAt = retransmitAt(planOf(turn, sa), 1, now, machine.random);
-  window.outstanding = { messageId, exchangeType, bytes, tries: 1, nextAt, exchange };
-  sendMessage(turn, sa, bytes);
+  window.outstanding = { messageId, exchangeType, bytes, sentAt: now, tries: 1, nextAt, exchange };
+  if (exchange.kind !== "pathProbe") {
+    sendMessage(turn, sa, bytes);
+    return;
+  }
+  window.outstanding.nextAt = after(now, exchange.patience);
+  if (sa.state === "established") sa.lastSentAt = now;
+  sendWhole(turn, sa.local, sa.remote, bytes);
+}
+
+/** The request in flight without its payloads, for a peer that can never have got them. Its IV is a fresh one [ENC-10]. */
+export function emptyRequest(turn: Turn, sa: ProtectedIkeSa, exchangeType: number, messageId: number) {
+  return sealMessage(sa.protection, headerOf(sa, exchangeType, messageId, false), [], turn.machine.random);
 }
 
 export function planOf({ machine }: Turn, sa: ProtectedIkeSa) {
@@ -80,7 +92,13 @@ export function abandonExchange(turn: Turn, window: MessageWindow): OwnExchange 
   return exchange;
 }
 
-export function disposeExchange({ machine }: Turn, exchange: OwnExchange): void {
+export function disposeExchange(turn: Turn, exchange: OwnExchange): void {
+  const { machine } = turn;
+  if (exchange.kind === "pathProbe") {
+    const { inboundSpi, octets } = exchange;
+    turn.actions.push({ kind: "pathProbed", probe: { inboundSpi, octets }, outcome: "unknown" });
+    return;
+  }
   if (exchange.kind === "deleteChildren") for (const spi of exchange.reserved) machine.spis.release(spi);
   if (exchange.kind !== "rekeyIke" && exchange.kind !== "createChild") return;
   wipe(exchange.keyExchange.privateValue);

@@ -6,8 +6,9 @@ import type { OwnExchange } from "./own-exchange.ts";
 interface Outstanding {
   readonly messageId: number;
   readonly exchangeType: number;
-  /** The message as sent; repeated octet for octet [MID-05] [ENC-05]. */
-  readonly bytes: Uint8Array;
+  /** The message as sent; repeated octet for octet [MID-05] [ENC-05]. Only a path probe that got lost whole is replaced. */
+  bytes: Uint8Array;
+  readonly sentAt: Instant;
   tries: number;
   /** When to repeat it, or to give up after the last try. */
   nextAt: Instant;

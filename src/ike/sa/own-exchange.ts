@@ -1,4 +1,5 @@
 /** What an exchange that we began is for, and what its response is checked against. */
+import type { DurationMs } from "../../base/instant.ts";
 import type { IkeSpi, Spi } from "../../base/spi.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
@@ -46,6 +47,16 @@ export interface RekeyIkeExchange {
   crossing: Crossing<IkeSaId> | undefined;
 }
 
+/** INFORMATIONAL filled up to the size of a packet whose way is in question. */
+export interface PathProbeExchange {
+  readonly kind: "pathProbe";
+  readonly inboundSpi: Spi;
+  /** Octets of the IP packet. */
+  readonly octets: number;
+  /** Wait after each try that nobody may fragment. */
+  readonly patience: DurationMs;
+}
+
 export type OwnExchange =
   | { readonly kind: "auth" }
   /** INFORMATIONAL without payloads. */
@@ -60,4 +71,5 @@ export type OwnExchange =
   /** The peer's AUTH was wrong: tell it, then forget it (RFC 7296 section 2.21.2). */
   | { readonly kind: "authenticationFailed" }
   | CreateChildExchange
-  | RekeyIkeExchange;
+  | RekeyIkeExchange
+  | PathProbeExchange;

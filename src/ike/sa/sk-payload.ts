@@ -119,6 +119,20 @@ export function openMessage(
   return plaintext === undefined ? undefined : unpad(plaintext);
 }
 
+/**
+ * What fits an SK payload whose body (IV, ciphertext, ICV) is to have at most `room` octets.
+ * @returns octets of the payloads inside, below zero when there is no room; and octets of the body they make
+ */
+export function sealedRoom(
+  { suite }: Protection,
+  room: number,
+): { readonly content: number; readonly octets: number } {
+  const { encr, integ } = ciphersOf(suite);
+  const around = encr.ivLength + (integ?.icvLength ?? encr.icvLength);
+  const blocks = Math.floor((room - around) / encr.blockSize) * encr.blockSize;
+  return { content: blocks - 1, octets: around + blocks };
+}
+
 /** Padding of zeros and its length octet (RFC 7296 section 3.14). */
 function pad(payloads: Uint8Array, blockSize: number): Uint8Array {
   const length = Math.ceil((payloads.length + 1) / blockSize) * blockSize;

@@ -1,0 +1,175 @@
+/** The paths that SAs use, what each carries, and who finds that out (RFC 4301 section 8.2). */
+import { earlier, type Instant } from "../base/instant.ts";
+import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import type { Spi } from "../base/spi.ts";
+import type { DataPlane } from "../dataplane/data-plane.ts";
+import {
+  advancePath,
+  endProbe,
+  hintAtPath,
+  learnPathMtu,
+  newPathMtu,
+  type PathMtu,
+  type PathMtuSource,
+  pathDueAt,
+  setCeiling,
+} from "../esp/path-mtu.ts";
+import { type PathReport, quotedEsp, type ReportRefusal, refuseReport } from "../esp/path-report.ts";
+import type { PathProbe, PathProbeOutcome } from "../ike/machine.ts";
+import type { PathTable } from "./path-table.ts";
+
+/** What became of a report that was not taken as it is. */
+export type ReportOutcome = ReportRefusal | "unknownPath" | "unknownSpi" | "tooOften" | "hint";
+
+/** What a path carries and how that is known, for `status`. */
+export interface PathState {
+  readonly octets: number;
+  readonly source: PathMtuSource;
+  /** With source `icmp`. */
+  readonly reporter?: IpAddress;
+  /** The peer answers probes; else only ICMP tells. */
+  readonly isProbed: boolean;
+}
+
+interface KnownPath {
+  readonly remote: IpAddress;
+  readonly mtu: PathMtu;
+  /** Inbound SPIs of the SAs that use it. */
+  readonly sas: Set<Spi>;
+}
+
+export interface PathMtusOptions {
+  readonly dataPlane: DataPlane;
+  readonly paths: PathTable;
+  /** Asks a peer for an answer to a packet of this size. */
+  readonly probe: (probe: PathProbe) => void;
+  /** A path carries another size than before. */
+  readonly onChange: (remote: IpAddress, state: PathState) => void;
+}
+
+export class PathMtus {
+  readonly #options: PathMtusOptions;
+  readonly #paths = new Map<string, KnownPath>();
+  readonly #pathOf = new Map<Spi, KnownPath>();
+  readonly #outcomes = new Map<ReportOutcome, number>();
+  #dueAt: Instant | undefined;
+
+  constructor(options: PathMtusOptions) {
+    this.#options = options;
+  }
+
+  /** An SA pair uses the way to `remote` from now on; a pair that was known elsewhere has moved. */
+  use(inboundSpi: Spi, remote: IpAddress, isProbed: boolean, now: Instant): void {
+    const key = formatIpAddress(remote);
+    if (this.#pathOf.get(inboundSpi) === this.#paths.get(key) && this.#paths.has(key)) return;
+    this.release(inboundSpi);
+    let path = this.#paths.get(key);
+    if (path === undefined || (isProbed && !path.mtu.isProbed)) {
+      const ceiling = this.#options.paths.ceilingTo(remote);
+      const sas = path?.sas ?? new Set<Spi>();
+      path = { remote, mtu: newPathMtu(familyOf(remote), ceiling, isProbed, now), sas };
+      this.#paths.set(key, path);
+      for (const spi of sas) this.#pathOf.set(spi, path);
+    }
+    path.sas.add(inboundSpi);
+    this.#pathOf.set(inboundSpi, path);
+    this.#options.dataPlane.setPathMtu(inboundSpi, path.mtu.octets);
+    this.#dueAt = earlier(this.#dueAt, pathDueAt(path.mtu));
+  }
+
+  release(inboundSpi: Spi): void {
+    const path = this.#pathOf.get(inboundSpi);
+    if (path === undefined) return;
+    this.#pathOf.delete(inboundSpi);
+    path.sas.delete(inboundSpi);
+    if (path.sas.size > 0) return;
+    this.#paths.delete(formatIpAddress(path.remote));
+    this.#options.paths.note(path.remote, undefined);
+  }
+
+  /** The host's routes have changed. */
+  setCeilings(now: Instant): void {
+    for (const path of this.#paths.values())
+      this.#change(path, () => setCeiling(path.mtu, this.#options.paths.ceilingTo(path.remote), now));
+  }
+
+  /** Judges what a router, or whoever pretends to be one, says of a packet of ours [SPD-10]. */
+  takeReport(report: PathReport, now: Instant): void {
+    const path = this.#paths.get(formatIpAddress(report.remote.address));
+    const outcome = path === undefined ? "unknownPath" : this.#judge(path, report, now);
+    if (outcome !== undefined) this.#outcomes.set(outcome, (this.#outcomes.get(outcome) ?? 0) + 1);
+  }
+
+  #judge(path: KnownPath, report: PathReport, now: Instant): ReportOutcome | undefined {
+    const { remote, reporter, mtu } = report;
+    const quoted = quotedEsp(report);
+    if (report.origin === "host" || quoted === undefined || mtu === 0) {
+      this.#change(path, () => hintAtPath(path.mtu, now));
+      return "hint";
+    }
+    const sa = this.#options.dataPlane.findOutbound(quoted.spi, remote.address);
+    if (sa === undefined || (remote.port !== 0 && remote.port !== sa.remote.port)) return "unknownSpi";
+    const refusal = refuseReport(report, quoted.sequence, sa.lastSequenceNumber, path.mtu.octets);
+    if (refusal !== undefined) return refusal;
+    let isTaken = false;
+    this.#change(path, () => {
+      isTaken = learnPathMtu(path.mtu, mtu, reporter ?? remote.address, now);
+    });
+    return isTaken ? undefined : "tooOften";
+  }
+
+  endProbe({ inboundSpi, octets }: PathProbe, outcome: PathProbeOutcome, now: Instant): void {
+    const path = this.#pathOf.get(inboundSpi);
+    if (path !== undefined) this.#change(path, () => endProbe(path.mtu, octets, outcome, now));
+  }
+
+  nextTimeout(): Instant | undefined {
+    return this.#dueAt;
+  }
+
+  /** Does what is due. */
+  advance(now: Instant): void {
+    if (this.#dueAt === undefined || now < this.#dueAt) return;
+    this.#dueAt = undefined;
+    for (const path of this.#paths.values()) {
+      let octets = 0;
+      this.#change(path, () => {
+        octets = advancePath(path.mtu, now);
+      });
+      const inboundSpi = lastOf(path.sas);
+      if (octets > 0 && inboundSpi !== undefined) this.#options.probe({ inboundSpi, octets });
+    }
+  }
+
+  stateOf(remote: IpAddress): PathState | undefined {
+    const path = this.#paths.get(formatIpAddress(remote));
+    return path === undefined ? undefined : stateOf(path);
+  }
+
+  /** Reports that were not taken as they are, by what became of them. */
+  outcomes(): ReadonlyMap<ReportOutcome, number> {
+    return this.#outcomes;
+  }
+
+  #change(path: KnownPath, work: () => void): void {
+    const before = path.mtu.octets;
+    work();
+    this.#dueAt = earlier(this.#dueAt, pathDueAt(path.mtu));
+    const { octets } = path.mtu;
+    if (octets === before) return;
+    this.#options.paths.note(path.remote, octets);
+    for (const spi of path.sas) this.#options.dataPlane.setPathMtu(spi, octets);
+    this.#options.onChange(path.remote, stateOf(path));
+  }
+}
+
+function stateOf({ mtu: { octets, source, reporter, isProbed } }: KnownPath): PathState {
+  return { octets, source, isProbed, ...(reporter === undefined ? {} : { reporter }) };
+}
+
+/** The newest SA: the one that stays longest. */
+function lastOf(sas: ReadonlySet<Spi>): Spi | undefined {
+  let last: Spi | undefined;
+  for (const spi of sas) last = spi;
+  return last;
+}
