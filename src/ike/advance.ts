@@ -5,7 +5,7 @@ import { ExchangeType, nameOf } from "../wire/ike/registries.ts";
 import { beginCreateChild } from "./exchange/create-child-sa-initiator.ts";
 import { initTimeout, retransmitInit } from "./exchange/ike-sa-init-initiator.ts";
 import { sendDeleteChildren, sendDeleteIke, sendLiveness } from "./exchange/informational.ts";
-import { repeatProbe, sendProbe } from "./exchange/path-probe.ts";
+import { passProbeOn, repeatProbe, sendProbe } from "./exchange/path-probe.ts";
 import { beginRekeyIke } from "./exchange/rekey-ike-initiator.ts";
 import { IV_CLOSE, MESSAGE_ID_CLOSE, NAT_KEEPALIVE_INTERVAL, OUTBOUND_DEFERRAL_POLL } from "./limits.ts";
 import type { FailureNotice } from "./notice.ts";
@@ -163,6 +163,7 @@ function advanceEstablished(turn: Turn, sa: EstablishedIkeSa): void {
   endLingering(turn, sa);
   for (const child of [...sa.children]) advanceChild(turn, sa, child);
   keepAlive(turn, sa);
+  passProbeOn(turn, sa);
   workOn(turn, sa);
 }
 

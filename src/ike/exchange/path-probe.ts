@@ -42,6 +42,14 @@ export function requestProbe(turn: Turn, probe: PathProbe): void {
   touch(turn.machine, sa);
 }
 
+/** Hands a probe on that waits in an IKE SA which is to give way to another. */
+export function passProbeOn(turn: Turn, sa: EstablishedIkeSa): void {
+  const probe = sa.pathProbe;
+  if (probe === undefined || isFree(sa)) return;
+  sa.pathProbe = undefined;
+  requestProbe(turn, probe);
+}
+
 function carrierOf({ machine }: Turn, { inboundSpi }: PathProbe): EstablishedIkeSa | undefined {
   for (const sa of machine.sas.values()) {
     if (sa.state !== "established" || !sa.children.some((child) => child.inboundSpi === inboundSpi)) continue;
