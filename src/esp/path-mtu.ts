@@ -46,7 +46,7 @@ export const PATH_MTU_AGE = minutes(10);
 /** Also between searches that only look whether what is known still holds. */
 const FULL_SEARCH_INTERVAL = minutes(60);
 /** A probe that nobody could send, or whose SA went, is tried again after this. */
-const PROBE_RETRY = seconds(3);
+const PROBE_RETRY = seconds(1);
 /** A probe whose end was not told by then is forgotten. */
 export const PROBE_DEADLINE = minutes(4);
 const PROBES_PER_SEARCH_MAX = 20;

@@ -15,7 +15,7 @@ import {
 } from "../limits.ts";
 import type { PathProbe } from "../machine.ts";
 import type { EstablishedIkeSa, ProtectedIkeSa } from "../sa/ike-sa.ts";
-import { emptyRequest, sendRequest } from "../sa/message-exchange.ts";
+import { disposeExchange, emptyRequest, sendRequest } from "../sa/message-exchange.ts";
 import type { PathProbeExchange } from "../sa/own-exchange.ts";
 import { sealedRoom } from "../sa/sk-payload.ts";
 import { establishedOf, send, sendWhole, type Turn, touch } from "../turn.ts";
@@ -42,12 +42,17 @@ export function requestProbe(turn: Turn, probe: PathProbe): void {
   touch(turn.machine, sa);
 }
 
-/** Hands a probe on that waits in an IKE SA which is to give way to another. */
+/** Hands a probe on that waits, or is under way, in an IKE SA which is to give way to another. */
 export function passProbeOn(turn: Turn, sa: EstablishedIkeSa): void {
+  if (isFree(sa)) return;
+  const { outstanding } = sa.window;
+  if (outstanding?.exchange.kind === "pathProbe") {
+    disposeExchange(turn, outstanding.exchange);
+    outstanding.exchange = { kind: "liveness" };
+  }
   const probe = sa.pathProbe;
-  if (probe === undefined || isFree(sa)) return;
   sa.pathProbe = undefined;
-  requestProbe(turn, probe);
+  if (probe !== undefined) requestProbe(turn, probe);
 }
 
 function carrierOf({ machine }: Turn, { inboundSpi }: PathProbe): EstablishedIkeSa | undefined {

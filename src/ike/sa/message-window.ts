@@ -12,7 +12,7 @@ interface Outstanding {
   tries: number;
   /** When to repeat it, or to give up after the last try. */
   nextAt: Instant;
-  readonly exchange: OwnExchange;
+  exchange: OwnExchange;
 }
 
 /** Both directions count on their own [MID-02]. */
