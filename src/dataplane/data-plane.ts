@@ -109,6 +109,9 @@ class TableDataPlane implements DataPlane {
   readonly #policies: PolicyRegistry;
   readonly #pairs = new Map<number, Pair>();
   readonly #reserved = new Set<number>();
+  /** Pairs by policy, and pairs whose outbound half is still to come. */
+  readonly #pairsOfPolicy = new Map<PolicyName, number>();
+  #halves = 0;
   #nextLane = 0;
 
   constructor(options: DataPlaneOptions) {
@@ -131,8 +134,7 @@ class TableDataPlane implements DataPlane {
   /** The low bits name the lane that will own the SA. [ESP-01] */
   reserve(): Spi {
     this.reclaim();
-    const owed = [...this.#pairs.values()].filter((pair) => pair.outbound === undefined).length;
-    if (this.#sad.freeSlots() < 2 * (this.#reserved.size + 1) + owed)
+    if (this.#sad.freeSlots() < 2 * (this.#reserved.size + 1) + this.#halves)
       throw new SadError("SAD_FULL", `all ${this.#table.size.slots} SA slots are in use or reserved`);
     const lane = this.#nextLane;
     this.#nextLane = (lane + 1) % this.#table.size.lanes;
@@ -185,6 +187,8 @@ class TableDataPlane implements DataPlane {
     const slot = this.#write(sa, laneOfSpi(sa.spi, this.#table.size.lanes));
     this.#reserved.delete(sa.spi);
     this.#pairs.set(sa.spi, { policy: sa.policy, inbound: slot, outbound: undefined });
+    this.#pairsOfPolicy.set(sa.policy, (this.#pairsOfPolicy.get(sa.policy) ?? 0) + 1);
+    this.#halves++;
     this.#sad.publishInbound(slot);
   }
 
@@ -197,6 +201,7 @@ class TableDataPlane implements DataPlane {
       );
     const slot = this.#write(sa, this.#get(pair.inbound, Slot.OWNER_LANE));
     pair.outbound = slot;
+    this.#halves--;
     this.#put(slot, Slot.PAIR, pair.inbound + 1);
     this.#put(pair.inbound, Slot.PAIR, slot + 1);
     this.#sad.publishOutbound(slot);
@@ -230,7 +235,11 @@ class TableDataPlane implements DataPlane {
     const pair = this.#pairs.get(inboundSpi);
     if (pair === undefined) return;
     this.#pairs.delete(inboundSpi);
-    if (pair.outbound !== undefined) this.#sad.retire(pair.outbound);
+    const left = (this.#pairsOfPolicy.get(pair.policy) ?? 1) - 1;
+    if (left === 0) this.#pairsOfPolicy.delete(pair.policy);
+    else this.#pairsOfPolicy.set(pair.policy, left);
+    if (pair.outbound === undefined) this.#halves--;
+    else this.#sad.retire(pair.outbound);
     this.#sad.retire(pair.inbound);
     if (!this.#isPolicyUsed(pair.policy)) this.#policies.freeReleased(pair.policy);
     this.reclaim();
@@ -251,8 +260,7 @@ class TableDataPlane implements DataPlane {
   }
 
   #isPolicyUsed(name: PolicyName): boolean {
-    for (const pair of this.#pairs.values()) if (pair.policy === name) return true;
-    return false;
+    return this.#pairsOfPolicy.has(name);
   }
 
   event(upcall: LaneUpcall): DataPlaneEvent | undefined {

@@ -9,7 +9,7 @@ import {
   Key,
   type PacketKey,
 } from "../policy/selector-record.ts";
-import { lookupSpd, SPD_PROTECT } from "../policy/spd.ts";
+import { firstPossibleEntry, lookupSpd, SPD_PROTECT } from "../policy/spd.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { isExtensionHeader } from "../wire/ip/ipv6.ts";
 import { FlowCache } from "./flow-cache.ts";
@@ -103,14 +103,14 @@ export class FragmentCheck {
   /** Whether ports could make another entry of the SPD the first match. */
   #spdDepends(device: number): boolean {
     const spd = this.#context.spds[device];
-    return spd !== undefined && lookupSpd(spd, this.#any) !== lookupSpd(spd, this.#opaque);
+    return spd !== undefined && firstPossibleEntry(spd, this.#any) !== lookupSpd(spd, this.#opaque);
   }
 
   /** Whether ports could choose among the SAs of a policy, which peers may have narrowed. */
   #outboundSaDepends(device: number): boolean {
     const { spds, table, memory } = this.#context;
     const spd = spds[device];
-    const entry = spd === undefined ? -1 : lookupSpd(spd, this.#any);
+    const entry = spd === undefined ? -1 : firstPossibleEntry(spd, this.#any);
     if (spd === undefined || entry < 0 || spd.action[entry] !== SPD_PROTECT) return false;
     const policy = spd.policy[entry]!;
     return outboundFor(table, memory, policy, this.#any) !== outboundFor(table, memory, policy, this.#opaque);

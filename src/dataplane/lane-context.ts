@@ -58,8 +58,10 @@ export class LaneContext {
     this.spds[device] = spd;
     for (let policy = 0; policy < this.deviceOfPolicy.length; policy++)
       if (this.deviceOfPolicy[policy] === device) this.deviceOfPolicy[policy] = NO_DEVICE;
-    for (const [entry, policy] of spd.policy.entries())
+    for (let entry = 0; entry < spd.policy.length; entry++) {
+      const policy = spd.policy[entry]!;
       if (spd.action[entry] === SPD_PROTECT && policy !== NO_POLICY) this.deviceOfPolicy[policy] = device;
+    }
     this.isChanged = true;
   }
 

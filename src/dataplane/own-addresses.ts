@@ -1,7 +1,7 @@
 /** The gateway's own outer addresses, so that its outer packets are known when they come back through a TUN device. */
 import type { IpAddress } from "../base/ip-address.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
-import { EndpointRecord, type SaTable } from "../policy/sa-table.ts";
+import { EndpointRecord, Header, type SaTable } from "../policy/sa-table.ts";
 import { Key, type PacketKey } from "../policy/selector-record.ts";
 
 /** Addresses that are known at most; a machine has few. */
@@ -12,6 +12,7 @@ const STRIDE = 5;
 export class OwnAddresses {
   readonly #table: SaTable;
   readonly #words = new Uint32Array(OWN_ADDRESSES_MAX * STRIDE);
+  #generation = -1;
   #count = 0;
   #given: readonly IpAddress[] = [];
 
@@ -22,15 +23,20 @@ export class OwnAddresses {
   /** Addresses besides those of SAs: before the first SA there are packets of IKE. */
   set(addresses: readonly IpAddress[]): void {
     this.#given = addresses;
+    this.#generation = -1;
     this.refresh();
   }
 
-  /** Looks at the endpoints of all SAs. */
+  /** Looks at the endpoints of all SAs, when one of them has changed. */
   refresh(): void {
-    const { u32, bytes, size } = this.#table;
+    const { u32, bytes } = this.#table;
+    const generation = Atomics.load(u32, Header.ENDPOINT_GENERATION / 4);
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    const used = Atomics.load(u32, Header.ENDPOINTS_USED / 4);
     this.#count = 0;
     for (const address of this.#given) this.#add(address, 0, address.length);
-    for (let endpoint = 0; endpoint < size.endpoints; endpoint++) {
+    for (let endpoint = 0; endpoint < used; endpoint++) {
       const at = endpointOffset(this.#table, endpoint);
       if (u32[(at + EndpointRecord.REFERENCES) >> 2] !== 0)
         this.#add(bytes, at + EndpointRecord.LOCAL_ADDRESS, bytes[at + EndpointRecord.FAMILY] === 4 ? 4 : 16);

@@ -15,7 +15,8 @@ export interface PolicyRegistry {
 
 /** Free indices are used in turn, so that a lane with an older SPD has the most time before one means something else. */
 export function createPolicyRegistry(capacity: number): PolicyRegistry {
-  const free = Array.from({ length: capacity }, (_, index) => index);
+  let free = Array.from({ length: capacity }, (_, index) => index);
+  let firstFree = 0;
   const indices = new Map<PolicyName, number>();
   const names = new Map<number, PolicyName>();
   const released = new Set<PolicyName>();
@@ -32,8 +33,13 @@ export function createPolicyRegistry(capacity: number): PolicyRegistry {
       released.delete(name);
       const known = indices.get(name);
       if (known !== undefined) return known;
-      const index = free.shift();
+      const index = free[firstFree];
       if (index === undefined) throw new SadError("SAD_FULL", `all ${capacity} policy indices are in use`);
+      firstFree++;
+      if (firstFree > capacity) {
+        free = free.slice(firstFree);
+        firstFree = 0;
+      }
       indices.set(name, index);
       names.set(index, name);
       return index;

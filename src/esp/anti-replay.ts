@@ -1,5 +1,5 @@
 /** The anti-replay window of an inbound SA, kept in its slot of the SA table (RFC 4303 section 3.4.3). */
-import { type SaTable, Slot } from "../policy/sa-table.ts";
+import { replayRingBits, type SaTable, Slot } from "../policy/sa-table.ts";
 
 export const REPLAY_OK = 0;
 /** Seen before [ESP-04]. */
@@ -19,7 +19,7 @@ export function checkReplay(table: SaTable, base: number, sequence: number): num
   const highest = table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
   if (sequence > highest) return REPLAY_OK;
   if (highest - sequence >= window) return REPLAY_LEFT_OF_WINDOW;
-  const bit = sequence & (ringBits(window) - 1);
+  const bit = sequence & (replayRingBits(window) - 1);
   const word = table.u32[((base + Slot.REPLAY_BITMAP) >> 2) + (bit >>> 5)]!;
   return (word & (1 << (bit & 31))) === 0 ? REPLAY_OK : REPLAY_DUPLICATE;
 }
@@ -34,7 +34,7 @@ export function updateReplay(table: SaTable, base: number, sequence: number): nu
   const window = table.u32[(base + Slot.REPLAY_WINDOW) >> 2]!;
   const highest = table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
   if (window > 0) {
-    const ring = ringBits(window);
+    const ring = replayRingBits(window);
     const bitmap = (base + Slot.REPLAY_BITMAP) >> 2;
     if (sequence > highest) clearAfter(table.u32, bitmap, ring, highest, sequence);
     const bit = sequence & (ring - 1);
@@ -42,14 +42,6 @@ export function updateReplay(table: SaTable, base: number, sequence: number): nu
   }
   if (sequence > highest) table.f64[(base + Slot.REPLAY_HIGHEST) >> 3] = sequence;
   return REPLAY_OK;
-}
-
-/**
- * Bits that numbers go round in: the power of two that holds the window. The lower half of a number picks its bit, since
- * a power of two divides 2^32.
- */
-function ringBits(window: number): number {
-  return window <= 32 ? 32 : 1 << (32 - Math.clz32(window - 1));
 }
 
 /** Clears the bits of the numbers above `highest` up to `sequence`, whole words at a time. */

@@ -119,7 +119,8 @@ export class Gateway {
   setPolicies(configuration: GatewayConfiguration): readonly CompiledSpd[] {
     const names = policyNames(configuration);
     const spds = compileInterfaceSpds(configuration, (name) => this.#dataPlane.policyIndex(name));
-    for (const name of this.#policies) if (!names.includes(name)) this.#dataPlane.releasePolicy(name);
+    const kept = new Set(names);
+    for (const name of this.#policies) if (!kept.has(name)) this.#dataPlane.releasePolicy(name);
     this.#policies = names;
     return spds;
   }

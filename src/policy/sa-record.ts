@@ -6,6 +6,7 @@ import {
   AggfragMode,
   DSCP_COPY,
   REPLAY_WINDOW_MAX,
+  replayRingBits,
   type SaTable,
   SELECTORS_PER_SIDE,
   SelectorRecord,
@@ -72,7 +73,7 @@ export function writeSaRecord(
   const base = slotOffset(table, placement.slot);
   const isOutbound = "inboundSpi" in sa;
   const generation = table.u32[(base + Slot.KEY_GENERATION) / 4]!;
-  table.bytes.fill(0, base, base + Slot.STRIDE);
+  clearSlot(table, base, isOutbound ? 0 : replayWindow(sa.handling.replayWindow));
   const put = (field: number, value: number) => {
     table.u32[(base + field) / 4] = value;
   };
@@ -121,6 +122,14 @@ function writeFlowConfidentiality(
   put(Slot.AGGFRAG_RATE, Math.min(aggfrag.octetsPerSecond, 0xffffffff));
   put(Slot.AGGFRAG_DELAY, Math.round(aggfrag.delay * 1000));
   put(Slot.AGGFRAG_REORDER, aggfrag.reorderWindow);
+}
+
+/** Zeroes what the SA will use, so that memory that it does not use stays untouched. */
+function clearSlot(table: SaTable, base: number, window: number): void {
+  table.bytes.fill(0, base, base + Slot.SELECTORS);
+  if (window === 0) return;
+  const bitmap = base + Slot.REPLAY_BITMAP;
+  table.bytes.fill(0, bitmap, bitmap + replayRingBits(window) / 8);
 }
 
 function replayWindow(packets: number): number {

@@ -22,6 +22,11 @@ export const Header = {
   GENERATION: 28,
   /** Goes up when an outbound SA comes or goes that sends by the clock. */
   PACED_GENERATION: 64,
+  /** Goes up when an endpoint record is filled or given up. */
+  ENDPOINT_GENERATION: 68,
+  /** Records that were ever used are below these numbers: nobody needs to look at, and so to touch, the rest. */
+  SLOTS_USED: 72,
+  ENDPOINTS_USED: 76,
   /** One uint32 per lane: odd while it is in a turn, one more at each begin and end; for the reuse of slots. */
   LANE_EPOCHS: 256,
   SIZE: 4096,
@@ -37,6 +42,8 @@ export const Policy = {
   OUTBOUND_HEAD: 0,
   /** 0 quiet, 1 raised: set by the lane that raises an acquire, cleared by the main thread. */
   ACQUIRE: 4,
+  /** Goes up after every change of the chain of outbound SAs: answers that were taken from it before are void. */
+  GENERATION: 8,
   STRIDE: 64,
 } as const;
 
@@ -151,6 +158,14 @@ export const SELECTORS_PER_SIDE = 32;
 /** RFC 4303 leaves the window's size open; the largest that the slot has room for. */
 export const REPLAY_WINDOW_MAX = (Slot.STRIDE - Slot.REPLAY_BITMAP - 1024) * 8;
 
+/**
+ * Bits that sequence numbers go round in: the power of two that holds the window. The lower half of a number picks its bit,
+ * since a power of two divides 2^32.
+ */
+export function replayRingBits(window: number): number {
+  return window <= 32 ? 32 : 1 << (32 - Math.clz32(window - 1));
+}
+
 /** Octet offsets in a selector; addresses are four uint32 of big-endian value (IPv4: the first). */
 export const SelectorRecord = {
   FAMILY: 0,
@@ -169,7 +184,16 @@ export interface SaTableSize {
   readonly lanes: number;
 }
 
-export const DEFAULT_SA_TABLE_SIZE: SaTableSize = { slots: 2048, endpoints: 2048, policies: 1024, lanes: 1 };
+/**
+ * Room for 10,000 SA pairs and as many rekeys as come at once. What is not used costs no memory: an SA touches one page of
+ * its slot, unless its anti-replay window is wider than 8192 packets.
+ */
+export const DEFAULT_SA_TABLE_SIZE: SaTableSize = {
+  slots: 32_768,
+  endpoints: 16_384,
+  policies: 16_384,
+  lanes: 1,
+};
 
 /** Where each region starts; every party computes it from the four counts. */
 export interface SaTableRegions {

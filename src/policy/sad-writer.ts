@@ -35,7 +35,9 @@ export class SadWriter {
   readonly #freeSlots: number[];
   readonly #freeEndpoints: number[];
   readonly #endpointByPath = new Map<string, number>();
+  /** In the order in which they were taken out; those from `#firstRetired` on still wait. */
   #retired: Retired[] = [];
+  #firstRetired = 0;
 
   constructor(table: SaTable) {
     this.table = table;
@@ -54,6 +56,7 @@ export class SadWriter {
     const slot = this.#freeSlots.pop();
     if (slot === undefined)
       throw new SadError("SAD_FULL", `all ${this.table.size.slots} SA slots are in use`);
+    this.#raiseTo(Header.SLOTS_USED, slot + 1);
     return slot;
   }
 
@@ -76,8 +79,9 @@ export class SadWriter {
     if (!this.#endpointByPath.has(key)) {
       writeEndpointRecord(this.table, endpoint, path);
       this.#endpointByPath.set(key, endpoint);
+      this.#raiseTo(Header.ENDPOINTS_USED, endpoint + 1);
     }
-    this.#countReference(endpoint, 1);
+    if (this.#countReference(endpoint, 1) === 1) this.#endpointsChanged();
     return endpoint;
   }
 
@@ -85,6 +89,7 @@ export class SadWriter {
   dropEndpoint(endpoint: number): void {
     if (this.#countReference(endpoint, -1) > 0) return;
     this.#endpointByPath.delete(formatOuterPath(this.readEndpoint(endpoint)));
+    this.#endpointsChanged();
     this.#retireLater([], [endpoint]);
   }
 
@@ -105,7 +110,7 @@ export class SadWriter {
     this.#put(slot, Slot.NEXT_FOR_POLICY, this.table.u32[head]!);
     this.#setState(slot, SlotState.LIVE);
     Atomics.store(this.table.u32, head, slot + 1);
-    this.#changed();
+    this.#chainChanged(slot);
     this.#pacedChanged(slot);
   }
 
@@ -117,7 +122,7 @@ export class SadWriter {
     while (u32[link] !== 0 && u32[link] !== slot + 1)
       link = slotWord(this.table, u32[link]! - 1, Slot.NEXT_FOR_POLICY);
     if (u32[link] === slot + 1) Atomics.store(u32, link, this.#get(slot, Slot.NEXT_FOR_POLICY));
-    this.#changed();
+    this.#chainChanged(slot);
     this.#pacedChanged(slot);
   }
 
@@ -145,16 +150,17 @@ export class SadWriter {
   /** Frees what every lane has passed; returns the slots whose keys are to be wiped now. */
   reclaim(): readonly number[] {
     const slots: number[] = [];
-    const waiting: Retired[] = [];
-    for (const entry of this.#retired) {
-      if (!lanesPassed(this.table, entry.epochs)) {
-        waiting.push(entry);
-        continue;
-      }
+    // A lane that has not passed an entry has not passed those after it either.
+    for (; this.#firstRetired < this.#retired.length; this.#firstRetired++) {
+      const entry = this.#retired[this.#firstRetired]!;
+      if (!lanesPassed(this.table, entry.epochs)) break;
       slots.push(...entry.slots);
       this.#freeEndpoints.push(...entry.endpoints);
     }
-    this.#retired = waiting;
+    if (2 * this.#firstRetired >= this.#retired.length) {
+      this.#retired = this.#retired.slice(this.#firstRetired);
+      this.#firstRetired = 0;
+    }
     for (const slot of slots) this.#setState(slot, SlotState.FREE);
     this.#freeSlots.push(...slots);
     return slots;
@@ -167,6 +173,22 @@ export class SadWriter {
 
   #changed(): void {
     Atomics.add(this.table.u32, Header.GENERATION / 4, 1);
+  }
+
+  /** What lanes remember about the policy is void; only after the chain has changed may that be said. */
+  #chainChanged(slot: number): void {
+    const policy = this.#get(slot, Slot.POLICY);
+    Atomics.add(this.table.u32, policyWord(this.table, policy, Policy.GENERATION), 1);
+    this.#changed();
+  }
+
+  #endpointsChanged(): void {
+    Atomics.add(this.table.u32, Header.ENDPOINT_GENERATION / 4, 1);
+  }
+
+  /** The main thread alone writes: no other change comes between. */
+  #raiseTo(field: number, count: number): void {
+    if (this.table.u32[field / 4]! < count) Atomics.store(this.table.u32, field / 4, count);
   }
 
   /** Lanes look through all slots for those that send by the clock, so they are told only when there is one. */

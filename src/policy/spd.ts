@@ -4,6 +4,8 @@ import type { PolicyName } from "./data-plane.ts";
 import { SelectorRecord } from "./sa-table.ts";
 import {
   compareWords,
+  KEY_PORT_ANY,
+  KEY_PROTOCOL_ANY,
   Key,
   matchesLocal,
   matchesRemote,
@@ -145,16 +147,59 @@ function entryMatches(spd: CompiledSpd, entry: number, key: PacketKey): boolean 
 /** The word of the node where the search for a packet ends. */
 function findLeaf(search: SpdSearch, root: number, key: PacketKey): number {
   const { nodes, addresses } = search;
-  const isWide = key[Key.FAMILY] !== 4;
   let node = root;
   for (;;) {
     const field = nodes[node]!;
     if (field === SPD_LEAF) return node;
-    const value = nodes[node + 1]!;
-    const isAbove =
-      isWide && field >= Key.LOCAL_ADDRESS
-        ? compareWords(key, field, addresses, 4 * value) >= 0
-        : key[field]! >= value;
+    const isAbove = isAtOrAbove(addresses, field, nodes[node + 1]!, key);
     node = nodes[node + 2]! + (isAbove ? SPD_NODE_WORDS : 0);
+  }
+}
+
+function isAtOrAbove(addresses: Uint32Array, field: number, value: number, key: PacketKey): boolean {
+  if (field < Key.LOCAL_ADDRESS || key[Key.FAMILY] === 4) return key[field]! >= value;
+  return compareWords(key, field, addresses, 4 * value) >= 0;
+}
+
+/** Ends of searches that {@link firstPossibleEntry} looks at. */
+const POSSIBLE_LEAVES_MAX = 64;
+/** Too many to say. */
+export const UNDECIDED = -2;
+
+/**
+ * The first entry that matches some packet with this key, whose ports or protocol may be KEY_PORT_ANY and KEY_PROTOCOL_ANY;
+ * -1 when none does, {@link UNDECIDED} when that takes too long to find out. Allocates nothing.
+ */
+export function firstPossibleEntry(spd: CompiledSpd, key: PacketKey): number {
+  const search = key[Key.FAMILY] === 4 ? spd.ipv4 : spd.ipv6;
+  possible.entry = -1;
+  possible.leaves = 0;
+  for (let tree = 0; tree < search.roots.length; tree += 2)
+    searchPossible(spd, search, search.roots[tree]!, key);
+  return possible.leaves > POSSIBLE_LEAVES_MAX ? UNDECIDED : possible.entry;
+}
+
+const possible = { entry: -1, leaves: 0 };
+
+function searchPossible(spd: CompiledSpd, search: SpdSearch, root: number, key: PacketKey): void {
+  const { nodes, addresses, candidates } = search;
+  let node = root;
+  for (let field = nodes[node]!; field !== SPD_LEAF; field = nodes[node]!) {
+    const lower = nodes[node + 2]!;
+    const isOpen = key[field]! === (field === Key.PROTOCOL ? KEY_PROTOCOL_ANY : KEY_PORT_ANY);
+    if (field < Key.LOCAL_ADDRESS && isOpen) {
+      searchPossible(spd, search, lower, key);
+      if (possible.leaves > POSSIBLE_LEAVES_MAX) return;
+      node = lower + SPD_NODE_WORDS;
+    } else node = lower + (isAtOrAbove(addresses, field, nodes[node + 1]!, key) ? SPD_NODE_WORDS : 0);
+  }
+  possible.leaves++;
+  for (let i = nodes[node + 1]!; i < nodes[node + 2]!; i++) {
+    const candidate = candidates[i]!;
+    const entry = candidate & ~SPD_CERTAIN;
+    if (possible.entry >= 0 && entry >= possible.entry) return;
+    if (candidate < SPD_CERTAIN && !entryMatches(spd, entry, key)) continue;
+    possible.entry = entry;
+    return;
   }
 }

@@ -2,7 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import {
+  KEY_PORT_ANY,
   KEY_PORT_OPAQUE,
+  KEY_PROTOCOL_ANY,
   Key,
   matchesLocal,
   matchesRemote,
@@ -12,12 +14,14 @@ import { parseSelector } from "../../../src/policy/selector-text.ts";
 import {
   type CompiledSpd,
   compileSpd,
+  firstPossibleEntry,
   lookupSpd,
   NO_POLICY,
   SPD_BYPASS,
   SPD_DISCARD,
   SPD_PROTECT,
   type SpdEntry,
+  UNDECIDED,
 } from "../../../src/policy/spd.ts";
 import { orderSpd, type ProtectPolicy } from "../../../src/policy/spd-order.ts";
 import { intersectSelector, type SelectorPair } from "../../../src/policy/traffic-selector.ts";
@@ -156,6 +160,42 @@ describe("lookup", () => {
       lookupSpd(compiled, keyOf(packet(`10.1.0.${local}`, `10.2.0.${remote}`)));
     expect([entryOf(0, 0), entryOf(117, 117), entryOf(3, 60)]).toEqual([0, 0, 0]);
     expect([entryOf(1, 0), entryOf(0, 1), entryOf(118, 117), entryOf(120, 3)]).toEqual([1, 1, 1, 1]);
+  });
+
+  test("[SPD-13] the first entry that a fragment without ports could belong to, as in a plain search", () => {
+    fc.assert(
+      fc.property(
+        fc.array(pairArbitrary, { maxLength: 8 }),
+        fc.array(packetArbitrary, { minLength: 1, maxLength: 10 }),
+        fc.boolean(),
+        (pairs, packets, isProtocolHidden) => {
+          const compiled = compileSpd(pairs.map((selectors, i) => protect(i, selectors)));
+          for (const one of packets) {
+            const key = keyOf(one);
+            key[Key.LOCAL_PORT] = key[Key.REMOTE_PORT] = KEY_PORT_ANY;
+            if (isProtocolHidden) key[Key.PROTOCOL] = KEY_PROTOCOL_ANY;
+            const protocols = isProtocolHidden ? [1, 6, 17, 99] : [one.protocol];
+            const ports = [undefined, 0, 1, 79, 80, 81, 443, 65534, 65535];
+            const firsts = protocols.flatMap((protocol) =>
+              ports.flatMap((localPort) =>
+                ports.map((remotePort) =>
+                  lookupSpd(compiled, keyOf({ ...one, protocol, localPort, remotePort })),
+                ),
+              ),
+            );
+            const matching = firsts.filter((entry) => entry >= 0);
+            const expected = matching.length === 0 ? -1 : Math.min(...matching);
+            expect([expected, UNDECIDED]).toContain(firstPossibleEntry(compiled, key));
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+    const list = SPD_SETS["a port each, one network"]!(1000);
+    const key = keyWithin(list[0]!, drawing(1));
+    key[Key.REMOTE_PORT] = KEY_PORT_ANY;
+    expect(firstPossibleEntry(compileSpd(list), key)).toBe(UNDECIDED);
+    expect(firstPossibleEntry(compileSpd(list.slice(0, 20)), key)).toBe(0);
   });
 
   test("10,000 entries cost a few steps more than 10, whatever they are", () => {
