@@ -1,26 +1,39 @@
 /**
- * Measures gateways against each other: host A, gateway A, gateway B, host B in four namespaces, all on this machine.
+ * Measures gateways against each other: host A, gateway A, router, gateway B, host B in five namespaces, all on this machine.
  *
- *   npm run bench -- [--rounds N] [--seconds S] [--peers plain,ours,strongswan,wireguard-go] [--quick] [--no-udp]
- *                    [--cipher aes256gcm16] [--wireguard-go PROGRAM] [--wire offload|frames] [--json FILE]
+ *   npm run bench -- [--wire plain|offloads|both] [--rounds N] [--seconds S] [--peers NAME,NAME] [--quick] [--no-udp]
+ *                    [--cipher aes256gcm16] [--wireguard-go PROGRAM] [--json FILE] [--write]
  *
- * Rounds are interleaved: each peer once, then again, so that what else the machine does hits all of them. Figures are
- * medians over the rounds; ratios say how many times better ours is. A peer that is missing or fails is named.
- * `--wire offload`: veth as it is, which carries and merges segments larger than the MTU like a NIC with offloads;
- * `--wire frames`: segmentation and merging switched off on every interface, each packet is one that fits a frame.
+ * Rounds are interleaved: each peer once, the order turned by one from round to round, so that what else the machine does
+ * hits all of them. Figures are medians over the rounds; ratios say how many times better ours is. A peer that is missing or
+ * fails is named. Without --quick it takes about 25 minutes, with it about five.
+ * --peers       only those whose names begin so: "ours", "wireguard-go", "native loop" ...
+ * --wire        plain: frames of at most 1500 octets cross the router; offloads: NICs that cut and merge; both
+ * --wireguard-go  one more binary, for instance of a newer Debian (dpkg-deb -x), besides the one that is installed
+ * --write       docs/bench/ and the section of the README
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
-import { PEERS, type Peer } from "./peers.ts";
-import { METRICS, type Sample, table } from "./report.ts";
-import { measureRound, type RoundOptions } from "./round.ts";
+import type { Sample } from "./metrics.ts";
+import { buildFolder } from "./native-program.ts";
+import { writePages } from "./pages.ts";
+import type { Peer } from "./peer.ts";
+import { OURS } from "./peer-ours.ts";
+import { wireguards } from "./peer-wireguard.ts";
+import { allPeers } from "./peers.ts";
+import { aligned, rowsOf } from "./report.ts";
+import type { Results } from "./results.ts";
+import { measureRound } from "./round.ts";
+import { verdictRows } from "./targets.ts";
+import { WIRES, type Wire } from "./world.ts";
 
 /** Above this the machine did something else before, and probably still does. */
 const BUSY_LOAD = 0.7;
 const USAGE_END = " */";
+const TOOLS = ["iperf3", "ping", "ethtool", "tcpdump", "g++", "setpriv"] as const;
 
 function usage(problem: string): never {
   const words = readFileSync(import.meta.filename, "utf8").split(USAGE_END, 1)[0]!;
@@ -39,14 +52,15 @@ function options() {
     const { values } = parseArgs({
       options: {
         rounds: { type: "string" },
-        seconds: { type: "string" },
-        peers: { type: "string", default: PEERS.map(({ name }) => name).join(",") },
+        seconds: { type: "string", default: "2" },
+        peers: { type: "string" },
         cipher: { type: "string", default: "aes256gcm16" },
-        "wireguard-go": { type: "string", default: "wireguard-go" },
-        wire: { type: "string", default: "offload" },
+        "wireguard-go": { type: "string" },
+        wire: { type: "string", default: "both" },
         json: { type: "string" },
         quick: { type: "boolean", default: false },
         "no-udp": { type: "boolean", default: false },
+        write: { type: "boolean", default: false },
       },
     });
     return values;
@@ -57,18 +71,10 @@ function options() {
 
 const words = options();
 const rounds = positive(words.rounds ?? (words.quick ? "1" : "3"), "rounds");
-const seconds = positive(words.seconds ?? (words.quick ? "2" : "5"), "seconds");
-if (words.wire !== "offload" && words.wire !== "frames") usage("--wire wants offload or frames");
+const seconds = positive(words.seconds, "seconds");
+const wires = words.wire === "both" ? WIRES : WIRES.filter((wire) => wire === words.wire);
+if (wires.length === 0) usage("--wire wants plain, offloads or both");
 if (process.getuid?.() !== 0) usage("network namespaces need root");
-
-const roundOptions: RoundOptions = {
-  wireguard: words["wireguard-go"],
-  cipher: words.cipher,
-  seconds,
-  udpSteps: words["no-udp"] ? 0 : words.quick ? 4 : 7,
-  offload: words.wire === "offload",
-  say: (said) => console.error(`  ${said}`),
-};
 
 const remarks: string[] = [];
 const loadBefore = loadavg()[0]!;
@@ -76,15 +82,24 @@ if (loadBefore > BUSY_LOAD)
   remarks.push(
     `the machine was busy before (load ${loadBefore.toFixed(1)}): figures are too low and times too long`,
   );
-const peers = words.peers.split(",").flatMap((name): Peer[] => {
-  const peer = PEERS.find((one) => one.name === name);
-  if (peer === undefined)
-    return usage(`there is no peer ${name}; there are ${PEERS.map((one) => one.name).join(", ")}`);
-  const missing = peer.missing(roundOptions);
-  if (missing === undefined) return [peer];
-  remarks.push(`${name} is not measured: ${missing} is missing`);
-  return [];
+for (const tool of TOOLS)
+  if ((await run(["sh", "-c", `command -v ${tool}`], { mayFail: true })).status !== 0)
+    usage(`${tool} is missing: scripts/setup --tests`);
+
+const known = allPeers(words["wireguard-go"]);
+const wanted = words.peers?.split(",").map((name) => name.trim().toLowerCase());
+for (const name of wanted ?? [])
+  if (!known.some((peer) => peer.name.toLowerCase().startsWith(name)))
+    usage(`there is no peer ${name}; there are ${known.map((peer) => peer.name).join("; ")}`);
+const chosen = known.filter(
+  ({ name }) => wanted?.some((one) => name.toLowerCase().startsWith(one)) !== false,
+);
+const absent = chosen.flatMap((peer) => {
+  const why = peer.missing();
+  return why === undefined ? [] : [{ name: peer.name, why }];
 });
+const peers = chosen.filter(({ name }) => !absent.some((one) => one.name === name));
+for (const { name, why } of absent) console.error(`${name} is not there: ${why} is missing`);
 
 let isStopping = false;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -97,59 +112,96 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 
+/** One round of one peer; `null` when it failed, which is said. */
+async function sampleOf(peer: Peer, wire: Wire, round: number): Promise<Sample | null> {
+  console.error(`round ${round} of ${rounds}, ${wire} wire: ${peer.name}`);
+  const isFirstWire = wire === wires[0];
+  try {
+    return await measureRound(peer, wire, {
+      cipher: words.cipher,
+      seconds,
+      // What does not depend on offloads of the wire is measured once.
+      udpSteps: words["no-udp"] || !isFirstWire ? 0 : words.quick ? 4 : 6,
+      withGarbage: isFirstWire && round === 1 && peer.name === OURS,
+      say: (said) => console.error(`  ${said}`),
+    });
+  } catch (error) {
+    if (isStopping) return null;
+    const why = error instanceof Error ? error.message : String(error);
+    remarks.push(`round ${round} of ${peer.name} on the ${wire} wire failed and does not count: ${why}`);
+    console.error(`  ${why}`);
+    return null;
+  }
+}
+
 async function versionOf(argv: readonly string[]): Promise<string> {
   const outcome = await run(argv, { mayFail: true }).catch(() => undefined);
   return outcome === undefined ? "absent" : `${outcome.stdout}${outcome.stderr}`.trim().split("\n")[0]!;
 }
 
-const samples: Record<string, Sample[]> = Object.fromEntries(peers.map(({ name }) => [name, []]));
-for (let round = 1; round <= rounds; round += 1) {
-  for (const peer of peers) {
-    if (isStopping) break;
-    console.error(`round ${round} of ${rounds}: ${peer.name}`);
-    try {
-      samples[peer.name]!.push(await measureRound(peer, roundOptions));
-    } catch (error) {
-      if (isStopping) break;
-      const why = error instanceof Error ? error.message : String(error);
-      remarks.push(`round ${round} of ${peer.name} failed and does not count: ${why}`);
-      console.error(`  ${why}`);
-    }
+async function measureAll(): Promise<Results["samples"]> {
+  const samples: Record<string, Record<string, (Sample | null)[]>> = {};
+  for (const wire of wires)
+    samples[wire] = Object.fromEntries(peers.map(({ name }) => [name, [] as (Sample | null)[]]));
+  for (let round = 1; round <= rounds; round += 1) {
+    const turned = peers.map((_, i) => peers[(i + round - 1) % peers.length]!);
+    for (const wire of wires)
+      for (const peer of turned)
+        if (!isStopping) samples[wire]![peer.name]!.push(await sampleOf(peer, wire, round));
   }
+  return samples;
 }
 
-await removeNamespaces();
-if (isStopping) process.exitCode = 130;
-else {
-  const names = peers.map(({ name }) => name).filter((name) => samples[name]!.length > 0);
-  const reference = names.includes("ours") ? "ours" : names[0];
-  const environment = {
-    date: new Date().toISOString(),
-    loadBefore,
+async function environment(): Promise<Results["environment"]> {
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    loadBefore: Math.round(loadBefore * 100) / 100,
     kernel: (await run(["uname", "-r"])).stdout.trim(),
-    processor: `${cpus().length} x ${cpus()[0]?.model ?? "unknown"}`,
+    processor: `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown"}`,
     node: process.version,
     openssl: process.versions.openssl,
-    wireguard: await versionOf([words["wireguard-go"], "--version"]),
     strongswan: await versionOf(["/usr/lib/ipsec/charon", "--version"]),
+    openvpn: await versionOf(["openvpn", "--version"]),
     iperf3: await versionOf(["iperf3", "--version"]),
     commit: await versionOf(["git", "-C", import.meta.dirname, "rev-parse", "--short", "HEAD"]),
   };
-  if (reference !== undefined) {
-    console.log(table(names, samples, reference));
-    console.log(
-      `\n${rounds} rounds, ${seconds} s per transfer, cipher ${words.cipher} (wireguard-go: ChaCha20-Poly1305), wire: ${words.wire}, ` +
-        `${environment.processor}, Linux ${environment.kernel}, Node ${environment.node}`,
-    );
-    if (names.length > 1) console.log(`In brackets: how many times better ${reference} is.`);
-  }
+}
+
+function rolesOf(): Results["roles"] {
+  const present = wireguards(words["wireguard-go"]).filter(({ name }) =>
+    peers.some((one) => one.name === name),
+  );
+  const recent = present.findLast(({ hasOffloads }) => hasOffloads)?.name;
+  const old = present.find(({ hasOffloads }) => !hasOffloads)?.name;
+  return {
+    ...(recent === undefined ? {} : { wireguardWithOffloads: recent }),
+    ...(old === undefined ? {} : { wireguardWithout: old }),
+  };
+}
+
+const samples = await measureAll();
+await removeNamespaces();
+rmSync(buildFolder(), { recursive: true, force: true });
+if (isStopping) process.exitCode = 130;
+else {
+  const results: Results = {
+    environment: await environment(),
+    options: { rounds, seconds, cipher: words.cipher },
+    wires,
+    peers: peers.map(({ name }) => name),
+    absent,
+    roles: rolesOf(),
+    samples,
+    remarks,
+  };
+  for (const wire of wires) console.log(`\nWire: ${wire}\n${aligned(rowsOf(results, wire))}`);
+  console.log(`\nIn brackets: how many times better ours is.\n\n${aligned(verdictRows(results))}\n`);
+  console.log(JSON.stringify(results.environment));
   for (const remark of remarks) console.log(remark);
-  if (words.json !== undefined) {
-    const { wire, cipher } = words;
-    writeFileSync(
-      words.json,
-      `${JSON.stringify({ environment, options: { rounds, seconds, wire, cipher }, metrics: METRICS, samples, remarks }, undefined, 2)}\n`,
-    );
-  }
-  process.exitCode = names.length === peers.length && peers.length > 0 ? 0 : 1;
+  if (words.json !== undefined) writeFileSync(words.json, `${JSON.stringify(results, undefined, 2)}\n`);
+  if (words.write) writePages(results);
+  const failed = peers.some(({ name }) =>
+    wires.every((wire) => samples[wire]![name]!.every((one) => one === null)),
+  );
+  process.exitCode = failed || peers.length === 0 ? 1 : 0;
 }

@@ -1,22 +1,25 @@
-/** Load on the hosts: iperf3 for TCP and UDP, ping for latency. */
+/** Load on the hosts: iperf3 for TCP, native/udp-load.cc for UDP, ping for latency. */
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BackgroundProcess, type Outcome, until } from "../../test/interop/harness/command.ts";
 import type { Namespace } from "../../test/interop/harness/namespace.ts";
+import { nativeProgram } from "./native-program.ts";
 
-const PORT = 5201;
+/** Two, because iperf3 has at most 128 streams and serves one client at a time. */
+const TCP_PORTS = [5201, 5202] as const;
+const UDP_PORT = 5300;
 const WARM_UP_SECONDS = 1;
-/** Short pauses of the sender, so that a rate is no row of bursts. */
-const PACING_US = 200;
 /** A transfer that has not ended by then hangs. */
 const GRACE_MS = 20_000;
 const ATTEMPTS = 3;
 const RETRY_MS = 500;
+/** What the last packets of a UDP run need to arrive. */
+const SETTLE_MS = 100;
 
 export interface TcpResult {
   readonly bitsPerSecond: number;
   /** Received, the warm-up included. */
   readonly octets: number;
-  readonly retransmits: number;
 }
 
 export interface UdpResult {
@@ -29,86 +32,86 @@ export interface UdpResult {
 
 interface IperfReport {
   readonly error?: string;
-  readonly end: {
-    readonly sum_received?: { readonly bits_per_second: number; readonly bytes: number };
-    readonly sum_sent?: { readonly retransmits?: number };
-    readonly sum?: { readonly seconds: number; readonly packets: number };
-  };
+  readonly end: { readonly sum_received?: { readonly bits_per_second: number; readonly bytes: number } };
 }
 
 export class Load {
   readonly #client: Namespace;
   readonly #far: Namespace;
   readonly #target: string;
-  readonly #server: BackgroundProcess;
+  readonly #servers: readonly BackgroundProcess[];
+  readonly #udpLoad: string;
 
-  private constructor(client: Namespace, far: Namespace, target: string, server: BackgroundProcess) {
+  private constructor(
+    [client, far, target]: readonly [Namespace, Namespace, string],
+    servers: readonly BackgroundProcess[],
+    udpLoad: string,
+  ) {
     this.#client = client;
     this.#far = far;
     this.#target = target;
-    this.#server = server;
+    this.#servers = servers;
+    this.#udpLoad = udpLoad;
   }
 
-  static async start(client: Namespace, server: Namespace, target: string, logPath: string): Promise<Load> {
-    const process = new BackgroundProcess(
-      server.command(["iperf3", "-s", "-p", `${PORT}`, "--forceflush"]),
-      logPath,
-    );
-    await until(
-      "iperf3 listens",
-      () => /listening/.test(process.log()),
-      5_000,
-      () => process.log(),
-    );
-    return new Load(client, server, target, process);
+  static async start(client: Namespace, far: Namespace, target: string, folder: string): Promise<Load> {
+    const udpLoad = await nativeProgram("udp-load");
+    const start = async (name: string, words: readonly string[], ready: RegExp) => {
+      const server = new BackgroundProcess(far.command(words), join(folder, `${name}.log`));
+      await until(
+        `${name} listens`,
+        () => ready.test(server.log()),
+        5_000,
+        () => server.log(),
+      );
+      return server;
+    };
+    const servers: BackgroundProcess[] = [];
+    for (const port of TCP_PORTS)
+      servers.push(
+        await start(`iperf-${port}`, ["iperf3", "-s", "-p", `${port}`, "--forceflush"], /listening/),
+      );
+    servers.push(await start("udp-sink", [udpLoad, "sink", `${UDP_PORT}`], /ready/));
+    return new Load([client, far, target], servers, udpLoad);
   }
 
   async stop(): Promise<void> {
-    await this.#server.stop("SIGTERM");
+    for (const server of this.#servers) await server.stop("SIGTERM");
   }
 
   /** @param isBack  from host B to host A */
   async tcp(seconds: number, streams: number, isBack: boolean): Promise<TcpResult> {
-    const words = [
-      "-t",
-      `${seconds}`,
-      "-O",
-      `${WARM_UP_SECONDS}`,
-      "-P",
-      `${streams}`,
-      ...(isBack ? ["-R"] : []),
-    ];
-    const { end } = await this.#iperf(words, seconds + WARM_UP_SECONDS);
-    const received = end.sum_received!;
+    const shares = streams > 100 ? [Math.ceil(streams / 2), Math.floor(streams / 2)] : [streams];
+    const results = await Promise.all(
+      shares.map((share, i) => this.#iperf(TCP_PORTS[i]!, seconds, share, isBack)),
+    );
     return {
-      bitsPerSecond: received.bits_per_second,
-      octets: (received.bytes * (seconds + WARM_UP_SECONDS)) / seconds,
-      retransmits: end.sum_sent?.retransmits ?? 0,
+      bitsPerSecond: results.reduce((sum, { bits_per_second: rate }) => sum + rate, 0),
+      octets: results.reduce((sum, { bytes }) => sum + (bytes * (seconds + WARM_UP_SECONDS)) / seconds, 0),
     };
   }
 
   /** @param packetsPerSecond  offered; 0: as many as the sender can */
-  async udp(seconds: number, octets: number, packetsPerSecond: number): Promise<UdpResult> {
-    const rate = Math.round(packetsPerSecond * octets * 8);
+  async udp(
+    seconds: number,
+    octets: number,
+    { packetsPerSecond, flows = 1 }: { packetsPerSecond: number; flows?: number },
+  ): Promise<UdpResult> {
     const before = await this.#arrived();
-    const words = [
-      "-u",
-      "-t",
-      `${seconds}`,
-      "-l",
-      `${octets}`,
-      "-b",
-      `${rate}`,
-      "--pacing-timer",
-      `${PACING_US}`,
-    ];
-    const { end } = await this.#iperf(words, seconds);
-    const sum = end.sum!;
-    const arrived = Math.min(sum.packets, (await this.#arrived()) - before);
+    const { stdout } = await this.#client.run(
+      [
+        ...[this.#udpLoad, "send", this.#target, `${UDP_PORT}`, `${octets}`, `${seconds * 1000}`],
+        ...[`${Math.round(packetsPerSecond)}`, `${flows}`],
+      ],
+      { timeoutMs: seconds * 1000 + GRACE_MS },
+    );
+    await sleep(SETTLE_MS);
+    const sender = JSON.parse(stdout) as { readonly sent: number; readonly seconds: number };
+    const arrived = Math.min(sender.sent, (await this.#arrived()) - before);
     return {
-      packetsPerSecond: arrived / sum.seconds,
-      loss: sum.packets === 0 ? 1 : 1 - arrived / sum.packets,
-      sentPerSecond: sum.packets / sum.seconds,
+      packetsPerSecond: arrived / sender.seconds,
+      loss: sender.sent === 0 ? 1 : 1 - arrived / sender.sent,
+      sentPerSecond: sender.sent / sender.seconds,
     };
   }
 
@@ -120,15 +123,24 @@ export class Load {
     return field("InDatagrams") + field("RcvbufErrors");
   }
 
-  async #iperf(words: readonly string[], seconds: number): Promise<IperfReport> {
+  async #iperf(port: number, seconds: number, streams: number, isBack: boolean) {
+    const words = [
+      "-t",
+      `${seconds}`,
+      "-O",
+      `${WARM_UP_SECONDS}`,
+      "-P",
+      `${streams}`,
+      ...(isBack ? ["-R"] : []),
+    ];
     // The server serves one client at a time, and the last one may not be gone yet.
     for (let attempt = 1; ; attempt += 1) {
       const { stdout } = await this.#client.run(
-        ["iperf3", "-c", this.#target, "-p", `${PORT}`, "-J", "--connect-timeout", "3000", ...words],
-        { mayFail: true, timeoutMs: seconds * 1000 + GRACE_MS },
+        ["iperf3", "-c", this.#target, "-p", `${port}`, "-J", "--connect-timeout", "3000", ...words],
+        { mayFail: true, timeoutMs: (seconds + WARM_UP_SECONDS) * 1000 + GRACE_MS },
       );
       const report = JSON.parse(stdout === "" ? '{"error":"no answer in time"}' : stdout) as IperfReport;
-      if (report.error === undefined) return report;
+      if (report.error === undefined && report.end.sum_received !== undefined) return report.end.sum_received;
       if (attempt === ATTEMPTS) throw new Error(`iperf3 ${words.join(" ")}: ${report.error}`);
       await sleep(RETRY_MS);
     }
@@ -157,14 +169,15 @@ export async function highestRate(
   octets: number,
   options: { readonly seconds: number; readonly steps: number; readonly lossMax: number },
 ): Promise<UdpSearch> {
-  const first = await load.udp(options.seconds, octets, 0);
+  const offer = (packetsPerSecond: number) => load.udp(options.seconds, octets, { packetsPerSecond });
+  const first = await offer(0);
   const flood = { packetsPerSecond: first.packetsPerSecond, loss: first.loss };
   if (flood.loss < options.lossMax) return { packetsPerSecond: first.packetsPerSecond, flood };
   let [passes, fails, best] = [0, first.sentPerSecond, 0];
   let next = Math.min(first.packetsPerSecond, fails * 0.9);
   for (let step = 0; step < options.steps; step += 1) {
-    let result = await load.udp(options.seconds, octets, next);
-    if (result.loss >= options.lossMax) result = await load.udp(options.seconds, octets, next);
+    let result = await offer(next);
+    if (result.loss >= options.lossMax) result = await offer(next);
     if (result.loss < options.lossMax) {
       passes = next;
       best = Math.max(best, result.packetsPerSecond);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Capture, type Frame } from "../../test/interop/harness/capture.ts";
 import { BackgroundProcess, until } from "../../test/interop/harness/command.ts";
 import { SITE_A, SITE_B, type TwoSites } from "../../test/interop/harness/two-sites.ts";
-import type { Peer, PeerOptions, RunningPeer } from "./peers.ts";
+import type { Peer, PeerOptions, RunningPeer } from "./peer.ts";
 
 /** A packet every so often asks whether the tunnel is there; this is the grain of both figures. */
 const PROBE_MS = 1;

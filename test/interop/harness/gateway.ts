@@ -22,6 +22,8 @@ export interface GatewayOptions {
   readonly capabilities?: string;
   /** Shell commands that run as root before, in the daemon's own mount namespace. */
   readonly before?: string;
+  /** More words for Node itself. */
+  readonly nodeWords?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -88,7 +90,7 @@ export class Gateway {
       ${options.before ?? ""}
       exec setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
         --ambient-caps=${capabilities} --bounding-set=${capabilities} --no-new-privs \
-        ${NODE} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
+        ${NODE} ${options.nodeWords?.join(" ") ?? ""} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
     this.#process = new BackgroundProcess(
       this.namespace.command(["sh", "-c", script]),
       join(this.folder, "log"),
