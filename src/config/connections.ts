@@ -17,6 +17,7 @@ import type { ConfiguredConnection, GatewaySettings, ManualChild, TunSettings } 
 import type { Findings } from "./findings.ts";
 import { IKE_PORT, isUnicast } from "./gateway.ts";
 import { readManualChild } from "./manual.ts";
+import { warnOfProposals } from "./proposal-advice.ts";
 import {
   type ChildInput,
   type ConnectionInput,
@@ -257,6 +258,8 @@ class Assembly {
     if (psk === undefined) return undefined;
     const proposalsPath =
       input.ike?.proposals !== undefined ? ["ike", "proposals"] : input.ike !== undefined ? ["ike"] : [];
+    const proposals = suites(input.ike?.proposals, DEFAULT_IKE_PROPOSALS);
+    warnOfProposals(proposals, [...this.#path, ...proposalsPath], this.#findings);
     const { address, id } = input.local ?? {};
     const remoteId = input.remote.id;
     return {
@@ -271,7 +274,7 @@ class Assembly {
       keep,
       encapsulation: input.encapsulation ?? "auto",
       ike: {
-        proposals: suites(input.ike?.proposals, DEFAULT_IKE_PROPOSALS),
+        proposals,
         rekey: rekeyOf(input.ike?.rekey, DEFAULT_IKE_REKEY),
         liveness: input.ike?.liveness ?? DEFAULT_LIVENESS,
         place: this.#findings.place([...this.#path, ...proposalsPath]),
@@ -343,10 +346,12 @@ class Assembly {
       );
     const selectors = { local: input.local, remote: input.remote };
     checkSelectors(selectors, path, this.#findings);
+    const proposals = suites(input.esp, DEFAULT_ESP_PROPOSALS);
+    warnOfProposals(proposals, [...path, "esp"], this.#findings);
     return {
       name,
       selectors,
-      proposals: suites(input.esp, DEFAULT_ESP_PROPOSALS),
+      proposals,
       keep,
       rekey: rekeyOf(input.rekey, DEFAULT_CHILD_REKEY),
       lifetime: lifetimeOf(input.rekey),

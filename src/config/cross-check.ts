@@ -8,7 +8,7 @@ import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { orderSpd, type ProtectPolicy } from "../policy/spd-order.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
-import type { ConfiguredConnection, ManualChild } from "./configuration.ts";
+import type { ConfiguredConnection, ManualChild, ManualSa } from "./configuration.ts";
 import type { ReadConnections } from "./connections.ts";
 import type { Findings } from "./findings.ts";
 
@@ -117,11 +117,16 @@ function checkOverlaps(children: readonly Protected[], findings: Findings): void
   }
 }
 
+/** The cipher's key decides, or without one the integrity algorithm's. */
+function isSameKey({ keys: a }: ManualSa, { keys: b }: ManualSa): boolean {
+  const hasCipher = a.encr.length > 0 || b.encr.length > 0;
+  return hasCipher ? constantTimeEqual(a.encr, b.encr) : constantTimeEqual(a.integ, b.integ);
+}
+
 function checkManual(manual: readonly ManualChild[], findings: Findings): void {
   for (const [i, child] of manual.entries()) {
     const path = ["connections", child.connection, "manual", child.name];
-    const isSameBothWays = constantTimeEqual(child.outbound.keys.encr, child.inbound.keys.encr);
-    if (isSameBothWays)
+    if (isSameKey(child.outbound, child.inbound))
       findings.refuse(
         "CONFIG_CONFLICT",
         [...path, "in", "key"],
@@ -135,7 +140,7 @@ function checkManual(manual: readonly ManualChild[], findings: Findings): void {
           [...path, "in", "spi"],
           `${name} (line ${other.place.line}) already receives with SPI 0x${formatSpi(child.inbound.spi)}; choose another`,
         );
-      if (constantTimeEqual(child.outbound.keys.encr, other.outbound.keys.encr))
+      if (isSameKey(child.outbound, other.outbound))
         findings.refuse(
           "CONFIG_CONFLICT",
           [...path, "out", "key"],

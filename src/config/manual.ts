@@ -12,6 +12,7 @@ import { checkSelectors, handlingOf } from "./child-settings.ts";
 import type { ManualChild, ManualSa } from "./configuration.ts";
 import type { Findings } from "./findings.ts";
 import { NAT_PORT } from "./gateway.ts";
+import { warnOfProposals } from "./proposal-advice.ts";
 import type { ConnectionInput, ManualInput, ManualSaInput } from "./schema.ts";
 import type { Path } from "./yaml-text.ts";
 
@@ -45,8 +46,7 @@ export function readManualChild(source: ManualSource, findings: Findings): Manua
   const outbound = manualSa(input.out, [...path, "out"], findings);
   const inbound = manualSa(input.in, [...path, "in"], findings);
   const remoteAddress = singleAddress(source, findings);
-  const isAead = outbound !== undefined && outbound.keys.integ.length === 0;
-  if (isAead && input.state === undefined)
+  if (outbound !== undefined && repeatsGiveKeyAway(outbound.suite) && input.state === undefined)
     findings.refuse(
       "CONFIG_MANUAL_STATE",
       path,
@@ -90,6 +90,11 @@ export function readManualChild(source: ManualSource, findings: Findings): Manua
   return { child, inlineKeys };
 }
 
+/** Whether a sequence number that comes twice repeats a nonce [ESP-20]. */
+function repeatsGiveKeyAway({ encr, encrKeyBits }: EspSuite): boolean {
+  return encrAlgorithm(encr, encrKeyBits)?.needsUniqueIv === true;
+}
+
 function inlineKeysOf(input: ManualInput, path: Path): Path[] {
   return (["out", "in"] as const).flatMap((side) =>
     (["key", "integrity_key"] as const)
@@ -114,6 +119,7 @@ function singleAddress({ settings, path }: ManualSource, findings: Findings) {
 function manualSa(input: ManualSaInput, path: Path, findings: Findings): ManualSa | undefined {
   const suite = singleSuite(input.esp, path, findings);
   if (suite === undefined) return undefined;
+  warnOfProposals([input.esp], [...path, "esp"], findings);
   const keys = manualKeys(suite, input, path, findings);
   return keys === undefined ? undefined : { spi: Spi(input.spi), suite, keys };
 }
@@ -151,7 +157,7 @@ function manualKeys(
   const encrWord = transformKeyword(TransformType.ENCR, suite.encr, suite.encrKeyBits);
   const refuse = (key: string, message: string) =>
     findings.refuse("CONFIG_SECRET_MALFORMED", [...path, key], message);
-  if (encr === undefined || (suite.integ !== 0 && integ === undefined)) {
+  if (encr === undefined || encr.keyLength === 0 || (suite.integ !== 0 && integ === undefined)) {
     findings.refuse("CONFIG_PROPOSAL", [...path, "esp"], `${encrWord} is not supported with manual keys`);
     return undefined;
   }

@@ -2,8 +2,8 @@
 import type { Concerning, ProposalMismatch, TransformChoice, TransformDifference } from "../ike/notice.ts";
 import {
   formatSuite,
+  isAdvisable,
   isCombinedMode,
-  isOffered,
   ProposalError,
   parseProposal,
   transformKeyword,
@@ -141,7 +141,7 @@ function usableSuite({ transforms }: Proposal, protocol: "ike" | "esp"): Proposa
     transforms
       .filter((one) => one.type === type && one.hasUnknownAttribute !== true)
       .map(({ id, keyBits }) => ({ id, keyBits: keyBits ?? 0 }))
-      .filter(({ id, keyBits }) => isOffered(type, id, keyBits));
+      .filter(({ id, keyBits }) => isAdvisable(type, id, keyBits));
   const integ = usable(TransformType.INTEG);
   const encr = usable(TransformType.ENCR).find(({ id }) => isCombinedMode(id) || integ.length > 0);
   const ke = usable(TransformType.KE)[0];

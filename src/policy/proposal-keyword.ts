@@ -32,45 +32,53 @@ interface Keyword {
   readonly keyBits: number;
   /** Why it is known but not offered; absent when it is. */
   readonly refused?: string;
+  /** Taken at the operator's word, who is warned at each start; never advised. */
+  readonly warning?: string;
 }
 
 const WEAK = "is too weak to be offered";
 const NOT_YET = "is not supported";
+const READABLE = "encrypts nothing: everybody on the way can read the packets";
+const SHORT_BLOCKS =
+  "is weak: its blocks of 64 bits let an eavesdropper learn from long transfers, and it will be removed";
 const { ENCR, PRF, INTEG, KE, ESN } = TransformType;
 
 /** The first word of each transform is the one that is printed; the rest are other spellings of it. */
 const KEYWORDS: readonly Keyword[] = [
-  ...aesWords("gcm16", ["gcm128", "gcm"], Encr.AES_GCM_16, [256, 128]),
+  ...aesWords("gcm16", ["gcm128", "gcm"], Encr.AES_GCM_16),
   { word: "chacha20poly1305", type: ENCR, id: Encr.CHACHA20_POLY1305, keyBits: 0 },
-  ...aesWords("", ["cbc"], Encr.AES_CBC, [256, 128]),
+  ...aesWords("", ["cbc"], Encr.AES_CBC),
   { word: "aes", type: ENCR, id: Encr.AES_CBC, keyBits: 128 },
-  ...aesWords("gcm12", ["gcm96"], Encr.AES_GCM_12, []),
-  ...aesWords("gcm8", ["gcm64"], Encr.AES_GCM_8, []),
-  ...aesWords("ctr", [], Encr.AES_CTR, []),
-  ...aesWords("ccm16", ["ccm128", "ccm"], Encr.AES_CCM_16, []),
-  ...aesWords("ccm12", ["ccm96"], Encr.AES_CCM_12, []),
-  ...aesWords("ccm8", ["ccm64"], Encr.AES_CCM_8, []),
-  ...aesWords("gmac", [], Encr.NULL_AUTH_AES_GMAC, []),
-  { word: "3des", type: ENCR, id: Encr.DES3, keyBits: 0, refused: WEAK },
-  { word: "null", type: ENCR, id: Encr.NULL, keyBits: 0, refused: "protects nothing and is not offered" },
+  ...aesWords("gcm12", ["gcm96"], Encr.AES_GCM_12),
+  ...aesWords("gcm8", ["gcm64"], Encr.AES_GCM_8),
+  ...aesWords("ctr", [], Encr.AES_CTR),
+  ...aesWords("ccm16", ["ccm128", "ccm"], Encr.AES_CCM_16),
+  ...aesWords("ccm12", ["ccm96"], Encr.AES_CCM_12),
+  ...aesWords("ccm8", ["ccm64"], Encr.AES_CCM_8),
+  ...aesWords("gcm16iiv", [], Encr.AES_GCM_16_IIV),
+  ...aesWords("ccm8iiv", [], Encr.AES_CCM_8_IIV),
+  { word: "chacha20poly1305iiv", type: ENCR, id: Encr.CHACHA20_POLY1305_IIV, keyBits: 0 },
+  ...aesWords("gmac", [], Encr.NULL_AUTH_AES_GMAC, READABLE),
+  { word: "3des", type: ENCR, id: Encr.DES3, keyBits: 0, warning: SHORT_BLOCKS },
+  { word: "null", type: ENCR, id: Encr.NULL, keyBits: 0, warning: READABLE },
   { word: "sha256", type: INTEG, id: Integ.HMAC_SHA2_256_128, keyBits: 0 },
   { word: "sha2_256", type: INTEG, id: Integ.HMAC_SHA2_256_128, keyBits: 0 },
   { word: "sha384", type: INTEG, id: Integ.HMAC_SHA2_384_192, keyBits: 0 },
   { word: "sha2_384", type: INTEG, id: Integ.HMAC_SHA2_384_192, keyBits: 0 },
   { word: "sha512", type: INTEG, id: Integ.HMAC_SHA2_512_256, keyBits: 0 },
   { word: "sha2_512", type: INTEG, id: Integ.HMAC_SHA2_512_256, keyBits: 0 },
-  { word: "sha1", type: INTEG, id: Integ.HMAC_SHA1_96, keyBits: 0, refused: WEAK },
-  { word: "sha", type: INTEG, id: Integ.HMAC_SHA1_96, keyBits: 0, refused: WEAK },
+  { word: "sha1", type: INTEG, id: Integ.HMAC_SHA1_96, keyBits: 0 },
+  { word: "sha", type: INTEG, id: Integ.HMAC_SHA1_96, keyBits: 0 },
   { word: "md5", type: INTEG, id: Integ.HMAC_MD5_96, keyBits: 0, refused: WEAK },
-  { word: "aesxcbc", type: INTEG, id: Integ.AES_XCBC_96, keyBits: 0, refused: NOT_YET },
-  { word: "aescmac", type: INTEG, id: Integ.AES_CMAC_96, keyBits: 0, refused: NOT_YET },
+  { word: "aesxcbc", type: INTEG, id: Integ.AES_XCBC_96, keyBits: 0 },
+  { word: "aescmac", type: INTEG, id: Integ.AES_CMAC_96, keyBits: 0 },
   { word: "prfsha384", type: PRF, id: Prf.HMAC_SHA2_384, keyBits: 0 },
   { word: "prfsha256", type: PRF, id: Prf.HMAC_SHA2_256, keyBits: 0 },
   { word: "prfsha512", type: PRF, id: Prf.HMAC_SHA2_512, keyBits: 0 },
-  { word: "prfsha1", type: PRF, id: Prf.HMAC_SHA1, keyBits: 0, refused: WEAK },
+  { word: "prfsha1", type: PRF, id: Prf.HMAC_SHA1, keyBits: 0 },
   { word: "prfmd5", type: PRF, id: Prf.HMAC_MD5, keyBits: 0, refused: WEAK },
-  { word: "prfaesxcbc", type: PRF, id: Prf.AES128_XCBC, keyBits: 0, refused: NOT_YET },
-  { word: "prfaescmac", type: PRF, id: Prf.AES128_CMAC, keyBits: 0, refused: NOT_YET },
+  { word: "prfaesxcbc", type: PRF, id: Prf.AES128_XCBC, keyBits: 0 },
+  { word: "prfaescmac", type: PRF, id: Prf.AES128_CMAC, keyBits: 0 },
   { word: "x25519", type: KE, id: KeyExchangeMethod.CURVE25519, keyBits: 0 },
   { word: "curve25519", type: KE, id: KeyExchangeMethod.CURVE25519, keyBits: 0 },
   { word: "ecp256", type: KE, id: KeyExchangeMethod.ECP_256, keyBits: 0 },
@@ -95,19 +103,14 @@ const KEYWORDS: readonly Keyword[] = [
   { word: "noesn", type: ESN, id: Esn.NO, keyBits: 0 },
 ];
 
-function aesWords(
-  mode: string,
-  others: readonly string[],
-  id: number,
-  offered: readonly number[],
-): Keyword[] {
+function aesWords(mode: string, others: readonly string[], id: number, warning?: string): Keyword[] {
   return [256, 128, 192].flatMap((keyBits) =>
     [mode, ...others].map((suffix) => ({
       word: `aes${keyBits}${suffix}`,
       type: ENCR,
       id,
       keyBits,
-      ...(offered.includes(keyBits) ? {} : { refused: NOT_YET }),
+      ...(warning === undefined ? {} : { warning }),
     })),
   );
 }
@@ -123,8 +126,22 @@ const COMBINED_MODE: ReadonlySet<number> = new Set([
   Encr.AES_GCM_16,
   Encr.NULL_AUTH_AES_GMAC,
   Encr.CHACHA20_POLY1305,
+  Encr.AES_CCM_8_IIV,
+  Encr.AES_GCM_16_IIV,
+  Encr.CHACHA20_POLY1305_IIV,
+]);
+/** IKE has no sequence number to make an IV of (RFC 8750 section 6), and always encrypts [ENC-01]. */
+const ESP_ONLY: ReadonlyMap<number, string> = new Map([
+  [Encr.NULL, "encrypts nothing"],
+  [Encr.NULL_AUTH_AES_GMAC, "encrypts nothing"],
+  [Encr.AES_CCM_8_IIV, "makes its IV of ESP's sequence number"],
+  [Encr.AES_GCM_16_IIV, "makes its IV of ESP's sequence number"],
+  [Encr.CHACHA20_POLY1305_IIV, "makes its IV of ESP's sequence number"],
 ]);
 const PRF_OF_INTEG: ReadonlyMap<number, number> = new Map([
+  [Integ.HMAC_SHA1_96, Prf.HMAC_SHA1],
+  [Integ.AES_XCBC_96, Prf.AES128_XCBC],
+  [Integ.AES_CMAC_96, Prf.AES128_CMAC],
   [Integ.HMAC_SHA2_256_128, Prf.HMAC_SHA2_256],
   [Integ.HMAC_SHA2_384_192, Prf.HMAC_SHA2_384],
   [Integ.HMAC_SHA2_512_256, Prf.HMAC_SHA2_512],
@@ -252,19 +269,23 @@ function keywordOf(word: string): Keyword {
     throw new ProposalError("PROPOSAL_UNKNOWN_KEYWORD", `unknown word "${word}"; ${advice}`);
   }
   if (keyword.refused !== undefined) {
-    const others = KEYWORDS.filter((other) => other.type === keyword.type && isPrinted(other));
     throw new ProposalError(
       "PROPOSAL_UNSUPPORTED",
-      `"${word}" ${keyword.refused}; choose among ${others.map((other) => other.word).join(", ")}`,
+      `"${word}" ${keyword.refused}; choose among ${defaultWords(keyword.type).join(", ")}`,
     );
   }
   return keyword;
 }
 
-function isPrinted(keyword: Keyword): boolean {
-  return (
-    keyword.refused === undefined && printedWord(keyword.type, keyword.id, keyword.keyBits) === keyword.word
-  );
+/** What the default proposals hold of a transform type: the ones to advise. */
+function defaultWords(type: number): string[] {
+  const suites = [...DEFAULT_IKE_PROPOSALS, ...DEFAULT_ESP_PROPOSALS];
+  const words = suites.flatMap(({ encr, integ, prf, ke }) => {
+    if (type === ENCR) return encr.map(({ id, keyBits }) => transformKeyword(ENCR, id, keyBits));
+    const ids = type === INTEG ? integ : type === PRF ? prf : ke;
+    return ids.map((id) => transformKeyword(type, id));
+  });
+  return [...new Set(words)];
 }
 
 function encrOf(words: readonly Keyword[]): EncrChoice[] {
@@ -281,6 +302,12 @@ function ikeSuite({ text, encr, isCombined, integ, prf, ke, esn }: Parts): Propo
     throw new ProposalError(
       "PROPOSAL_MISPLACED_TRANSFORM",
       `"${text}" has esn or noesn, which belong to ESP proposals only; leave the word out`,
+    );
+  const misplaced = encr.find(({ id }) => ESP_ONLY.has(id));
+  if (misplaced !== undefined)
+    throw new ProposalError(
+      "PROPOSAL_MISPLACED_TRANSFORM",
+      `"${text}" has ${transformKeyword(ENCR, misplaced.id, misplaced.keyBits)}, which ${ESP_ONLY.get(misplaced.id)} and belongs to ESP proposals only; use aes256gcm16`,
     );
   if (ke.includes(KeyExchangeMethod.NONE))
     throw new ProposalError(
@@ -374,11 +401,27 @@ export function formatSuite(suite: ProposalSuite): string {
   return words.join("-");
 }
 
-/** Whether a proposal of the configuration may name this transform. */
-export function isOffered(type: number, id: number, keyBits = 0): boolean {
+/** Whether a proposal may be advised to name this transform: it is offered, and nothing speaks against it. */
+export function isAdvisable(type: number, id: number, keyBits = 0): boolean {
   return KEYWORDS.some(
-    (word) => word.type === type && word.id === id && word.keyBits === keyBits && word.refused === undefined,
+    (word) =>
+      word.type === type &&
+      word.id === id &&
+      word.keyBits === keyBits &&
+      word.refused === undefined &&
+      word.warning === undefined,
   );
+}
+
+/** What an operator who names these transforms is to be told at each start [ESP-25]. */
+export function suiteWarnings(suite: ProposalSuite): readonly string[] {
+  return suite.encr.flatMap(({ id, keyBits }) => {
+    const keyword = KEYWORDS.find(
+      (word) =>
+        word.type === ENCR && word.id === id && word.keyBits === keyBits && word.warning !== undefined,
+    );
+    return keyword === undefined ? [] : [`${keyword.word} ${keyword.warning}`];
+  });
 }
 
 /** Every word that a proposal may hold, for documentation and completion. */

@@ -1,6 +1,7 @@
 /** Two whole gateways: on-demand, rekeys, restarts and bad weather, held against what must arrive. SEED=n replays one. */
 import { describe, expect, test } from "vitest";
 import { Instant } from "../../src/base/instant.ts";
+import { espSuiteText } from "../../src/observe/suite-words.ts";
 import { FINE, GatewayWorld, type Side, type Weather } from "./gateway-world.ts";
 
 interface SiteOptions {
@@ -9,6 +10,7 @@ interface SiteOptions {
   readonly ikeRekey?: string;
   readonly encapsulation?: "auto" | "udp" | "esp";
   readonly esp?: string;
+  readonly ike?: string;
 }
 
 function yaml(side: Side, options: SiteOptions): string {
@@ -21,7 +23,7 @@ connections:
     psk: { env: KEY }
     keep: ${options.keep}
     encapsulation: ${options.encapsulation ?? "auto"}
-    ike: { proposals: [aes256gcm16-prfsha256-x25519], rekey: ${options.ikeRekey ?? "4h"}, liveness: 10s }
+    ike: { proposals: [${options.ike ?? "aes256gcm16-prfsha256-x25519"}], rekey: ${options.ikeRekey ?? "4h"}, liveness: 10s }
     children:
       lan:
         local: [10.${own}.0.0/16]
@@ -99,6 +101,41 @@ describe("on a fine day", () => {
       expectConverged(world, 0);
     },
   );
+
+  test.each([
+    ["aes256gcm8-prfsha256-x25519", "aes192gcm8"],
+    ["aes128gcm12-prfaesxcbc-x25519", "aes128gcm12-x25519"],
+    ["aes256ccm16-prfaescmac-x25519", "aes256ccm16"],
+    ["aes128ccm8-prfsha1-x25519", "aes192ccm12"],
+    ["aes256ctr-sha512-x25519", "aes128ccm8"],
+    ["aes128ctr-aesxcbc-x25519", "aes256gmac"],
+    ["aes192-aescmac-x25519", "aes256gcm16iiv-esn"],
+    ["aes256-sha1-x25519", "aes128ccm8iiv-noesn"],
+    ["3des-sha1-x25519", "chacha20poly1305iiv"],
+    ["chacha20poly1305-prfsha256-x25519", "aes128ctr-aesxcbc"],
+    ["aes256gcm16-prfsha256-x25519", "aes256ctr-sha384"],
+    ["aes256gcm16-prfsha256-x25519", "3des-sha1"],
+    ["aes256gcm16-prfsha256-x25519", "null-sha256"],
+    ["aes256gcm16-prfsha256-x25519", "aes192-aescmac"],
+  ])("IKE by %s and ESP by %s are agreed on, rekeyed, and carry both directions", (ike, esp) => {
+    const options = { keep: "up", ike, esp, rekey: "20s", ikeRekey: "45s" } as const;
+    const world = makeWorld(4, options, options);
+    world.run(3_000);
+    const first = world
+      .node("a")
+      .gateway.pairs()
+      .map((pair) => pair.inboundSpi);
+    traffic(world, 500, 90_000);
+    world.run(91_000);
+    expect(world.ledger.missing(START, world.now)).toEqual([]);
+    expect(world.ledger.delivered.size).toBe(360);
+    // What encrypts nothing is seen on the wire, packet by packet.
+    expect(world.ledger.faults).toHaveLength(/gmac|null/.test(esp) ? 360 : 0);
+    const [pair] = world.node("a").gateway.pairs();
+    expect(first).toHaveLength(1);
+    expect(pair?.inboundSpi).not.toBe(first[0]);
+    expect(espSuiteText(pair!.suite)).toContain(esp.replace(/-x25519|-no?esn|-esn/g, ""));
+  });
 
   test.each(["auto", "esp"] as const)("encapsulation %s carries both directions", (encapsulation) => {
     const options = { keep: "up", encapsulation } as const;

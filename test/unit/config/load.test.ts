@@ -334,6 +334,20 @@ test.each<[string, string, string]>([
   expect(placesOf(text)).toContain(place);
 });
 
+test("[ESP-25] a weak or readable proposal is warned of where it stands, the default is not", () => {
+  const warnings = (text: string) =>
+    load(text).warnings.map(({ code, path, message }) => `${code} ${path} ${message}`);
+  const withEsp = (esp: string) =>
+    paris("", `lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16, esp: [${esp}] }`);
+  expect(warnings(withEsp("aes256gcm16, 3des-sha1, 3des-sha256"))).toEqual([
+    expect.stringMatching(
+      /^CONFIG_PROPOSAL_WEAK connections\.paris\.children\.\w+\.esp 3des is weak.*aes256gcm16/,
+    ),
+  ]);
+  expect(warnings(withEsp("null-sha256, aes128gmac"))).toHaveLength(2);
+  expect(warnings(withEsp("default, aes128ccm8, aes128ctr-aesxcbc"))).toEqual([]);
+});
+
 test("connections that no caller could tell apart get a warning, those with identities do not", () => {
   const twin = paris("interface: tun1").replace("connections:\n", "").replace("paris:", "oslo:");
   const warnings = (text: string) =>

@@ -92,6 +92,37 @@ test("combined-mode keys without a file for their numbers are refused", () => {
   });
 });
 
+test.each([
+  ["aes128ctr-sha256", 20, 32],
+  ["aes256ccm8", 35, 0],
+  ["aes128gmac", 20, 0],
+  ["aes256gcm16iiv", 36, 0],
+])("[ESP-20] counter modes need a file for their numbers too: %s", (esp, length, integLength) => {
+  const sa = (spi: number, digit: string) => {
+    const integ = integLength === 0 ? "" : `, integrity_key: ${key(digit, integLength)}`;
+    return `{ spi: ${spi}, esp: ${esp}, key: ${key(digit, length)}${integ} }`;
+  };
+  const lines = { out: sa(300, "3"), in: sa(301, "4") };
+  expect(load(manual(lines)).manual).toHaveLength(1);
+  expect(problemsOf(manual({ ...lines, state: "" })).map(({ code }) => code)).toEqual([
+    "CONFIG_MANUAL_STATE",
+  ]);
+});
+
+test("[ESP-25] 3DES and what encrypts nothing are done, with a warning at their place", () => {
+  const sa = (spi: number, digit: string, esp: string, length: number) =>
+    `{ spi: ${spi}, esp: ${esp}, key: ${key(digit, length)}, integrity_key: ${key(digit, 20)} }`;
+  const warnings = (esp: string, length: number) =>
+    load(manual({ out: sa(300, "3", esp, length), in: sa(301, "4", esp, length), state: "" })).warnings.map(
+      ({ code, path }) => `${code} ${path}`,
+    );
+  expect(warnings("3des-sha1", 24)).toEqual([
+    "CONFIG_PROPOSAL_WEAK connections.kernel.manual.site.out.esp",
+    "CONFIG_PROPOSAL_WEAK connections.kernel.manual.site.in.esp",
+  ]);
+  expect(warnings("aes128-sha1", 16)).toEqual([]);
+});
+
 test("keys in a configuration that others can read are refused, each at its place", () => {
   const reading = (mode: number): FileReading => ({ kind: "file", bytes: utf8(manual()), mode });
   expect(placesOf(reading(0o644))).toEqual([

@@ -28,13 +28,17 @@ const aead = some([
   { id: 20, keyBits: 256 },
   { id: 20, keyBits: 128 },
   { id: 28, keyBits: 0 },
+  { id: 14, keyBits: 128 },
+  { id: 18, keyBits: 192 },
 ]).map((encr) => ({ encr, integ: [] as number[] }));
 const cbc = fc.record({
   encr: some([
     { id: 12, keyBits: 256 },
     { id: 12, keyBits: 128 },
+    { id: 13, keyBits: 192 },
+    { id: 3, keyBits: 0 },
   ]),
-  integ: some([12, 13, 14]),
+  integ: some([12, 13, 14, 2, 5, 8]),
 });
 const ikeSuite: fc.Arbitrary<ProposalSuite> = fc
   .tuple(fc.oneof(aead, cbc), some([5, 6, 7]), some([31, 19, 20, 14]))

@@ -6,12 +6,14 @@ import {
   DEFAULT_ESP_PROPOSALS,
   DEFAULT_IKE_PROPOSALS,
   formatSuite,
+  isAdvisable,
   isCombinedMode,
   ProposalError,
   type ProposalErrorCode,
   parseProposal,
   proposalKeywords,
   type SuiteProtocol,
+  suiteWarnings,
   transformKeyword,
 } from "../../../src/policy/proposal-keyword.ts";
 import { Encr, Integ, KeyExchangeMethod, Prf, TransformType } from "../../../src/wire/ike/registries.ts";
@@ -89,10 +91,23 @@ test.each<[string, SuiteProtocol, ProposalErrorCode, string]>([
   ["aes256gcm16-x25591", "ike", "PROPOSAL_UNKNOWN_KEYWORD", 'did you mean "x25519"'],
   ["rot13", "esp", "PROPOSAL_UNKNOWN_KEYWORD", "known words"],
   ["aes256, aes128", "esp", "PROPOSAL_UNKNOWN_KEYWORD", "a list"],
-  ["3des-sha256-modp2048", "ike", "PROPOSAL_UNSUPPORTED", "too weak"],
-  ["aes256-sha1-modp2048", "ike", "PROPOSAL_UNSUPPORTED", "sha256, sha384, sha512"],
+  ["aes256-md5-modp2048", "ike", "PROPOSAL_UNSUPPORTED", "sha256, sha384, sha512"],
+  ["des-sha256", "esp", "PROPOSAL_UNKNOWN_KEYWORD", "unknown word"],
+  ["aes256gcm16iiv-x25519", "ike", "PROPOSAL_MISPLACED_TRANSFORM", "ESP proposals only"],
+  ["chacha20poly1305iiv-aes256gcm16-x25519", "ike", "PROPOSAL_MISPLACED_TRANSFORM", "sequence number"],
+  ["aes256gmac-x25519", "ike", "PROPOSAL_MISPLACED_TRANSFORM", "encrypts nothing"],
+  ["null-sha256-x25519", "ike", "PROPOSAL_MISPLACED_TRANSFORM", "encrypts nothing"],
+  ["null", "esp", "PROPOSAL_MISSING_TRANSFORM", "no integrity algorithm"],
+  ["null-x25519-esn", "esp", "PROPOSAL_MISSING_TRANSFORM", "null needs"],
+  ["3des", "esp", "PROPOSAL_MISSING_TRANSFORM", "3des needs"],
+  ["aes128ctr", "esp", "PROPOSAL_MISSING_TRANSFORM", "aes128ctr needs"],
+  ["aes256ctr-x25519", "ike", "PROPOSAL_MISSING_TRANSFORM", "aes256ctr needs"],
+  ["aes128gmac-sha256", "esp", "PROPOSAL_MISPLACED_TRANSFORM", "authenticates by itself"],
+  ["aes128ccm8-sha1", "esp", "PROPOSAL_MISPLACED_TRANSFORM", "authenticates by itself"],
+  ["aes256gcm16iiv-aesxcbc", "esp", "PROPOSAL_MISPLACED_TRANSFORM", "authenticates by itself"],
+  ["aes128ctr-aes128ccm8-sha256", "esp", "PROPOSAL_MIXED_CIPHERS", "two proposals"],
   ["aes256-sha256-modp1024", "ike", "PROPOSAL_UNSUPPORTED", "x25519"],
-  ["aes192gcm16-x25519", "ike", "PROPOSAL_UNSUPPORTED", "aes256gcm16"],
+  ["aes256gcm16-mlkem768", "ike", "PROPOSAL_UNSUPPORTED", "x25519"],
   ["aes256gcm16-prfsha256", "ike", "PROPOSAL_MISSING_TRANSFORM", "aes256gcm16-prfsha256-x25519"],
   ["prfsha256-x25519", "ike", "PROPOSAL_MISSING_TRANSFORM", "no cipher"],
   ["aes256gcm16-x25519-esn", "ike", "PROPOSAL_MISPLACED_TRANSFORM", "esn"],
@@ -103,6 +118,64 @@ test.each<[string, SuiteProtocol, ProposalErrorCode, string]>([
   const found = refusal(text, protocol);
   expect(found.code).toBe(code);
   expect(found.message).toContain(words);
+});
+
+test.each<[string, number, number]>([
+  ["aes192gcm16", Encr.AES_GCM_16, 192],
+  ["aes256gcm12", Encr.AES_GCM_12, 256],
+  ["aes128gcm64", Encr.AES_GCM_8, 128],
+  ["aes256ccm16", Encr.AES_CCM_16, 256],
+  ["aes192ccm96", Encr.AES_CCM_12, 192],
+  ["aes128ccm8", Encr.AES_CCM_8, 128],
+  ["aes128gmac", Encr.NULL_AUTH_AES_GMAC, 128],
+  ["aes256gcm16iiv", Encr.AES_GCM_16_IIV, 256],
+  ["aes128ccm8iiv", Encr.AES_CCM_8_IIV, 128],
+  ["chacha20poly1305iiv", Encr.CHACHA20_POLY1305_IIV, 0],
+])("%s authenticates by itself", (word, id, keyBits) => {
+  expect(parseProposal(word, "esp")).toMatchObject({ encr: [{ id, keyBits }], integ: [] });
+  expect(isCombinedMode(id)).toBe(true);
+});
+
+test.each<[string, number, number, number]>([
+  ["aes256ctr-aesxcbc", Encr.AES_CTR, 256, Integ.AES_XCBC_96],
+  ["aes192-aescmac", Encr.AES_CBC, 192, Integ.AES_CMAC_96],
+  ["aes128-sha1", Encr.AES_CBC, 128, Integ.HMAC_SHA1_96],
+  ["3des-sha1", Encr.DES3, 0, Integ.HMAC_SHA1_96],
+  ["null-sha256", Encr.NULL, 0, Integ.HMAC_SHA2_256_128],
+])("%s is a cipher with an integrity algorithm", (text, id, keyBits, integ) => {
+  expect(parseProposal(text, "esp")).toMatchObject({ encr: [{ id, keyBits }], integ: [integ] });
+});
+
+test("IKE takes AES PRFs from AES MACs, and ciphers that ESP has too", () => {
+  expect(parseProposal("aes128ctr-aesxcbc-aescmac-sha1-x25519", "ike").prf).toEqual([
+    Prf.AES128_XCBC,
+    Prf.AES128_CMAC,
+    Prf.HMAC_SHA1,
+  ]);
+  expect(parseProposal("aes256ccm12-prfaescmac-x25519", "ike").prf).toEqual([Prf.AES128_CMAC]);
+});
+
+test("[ESP-25] 3DES, DES, MD5 and small groups are in no default", () => {
+  for (const { encr, integ, ke } of [...DEFAULT_IKE_PROPOSALS, ...DEFAULT_ESP_PROPOSALS]) {
+    expect(
+      encr.every(({ id }) => [Encr.AES_GCM_16, Encr.CHACHA20_POLY1305, Encr.AES_CBC].includes(id as 12)),
+    ).toBe(true);
+    expect(integ.every((id) => id >= Integ.HMAC_SHA2_256_128)).toBe(true);
+    expect(ke.every((id) => id === KeyExchangeMethod.NONE || id >= KeyExchangeMethod.MODP_2048)).toBe(true);
+  }
+});
+
+test("[ESP-25] what is weak or readable is warned of and never advised; the rest is neither", () => {
+  const warnings = (text: string) => suiteWarnings(parseProposal(text, "esp"));
+  expect(warnings("3des-aes256-sha256")).toEqual([expect.stringMatching(/^3des is weak/)]);
+  expect(warnings("null-sha256")).toEqual([expect.stringMatching(/^null encrypts nothing/)]);
+  expect(warnings("aes256gmac-aes128gcm16")).toEqual([expect.stringMatching(/^aes256gmac encrypts nothing/)]);
+  for (const suite of DEFAULT_ESP_PROPOSALS) expect(suiteWarnings(suite)).toEqual([]);
+  expect(isAdvisable(TransformType.ENCR, Encr.DES3)).toBe(false);
+  expect(isAdvisable(TransformType.ENCR, Encr.NULL)).toBe(false);
+  expect(isAdvisable(TransformType.ENCR, Encr.NULL_AUTH_AES_GMAC, 256)).toBe(false);
+  expect(isAdvisable(TransformType.ENCR, Encr.AES_CCM_8, 128)).toBe(true);
+  expect(isAdvisable(TransformType.INTEG, Integ.HMAC_MD5_96)).toBe(false);
 });
 
 test("any text is a suite or a ProposalError", () => {
@@ -126,16 +199,33 @@ test("any text is a suite or a ProposalError", () => {
 test("a suite that is printed reads back as the same suite", () => {
   const some = <T>(...values: T[]) => fc.uniqueArray(fc.constantFrom(...values), { minLength: 1 });
   const groups = [31, 19, 20, 21, 14, 15, 16];
-  const combined = some({ id: 20, keyBits: 256 }, { id: 20, keyBits: 128 }, { id: 28, keyBits: 0 });
-  const cbc = some({ id: 12, keyBits: 256 }, { id: 12, keyBits: 128 });
+  const combined = some(
+    { id: 20, keyBits: 256 },
+    { id: 20, keyBits: 128 },
+    { id: 28, keyBits: 0 },
+    { id: 14, keyBits: 192 },
+  );
+  const cbc = some({ id: 12, keyBits: 256 }, { id: 12, keyBits: 128 }, { id: 13, keyBits: 256 });
   const none = fc.constant<number[]>([]);
   const ike = fc.oneof(
     fc.record({ encr: combined, integ: none, prf: some(5, 6, 7), ke: some(...groups), esn: none }),
-    fc.record({ encr: cbc, integ: some(12, 13, 14), prf: some(5, 6, 7), ke: some(...groups), esn: none }),
+    fc.record({
+      encr: cbc,
+      integ: some(12, 13, 14, 2, 5, 8),
+      prf: some(5, 6, 7),
+      ke: some(...groups),
+      esn: none,
+    }),
   );
   const esp = fc.oneof(
     fc.record({ encr: combined, integ: none, prf: none, ke: some(...groups, 0), esn: some(0, 1) }),
-    fc.record({ encr: cbc, integ: some(12, 13, 14), prf: none, ke: some(...groups, 0), esn: some(0, 1) }),
+    fc.record({
+      encr: cbc,
+      integ: some(12, 13, 14, 2, 5, 8),
+      prf: none,
+      ke: some(...groups, 0),
+      esn: some(0, 1),
+    }),
   );
   fc.assert(
     fc.property(ike, (suite) => {
