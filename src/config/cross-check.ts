@@ -2,7 +2,7 @@
 import { formatAddressRange } from "../base/address-range.ts";
 import { toHex } from "../base/bytes.ts";
 import { formatSpi } from "../base/spi.ts";
-import { constantTimeEqual } from "../crypto/constant-time.ts";
+import { hmacSha256 } from "../crypto/hash.ts";
 import type { Identification } from "../policy/connection.ts";
 import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
@@ -117,41 +117,57 @@ function checkOverlaps(children: readonly Protected[], findings: Findings): void
   }
 }
 
-/** The cipher's key decides, or without one the integrity algorithm's. */
-function isSameKey({ keys: a }: ManualSa, { keys: b }: ManualSa): boolean {
-  const hasCipher = a.encr.length > 0 || b.encr.length > 0;
-  return hasCipher ? constantTimeEqual(a.encr, b.encr) : constantTimeEqual(a.integ, b.integ);
+const DIGEST_KEY = new TextEncoder().encode("keys of manual children");
+
+/** Keys are compared by digests, which say nothing about them: the cipher's decides, or without one the integrity's. */
+function keyDigest({ keys: { encr, integ } }: ManualSa): string {
+  return toHex(hmacSha256(DIGEST_KEY, encr.length > 0 ? encr : integ));
 }
 
 function checkManual(manual: readonly ManualChild[], findings: Findings): void {
-  for (const [i, child] of manual.entries()) {
+  const bySpi = new Map<number, ManualChild>();
+  const byKey = new Map<string, ManualChild>();
+  const byStateFile = new Map<string, ManualChild>();
+  for (const child of manual) {
     const path = ["connections", child.connection, "manual", child.name];
-    if (isSameKey(child.outbound, child.inbound))
+    const { outbound, inbound, stateFile } = child;
+    if (keyDigest(outbound) === keyDigest(inbound))
       findings.refuse(
         "CONFIG_CONFLICT",
         [...path, "in", "key"],
         "out and in have the same key; each direction needs a key of its own",
       );
-    for (const other of manual.slice(0, i)) {
-      const name = `${other.connection}/${other.name}`;
-      if (child.inbound.spi === other.inbound.spi)
-        findings.refuse(
-          "CONFIG_CONFLICT",
-          [...path, "in", "spi"],
-          `${name} (line ${other.place.line}) already receives with SPI 0x${formatSpi(child.inbound.spi)}; choose another`,
-        );
-      if (isSameKey(child.outbound, other.outbound))
-        findings.refuse(
-          "CONFIG_CONFLICT",
-          [...path, "out", "key"],
-          `${name} (line ${other.place.line}) already sends with this key; each child needs a key of its own`,
-        );
-      if (child.stateFile !== undefined && child.stateFile === other.stateFile)
-        findings.refuse(
-          "CONFIG_CONFLICT",
-          [...path, "state"],
-          `${name} (line ${other.place.line}) already keeps its numbers there; each child needs a file of its own`,
-        );
-    }
+    const sameSpi = firstWith(bySpi, inbound.spi, child);
+    if (sameSpi !== undefined)
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        [...path, "in", "spi"],
+        `${placeOf(sameSpi)} already receives with SPI 0x${formatSpi(inbound.spi)}; choose another`,
+      );
+    const sameKey = firstWith(byKey, keyDigest(outbound), child);
+    if (sameKey !== undefined)
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        [...path, "out", "key"],
+        `${placeOf(sameKey)} already sends with this key; each child needs a key of its own`,
+      );
+    const sameFile = stateFile === undefined ? undefined : firstWith(byStateFile, stateFile, child);
+    if (sameFile !== undefined)
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        [...path, "state"],
+        `${placeOf(sameFile)} already keeps its numbers there; each child needs a file of its own`,
+      );
   }
+}
+
+/** Who had this first, unless it is this one. */
+function firstWith<Key>(known: Map<Key, ManualChild>, key: Key, child: ManualChild): ManualChild | undefined {
+  const first = known.get(key);
+  if (first === undefined) known.set(key, child);
+  return first;
+}
+
+function placeOf({ connection, name, place }: ManualChild): string {
+  return `${connection}/${name} (line ${place.line})`;
 }

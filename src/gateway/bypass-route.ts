@@ -2,12 +2,12 @@
 import { formatPrefix, type Prefix, rangeToPrefixes } from "../base/address-range.ts";
 import { familyOf, type IpFamily } from "../base/ip-address.ts";
 import type { ConfigurationPlace } from "../policy/connection.ts";
+import { overlappingPairs } from "../policy/spd-overlap.ts";
 import {
   ANY_PROTOCOL,
   isAnyPort,
   isOpaquePort,
   type PortRange,
-  pairsOverlap,
   type SelectorPair,
   type TrafficSelector,
 } from "../policy/traffic-selector.ts";
@@ -32,6 +32,7 @@ export function bypassLines(policies: readonly RoutedPolicy[], notes: string[]):
   const throws: Prefix[] = [];
   const guards: Prefix[] = [];
   const rules: string[] = [];
+  const contradicted = contradictions(policies);
   for (const [i, policy] of policies.entries()) {
     const place = `${policy.place.file}:${policy.place.line}`;
     if (policy.action === "discard") {
@@ -43,9 +44,7 @@ export function bypassLines(policies: readonly RoutedPolicy[], notes: string[]):
         );
       continue;
     }
-    const earlier = policies.slice(0, i).find((other) => {
-      return other.action === "discard" && pairsOverlap(other.selectors, policy.selectors);
-    });
+    const earlier = contradicted.get(i);
     if (earlier !== undefined) {
       notes.push(
         `${place}: this bypass entry is not carried out, because the discard entry at ${earlier.place.file}:${earlier.place.line} comes first for some of its packets; make them disjoint`,
@@ -57,6 +56,18 @@ export function bypassLines(policies: readonly RoutedPolicy[], notes: string[]):
     else rules.push(...ruleLines(policy, place, notes));
   }
   return { throws, guards, rules: [...new Set(rules)] };
+}
+
+/** By bypass entry: the first discard entry before it that has packets in common with it. */
+function contradictions(policies: readonly RoutedPolicy[]): ReadonlyMap<number, RoutedPolicy> {
+  const firsts = new Map<number, number>();
+  const selectors = policies.map((policy) => policy.selectors);
+  overlappingPairs(selectors, policies.length, (first, second) => {
+    if (policies[first]!.action !== "discard" || policies[second]!.action !== "bypass") return false;
+    firsts.set(second, Math.min(first, firsts.get(second) ?? first));
+    return false;
+  });
+  return new Map([...firsts].map(([second, first]) => [second, policies[first]!]));
 }
 
 /** Remote prefixes for which the entry matches every packet; empty when source, protocol or ports matter. */

@@ -2,11 +2,12 @@
  * Which routes, guards and rules the configured policy needs on the host, as the lines that scripts/tungate-routes takes.
  * Routes follow the policy and not the SAs, so that nothing leaves in clear while there is no SA (RFC 4301 section 5.1).
  */
-import { containsRange, type Prefix, prefixRange, rangeToPrefixes } from "../base/address-range.ts";
+import { containsRange, type Prefix, rangeToPrefixes } from "../base/address-range.ts";
 import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import { bypassLines, prefixText, type RoutedPolicy } from "./bypass-route.ts";
+import { prefixSet, rangeSet } from "./prefix-set.ts";
 
 /** A child, IKE's or manual, as far as routes are concerned. */
 export interface RoutedChild {
@@ -144,21 +145,16 @@ function throwLines(input: RoutePlanInput, closed: readonly Prefix[], bypassed: 
   const locals = input.children.flatMap((child) =>
     child.selectors.local.flatMap(({ addresses }) => rangeToPrefixes(addresses)),
   );
+  const isSelected = rangeSet(
+    input.children.flatMap(({ selectors }) => selectors.remote.map(({ addresses }) => addresses)),
+  );
   const peers = input.children
     .flatMap((child) => child.peers)
-    .filter((peer) => !isSelected(input.children, peer))
+    .filter((peer) => !isSelected(peer))
     .map((address): Prefix => ({ address, bits: address.length * 8 }));
-  const isInside = (prefix: Prefix) =>
-    closed.some(
-      (outer) => outer.bits < prefix.bits && containsRange(prefixRange(outer), prefixRange(prefix)),
-    );
-  const texts = [...locals, ...bypassed, ...peers].filter(isInside).map(prefixText);
+  const outer = prefixSet(closed);
+  const texts = [...locals, ...bypassed, ...peers]
+    .filter((prefix) => outer.holdsWider(prefix))
+    .map(prefixText);
   return [...new Set(texts)].map((text) => `throw ${text}`);
-}
-
-function isSelected(children: readonly RoutedChild[], address: IpAddress): boolean {
-  const range = { start: address, end: address };
-  return children.some((child) =>
-    child.selectors.remote.some(({ addresses }) => containsRange(addresses, range)),
-  );
 }

@@ -16,26 +16,25 @@ const PAIRWISE_MAX = 16;
 const LOOKED_AT_MAX = 200;
 const LOOKED_AT_FREE = 100_000;
 
-/** Ascending pairs of indices into `pairs`, the first below the second; at most `most` of them. */
+/**
+ * Ascending pairs of indices into `pairs`, the first below the second; at most `most` of them and only those that are
+ * wanted, which is asked once or oftener for each pair that overlaps.
+ */
 export function overlappingPairs(
   pairs: readonly SelectorPair[],
   most: number,
+  isWanted: (first: number, second: number) => boolean = () => true,
 ): readonly (readonly [number, number])[] {
   const found = new Map<number, readonly [number, number]>();
   for (const length of [4, 16] as const) {
     const space = selectorSpace(pairs, length);
-    if (found.size < most) sweep(space, pairs, found, most);
+    if (found.size < most) sweep(space, pairs, { found, most, isWanted });
   }
   return [...found].sort(([a], [b]) => a - b).map(([, pair]) => pair);
 }
 
 /** Depth first, so that many overlaps are found before much is split. */
-function sweep(
-  space: SelectorSpace,
-  pairs: readonly SelectorPair[],
-  found: Map<number, readonly [number, number]>,
-  most: number,
-): void {
+function sweep(space: SelectorSpace, pairs: readonly SelectorPair[], search: OverlapSearch): void {
   const scratch = new Uint32Array(2 * space.boxes);
   const all = Uint32Array.from({ length: space.boxes }, (_, box) => box);
   const open: Part[] = [{ boxes: all, region: wholeSpace(space) }];
@@ -45,18 +44,23 @@ function sweep(
     lookedAt += boxes.length;
     const isSmall = boxes.length <= PAIRWISE_MAX || lookedAt > space.boxes * LOOKED_AT_MAX + LOOKED_AT_FREE;
     const split = isSmall ? undefined : bestSplit(space, boxes, region, scratch);
-    if (split === undefined) compareAll(space, pairs, boxes, found, most);
+    if (split === undefined) compareAll(space, pairs, boxes, search);
     else open.push(...splitRegion(space, boxes, region, split));
-    if (found.size >= most) return;
+    if (search.found.size >= search.most) return;
   }
+}
+
+interface OverlapSearch {
+  readonly found: Map<number, readonly [number, number]>;
+  readonly most: number;
+  readonly isWanted: (first: number, second: number) => boolean;
 }
 
 function compareAll(
   space: SelectorSpace,
   pairs: readonly SelectorPair[],
   boxes: Uint32Array,
-  found: Map<number, readonly [number, number]>,
-  most: number,
+  { found, most, isWanted }: OverlapSearch,
 ): void {
   for (let i = 0; i < boxes.length; i++)
     for (let j = 0; j < i; j++) {
@@ -65,6 +69,7 @@ function compareAll(
       if (first === second || !boxesMeet(space, boxes[i]!, boxes[j]!)) continue;
       const key = first * pairs.length + second;
       if (found.has(key) || !pairsOverlap(pairs[first]!, pairs[second]!)) continue;
+      if (!isWanted(first, second)) continue;
       found.set(key, [first, second]);
       if (found.size >= most) return;
     }
