@@ -18,6 +18,8 @@ export interface TunnelFacts {
   readonly encapsulation?: "auto" | "udp" | "esp";
   /** Networks of site A and of site B in place of their LANs, IPv4 and IPv6. */
   readonly networks?: readonly [a: readonly string[], b: readonly string[]];
+  /** What of `gateway.offloads` is off. */
+  readonly offloadsOff?: readonly string[];
   /** More lines of the child, indented by 8. */
   readonly child?: string;
   /** More of the file, from the first column on. */
@@ -41,6 +43,9 @@ function networksOf({ site, networks }: TunnelFacts): [own: readonly string[], o
 
 const list = (words: readonly string[]) => `[${words.map((word) => JSON.stringify(word)).join(", ")}]`;
 
+const offloadLines = ({ offloadsOff = [] }: TunnelFacts) =>
+  offloadsOff.length === 0 ? "" : `  offloads: { ${offloadsOff.map((name) => `${name}: off`).join(", ")} }`;
+
 /** tungate.yaml of a connection `peer` with one child `lan`; its key is in the file `secret` beside it. */
 export function tungateSettings(facts: TunnelFacts): string {
   const outer = facts.outer ?? 4;
@@ -49,6 +54,7 @@ export function tungateSettings(facts: TunnelFacts): string {
 gateway:
   listen: ["${outerOf(facts.site, outer)}"]
   on_exit: ${facts.onExit ?? "block"}
+${offloadLines(facts)}
 connections:
   peer:
     local: { id: ${idOf(facts.site)} }
