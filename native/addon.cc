@@ -89,7 +89,11 @@ napi_value Layout(napi_env env) {
             {"NO_KEY", kPacketNoKey},
             {"TOO_BIG", kPacketTooBig},
             {"NOT_SENT", kPacketNotSent}});
-  AddGroup(env, layout, "batch", {{"HEADROOM", kBatchHeadroom}, {"TAILROOM", kBatchTailroom}});
+  AddGroup(env, layout, "batch",
+           {{"RECEIVE_STRIDE", kReceiveStride},
+            {"RECEIVE_RUN_MAX", kReceiveRunMax},
+            {"FRAME_SEGMENTS_MAX", kFrameSegmentsMax},
+            {"FRAME_OCTETS_MAX", kFrameOctetsMax}});
   AddGroup(env, layout, "transform",
            {{"ENCR_DES3", kEncrDes3},
             {"ENCR_NULL", kEncrNull},

@@ -2,9 +2,12 @@
 #include "batch.h"
 
 #include "napi_args.h"
+#include "packet_io.h"
 #include "state.h"
 
 namespace tungate {
+
+Batch::Batch(napi_env owner) : env(owner) {}
 
 Batch::~Batch() {
   for (napi_ref buffer : buffers) napi_delete_reference(env, buffer);
@@ -35,8 +38,14 @@ class Registration {
     return number >= 0 && number <= UINT32_MAX ? static_cast<uint32_t>(number) : 0;
   }
 
+  bool Has(const char* name) {
+    bool has = false;
+    return napi_has_named_property(env_, object_, name, &has) == napi_ok && has;
+  }
+
+  // At least `elements` of them; `actual_elements` when it is wanted how many there are.
   template <typename T>
-  T* Array(const char* name, napi_typedarray_type type, size_t elements) {
+  T* Array(const char* name, napi_typedarray_type type, size_t elements, size_t* actual_elements = nullptr) {
     napi_value array = nullptr;
     napi_value buffer = nullptr;
     napi_typedarray_type actual;
@@ -57,6 +66,7 @@ class Registration {
       return nullptr;
     }
     Keep(buffer);
+    if (actual_elements != nullptr) *actual_elements = count;
     return static_cast<T*>(data);
   }
 
@@ -86,27 +96,41 @@ class Registration {
   napi_value object_;
 };
 
+void RegisterFrames(Registration& from, Batch& batch) {
+  FrameColumns& frames = batch.frames;
+  const size_t capacity = batch.capacity;
+  frames.kind = from.Array<uint8_t>("kind", napi_uint8_array, capacity);
+  frames.segment_length = from.Array<uint16_t>("segmentLength", napi_uint16_array, capacity);
+  frames.segments = from.Array<uint16_t>("segments", napi_uint16_array, capacity);
+  frames.packet_length = from.Array<uint32_t>("packetLength", napi_uint32_array, capacity);
+  frames.next_header = from.Array<uint8_t>("nextHeader", napi_uint8_array, capacity);
+  frames.strip = from.Array<uint8_t>("strip", napi_uint8_array, capacity);
+  frames.pad_to = from.Array<uint16_t>("padTo", napi_uint16_array, capacity);
+  frames.sealed = from.Array<uint16_t>("sealed", napi_uint16_array, capacity);
+  frames.cursor = from.Array<uint32_t>("cursor", napi_uint32_array, 2);
+}
+
 napi_value RegisterBatch(napi_env env, napi_callback_info info) {
   Args args(env, info, 1);
   if (!args.ok()) return nullptr;
   auto batch = std::make_shared<Batch>(env);
   Registration from(args, *batch);
   batch->capacity = from.Count("capacity");
-  batch->stride = from.Count("stride");
-  batch->headroom = from.Count("headroom");
-  if (args.ok() && (batch->capacity < 1 || batch->capacity > kBatchCapacityMax || batch->stride > kCellOctetsMax ||
-                    batch->headroom > batch->stride || batch->stride - batch->headroom <= kBatchTailroom))
-    args.RangeError("the batch has a capacity or cells of a size that cannot be used");
+  if (args.ok() && (batch->capacity < 1 || batch->capacity > kBatchCapacityMax))
+    args.RangeError("the batch has a capacity that cannot be used");
   const size_t capacity = batch->capacity;
-  batch->bytes = from.Array<uint8_t>("bytes", napi_uint8_array, capacity * batch->stride);
+  batch->bytes = from.Array<uint8_t>("bytes", napi_uint8_array, 1, &batch->octets);
+  if (args.ok() && batch->octets > kArenaOctetsMax) args.RangeError("the batch has an arena that is too large");
   batch->offset = from.Array<uint32_t>("offset", napi_uint32_array, capacity);
   batch->length = from.Array<uint32_t>("length", napi_uint32_array, capacity);
   batch->slot = from.Array<uint32_t>("slot", napi_uint32_array, capacity);
   batch->endpoint = from.Array<uint32_t>("endpoint", napi_uint32_array, capacity);
   batch->sequence_high = from.Array<uint32_t>("sequenceHigh", napi_uint32_array, capacity);
+  batch->frame = from.Array<uint32_t>("frame", napi_uint32_array, capacity);
   batch->tos = from.Array<uint8_t>("tos", napi_uint8_array, capacity);
   batch->status = from.Array<uint8_t>("status", napi_uint8_array, capacity);
   batch->meta = from.Array<uint8_t>("meta", napi_uint8_array, capacity * kMetaStride);
+  if (args.ok() && from.Has("kind")) RegisterFrames(from, *batch);
   if (!args.ok()) return nullptr;
   return Number(env, State::Of(env).batches.Add(std::move(batch)));
 }

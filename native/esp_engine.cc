@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -15,20 +16,28 @@ namespace tungate {
 
 namespace {
 
-// Takes the next number of the slot, 0 when none is left. No interleaving of threads gives one number twice or
-// steps over the limit [ESP-02] [ESP-03].
-uint64_t TakeSequence(uint8_t* slot, bool esn) {
+// Takes the next numbers of the slot, at most `wanted` and as many as are left: how many, and which is the first. No
+// interleaving of threads gives one number twice or steps over the limit [ESP-02] [ESP-03].
+uint32_t TakeSequences(uint8_t* slot, bool esn, uint32_t wanted, uint64_t* first) {
   using namespace sa_table;
   std::atomic_ref<uint64_t> counter(*reinterpret_cast<uint64_t*>(slot + kSlotSequence));
   uint64_t limit = std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(slot + kSlotSequenceLimit))
                        .load(std::memory_order_relaxed);
   if (!esn && limit > UINT32_MAX) limit = UINT32_MAX;
   uint64_t last = counter.load(std::memory_order_relaxed);
+  uint64_t count;
   do {
     if (last >= limit) return 0;
-  } while (!counter.compare_exchange_weak(last, last + 1, std::memory_order_acq_rel));
-  return last + 1;
+    count = std::min<uint64_t>(wanted, limit - last);
+  } while (!counter.compare_exchange_weak(last, last + count, std::memory_order_acq_rel));
+  *first = last + 1;
+  return static_cast<uint32_t>(count);
 }
+
+size_t RoundUp(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+// Pad length and next header.
+constexpr size_t kEspTrailer = 2;
 
 }  // namespace
 
@@ -55,32 +64,103 @@ EspContext* EspEngine::ContextFor(uint32_t slot, uint32_t direction) {
   return context != nullptr && context->direction() == direction ? context.get() : nullptr;
 }
 
-uint8_t EspEngine::SealOne(Batch& batch, uint32_t i) {
-  Packet packet;
-  const uint32_t slot = batch.slot[i];
-  EspContext* context = ContextFor(slot, sa_table::kDirectionOutbound);
-  if (context == nullptr) return kPacketNoKey;
-  const size_t front = kEspHeader + context->iv_length();
-  if (!batch.Find(i, &packet) || packet.length == 0 || packet.length % context->block_size() != 0 ||
-      packet.before < front || packet.behind < context->icv_length())
+// What a frame tells the engine, and how large its packets become.
+struct EspEngine::FrameSeal {
+  Segmenter segmenter;
+  EspContext* context;
+  uint8_t* sa;
+  size_t strip;
+  size_t pad_to;
+  uint8_t next_header;
+
+  size_t front() const { return kEspHeader + context->iv_length(); }
+  // Octets of packet `k` behind what is not carried, with TFC padding.
+  size_t payload(uint32_t k) const { return std::max(segmenter.LengthOf(k) - strip, pad_to); }
+  // Octets that the cipher sees [ESP-09].
+  size_t plaintext(uint32_t k) const { return RoundUp(payload(k) + kEspTrailer, context->block_size()); }
+  size_t sealed(uint32_t k) const { return front() + plaintext(k) + context->icv_length(); }
+};
+
+// The status of a frame that cannot be sealed, or kPacketOk.
+uint8_t EspEngine::BeginFrame(const Batch& frames, uint32_t i, uint32_t first, FrameSeal* seal) {
+  Packet frame;
+  const FrameColumns& columns = frames.frames;
+  seal->context = ContextFor(frames.slot[i], sa_table::kDirectionOutbound);
+  if (seal->context == nullptr) return kPacketNoKey;
+  seal->sa = table_.slot(frames.slot[i]);
+  seal->strip = columns.strip[i];
+  seal->pad_to = columns.pad_to[i];
+  seal->next_header = columns.next_header[i];
+  const Segmenter& segmenter = seal->segmenter;
+  if (!frames.Find(i, &frame) || frame.length <= seal->strip || frame.length > kFrameOctetsMax ||
+      !seal->segmenter.Begin(columns.kind[i], columns.segment_length[i], frame.data, frame.length) ||
+      segmenter.count() != columns.segments[i] || first >= segmenter.count() || segmenter.count() > kFrameSegmentsMax ||
+      (columns.kind[i] != kFramePlain && seal->strip > segmenter.ip_header()))
     return kPacketBadLength;
-  uint8_t* sa = table_.slot(slot);
-  const uint64_t sequence = TakeSequence(sa, context->esn());
-  if (sequence == 0) return kPacketSequenceExhausted;
-  // A slot given to another SA in between counts for that one's key.
-  if (keys_->Version(slot) != context->version()) return kPacketNoKey;
-  uint8_t* esp = packet.data - front;
-  const uint32_t spi = __builtin_bswap32(SaTableView::Load32(sa + sa_table::kSlotSpi));
+  return kPacketOk;
+}
+
+// Makes packet `k` of a frame at `esp`. False when the cipher refuses: nothing of the plaintext is left.
+bool EspEngine::SealPacket(const FrameSeal& seal, uint32_t k, uint64_t sequence, uint8_t* esp) {
+  const uint32_t spi = __builtin_bswap32(SaTableView::Load32(seal.sa + sa_table::kSlotSpi));
   const uint32_t sequence_low = __builtin_bswap32(static_cast<uint32_t>(sequence));
   memcpy(esp, &spi, 4);
   memcpy(esp + 4, &sequence_low, 4);
-  if (!context->Seal(esp, packet.length, sequence)) {
-    OPENSSL_cleanse(packet.data, packet.length);
-    return kPacketNoKey;
+  uint8_t* data = esp + seal.front();
+  const size_t carried = seal.segmenter.LengthOf(k) - seal.strip;
+  const size_t payload = seal.payload(k);
+  const size_t length = seal.plaintext(k);
+  seal.segmenter.Cut(k, seal.strip, data);
+  memset(data + carried, 0, payload - carried);
+  // [ESP-08]
+  const size_t padding = length - payload - kEspTrailer;
+  for (size_t octet = 0; octet < padding; octet++) data[payload + octet] = static_cast<uint8_t>(octet + 1);
+  data[length - 2] = static_cast<uint8_t>(padding);
+  data[length - 1] = seal.next_header;
+  if (seal.context->Seal(esp, length, sequence)) return true;
+  OPENSSL_cleanse(data, length);
+  return false;
+}
+
+// Seals packets of frame `i` from `first` on; returns the next one, or a number past the last when the frame is done with.
+uint32_t EspEngine::SealFrame(Batch& frames, uint32_t i, uint32_t first, Batch& packets, Output* output) {
+  FrameSeal seal;
+  frames.status[i] = BeginFrame(frames, i, first, &seal);
+  if (frames.status[i] != kPacketOk) return kFrameDone;
+  const uint32_t wanted = seal.segmenter.count() - first;
+  const size_t room = std::min<size_t>(packets.capacity - output->count, (packets.octets - output->at) / seal.sealed(0));
+  const uint32_t fitting = static_cast<uint32_t>(std::min<size_t>(wanted, room));
+  if (fitting < wanted && output->count > 0) return first;
+  if (fitting == 0) {
+    frames.status[i] = kPacketBadLength;
+    return kFrameDone;
   }
-  batch.offset[i] -= static_cast<uint32_t>(front);
-  batch.length[i] += static_cast<uint32_t>(front + context->icv_length());
-  return kPacketOk;
+  uint64_t sequence = 0;
+  const uint32_t taken = TakeSequences(seal.sa, seal.context->esn(), fitting, &sequence);
+  // A slot given to another SA in between counts for that one's key.
+  if (keys_->Version(frames.slot[i]) != seal.context->version()) {
+    frames.status[i] = kPacketNoKey;
+    return kFrameDone;
+  }
+  for (uint32_t k = first; k < first + taken; k++, sequence++) {
+    if (!SealPacket(seal, k, sequence, packets.bytes + output->at)) {
+      frames.status[i] = kPacketNoKey;
+      return kFrameDone;
+    }
+    const size_t octets = seal.sealed(k);
+    const uint32_t place = output->count++;
+    packets.offset[place] = static_cast<uint32_t>(output->at);
+    packets.length[place] = static_cast<uint32_t>(octets);
+    packets.frame[place] = i;
+    packets.endpoint[place] = frames.endpoint[i];
+    packets.tos[place] = frames.tos[i];
+    packets.status[place] = kPacketOk;
+    output->at += octets;
+    frames.frames.sealed[i]++;
+  }
+  if (taken == fitting) return fitting == wanted ? kFrameDone : first + fitting;
+  frames.status[i] = kPacketSequenceExhausted;
+  return kFrameDone;
 }
 
 uint8_t EspEngine::OpenOne(Batch& batch, uint32_t i) {
@@ -103,8 +183,21 @@ uint8_t EspEngine::OpenOne(Batch& batch, uint32_t i) {
   return kPacketOk;
 }
 
-void EspEngine::Seal(Batch& batch, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++) batch.status[i] = SealOne(batch, i);
+uint32_t EspEngine::Seal(Batch& frames, uint32_t count, Batch& packets) {
+  Output output;
+  uint32_t* cursor = frames.frames.cursor;
+  while (cursor[0] < count) {
+    const uint32_t i = cursor[0];
+    if (cursor[1] == 0) frames.frames.sealed[i] = 0;
+    const uint32_t next = SealFrame(frames, i, cursor[1], packets, &output);
+    if (next != kFrameDone) {
+      cursor[1] = next;
+      break;
+    }
+    cursor[0]++;
+    cursor[1] = 0;
+  }
+  return output.count;
 }
 
 void EspEngine::Open(Batch& batch, uint32_t count) {
@@ -148,13 +241,23 @@ napi_value CloseEngine(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-template <void (EspEngine::*Work)(Batch&, uint32_t)>
-napi_value Crypt(napi_env env, napi_callback_info info) {
+napi_value SealFrames(napi_env env, napi_callback_info info) {
+  Args args(env, info, 4);
+  EspEngine* engine = Find(args, State::Of(env).engines, 0);
+  Batch* frames = FindFrames(args, 1);
+  const uint32_t count = BatchCount(args, frames, 2);
+  Batch* packets = FindBatch(args, 3);
+  if (args.ok() && packets == frames) args.RangeError("packets are sealed into another batch");
+  if (!args.ok()) return nullptr;
+  return Number(env, engine->Seal(*frames, count, *packets));
+}
+
+napi_value OpenPackets(napi_env env, napi_callback_info info) {
   Args args(env, info, 3);
   EspEngine* engine = Find(args, State::Of(env).engines, 0);
   Batch* batch = FindBatch(args, 1);
   const uint32_t count = BatchCount(args, batch, 2);
-  if (args.ok()) (engine->*Work)(*batch, count);
+  if (args.ok()) engine->Open(*batch, count);
   return nullptr;
 }
 
@@ -170,8 +273,8 @@ napi_value ReleaseStaleContexts(napi_env env, napi_callback_info info) {
 void DefineEspEngine(napi_env env, napi_value exports) {
   Define(env, exports, "createEngine", CreateEngine);
   Define(env, exports, "closeEngine", CloseEngine);
-  Define(env, exports, "seal", Crypt<&EspEngine::Seal>);
-  Define(env, exports, "open", Crypt<&EspEngine::Open>);
+  Define(env, exports, "seal", SealFrames);
+  Define(env, exports, "open", OpenPackets);
   Define(env, exports, "releaseStaleContexts", ReleaseStaleContexts);
 }
 

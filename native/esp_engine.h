@@ -12,6 +12,7 @@
 #include "key_store.h"
 #include "memfd.h"
 #include "sa_table.h"
+#include "tun_segment.h"
 
 namespace tungate {
 
@@ -20,14 +21,25 @@ class EspEngine {
   // False when the memory holds no SA table.
   bool Attach(std::shared_ptr<Mapping> table, std::shared_ptr<KeyStore> keys);
 
-  void Seal(Batch& batch, uint32_t count);
+  // Seals from the cursor of the frames on until they end or `packets` is full; how many packets there are.
+  uint32_t Seal(Batch& frames, uint32_t count, Batch& packets);
   void Open(Batch& batch, uint32_t count);
   // How many contexts were freed because their key is gone.
   uint32_t ReleaseStale();
 
  private:
   EspContext* ContextFor(uint32_t slot, uint32_t direction);
-  uint8_t SealOne(Batch& batch, uint32_t i);
+  // Where the next packet goes.
+  struct Output {
+    uint32_t count = 0;
+    size_t at = 0;
+  };
+  struct FrameSeal;
+  static constexpr uint32_t kFrameDone = UINT32_MAX;
+
+  uint8_t BeginFrame(const Batch& frames, uint32_t i, uint32_t first, FrameSeal* seal);
+  bool SealPacket(const FrameSeal& seal, uint32_t k, uint64_t sequence, uint8_t* esp);
+  uint32_t SealFrame(Batch& frames, uint32_t i, uint32_t first, Batch& packets, Output* output);
   uint8_t OpenOne(Batch& batch, uint32_t i);
 
   std::shared_ptr<Mapping> memory_;

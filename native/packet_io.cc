@@ -41,9 +41,9 @@ napi_value ReadTun(napi_env env, napi_callback_info info) {
   Args args(env, info, 3);
   PacketIo* io = Find(args, State::Of(env).packet_ios, 0);
   const int fd = args.Int32(1);
-  Batch* batch = FindBatch(args, 2);
+  Batch* frames = FindFrames(args, 2);
   if (!args.ok()) return nullptr;
-  return Number(env, io->ReadTun(fd, *batch));
+  return Number(env, io->ReadTun(fd, *frames));
 }
 
 napi_value WriteTun(napi_env env, napi_callback_info info) {

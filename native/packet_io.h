@@ -36,6 +36,7 @@ struct PacketIoCounters {
   uint64_t datagram_runs_sent = 0;
   uint64_t offload_refusals = 0;
   uint64_t send_run_refusals = 0;
+  uint64_t tiny_segments = 0;
 };
 constexpr size_t kPacketIoCounters = sizeof(PacketIoCounters) / sizeof(uint64_t);
 
@@ -47,37 +48,41 @@ struct Socket {
   uint16_t local_port;
 };
 
-// The longest that a queue or socket gives at once.
-constexpr size_t kReadOctets = 1 << 16;
-
-// A TUN queue: what was read and is not cut up yet.
+// A TUN queue: what its device refused to take merged.
 struct TunState {
   int fd;
-  std::unique_ptr<uint8_t[]> octets = std::make_unique_for_overwrite<uint8_t[]>(kReadOctets);
-  Segmenter segmenter;
-  bool refuses_superpackets = false;
+  bool refuses_tcp_runs = false;
+  bool refuses_udp_runs = false;
 };
 
-// A socket: datagrams that were received and are not in a batch yet.
+// A socket: whether its device refused to send runs.
 struct SocketState {
-  static constexpr uint32_t kMessages = 32;
+  int fd;
+  bool refuses_runs = false;
+};
 
-  explicit SocketState(int descriptor);
+// What one recvmmsg put into a batch's arena.
+struct Received {
+  static constexpr uint32_t kMessagesMax = 64;
+
+  explicit Received(const Batch& batch);
   void Reset(uint32_t message);
 
-  int fd;
+  // The socket that it came from.
+  int fd = -1;
+  uint8_t* arena;
+  size_t stride;
+  uint32_t places;
   uint32_t received = 0;
   uint32_t next = 0;
-  // Octets of the message `next` that were placed already.
+  // Octets of the message `next` that are in the batch's columns already.
   size_t at = 0;
-  bool refuses_runs = false;
-  std::unique_ptr<uint8_t[]> octets = std::make_unique_for_overwrite<uint8_t[]>(kMessages * kReadOctets);
-  mmsghdr messages[kMessages];
-  iovec parts[kMessages];
-  sockaddr_storage names[kMessages];
+  mmsghdr messages[kMessagesMax];
+  iovec parts[kMessagesMax];
+  sockaddr_storage names[kMessagesMax];
   struct alignas(cmsghdr) Control {
     uint8_t octets[kControlOctets];
-  } controls[kMessages];
+  } controls[kMessagesMax];
 };
 
 class PacketIo {
@@ -87,8 +92,8 @@ class PacketIo {
   // False when the memory holds no SA table.
   bool Attach(std::shared_ptr<Mapping> table);
 
-  // How many packets were placed in the batch.
-  uint32_t ReadTun(int fd, Batch& batch);
+  // How many frames were placed in the batch.
+  uint32_t ReadTun(int fd, Batch& frames);
   void WriteTun(int fd, Batch& batch, uint32_t count);
   uint32_t Receive(const Socket& socket, Batch& batch);
   // Fragmentable: DF is clear in the IPv4 header, whatever the socket's own setting.
@@ -97,26 +102,29 @@ class PacketIo {
   const PacketIoCounters& counters() const { return counters_; }
 
  private:
-  static constexpr uint32_t kSendChunk = 128;
+  static constexpr uint32_t kSendChunk = 1024;
   // Flows that are collected at the same time.
   static constexpr uint32_t kRuns = 8;
 
   TunState& TunOf(int fd);
-  uint32_t CutSegments(TunState& tun, Batch& batch, uint32_t count);
-  bool ReadPacket(TunState& tun, Batch& batch, uint32_t* count);
+  bool ReadFrame(int fd, Batch& frames, uint32_t count, size_t at, size_t* octets);
+  bool DescribeFrame(VnetHeader header, Batch& frames, uint32_t i, size_t at, size_t length);
   void WriteOne(int fd, Batch& batch, uint32_t i);
-  void WriteRun(TunState& tun, Batch& batch, TcpRun& run);
+  void WriteRun(TunState& tun, Batch& batch, PacketRun& run);
   bool Collect(TunState& tun, Batch& batch, uint32_t i);
   void ReadFailed(int error);
 
   SocketState& SocketOf(int fd);
-  bool Refill(SocketState& state);
-  uint32_t PlaceDatagrams(const Socket& socket, SocketState& state, Batch& batch, uint32_t count);
+  bool Refill(int fd, Received& received);
+  uint32_t PlaceDatagrams(const Socket& socket, Received& received, Batch& batch, uint32_t count);
 
   struct Message {
-    // Its packets are `count` entries of parts_ and packets_ from `first` on.
+    // Its packets are `count` entries of packets_ from `first` on, in `pieces` entries of parts_ from `first_part` on.
     uint32_t first;
     uint32_t count;
+    uint32_t first_part;
+    uint32_t pieces;
+    size_t segment;
     size_t octets;
     uint32_t endpoint;
     uint8_t tos;
@@ -141,17 +149,18 @@ class PacketIo {
   std::vector<std::unique_ptr<TunState>> tuns_;
   std::vector<std::unique_ptr<SocketState>> sockets_;
 
-  TcpRun runs_[kRuns];
-  uint32_t open_runs_ = 0;
+  PacketRun runs_[kRuns];
 
   uint32_t prepared_packets_ = 0;
+  uint32_t prepared_parts_ = 0;
   uint32_t prepared_messages_ = 0;
   Message prepared_[kSendChunk];
   mmsghdr messages_[kSendChunk];
   sockaddr_storage names_[kSendChunk];
   SendControl controls_[kSendChunk];
+  // Pieces of memory; packets that lie one behind the other are one.
   iovec parts_[kSendChunk];
-  // Which packet of the batch each part is.
+  // Which packets of the batch are sent.
   uint32_t packets_[kSendChunk];
 };
 

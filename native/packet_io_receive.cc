@@ -82,12 +82,16 @@ bool ReadSource(const Socket& socket, const sockaddr_storage& name, uint8_t* met
 
 }  // namespace
 
-SocketState::SocketState(int descriptor) : fd(descriptor) {
-  for (uint32_t i = 0; i < kMessages; i++) Reset(i);
+Received::Received(const Batch& batch)
+    : arena(batch.bytes),
+      stride(std::min(kReceiveStride, batch.octets)),
+      places(static_cast<uint32_t>(std::clamp<size_t>(
+          std::min(batch.octets / stride, size_t{batch.capacity / kReceiveRunMax}), 1, kMessagesMax))) {
+  for (uint32_t i = 0; i < places; i++) Reset(i);
 }
 
-void SocketState::Reset(uint32_t message) {
-  parts[message] = {octets.get() + message * kReadOctets, kReadOctets};
+void Received::Reset(uint32_t message) {
+  parts[message] = {arena + message * stride, stride};
   msghdr& header = messages[message].msg_hdr;
   header.msg_name = &names[message];
   header.msg_namelen = sizeof(sockaddr_storage);
@@ -101,23 +105,25 @@ void SocketState::Reset(uint32_t message) {
 SocketState& PacketIo::SocketOf(int fd) {
   for (const std::unique_ptr<SocketState>& state : sockets_)
     if (state->fd == fd) return *state;
-  sockets_.push_back(std::make_unique<SocketState>(fd));
+  sockets_.push_back(std::make_unique<SocketState>());
+  sockets_.back()->fd = fd;
   return *sockets_.back();
 }
 
 // False when nothing was received.
-bool PacketIo::Refill(SocketState& state) {
-  for (uint32_t i = 0; i < state.received; i++) state.Reset(i);
-  state.received = state.next = 0;
-  state.at = 0;
+bool PacketIo::Refill(int fd, Received& received) {
+  for (uint32_t i = 0; i < received.received; i++) received.Reset(i);
+  received.fd = fd;
+  received.received = received.next = 0;
+  received.at = 0;
   // The first try may report what ICMP said about a packet that was sent.
   for (int attempt = 0; attempt < 3; attempt++) {
-    const int received = recvmmsg(state.fd, state.messages, SocketState::kMessages, MSG_DONTWAIT, nullptr);
-    if (received > 0) {
-      state.received = static_cast<uint32_t>(received);
+    const int count = recvmmsg(fd, received.messages, received.places, MSG_DONTWAIT, nullptr);
+    if (count > 0) {
+      received.received = static_cast<uint32_t>(count);
       return true;
     }
-    if (received == 0 || errno == EAGAIN) return false;
+    if (count == 0 || errno == EAGAIN) return false;
     if (errno == EINTR || IsErrorOfAnother(errno)) continue;
     ReadFailed(errno);
     return false;
@@ -125,61 +131,58 @@ bool PacketIo::Refill(SocketState& state) {
   return false;
 }
 
-// Places what is left of the message `next`, as far as there is room in the batch.
-uint32_t PacketIo::PlaceDatagrams(const Socket& socket, SocketState& state, Batch& batch, uint32_t count) {
-  mmsghdr& message = state.messages[state.next];
-  const uint8_t* octets = state.octets.get() + state.next * kReadOctets;
+// Describes what is left of the message `next`, as far as the batch has columns for it.
+uint32_t PacketIo::PlaceDatagrams(const Socket& socket, Received& received, Batch& batch, uint32_t count) {
+  mmsghdr& message = received.messages[received.next];
+  const size_t start = received.next * received.stride;
+  const uint8_t* octets = batch.bytes + start;
   const size_t length = message.msg_len;
   Arrival arrival = {{}, length};
   ReadControl(message.msg_hdr, arrival);
   // The kernel checked its own IPv4 header; only its length matters here.
   const bool has_ip_header = socket.is_raw && socket.family == AF_INET;
   const size_t ip_header = !has_ip_header ? 0 : length == 0 ? sizeof(iphdr) : (octets[0] & 15u) * 4;
-  if (!ReadSource(socket, state.names[state.next], arrival.meta) || ip_header > length ||
-      (has_ip_header && ip_header < sizeof(iphdr)) || (message.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
-    counters_.bad_datagrams++;
-    state.next++;
-    state.at = 0;
+  const bool is_cut = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0;
+  if (is_cut || !ReadSource(socket, received.names[received.next], arrival.meta) || ip_header > length ||
+      (has_ip_header && ip_header < sizeof(iphdr))) {
+    (is_cut ? counters_.oversized : counters_.bad_datagrams)++;
+    received.next++;
+    received.at = 0;
     return count;
   }
-  if (state.at == 0) {
-    state.at = ip_header;
+  if (received.at == 0) {
+    received.at = ip_header;
     if (arrival.datagram < length) counters_.datagram_runs_received++;
   }
   do {
-    const size_t datagram = std::min(arrival.datagram, length - state.at);
-    if (datagram > batch.packet_room()) {
-      counters_.oversized++;
-    } else {
-      uint8_t* packet = batch.cell(count) + batch.headroom;
-      memcpy(packet, octets + state.at, datagram);
-      memcpy(batch.meta + count * kMetaStride, arrival.meta, kMetaStride);
-      batch.tos[count] = arrival.meta[kMetaTos];
-      batch.offset[count] = static_cast<uint32_t>(packet - batch.bytes);
-      batch.length[count] = static_cast<uint32_t>(datagram);
-      batch.status[count] = kPacketOk;
-      count++;
-    }
-    state.at += datagram;
-  } while (state.at < length && count < batch.capacity);
-  if (state.at >= length) {
-    state.next++;
-    state.at = 0;
+    const size_t datagram = std::min(arrival.datagram, length - received.at);
+    memcpy(batch.meta + count * kMetaStride, arrival.meta, kMetaStride);
+    batch.tos[count] = arrival.meta[kMetaTos];
+    batch.offset[count] = static_cast<uint32_t>(start + received.at);
+    batch.length[count] = static_cast<uint32_t>(datagram);
+    batch.status[count] = kPacketOk;
+    count++;
+    received.at += datagram;
+  } while (received.at < length && count < batch.capacity);
+  if (received.at >= length) {
+    received.next++;
+    received.at = 0;
   }
   return count;
 }
 
 uint32_t PacketIo::Receive(const Socket& socket, Batch& batch) {
-  SocketState& state = SocketOf(socket.fd);
-  uint32_t count = 0;
-  // Bounds the work when the datagrams that come are none that a lane may see.
-  for (uint32_t messages = 0; count < batch.capacity && messages < 2 * batch.capacity; messages++) {
-    if (state.next == state.received) {
-      const bool was_full = messages == 0 || state.received == SocketState::kMessages;
-      if (!was_full || !Refill(state)) break;
-    }
-    count = PlaceDatagrams(socket, state, batch, count);
+  if (batch.received == nullptr) batch.received = std::make_unique<Received>(batch);
+  Received& received = *batch.received;
+  if (received.next == received.received) {
+    if (!Refill(socket.fd, received)) return 0;
+  } else if (received.fd != socket.fd) {
+    // What another socket gave lies in the arena still, and goes first.
+    return 0;
   }
+  uint32_t count = 0;
+  while (received.next < received.received && count < batch.capacity)
+    count = PlaceDatagrams(socket, received, batch, count);
   return count;
 }
 

@@ -38,14 +38,19 @@ bool WaitUntilWritable(int fd) {
 bool PacketIo::JoinRun(const Batch& batch, uint32_t i, const Packet& packet) {
   if (prepared_messages_ == 0) return false;
   Message& run = prepared_[prepared_messages_ - 1];
-  const size_t segment = parts_[run.first].iov_len;
-  if (run.is_closed || run.endpoint != batch.endpoint[i] || run.tos != batch.tos[i] || packet.length > segment ||
+  if (run.is_closed || run.endpoint != batch.endpoint[i] || run.tos != batch.tos[i] || packet.length > run.segment ||
       run.count == kRunSegmentsMax || run.octets + packet.length > kRunOctetsMax)
     return false;
   run.count++;
   run.octets += packet.length;
-  run.is_closed = packet.length < segment;
-  parts_[prepared_packets_] = {packet.data, packet.length};
+  run.is_closed = packet.length < run.segment;
+  iovec& last = parts_[prepared_parts_ - 1];
+  if (static_cast<uint8_t*>(last.iov_base) + last.iov_len == packet.data) {
+    last.iov_len += packet.length;
+  } else {
+    parts_[prepared_parts_++] = {packet.data, packet.length};
+    run.pieces++;
+  }
   packets_[prepared_packets_++] = i;
   return true;
 }
@@ -82,11 +87,12 @@ bool PacketIo::PrepareSend(const Socket& socket, Batch& batch, uint32_t i, const
   }
   const uint8_t* local = endpoint + kEndpointLocalAddress;
   header.msg_name = &name;
-  header.msg_iov = &parts_[prepared_packets_];
+  header.msg_iov = &parts_[prepared_parts_];
   header.msg_flags = 0;
   controls_[place].Write(&header, socket.family, IsZero(local, address_octets) ? nullptr : local, batch.tos[i]);
-  prepared_[place] = {prepared_packets_, 1, packet.length, batch.endpoint[i], batch.tos[i], false};
-  parts_[prepared_packets_] = {packet.data, packet.length};
+  prepared_[place] = {prepared_packets_, 1,         prepared_parts_,   1,
+                      packet.length,     packet.length, batch.endpoint[i], batch.tos[i], false};
+  parts_[prepared_parts_++] = {packet.data, packet.length};
   packets_[prepared_packets_++] = i;
   return true;
 }
@@ -125,7 +131,10 @@ void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message, 
   header.msg_iovlen = 1;
   uint32_t failed = 0;
   for (uint32_t k = run.first; k < run.first + run.count; k++) {
-    header.msg_iov = &parts_[k];
+    Packet packet = {};
+    batch.Find(packets_[k], &packet);
+    iovec part = {packet.data, packet.length};
+    header.msg_iov = &part;
     const int error = SendMessage(socket, header);
     if (error == 0) continue;
     SendFailed(batch, packets_[k], error);
@@ -148,15 +157,14 @@ void PacketIo::SendPrepared(const Socket& socket, Batch& batch, bool is_fragment
     const std::shared_lock<SendLock> lock(SendLock::Of(socket.fd));
     Transmit(socket, batch);
   }
-  prepared_messages_ = prepared_packets_ = 0;
+  prepared_messages_ = prepared_packets_ = prepared_parts_ = 0;
 }
 
 void PacketIo::Transmit(const Socket& socket, Batch& batch) {
   for (uint32_t i = 0; i < prepared_messages_; i++) {
     msghdr& header = messages_[i].msg_hdr;
-    header.msg_iovlen = prepared_[i].count;
-    if (prepared_[i].count > 1)
-      controls_[i].AddSegmentSize(&header, static_cast<uint16_t>(parts_[prepared_[i].first].iov_len));
+    header.msg_iovlen = prepared_[i].pieces;
+    if (prepared_[i].count > 1) controls_[i].AddSegmentSize(&header, static_cast<uint16_t>(prepared_[i].segment));
   }
   uint32_t done = 0;
   while (done < prepared_messages_) {

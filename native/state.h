@@ -72,6 +72,13 @@ inline Batch* FindBatch(Args& args, size_t i) {
   return batch;
 }
 
+// The batch of frames that argument `i` names.
+inline Batch* FindFrames(Args& args, size_t i) {
+  Batch* batch = FindBatch(args, i);
+  if (args.ok() && !batch->is_frames()) args.TypeError("this batch holds no frames");
+  return batch;
+}
+
 // How many packets of the batch a call is about.
 inline uint32_t BatchCount(Args& args, const Batch* batch, size_t i) {
   const uint32_t count = args.Uint32(i);

@@ -18,6 +18,8 @@ namespace {
 
 // The kernel's own limit (MAX_TAP_QUEUES).
 constexpr uint32_t kQueuesMax = 256;
+// Not in every system's header file.
+constexpr unsigned long kUdpSuperpackets = 0x20 | 0x40;
 constexpr unsigned long kSuperpackets = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 
 // Attaches one queue. `name` may be a pattern, and becomes the device's name; `offloads` becomes what the kernel took of
@@ -31,7 +33,11 @@ int OpenQueue(char* name, bool is_multi_queue, unsigned long* offloads) {
       static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (is_multi_queue ? IFF_MULTI_QUEUE : 0));
   int header = kVnetHeader;
   const bool is_attached = ioctl(fd, TUNSETIFF, &request) == 0 && ioctl(fd, TUNSETVNETHDRSZ, &header) == 0;
-  if (is_attached && *offloads != 0 && ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) *offloads = 0;
+  if (is_attached && *offloads != 0 && ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) {
+    // UDP's need Linux 6.2, before which they are an invalid argument.
+    *offloads &= ~kUdpSuperpackets;
+    if (ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) *offloads = 0;
+  }
   if (!is_attached || (*offloads == 0 && ioctl(fd, TUNSETOFFLOAD, 0UL) < 0)) {
     const int error = errno;
     close(fd);
@@ -53,7 +59,7 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   uint32_t opened = 0;
   bool is_multi_queue = true;
   int result = 0;
-  unsigned long offloads = takes_superpackets ? kSuperpackets : 0;
+  unsigned long offloads = takes_superpackets ? kSuperpackets | kUdpSuperpackets : 0;
   while (opened < queues && result >= 0) {
     result = OpenQueue(name, is_multi_queue, &offloads);
     // A device that others made without several queues takes one of this kind only.

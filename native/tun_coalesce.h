@@ -1,23 +1,21 @@
-// Collects consecutive TCP segments of a flow, so that the host takes them as one superpacket.
+// Collects consecutive segments or datagrams of a flow, so that the host takes them as one superpacket.
 #ifndef TUNGATE_TUN_COALESCE_H
 #define TUNGATE_TUN_COALESCE_H
-
-#include <sys/uio.h>
 
 #include <cstddef>
 #include <cstdint>
 
 #include "batch.h"
-#include "tcp_packet.h"
+#include "transport_packet.h"
 #include "vnet_header.h"
 
 namespace tungate {
 
-// Segments that follow one another, from the first on.
-struct TcpRun {
+// Packets that follow one another, from the first on.
+struct PacketRun {
   static constexpr uint32_t kSegmentsMax = 64;
 
-  TcpPacket tcp;
+  TransportPacket transport;
   // Index in the batch of each segment.
   uint32_t packets[kSegmentsMax];
   uint32_t count = 0;
@@ -31,18 +29,18 @@ struct TcpRun {
   bool is_pushed = false;
 
   // Whether the packet may be in a run at all: sound, plain data, with a checksum that is right.
-  static bool IsEligible(const TcpPacket& tcp, const uint8_t* packet, size_t length);
-  // Whether both belong to one TCP flow.
-  bool IsSameFlow(const TcpPacket& other, const uint8_t* packet) const;
+  static bool IsEligible(const TransportPacket& transport, const uint8_t* packet, size_t length);
+  // Whether both belong to one flow.
+  bool IsSameFlow(const TransportPacket& other, const uint8_t* packet) const;
   // Whether an eligible packet of the flow is the next segment.
-  bool CanTake(const TcpPacket& other, const uint8_t* packet, size_t length) const;
-  void Start(const TcpPacket& parsed, const uint8_t* packet, size_t length, uint32_t index);
+  bool CanTake(const TransportPacket& other, const uint8_t* packet, size_t length) const;
+  void Start(const TransportPacket& parsed, const uint8_t* packet, size_t length, uint32_t index);
   void Take(const uint8_t* packet, size_t length, uint32_t index);
   // The superpacket's headers into `headers`; the virtio-net header that goes with them.
   VnetHeader WriteHeaders(uint8_t* headers) const;
 
  private:
-  void Append(const uint8_t* packet, size_t length, uint32_t index);
+  bool IsNextSegment(const uint8_t* packet) const;
 };
 
 }  // namespace tungate

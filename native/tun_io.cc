@@ -47,69 +47,69 @@ void PacketIo::ReadFailed(int error) {
   counters_.last_read_errno = static_cast<uint64_t>(error);
 }
 
-uint32_t PacketIo::CutSegments(TunState& tun, Batch& batch, uint32_t count) {
-  while (count < batch.capacity && tun.segmenter.HasMore()) {
-    const size_t length = tun.segmenter.NextLength();
-    if (length > batch.packet_room()) {
-      counters_.oversized++;
-      tun.segmenter.Stop();
-      break;
+// Fills the columns of frame `i`. False when the header makes no sense: counted.
+bool PacketIo::DescribeFrame(VnetHeader header, Batch& frames, uint32_t i, size_t at, size_t length) {
+  uint8_t* packet = frames.bytes + at;
+  uint32_t segments = 1;
+  size_t longest = length;
+  const uint8_t kind = header.gso_type & static_cast<uint8_t>(~kVnetGsoEcn);
+  if (kind != kVnetGsoNone) {
+    Segmenter segmenter;
+    if (!segmenter.Begin(kind, header.gso_size, packet, length)) {
+      counters_.bad_vnet_header++;
+      return false;
     }
-    uint8_t* packet = batch.cell(count) + batch.headroom;
-    tun.segmenter.Cut(packet);
-    batch.offset[count] = static_cast<uint32_t>(packet - batch.bytes);
-    batch.length[count] = static_cast<uint32_t>(length);
-    batch.status[count] = kPacketOk;
-    count++;
+    segments = segmenter.count();
+    longest = segmenter.LengthOf(0);
+    if (segments > kFrameSegmentsMax) {
+      counters_.tiny_segments++;
+      return false;
+    }
+    counters_.superpackets_read++;
+  } else if ((header.flags & kVnetNeedsChecksum) != 0 &&
+             !FinishChecksum(packet, length, header.checksum_start, header.checksum_offset)) {
+    counters_.bad_vnet_header++;
+    return false;
   }
-  return count;
+  frames.offset[i] = static_cast<uint32_t>(at);
+  frames.length[i] = static_cast<uint32_t>(length);
+  frames.status[i] = kPacketOk;
+  frames.frames.kind[i] = kind;
+  frames.frames.segment_length[i] = kind == kVnetGsoNone ? 0 : header.gso_size;
+  frames.frames.segments[i] = static_cast<uint16_t>(segments);
+  frames.frames.packet_length[i] = static_cast<uint32_t>(longest);
+  return true;
 }
 
-// False when there is nothing more to read.
-bool PacketIo::ReadPacket(TunState& tun, Batch& batch, uint32_t* count) {
+// Reads into the arena from `at` on; `octets` are 0 when nothing came that a lane may see. False when there is no more.
+bool PacketIo::ReadFrame(int fd, Batch& frames, uint32_t count, size_t at, size_t* octets) {
   VnetHeader header = {};
-  iovec parts[] = {{&header, kVnetHeader}, {tun.octets.get(), kReadOctets}};
-  const ssize_t octets = readv(tun.fd, parts, 2);
-  if (octets < 0) {
+  iovec parts[] = {{&header, kVnetHeader}, {frames.bytes + at, kFrameOctetsMax}};
+  const ssize_t received = readv(fd, parts, 2);
+  *octets = 0;
+  if (received < 0) {
     if (errno == EINTR) return true;
     if (errno != EAGAIN) ReadFailed(errno);
     return false;
   }
-  if (static_cast<size_t>(octets) <= kVnetHeader) return true;
-  const size_t length = static_cast<size_t>(octets) - kVnetHeader;
-  if (header.gso_type != kVnetGsoNone) {
-    if (tun.segmenter.Begin(header, tun.octets.get(), length)) {
-      counters_.superpackets_read++;
-      *count = CutSegments(tun, batch, *count);
-    } else {
-      counters_.bad_vnet_header++;
-    }
-    return true;
-  }
-  if (length > batch.packet_room()) {
-    counters_.oversized++;
-    return true;
-  }
-  if ((header.flags & kVnetNeedsChecksum) != 0 &&
-      !FinishChecksum(tun.octets.get(), length, header.checksum_start, header.checksum_offset)) {
-    counters_.bad_vnet_header++;
-    return true;
-  }
-  uint8_t* packet = batch.cell(*count) + batch.headroom;
-  memcpy(packet, tun.octets.get(), length);
-  batch.offset[*count] = static_cast<uint32_t>(packet - batch.bytes);
-  batch.length[*count] = static_cast<uint32_t>(length);
-  batch.status[*count] = kPacketOk;
-  (*count)++;
+  if (static_cast<size_t>(received) <= kVnetHeader) return true;
+  const size_t length = static_cast<size_t>(received) - kVnetHeader;
+  if (DescribeFrame(header, frames, count, at, length)) *octets = length;
   return true;
 }
 
-uint32_t PacketIo::ReadTun(int fd, Batch& batch) {
-  TunState& tun = TunOf(fd);
-  uint32_t count = CutSegments(tun, batch, 0);
+uint32_t PacketIo::ReadTun(int fd, Batch& frames) {
+  uint32_t count = 0;
+  size_t at = 0;
+  frames.frames.cursor[0] = frames.frames.cursor[1] = 0;
   // Bounds the work when the packets that come are none that a lane may see.
-  for (uint32_t reads = 0; reads < batch.capacity && count < batch.capacity; reads++)
-    if (!ReadPacket(tun, batch, &count)) break;
+  for (uint32_t reads = 0; reads < frames.capacity; reads++) {
+    size_t octets = 0;
+    if (at + kFrameOctetsMax > frames.octets || !ReadFrame(fd, frames, count, at, &octets)) break;
+    if (octets == 0) continue;
+    count++;
+    at = (at + octets + kFrameAlignment - 1) / kFrameAlignment * kFrameAlignment;
+  }
   return count;
 }
 
@@ -126,17 +126,18 @@ void PacketIo::WriteOne(int fd, Batch& batch, uint32_t i) {
   batch.status[i] = kPacketNotSent;
 }
 
-void PacketIo::WriteRun(TunState& tun, Batch& batch, TcpRun& run) {
+void PacketIo::WriteRun(TunState& tun, Batch& batch, PacketRun& run) {
   bool is_written = false;
-  if (run.count > 1) {
-    uint8_t headers[kTcpHeadersMax];
+  bool& refuses = run.transport.is_tcp ? tun.refuses_tcp_runs : tun.refuses_udp_runs;
+  if (run.count > 1 && !refuses) {
+    uint8_t headers[kTransportHeadersMax];
+    const size_t skipped = run.transport.headers;
     VnetHeader header = run.WriteHeaders(headers);
-    iovec parts[TcpRun::kSegmentsMax + 2] = {{&header, kVnetHeader}, {headers, run.tcp.headers}};
+    iovec parts[PacketRun::kSegmentsMax + 2] = {{&header, kVnetHeader}, {headers, skipped}};
     int count = 2;
     for (uint32_t k = 0; k < run.count; k++) {
       Packet packet;
-      if (batch.Find(run.packets[k], &packet))
-        parts[count++] = {packet.data + run.tcp.headers, packet.length - run.tcp.headers};
+      if (batch.Find(run.packets[k], &packet)) parts[count++] = {packet.data + skipped, packet.length - skipped};
     }
     is_written = WriteParts(tun.fd, parts, count) >= 0;
     if (is_written) counters_.superpackets_written++;
@@ -145,8 +146,8 @@ void PacketIo::WriteRun(TunState& tun, Batch& batch, TcpRun& run) {
     const uint64_t failed = counters_.tun_write_errors;
     for (uint32_t k = 0; k < run.count; k++) WriteOne(tun.fd, batch, run.packets[k]);
     // The device takes them one by one, so it is the superpacket that it does not like.
-    if (run.count > 1 && counters_.tun_write_errors == failed) {
-      tun.refuses_superpackets = true;
+    if (run.count > 1 && !refuses && counters_.tun_write_errors == failed) {
+      refuses = true;
       counters_.offload_refusals++;
     }
   }
@@ -156,17 +157,18 @@ void PacketIo::WriteRun(TunState& tun, Batch& batch, TcpRun& run) {
 // False when the packet must be written by itself, behind what its flow had before.
 bool PacketIo::Collect(TunState& tun, Batch& batch, uint32_t i) {
   Packet packet;
-  TcpPacket tcp;
-  if (!batch.Find(i, &packet) || !tcp.Parse(packet.data, packet.length)) return false;
-  const bool is_eligible = TcpRun::IsEligible(tcp, packet.data, packet.length);
-  TcpRun* idle = nullptr;
-  for (TcpRun& run : runs_) {
+  TransportPacket transport;
+  if (!batch.Find(i, &packet) || !transport.Parse(packet.data, packet.length)) return false;
+  const bool is_eligible = !(transport.is_tcp ? tun.refuses_tcp_runs : tun.refuses_udp_runs) &&
+                           PacketRun::IsEligible(transport, packet.data, packet.length);
+  PacketRun* idle = nullptr;
+  for (PacketRun& run : runs_) {
     if (run.count == 0) {
       if (idle == nullptr) idle = &run;
       continue;
     }
-    if (!run.IsSameFlow(tcp, packet.data)) continue;
-    if (is_eligible && run.CanTake(tcp, packet.data, packet.length)) {
+    if (!run.IsSameFlow(transport, packet.data)) continue;
+    if (is_eligible && run.CanTake(transport, packet.data, packet.length)) {
       run.Take(packet.data, packet.length, i);
       return true;
     }
@@ -179,7 +181,7 @@ bool PacketIo::Collect(TunState& tun, Batch& batch, uint32_t i) {
     idle = &runs_[i % kRuns];
     WriteRun(tun, batch, *idle);
   }
-  idle->Start(tcp, packet.data, packet.length, i);
+  idle->Start(transport, packet.data, packet.length, i);
   return true;
 }
 
@@ -187,9 +189,9 @@ void PacketIo::WriteTun(int fd, Batch& batch, uint32_t count) {
   TunState& tun = TunOf(fd);
   for (uint32_t i = 0; i < count; i++) {
     if (batch.status[i] != kPacketOk) continue;
-    if (!coalesces_ || tun.refuses_superpackets || !Collect(tun, batch, i)) WriteOne(fd, batch, i);
+    if (!coalesces_ || !Collect(tun, batch, i)) WriteOne(fd, batch, i);
   }
-  for (TcpRun& run : runs_)
+  for (PacketRun& run : runs_)
     if (run.count > 0) WriteRun(tun, batch, run);
 }
 

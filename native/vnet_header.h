@@ -23,6 +23,8 @@ constexpr uint8_t kVnetNeedsChecksum = 1;
 constexpr uint8_t kVnetGsoNone = 0;
 constexpr uint8_t kVnetGsoTcp4 = 1;
 constexpr uint8_t kVnetGsoTcp6 = 4;
+// Needs Linux 6.2.
+constexpr uint8_t kVnetGsoUdp = 5;
 constexpr uint8_t kVnetGsoEcn = 0x80;
 
 }  // namespace tungate

@@ -1,24 +1,23 @@
 /**
  * Packets of one turn of a lane: struct of arrays over one arena, made once and used for ever.
  *
- * Packet `i` is `bytes[offset[i] .. offset[i] + length[i])`. Cell `i` of the arena spans `stride` octets from
- * `i * stride`; a reader places the packet `headroom` octets into its cell, so that headers can grow to the left and
- * trailers to the right in place.
+ * Packet `i` is `bytes[offset[i] .. offset[i] + length[i])`, anywhere in the arena. Packets that the lane sends lie one
+ * directly behind the other, so that a run of them is one piece; datagrams lie where the system wrote them.
  */
 export interface PacketBatch {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly capacity: number;
-  readonly stride: number;
-  readonly headroom: number;
   readonly offset: Uint32Array;
   readonly length: Uint32Array;
-  /** SA slot that seals or opens the packet. */
+  /** SA slot that opens the packet. */
   readonly slot: Uint32Array;
   /** Endpoint slot that the packet is sent to. */
   readonly endpoint: Uint32Array;
   /** Upper 32 bits of the sequence number for an inbound packet with ESN; zero otherwise. */
   readonly sequenceHigh: Uint32Array;
+  /** Which frame a sealed packet was made of. */
+  readonly frame: Uint32Array;
   /** Outer TOS or traffic class octet: to send with, or as received. */
   readonly tos: Uint8Array;
   /** Result for each packet: see {@link PACKET_OK} and the codes beside it. */
@@ -28,13 +27,20 @@ export interface PacketBatch {
   count: number;
 }
 
+/** A batch whose arena is divided into cells: cell `i` spans `stride` octets from `i * stride`. */
+export interface CellBatch extends PacketBatch {
+  readonly stride: number;
+  /** Octets in front of the packet in its cell. */
+  readonly headroom: number;
+}
+
 /** Sealed, opened, sent. */
 export const PACKET_OK = 0;
 /** The integrity check failed; the octets hold no plaintext. */
 export const PACKET_NOT_AUTHENTIC = 1;
 /** The outbound sequence number has reached its hard limit; nothing was sealed. */
 export const PACKET_SEQUENCE_EXHAUSTED = 2;
-/** Too short, or not a whole number of cipher blocks, or past its cell. */
+/** Too short, or not a whole number of cipher blocks, or past its arena. */
 export const PACKET_BAD_LENGTH = 3;
 /** The slot holds no key. */
 export const PACKET_NO_KEY = 4;
@@ -57,30 +63,32 @@ export const META_FAMILY = 36;
 export const META_TOS = 37;
 export const META_INTERFACE = 40;
 
-/** Most octets that ESP puts in front of an inner packet: outer-mode headers are the kernel's; SPI, number and IV. */
+/** Most octets that ESP puts in front of a payload: SPI, number and IV, with some to spare. */
 export const BATCH_HEADROOM = 64;
 /** Most octets behind it: padding up to 255, two octets of trailer, an ICV of up to 32. */
 export const BATCH_TAILROOM = 320;
 
-/** Makes a batch over `bytes`, or over memory of its own. `packetLengthMax` is the longest packet that a cell takes. */
-export function createPacketBatch(
-  capacity: number,
-  packetLengthMax: number,
-  bytes?: Uint8Array,
-): PacketBatch {
-  const stride = packetBatchStride(packetLengthMax);
-  const arena = bytes ?? new Uint8Array(capacity * stride);
+/**
+ * What one read of a socket may take: the longest datagram or merged run, at distances that are no power of two, so that
+ * the beginnings of all of them do not compete for the same lines of a cache.
+ */
+export const RECEIVE_STRIDE = 65_536 + 1_600;
+/** Datagrams that the system merges into one run, as a rule; the rest of a longer one waits for the next turn. */
+export const RECEIVE_RUN_MAX = 128;
+
+/** An arena of `octets` for up to `capacity` packets. */
+export function createArenaBatch(capacity: number, octets: number): PacketBatch {
+  const bytes = new Uint8Array(octets);
   return {
-    bytes: arena,
-    view: new DataView(arena.buffer, arena.byteOffset, arena.byteLength),
+    bytes,
+    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     capacity,
-    stride,
-    headroom: BATCH_HEADROOM,
     offset: new Uint32Array(capacity),
     length: new Uint32Array(capacity),
     slot: new Uint32Array(capacity),
     endpoint: new Uint32Array(capacity),
     sequenceHigh: new Uint32Array(capacity),
+    frame: new Uint32Array(capacity),
     tos: new Uint8Array(capacity),
     status: new Uint8Array(capacity),
     meta: new Uint8Array(capacity * DATAGRAM_META_STRIDE),
@@ -88,7 +96,13 @@ export function createPacketBatch(
   };
 }
 
-/** Octets per cell, a multiple of 64 so that cells start on cache lines. */
-export function packetBatchStride(packetLengthMax: number): number {
-  return Math.ceil((BATCH_HEADROOM + packetLengthMax + BATCH_TAILROOM) / 64) * 64;
+/** An arena that takes what `reads` reads of a socket give at most. */
+export function createReceiveBatch(reads: number): PacketBatch {
+  return createArenaBatch(reads * RECEIVE_RUN_MAX, reads * RECEIVE_STRIDE);
+}
+
+/** A batch of cells; `packetLengthMax` is the longest packet that a cell takes. */
+export function createPacketBatch(capacity: number, packetLengthMax: number): CellBatch {
+  const stride = Math.ceil((BATCH_HEADROOM + packetLengthMax + BATCH_TAILROOM) / 64) * 64;
+  return { ...createArenaBatch(capacity, capacity * stride), stride, headroom: BATCH_HEADROOM };
 }

@@ -9,15 +9,8 @@ import type { CompiledSpd } from "../policy/spd.ts";
 import { sumTransfers } from "./offloads.ts";
 import type { Resources } from "./resources.ts";
 
-/** Octets of the longest datagram that a lane takes: IKE messages of 3000 have to fit (RFC 7296 section 2) [HDR-15]. */
-const DATAGRAM_OCTETS_MIN = 4096;
-/** What ESP and the outer headers add, at most. */
-const OVERHEAD_OCTETS_MAX = 256;
-
 export interface LanesOptions {
   readonly resources: Resources;
-  /** Largest MTU that a TUN device may be given. */
-  readonly mtuMax: number;
   readonly offloads: LaneOffloads;
   readonly onIke: (datagram: IkeDatagram) => void;
   readonly onUpcall: (upcall: LaneUpcall) => void;
@@ -31,7 +24,7 @@ export class Lanes {
   readonly #threads: readonly LaneThread[];
 
   constructor(options: LanesOptions) {
-    const { mtuMax, offloads, onIke, onUpcall, onFailure } = options;
+    const { offloads, onIke, onUpcall, onFailure } = options;
     const { tuns, sockets, parts } = options.resources;
     this.#threads = Array.from({ length: tuns.lanes }, (_, index) =>
       startLaneThread({
@@ -40,7 +33,6 @@ export class Lanes {
         keysFd: parts.keys.fd,
         tuns: tuns.queues.map((queues) => queues[index]!),
         sockets: sockets.lanes[index]!,
-        packetLengthMax: Math.max(DATAGRAM_OCTETS_MIN, mtuMax + OVERHEAD_OCTETS_MAX),
         offloads,
         onIke,
         onUpcall,

@@ -202,12 +202,10 @@ export class RunningGateway {
 
   #makeLanes(): Lanes {
     const { configuration, onFatal } = this.#options;
-    const mtus = configuration.gateway.interfaces.map(({ mtu }) => (mtu === "auto" ? 0 : mtu));
     const { udpSegment, coalescing } = configuration.gateway.offloads;
     return new Lanes({
       resources: this.#resources,
       offloads: { sendsRuns: udpSegment, coalesces: coalescing },
-      mtuMax: Math.max(...mtus),
       onIke: (datagram) => this.#loop.feed({ kind: "datagram", datagram }),
       onUpcall: (upcall) => this.#loop.feed({ kind: "upcall", upcall }),
       onFailure: onFatal,

@@ -1,5 +1,5 @@
 /** How an inbound SA with ESN finds the upper half again after a gap of 2^32 packets or more (RFC 4303 appendix A3). */
-import { createPacketBatch, PACKET_OK, type PacketBatch } from "../base/packet-batch.ts";
+import { type CellBatch, createPacketBatch, PACKET_OK, type PacketBatch } from "../base/packet-batch.ts";
 import { SEQUENCE_HIGH_MAX, wholeSequenceNumber } from "../esp/sequence-number.ts";
 import { Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
@@ -13,6 +13,8 @@ export const ESN_FAILURES_MIN = 16;
 export const ESN_TRIALS_MAX = 8;
 /** One packet of an SA is tried in so long: what a stranger's forgeries can cost. */
 export const ESN_RECOVERY_INTERVAL_MS = 500;
+/** Longer packets are not tried. */
+const ESN_TRIAL_LENGTH_MAX = 9216;
 /** Packets that a lane tries, whatever their SAs. */
 const ESN_RECOVERIES_PER_SECOND = 10;
 
@@ -28,7 +30,7 @@ const FAILURES_COUNTED_MAX = 255;
 export class EsnRecovery {
   readonly #context: LaneContext;
   /** Copies of one packet, each with another upper half. */
-  readonly #trials: PacketBatch;
+  readonly #trials: CellBatch;
   /** By slot: failures since the last packet that was authentic. */
   readonly #failures: Uint8Array;
   /** By slot: not tried again before this. */
@@ -40,10 +42,10 @@ export class EsnRecovery {
   /** Upper half that the packet was opened with. */
   #keptHigh = 0;
 
-  constructor(context: LaneContext, packetLengthMax: number) {
+  constructor(context: LaneContext) {
     const { slots } = context.table.size;
     this.#context = context;
-    this.#trials = createPacketBatch(ESN_TRIALS_MAX, packetLengthMax);
+    this.#trials = createPacketBatch(ESN_TRIALS_MAX, ESN_TRIAL_LENGTH_MAX);
     this.#failures = new Uint8Array(slots);
     this.#dueAt = new Float64Array(slots).fill(Number.NEGATIVE_INFINITY);
   }

@@ -1,7 +1,7 @@
 /** Packets that wait for an SA, first in first out, in a bounded memory (RFC 4301 section 5.1). */
+import { appendFrame, type FrameBatch } from "../base/frame-batch.ts";
 import type { Instant } from "../base/instant.ts";
 import { Instant as instant } from "../base/instant.ts";
-import type { PacketBatch } from "../base/packet-batch.ts";
 
 /** Of one lane. */
 export const HELD_PACKETS_MAX = 1024;
@@ -11,27 +11,32 @@ export const HELD_OCTETS_MAX = 1024 * 1024;
 export const HELD_AGE_MAX_MS = 10_000;
 
 const NONE = 0xffff;
+/** A packet lies in a chain of blocks. */
+const BLOCK_OCTETS = 2048;
+/** Enough for every packet that the limits above let in. */
+const BLOCKS = HELD_PACKETS_MAX + HELD_OCTETS_MAX / BLOCK_OCTETS;
 
+/** Frames, superpackets among them; the limits count each as one packet. */
 export class HeldPackets {
-  readonly #cells: Uint8Array;
-  readonly #cellLength: number;
-  readonly #free: Uint16Array;
-  #freeCount = HELD_PACKETS_MAX;
-  /** Cells in order of arrival. */
+  readonly #blocks = new Uint8Array(BLOCKS * BLOCK_OCTETS);
+  /** The block behind each in its chain, used or free. */
+  readonly #next = Uint16Array.from({ length: BLOCKS }, (_, i) => i + 1);
+  #free = 0;
+  /** First blocks, which also number the packets, in order of arrival. */
   readonly #queue = new Uint16Array(HELD_PACKETS_MAX).fill(NONE);
   #count = 0;
   #octets = 0;
-  readonly #length = new Uint32Array(HELD_PACKETS_MAX);
-  readonly #policy = new Uint32Array(HELD_PACKETS_MAX);
-  readonly #device = new Uint8Array(HELD_PACKETS_MAX);
-  readonly #since = new Float64Array(HELD_PACKETS_MAX);
+  readonly #length = new Uint32Array(BLOCKS);
+  readonly #kind = new Uint8Array(BLOCKS);
+  readonly #segmentLength = new Uint16Array(BLOCKS);
+  readonly #segments = new Uint16Array(BLOCKS);
+  readonly #packetLength = new Uint32Array(BLOCKS);
+  readonly #policy = new Uint32Array(BLOCKS);
+  readonly #device = new Uint8Array(BLOCKS);
+  readonly #since = new Float64Array(BLOCKS);
   readonly #perPolicy: Uint16Array;
 
-  /** @param packetLengthMax - longer packets are not held */
-  constructor(policies: number, packetLengthMax: number) {
-    this.#cellLength = packetLengthMax;
-    this.#cells = new Uint8Array(HELD_PACKETS_MAX * packetLengthMax);
-    this.#free = Uint16Array.from({ length: HELD_PACKETS_MAX }, (_, i) => i);
+  constructor(policies: number) {
     this.#perPolicy = new Uint16Array(policies);
   }
 
@@ -43,24 +48,31 @@ export class HeldPackets {
     return this.#perPolicy[policy]!;
   }
 
-  /** Copies packet `i`; false when a limit forbids it. */
-  hold(batch: PacketBatch, i: number, policy: number, device: number, now: Instant): boolean {
-    const length = batch.length[i]!;
+  /** Copies frame `i`; false when a limit forbids it. */
+  hold(frames: FrameBatch, i: number, policy: number, device: number, now: Instant): boolean {
+    const length = frames.length[i]!;
     if (
-      this.#freeCount === 0 ||
-      length > this.#cellLength ||
+      this.#count === HELD_PACKETS_MAX ||
       this.#octets + length > HELD_OCTETS_MAX ||
       this.#perPolicy[policy]! >= HELD_PACKETS_PER_POLICY_MAX
     )
       return false;
-    const cell = this.#free[--this.#freeCount]!;
-    const from = batch.offset[i]!;
-    this.#cells.set(batch.bytes.subarray(from, from + length), cell * this.#cellLength);
-    this.#length[cell] = length;
-    this.#policy[cell] = policy;
-    this.#device[cell] = device;
-    this.#since[cell] = now;
-    this.#queue[this.#count++] = cell;
+    const first = this.#free;
+    const from = frames.offset[i]!;
+    for (let done = 0; done < length; done += BLOCK_OCTETS) {
+      const end = Math.min(done + BLOCK_OCTETS, length);
+      this.#blocks.set(frames.bytes.subarray(from + done, from + end), this.#free * BLOCK_OCTETS);
+      this.#free = this.#next[this.#free]!;
+    }
+    this.#length[first] = length;
+    this.#kind[first] = frames.kind[i]!;
+    this.#segmentLength[first] = frames.segmentLength[i]!;
+    this.#segments[first] = frames.segments[i]!;
+    this.#packetLength[first] = frames.packetLength[i]!;
+    this.#policy[first] = policy;
+    this.#device[first] = device;
+    this.#since[first] = now;
+    this.#queue[this.#count++] = first;
     this.#octets += length;
     this.#perPolicy[policy] = this.#perPolicy[policy]! + 1;
     return true;
@@ -83,25 +95,37 @@ export class HeldPackets {
     return now - this.#since[this.#queue[position]!]! >= HELD_AGE_MAX_MS;
   }
 
-  /** Copies the packet at a position of the queue into cell `i` of a batch. */
-  copyTo(position: number, batch: PacketBatch, i: number): void {
-    const cell = this.#queue[position]!;
-    const length = this.#length[cell]!;
-    const at = i * batch.stride + batch.headroom;
-    const from = cell * this.#cellLength;
-    batch.bytes.set(this.#cells.subarray(from, from + length), at);
-    batch.offset[i] = at;
-    batch.length[i] = length;
+  /** Appends the packet at a position of the queue to a batch: its index there, or -1 when there is no room. */
+  copyTo(position: number, frames: FrameBatch): number {
+    const first = this.#queue[position]!;
+    const length = this.#length[first]!;
+    const i = appendFrame(frames, length);
+    if (i < 0) return i;
+    let block = first;
+    for (let done = 0; done < length; done += BLOCK_OCTETS) {
+      const at = block * BLOCK_OCTETS;
+      const part = this.#blocks.subarray(at, at + Math.min(BLOCK_OCTETS, length - done));
+      frames.bytes.set(part, frames.offset[i]! + done);
+      block = this.#next[block]!;
+    }
+    frames.kind[i] = this.#kind[first]!;
+    frames.segmentLength[i] = this.#segmentLength[first]!;
+    frames.segments[i] = this.#segments[first]!;
+    frames.packetLength[i] = this.#packetLength[first]!;
+    return i;
   }
 
   /** Marks the packet at a position as gone; {@link compact} closes the gaps. */
   remove(position: number): void {
-    const cell = this.#queue[position]!;
+    const first = this.#queue[position]!;
     this.#queue[position] = NONE;
-    const policy = this.#policy[cell]!;
+    const policy = this.#policy[first]!;
     this.#perPolicy[policy] = this.#perPolicy[policy]! - 1;
-    this.#octets -= this.#length[cell]!;
-    this.#free[this.#freeCount++] = cell;
+    this.#octets -= this.#length[first]!;
+    let last = first;
+    for (let done = BLOCK_OCTETS; done < this.#length[first]!; done += BLOCK_OCTETS) last = this.#next[last]!;
+    this.#next[last] = this.#free;
+    this.#free = first;
   }
 
   compact(): void {

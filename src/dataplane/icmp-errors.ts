@@ -1,6 +1,12 @@
 /** ICMP errors to the senders of packets that a lane does not pass on (RFC 1122 section 3.2.2, RFC 4443 section 2.4, RFC 4301 section 8.2). */
 import type { Instant } from "../base/instant.ts";
-import { createPacketBatch, PACKET_NOT_SENT, PACKET_OK, type PacketBatch } from "../base/packet-batch.ts";
+import {
+  type CellBatch,
+  createPacketBatch,
+  PACKET_NOT_SENT,
+  PACKET_OK,
+  type PacketBatch,
+} from "../base/packet-batch.ts";
 import { ICMP_ERROR_LENGTH_MAX, IcmpError, mayReportError, writeIcmpError } from "../wire/ip/icmp-error.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { Drop } from "./drop-reason.ts";
@@ -18,7 +24,7 @@ const IPV6_MTU_MIN = 1280;
 
 export class IcmpErrors {
   readonly #context: LaneContext;
-  readonly #batch: PacketBatch;
+  readonly #batch: CellBatch;
   readonly #device = new Uint8Array(BATCH_CAPACITY);
   readonly #bucket = new TokenBucket(ICMP_ERRORS_PER_SECOND, ICMP_ERRORS_BURST);
 

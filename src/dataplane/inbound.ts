@@ -13,49 +13,29 @@ import {
 } from "../base/packet-batch.ts";
 import { SPI_MIN } from "../base/spi.ts";
 import { checkReplay, REPLAY_DUPLICATE, REPLAY_OK, updateReplay } from "../esp/anti-replay.ts";
-import { ECN_DROP, mergedTos } from "../esp/ecn.ts";
-import { countPacket, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
+import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
-import { fillInboundKey, fillOutboundKey } from "../policy/packet-key.ts";
 import { EndpointRecord, Slot } from "../policy/sa-table.ts";
-import { findBySpi, NO_SLOT, saMatches, slotOffset } from "../policy/sad.ts";
-import { createPacketKey } from "../policy/selector-record.ts";
-import { lookupSpd, SPD_DISCARD } from "../policy/spd.ts";
-import {
-  ESP_HEADER_LENGTH,
-  ESP_PACKET_LENGTH_MIN,
-  espNextHeader,
-  espPayloadLength,
-  espSequence,
-  espSpi,
-  innerPacketLength,
-  isDummyPacket,
-} from "../wire/esp/esp-packet.ts";
+import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
+import { ESP_HEADER_LENGTH, ESP_PACKET_LENGTH_MIN, espSequence, espSpi } from "../wire/esp/esp-packet.ts";
 import {
   classifyNatDatagram,
   NAT_KEEPALIVE,
   NatDatagram,
   NON_ESP_MARKER_LENGTH,
 } from "../wire/esp/udp-encapsulation.ts";
-import { quotesPacket } from "../wire/ip/icmp.ts";
-import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip/ip-packet.ts";
-import { setIpv4Tos } from "../wire/ip/ipv4.ts";
-import { setIpv6TrafficClass } from "../wire/ip/ipv6.ts";
-import { IpProtocol } from "../wire/ip/protocol.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
 import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
-import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
-import { FragmentCheck } from "./fragment-check.ts";
-import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
 import { IkeGate } from "./ike-gate.ts";
+import { ACCEPTED, InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
+import { unwrapPayload } from "./next-header.ts";
 import type { SocketIndex } from "./packet-io.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** In place of a device: the packet goes nowhere. */
 const DROPPED = 0xff;
-const PROTECTED = -1;
 /** Samples of refused packets for the audit trail (RFC 4303 section 4). */
 const AUDITS_PER_SECOND = 5;
 export const AUDITS_BURST = 10;
@@ -67,15 +47,7 @@ export class Inbound {
   readonly #batch: PacketBatch;
   readonly #gate: IkeGate;
   readonly #recovery: EsnRecovery;
-  readonly #fragments: FragmentCheck;
-  readonly #fields = createPacketFields();
-  readonly #quoted = createPacketFields();
-  readonly #key = createPacketKey();
-  readonly #quotedKey = createPacketKey();
-  /** The one of the two keys that the packet was held against policy by. */
-  #judged = this.#key;
-  /** What the SPD says about recent flows: a drop reason, or {@link PROTECTED}. */
-  readonly #flows = new FlowCache();
+  readonly #inner: InnerPackets;
   /** SA of each packet that was given to the engine, or {@link SKIP_SLOT}. */
   readonly #slot: Uint32Array;
   /** Whole sequence numbers. */
@@ -85,12 +57,12 @@ export class Inbound {
   readonly #audits = new TokenBucket(AUDITS_PER_SECOND, AUDITS_BURST);
   readonly #movedAt: Float64Array;
 
-  constructor(context: LaneContext, batch: PacketBatch, packetLengthMax: number) {
+  constructor(context: LaneContext, batch: PacketBatch) {
     this.#context = context;
-    this.#recovery = new EsnRecovery(context, packetLengthMax);
-    this.#fragments = new FragmentCheck(context);
+    this.#recovery = new EsnRecovery(context);
     this.#batch = batch;
     this.#gate = new IkeGate(context);
+    this.#inner = new InnerPackets(context);
     this.#slot = new Uint32Array(batch.capacity);
     this.#sequence = new Float64Array(batch.capacity);
     this.#device = new Uint8Array(batch.capacity);
@@ -101,10 +73,7 @@ export class Inbound {
   turn(now: Instant): number {
     const batch = this.#batch;
     const { io } = this.#context;
-    if (this.#context.isChanged) {
-      this.#flows.clear();
-      this.#fragments.clear();
-    }
+    this.#inner.begin();
     let handled = 0;
     for (let socket = 0; socket < io.sockets.length; socket++) {
       batch.count = 0;
@@ -201,20 +170,14 @@ export class Inbound {
   }
 
   #openAndDeliver(now: Instant): void {
-    const context = this.#context;
     const batch = this.#batch;
     this.#context.engine.open(batch);
     let devices = 0;
     for (let i = 0; i < batch.count; i++) {
       const slot = this.#slot[i]!;
       if (slot === SKIP_SLOT || !this.#accept(i, slot, now)) continue;
-      const policy = context.table.u32[(slotOffset(context.table, slot) + Slot.POLICY) >> 2]!;
-      const device = context.deviceOfPolicy[policy]!;
-      if (device === NO_DEVICE) {
-        context.count(Drop.noInterface);
-        continue;
-      }
-      if (!this.#isProtected(device)) continue;
+      const device = this.#inner.deviceOf(slot);
+      if (device === NO_DEVICE) continue;
       this.#device[i] = device;
       devices |= 1 << device;
     }
@@ -253,8 +216,12 @@ export class Inbound {
       context.raise("hardLimit", slot, reachedHard(table, base));
       return this.#refuse(i, Drop.inboundExpired, now);
     }
-    if (countPacket(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
-    return this.#unwrap(i, slot, now);
+    if (countPackets(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
+    const reason = unwrapPayload(batch, i, slot, this.#inner, now);
+    if (reason === ACCEPTED) return true;
+    if (reason !== Drop.dummy) return this.#refuse(i, reason, now);
+    context.count(reason);
+    return false;
   }
 
   /** Whether a packet that failed is authentic under another upper half of its number. */
@@ -265,80 +232,6 @@ export class Inbound {
     this.#sequence[i] = sequence;
     this.#context.count(Drop.resynchronised);
     return true;
-  }
-
-  /** Takes trailer and TFC padding off and holds the inner packet against policy. */
-  #unwrap(i: number, slot: number, now: Instant): boolean {
-    const batch = this.#batch;
-    const fields = this.#fields;
-    const start = batch.offset[i]!;
-    const end = start + batch.length[i]!;
-    const payloadLength = espPayloadLength(batch.bytes, start, end);
-    if (payloadLength < 0) return this.#refuse(i, Drop.badPadding, now);
-    const nextHeader = espNextHeader(batch.bytes, end);
-    if (isDummyPacket(nextHeader)) {
-      this.#context.count(Drop.dummy);
-      return false;
-    }
-    if (nextHeader !== IpProtocol.IPV4 && nextHeader !== IpProtocol.IPV6)
-      return this.#refuse(i, Drop.badNextHeader, now);
-    const length = innerPacketLength(batch.bytes, start, payloadLength, nextHeader);
-    if (length < 0 || !parseIpPacket(batch.bytes, start, length, fields))
-      return this.#refuse(i, Drop.malformedInner, now);
-    fillInboundKey(this.#key, fields);
-    if (fields.isFragment) {
-      const reason = this.#fragments.inbound(fields, this.#key, slot, now);
-      if (reason !== FRAGMENT_FOLLOWS) return this.#refuse(i, reason, now);
-    }
-    if (!this.#isWithinSelectors(i, slot)) return this.#refuse(i, Drop.selectorMismatch, now);
-    const tos = mergedTos(fields.tos, batch.tos[i]!);
-    if (tos === ECN_DROP) return this.#refuse(i, Drop.ecnUnmarkable, now);
-    if (tos !== fields.tos) {
-      if (fields.family === 4) setIpv4Tos(batch.bytes, start, tos);
-      else setIpv6TrafficClass(batch.bytes, start, tos);
-    }
-    batch.length[i] = length;
-    return true;
-  }
-
-  /**
-   * The inner packet against the SA that carried it [SPD-04] [CHILD-07]. An ICMP error is judged by the packet that it
-   * quotes, so that routers on the way may report what happened to the SA's traffic (RFC 4301 section 6.2) [SPD-12].
-   */
-  #isWithinSelectors(i: number, slot: number): boolean {
-    const { table, memory } = this.#context;
-    const fields = this.#fields;
-    const icmp = fields.family === 4 ? IpProtocol.ICMP : IpProtocol.ICMPV6;
-    const isError =
-      fields.protocol === icmp && fields.hasPorts && quotesPacket(fields.family, fields.sourcePort >>> 8);
-    this.#judged = isError ? this.#quotedKey : this.#key;
-    if (!isError) return saMatches(table, memory, slot, this.#key);
-    const batch = this.#batch;
-    const quoted = this.#quoted;
-    if (!parseQuotedPacket(batch.bytes, batch.offset[i]!, fields, quoted)) return false;
-    for (let word = 0; word < 4; word++) if (quoted.source[word] !== fields.destination[word]) return false;
-    fillOutboundKey(this.#quotedKey, quoted);
-    return saMatches(table, memory, slot, this.#quotedKey);
-  }
-
-  /**
-   * Whether the SPD has PROTECT as its first match for the packet that was just accepted, or BYPASS: what comes through
-   * an SA needs it not. An entry that says DISCARD in front of a child's counts for both directions [SPD-01].
-   */
-  #isProtected(device: number): boolean {
-    const context = this.#context;
-    const key = this.#judged;
-    let reason = this.#flows.find(key, device);
-    if (reason === FLOW_UNKNOWN) {
-      const spd = context.spds[device];
-      const entry = spd === undefined ? -1 : lookupSpd(spd, key);
-      if (spd === undefined || entry < 0) reason = Drop.noPolicy;
-      else reason = spd.action[entry] === SPD_DISCARD ? Drop.policyDiscard : PROTECTED;
-      this.#flows.store(key, device, reason);
-    }
-    if (reason === PROTECTED) return true;
-    context.count(reason);
-    return false;
   }
 
   /** Reports a peer whose newest authentic packet came from elsewhere [NAT-07]. */

@@ -19,7 +19,7 @@ import { DROP_REASONS } from "./drop-reason.ts";
 import type { IkeDatagram, LaneOptions, LaneUpcall } from "./lane-options.ts";
 import type { PacketIo, TunIndex } from "./packet-io.ts";
 
-/** For `PacketBatch.slot`: names no slot, so that the engine passes the packet over with PACKET_NO_KEY. */
+/** For a batch's `slot`: names no slot, so that the engine passes over what has it, with PACKET_NO_KEY. */
 export const SKIP_SLOT = 0xffffffff;
 export const NO_DEVICE = -1;
 export const NO_SOCKET = -1;
@@ -65,8 +65,8 @@ export class LaneContext {
     this.isChanged = true;
   }
 
-  count(reason: number): void {
-    this.drops[reason] = this.drops[reason]! + 1;
+  count(reason: number, packets = 1): void {
+    this.drops[reason] = this.drops[reason]! + packets;
   }
 
   /** The socket that reaches an endpoint, or {@link NO_SOCKET}. */

@@ -48,8 +48,8 @@ export interface LaneOptions {
   readonly upcall: (upcall: LaneUpcall) => unknown;
   /** Counters by drop reason; given when another thread reads them. {@link DROP_COUNTERS_LENGTH} octets. */
   readonly drops?: Float64Array;
-  /** Packets per batch; 256 unless told. */
-  readonly batchCapacity?: number;
-  /** Longest packet on a TUN device or in a datagram; 2048 unless told. */
-  readonly packetLengthMax?: number;
+  /** Frames that a device may give in one turn; 256 unless told. */
+  readonly frames?: number;
+  /** Reads of a socket in one turn; 16 unless told. */
+  readonly receiveReads?: number;
 }

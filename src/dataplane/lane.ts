@@ -1,7 +1,8 @@
 /** A lane: both directions of its share of the traffic, one turn at a time (RFC 4301 section 5). */
+import { createFrameBatch, FRAME_OCTETS_MAX } from "../base/frame-batch.ts";
 import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
-import { createPacketBatch } from "../base/packet-batch.ts";
+import { createArenaBatch, createReceiveBatch } from "../base/packet-batch.ts";
 import { Header } from "../policy/sa-table.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { IcmpErrors } from "./icmp-errors.ts";
@@ -11,6 +12,8 @@ import type { LaneOptions } from "./lane-options.ts";
 import { Outbound } from "./outbound.ts";
 import { OwnAddresses } from "./own-addresses.ts";
 import type { TunIndex } from "./packet-io.ts";
+import { Protection } from "./protection.ts";
+import { SealAndSend } from "./seal-and-send.ts";
 
 export interface Lane {
   /** Replaces the policy of a TUN device from the next turn on. Without one everything is dropped [SPD-01]. */
@@ -31,13 +34,21 @@ export interface Lane {
   readonly drops: Float64Array;
 }
 
-const BATCH_CAPACITY = 256;
-const PACKET_LENGTH_MAX = 2048;
+/** Frames that a device may give in one turn. */
+const FRAMES = 256;
+/** A read of a device begins while it is sure to fit. */
+const FRAMES_OCTETS = 7 * FRAME_OCTETS_MAX;
+/** What is made or held leaves in pieces of this size. */
+const MADE_FRAMES = 64;
+const MADE_OCTETS = 2 * FRAME_OCTETS_MAX;
+/** Packets that are sealed before they are sent; more frames are sealed in several rounds. */
+const PACKETS = 1024;
+const PACKETS_OCTETS = 8 * FRAME_OCTETS_MAX;
+/** Reads of a socket in one turn, each of a datagram or of a run of them. */
+const RECEIVE_READS = 16;
 
 /** @throws {RangeError} when the table or the io do not fit the lane */
 export function createLane(options: LaneOptions): Lane {
-  const capacity = options.batchCapacity ?? BATCH_CAPACITY;
-  const packetLengthMax = options.packetLengthMax ?? PACKET_LENGTH_MAX;
   if (options.index >= options.table.size.lanes)
     throw new RangeError(`the SA table knows ${options.table.size.lanes} lanes, not number ${options.index}`);
   if (options.io.tunCount > DEVICES_MAX || options.io.sockets.length > DEVICES_MAX)
@@ -45,14 +56,16 @@ export function createLane(options: LaneOptions): Lane {
   const context = new LaneContext(options);
   const icmp = new IcmpErrors(context);
   const own = new OwnAddresses(options.table);
-  const inbound = new Inbound(context, createPacketBatch(capacity, packetLengthMax), packetLengthMax);
-  const outbound = new Outbound(
+  const inbound = new Inbound(context, createReceiveBatch(options.receiveReads ?? RECEIVE_READS));
+  const outbound = new Outbound({
     context,
-    createPacketBatch(capacity, packetLengthMax),
+    frames: createFrameBatch(options.frames ?? FRAMES, FRAMES_OCTETS),
+    made: createFrameBatch(MADE_FRAMES, MADE_OCTETS),
+    protection: new Protection(context, icmp),
+    sealAndSend: new SealAndSend(context, createArenaBatch(PACKETS, PACKETS_OCTETS)),
     icmp,
     own,
-    packetLengthMax,
-  );
+  });
   const epoch = Header.LANE_EPOCHS / 4 + options.index;
   let generation = -1;
   return {

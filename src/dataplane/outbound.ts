@@ -1,25 +1,12 @@
-/** From a TUN device to the wire: policy, SA, padding, seal, send (RFC 4301 section 5.1, RFC 4303 section 3.3). */
+/** From a TUN device to the wire: policy and SA of each frame, then seal and send (RFC 4301 section 5.1). */
+import { clearFrames, type FrameBatch } from "../base/frame-batch.ts";
 import type { Instant } from "../base/instant.ts";
 import { Instant as instant } from "../base/instant.ts";
-import {
-  PACKET_NOT_SENT,
-  PACKET_OK,
-  PACKET_SEQUENCE_EXHAUSTED,
-  PACKET_TOO_BIG,
-  type PacketBatch,
-} from "../base/packet-batch.ts";
-import { outerDf } from "../esp/dont-fragment.ts";
-import { outerTos } from "../esp/ecn.ts";
-import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
-import { countPacket, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
-import { endpointOffset } from "../policy/endpoint-record.ts";
 import { fillInboundKey, fillOutboundKey, packetSelectors } from "../policy/packet-key.ts";
-import { readUint64 } from "../policy/sa-record.ts";
-import { EndpointRecord, Policy, Slot } from "../policy/sa-table.ts";
-import { NO_SLOT, outboundFor, slotOffset } from "../policy/sad.ts";
+import { Policy } from "../policy/sa-table.ts";
+import { NO_SLOT, outboundFor } from "../policy/sad.ts";
 import { createPacketKey, Key, type PacketKey } from "../policy/selector-record.ts";
 import { lookupSpd, SPD_BYPASS, SPD_DISCARD } from "../policy/spd.ts";
-import { ESP_TRAILER_LENGTH, writeEspTrailer } from "../wire/esp/esp-packet.ts";
 import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
@@ -28,9 +15,11 @@ import { FragmentCheck } from "./fragment-check.ts";
 import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
 import { HeldPackets } from "./held-packets.ts";
 import type { IcmpErrors } from "./icmp-errors.ts";
-import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
+import { type LaneContext, SKIP_SLOT } from "./lane-context.ts";
 import type { OwnAddresses } from "./own-addresses.ts";
 import type { TunIndex } from "./packet-io.ts";
+import type { Protection } from "./protection.ts";
+import type { SealAndSend } from "./seal-and-send.ts";
 
 /** Answers that are remembered beside SA slots. */
 const NO_POLICY_MATCHES = -2;
@@ -39,18 +28,28 @@ const BYPASS = -4;
 /** Protected, but there is no SA: never remembered. */
 const NO_SA = -1;
 
-/** In place of a socket: the packet goes nowhere. */
-const DROPPED = 0xff;
-
-/** With any setting of DF. */
-const ANY_DF = 2;
-
 /** A policy whose negotiation just ended is not asked for again before this. */
 export const ACQUIRE_INTERVAL_MS = 1000;
 
+/** What the way out is made of. */
+export interface OutboundParts {
+  readonly context: LaneContext;
+  /** What a device gives in one turn. */
+  readonly frames: FrameBatch;
+  /** What the gateway makes itself, or held, in one turn. */
+  readonly made: FrameBatch;
+  readonly protection: Protection;
+  readonly sealAndSend: SealAndSend;
+  readonly icmp: IcmpErrors;
+  readonly own: OwnAddresses;
+}
+
 export class Outbound {
   readonly #context: LaneContext;
-  readonly #batch: PacketBatch;
+  readonly #frames: FrameBatch;
+  readonly #made: FrameBatch;
+  readonly #protection: Protection;
+  readonly #sealAndSend: SealAndSend;
   readonly #icmp: IcmpErrors;
   readonly #own: OwnAddresses;
   readonly #flows = new FlowCache();
@@ -60,14 +59,6 @@ export class Outbound {
   readonly #quoted = createPacketFields();
   readonly #key = createPacketKey();
   readonly #quotedKey = createPacketKey();
-  /** Socket of each packet of the batch, or {@link DROPPED}. */
-  readonly #socket: Uint8Array;
-  /** 1: the outer IPv4 header of the packet has DF clear. */
-  readonly #isFragmentable: Uint8Array;
-  /** SA of each packet; the engine may write over the batch's own. */
-  readonly #slot: Uint32Array;
-  /** Packets of the batch that are ready for the engine. */
-  #prepared = 0;
   /** Policy of the packet that was decided last. */
   #policy = 0;
   /** By policy: an acquire was raised for packets that are held. */
@@ -80,23 +71,17 @@ export class Outbound {
   #isHeldDue = false;
   readonly #acquireDue = Float64Array.of(Number.POSITIVE_INFINITY);
 
-  constructor(
-    context: LaneContext,
-    batch: PacketBatch,
-    icmp: IcmpErrors,
-    own: OwnAddresses,
-    packetLengthMax: number,
-  ) {
-    const { policies } = context.table.size;
-    this.#context = context;
-    this.#batch = batch;
-    this.#icmp = icmp;
-    this.#own = own;
-    this.#fragments = new FragmentCheck(context);
-    this.#held = new HeldPackets(policies, packetLengthMax);
-    this.#socket = new Uint8Array(batch.capacity);
-    this.#isFragmentable = new Uint8Array(batch.capacity);
-    this.#slot = new Uint32Array(batch.capacity);
+  constructor(parts: OutboundParts) {
+    const { policies } = parts.context.table.size;
+    this.#context = parts.context;
+    this.#frames = parts.frames;
+    this.#made = parts.made;
+    this.#protection = parts.protection;
+    this.#sealAndSend = parts.sealAndSend;
+    this.#icmp = parts.icmp;
+    this.#own = parts.own;
+    this.#fragments = new FragmentCheck(parts.context);
+    this.#held = new HeldPackets(policies);
     this.#isAsked = new Uint8Array(policies);
     this.#askedAt = new Float64Array(policies).fill(Number.NEGATIVE_INFINITY);
     this.#failedPass = new Uint32Array(policies);
@@ -109,14 +94,14 @@ export class Outbound {
       this.#fragments.clear();
     }
     let handled = this.#isReleaseDue(now) ? this.#releaseHeld(now) : 0;
-    const batch = this.#batch;
+    const frames = this.#frames;
     for (let device = 0; device < this.#context.io.tunCount; device++) {
-      batch.count = 0;
-      this.#context.io.readTun(device, batch);
-      if (batch.count === 0) continue;
-      handled += batch.count;
-      for (let i = 0; i < batch.count; i++) this.#decide(i, device, now);
-      this.#sealAndSend();
+      clearFrames(frames);
+      this.#context.io.readTun(device, frames);
+      handled += frames.count;
+      for (let i = 0; i < frames.count; i++) this.#decide(i, device, now);
+      if (frames.count > 0) this.#sealAndSend.run(frames);
+      if (this.#made.count > 0) this.#sealAndSend.run(this.#made);
     }
     return handled;
   }
@@ -127,17 +112,18 @@ export class Outbound {
   }
 
   #decide(i: number, device: TunIndex, now: Instant): void {
-    const batch = this.#batch;
+    const frames = this.#frames;
     const fields = this.#fields;
-    this.#skip(i);
-    if (!parseIpPacket(batch.bytes, batch.offset[i]!, batch.length[i]!, fields)) {
-      this.#context.count(Drop.malformedPacket);
+    const packets = frames.segments[i]!;
+    frames.slot[i] = SKIP_SLOT;
+    if (!parseIpPacket(frames.bytes, frames.offset[i]!, frames.length[i]!, fields)) {
+      this.#context.count(Drop.malformedPacket, packets);
       return;
     }
     const key = this.#key;
     fillOutboundKey(key, fields);
     if (this.#isLoop(key)) {
-      this.#context.count(Drop.loop);
+      this.#context.count(Drop.loop, packets);
       return;
     }
     if (fields.isFragment) {
@@ -149,20 +135,13 @@ export class Outbound {
     }
     let answer = this.#flows.find(key, device);
     if (answer === FLOW_UNKNOWN) answer = this.#resolve(i, device);
-    if (answer >= 0) this.#protect(i, answer, device, now);
+    if (answer >= 0) this.#protection.protect(frames, i, fields, answer, device, now);
     else if (answer === NO_SA) this.#hold(i, device, now);
-    else if (answer === BYPASS) this.#context.count(Drop.policyBypass);
+    else if (answer === BYPASS) this.#context.count(Drop.policyBypass, packets);
     else {
-      this.#context.count(answer === DISCARD ? Drop.policyDiscard : Drop.noPolicy);
-      this.#icmp.prohibited(batch, i, fields, device, now);
+      this.#context.count(answer === DISCARD ? Drop.policyDiscard : Drop.noPolicy, packets);
+      this.#icmp.prohibited(frames, i, fields, device, now);
     }
-  }
-
-  #skip(i: number): void {
-    this.#batch.slot[i] = SKIP_SLOT;
-    this.#batch.sequenceHigh[i] = 0;
-    this.#slot[i] = SKIP_SLOT;
-    this.#socket[i] = DROPPED;
   }
 
   /** One of our own outer packets: sealing it would send it round for ever. */
@@ -207,149 +186,22 @@ export class Outbound {
 
   /** An ICMP error about a packet that came in through an SA belongs to that SA (RFC 4301 section 6.2) [SPD-12]. */
   #readQuoted(i: number): boolean {
-    const batch = this.#batch;
+    const { bytes, offset } = this.#frames;
     const quoted = this.#quoted;
-    if (!parseQuotedPacket(batch.bytes, batch.offset[i]!, this.#fields, quoted)) return false;
+    if (!parseQuotedPacket(bytes, offset[i]!, this.#fields, quoted)) return false;
     fillInboundKey(this.#quotedKey, quoted);
     for (let word = 0; word < 4; word++)
       if (quoted.source[word] !== this.#fields.destination[word]) return false;
     return true;
   }
 
-  /** Makes packet `i`, which `#fields` describes, ready for the engine. */
-  #protect(i: number, slot: number, device: TunIndex, now: Instant): void {
-    const context = this.#context;
-    const batch = this.#batch;
-    const fields = this.#fields;
-    const { table } = context;
-    const { u32, bytes } = table;
-    const base = slotOffset(table, slot);
-    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) {
-      context.count(Drop.otherLane);
-      return;
-    }
-    const endpoint = Atomics.load(u32, (base + Slot.ENDPOINT) >> 2);
-    const endpointAt = endpointOffset(table, endpoint);
-    const socket = context.socketFor(endpointAt);
-    if (socket === NO_SOCKET) {
-      context.count(Drop.noSocket);
-      return;
-    }
-    const blockSize = u32[(base + Slot.BLOCK_SIZE) >> 2]!;
-    const icvLength = u32[(base + Slot.ICV_LENGTH) >> 2]!;
-    const headers = outerHeaders(
-      bytes[endpointAt + EndpointRecord.FAMILY]!,
-      bytes[endpointAt + EndpointRecord.ENCAPSULATION] === 1,
-    );
-    const pathMtu = u32[(base + Slot.PATH_MTU) >> 2]!;
-    const mtu = innerMtu(pathMtu, headers, u32[(base + Slot.IV_LENGTH) >> 2]!, icvLength, blockSize);
-    const length = fields.totalLength;
-    const padded = paddedLength(length, blockSize);
-    const start = batch.offset[i]!;
-    if (length > mtu || start + padded + icvLength > (i + 1) * batch.stride) {
-      context.count(Drop.tooBig);
-      this.#icmp.tooBig(batch, i, fields, device, now, mtu);
-      return;
-    }
-    if (!mayCarry(table, base, padded)) {
-      context.count(Drop.saExpired);
-      context.raise("hardLimit", slot, reachedHard(table, base));
-      return;
-    }
-    const nextHeader = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
-    writeEspTrailer(batch.bytes, start + length, padded - length - ESP_TRAILER_LENGTH, nextHeader);
-    batch.length[i] = padded;
-    batch.slot[i] = slot;
-    batch.endpoint[i] = endpoint;
-    batch.tos[i] = outerTos(fields.tos, u32[(base + Slot.DSCP) >> 2]!, u32[(base + Slot.ECN) >> 2]!);
-    this.#slot[i] = slot;
-    this.#socket[i] = socket;
-    this.#isFragmentable[i] = outerDf(fields.dontFragment, u32[(base + Slot.DF) >> 2]!) ? 0 : 1;
-    this.#prepared++;
-    if (countPacket(table, base, padded, now)) context.raise("softLimit", slot, reachedSoft(table, base));
-  }
-
-  #sealAndSend(): void {
-    const batch = this.#batch;
-    if (this.#prepared === 0) return;
-    this.#prepared = 0;
-    this.#context.engine.seal(batch);
-    let sockets = 0;
-    for (let i = 0; i < batch.count; i++) {
-      const socket = this.#socket[i]!;
-      if (socket === DROPPED) {
-        batch.status[i] = PACKET_NOT_SENT;
-        continue;
-      }
-      const isLastOfSlot = i + 1 === batch.count || this.#slot[i + 1] !== this.#slot[i];
-      if (this.#checkSealed(i, isLastOfSlot)) sockets |= 1 << socket;
-      else {
-        this.#socket[i] = DROPPED;
-        batch.status[i] = PACKET_NOT_SENT;
-      }
-    }
-    for (let socket = 0; sockets !== 0; socket++, sockets >>>= 1)
-      if ((sockets & 1) !== 0) this.#sendBySocket(socket);
-  }
-
-  /** Counts what the engine refused, and asks for a rekey while there are sequence numbers left [ESP-03]. */
-  #checkSealed(i: number, isLastOfSlot: boolean): boolean {
-    const context = this.#context;
-    const slot = this.#slot[i]!;
-    const base = slotOffset(context.table, slot);
-    const status = this.#batch.status[i];
-    if (status === PACKET_OK) {
-      if (isLastOfSlot && this.#isSoftSequence(base)) context.raise("softLimit", slot, "sequenceNumbers");
-      return true;
-    }
-    if (status === PACKET_SEQUENCE_EXHAUSTED) {
-      context.count(Drop.sequenceExhausted);
-      context.raise("hardLimit", slot, "sequenceNumbers");
-    } else context.count(Drop.sealFailed);
-    return false;
-  }
-
-  #isSoftSequence(base: number): boolean {
-    const { table } = this.#context;
-    return readUint64(table, base + Slot.SEQUENCE) >= table.f64[(base + Slot.SOFT_SEQUENCE) >> 3]!;
-  }
-
-  /** Sends the packets of one socket, those with DF apart from those without. */
-  #sendBySocket(socket: number): void {
-    const { io } = this.#context;
-    const canFragment = io.sendFragmentable !== undefined && io.sockets[socket]!.family === 4;
-    let kinds = 0;
-    for (let i = 0; i < this.#batch.count; i++)
-      if (this.#socket[i] === socket) kinds |= canFragment && this.#isFragmentable[i] === 1 ? 2 : 1;
-    if ((kinds & 1) !== 0) this.#send(socket, canFragment ? 0 : ANY_DF);
-    if ((kinds & 2) !== 0) this.#send(socket, 1);
-  }
-
-  /** Sends the packets of one socket and one setting of DF; the others are left out by their status. */
-  #send(socket: number, fragmentable: number): void {
-    const batch = this.#batch;
-    const { io } = this.#context;
-    for (let i = 0; i < batch.count; i++)
-      batch.status[i] = this.#isSentBy(i, socket, fragmentable) ? PACKET_OK : PACKET_NOT_SENT;
-    if (fragmentable === 1) io.sendFragmentable?.(socket, batch);
-    else io.send(socket, batch);
-    for (let i = 0; i < batch.count; i++) {
-      if (!this.#isSentBy(i, socket, fragmentable) || batch.status[i] === PACKET_OK) continue;
-      this.#context.count(batch.status[i] === PACKET_TOO_BIG ? Drop.sendTooBig : Drop.sendFailed);
-    }
-  }
-
-  #isSentBy(i: number, socket: number, fragmentable: number): boolean {
-    return (
-      this.#socket[i] === socket && (fragmentable === ANY_DF || this.#isFragmentable[i] === fragmentable)
-    );
-  }
-
   /** Keeps packet `i` of policy `#policy` until there is an SA, and asks for one. */
   #hold(i: number, device: TunIndex, now: Instant): void {
-    const batch = this.#batch;
-    batch.length[i] = this.#fields.totalLength;
-    if (!this.#held.hold(batch, i, this.#policy, device, now)) this.#context.count(Drop.heldTooMany);
+    const frames = this.#frames;
+    const packets = frames.segments[i]!;
+    if (packets === 1) frames.length[i] = frames.packetLength[i] = this.#fields.totalLength;
+    if (!this.#held.hold(frames, i, this.#policy, device, now))
+      this.#context.count(Drop.heldTooMany, packets);
     this.#acquire(this.#policy, now);
   }
 
@@ -386,36 +238,40 @@ export class Outbound {
   /** Sends held packets whose SA is there, in order; drops those whose time or negotiation is over. */
   #releaseHeld(now: Instant): number {
     const held = this.#held;
-    const batch = this.#batch;
+    const made = this.#made;
     let released = 0;
     this.#isHeldDue = false;
     this.#acquireDue[0] = Number.POSITIVE_INFINITY;
     this.#pass++;
-    batch.count = 0;
     for (let position = 0; position < held.count; position++) {
-      if (!this.#release(position, now)) continue;
+      let i = held.copyTo(position, made);
+      if (i < 0) {
+        this.#sealAndSend.run(made);
+        i = held.copyTo(position, made);
+      }
+      made.slot[i] = SKIP_SLOT;
+      if (!this.#release(position, i, now)) {
+        // Room for the next.
+        made.count--;
+        continue;
+      }
       released++;
       const policy = held.policyAt(position);
       held.remove(position);
       if (held.countFor(policy) === 0) this.#isAsked[policy] = 0;
-      if (batch.count < batch.capacity) continue;
-      this.#sealAndSend();
-      batch.count = 0;
     }
     held.compact();
-    if (batch.count > 0) this.#sealAndSend();
+    if (made.count > 0) this.#sealAndSend.run(made);
     return released;
   }
 
-  /** Whether the held packet is no longer to be held: sent on with the batch, or dropped and counted. */
-  #release(position: number, now: Instant): boolean {
+  /** Whether the held packet, copied to frame `i`, is no longer to be held: sent on, or dropped and counted. */
+  #release(position: number, i: number, now: Instant): boolean {
     const held = this.#held;
-    const batch = this.#batch;
-    const i = batch.count;
+    const made = this.#made;
+    const packets = made.segments[i]!;
     const device = held.deviceAt(position);
-    held.copyTo(position, batch, i);
-    this.#skip(i);
-    if (!parseIpPacket(batch.bytes, batch.offset[i]!, batch.length[i]!, this.#fields)) return true;
+    if (!parseIpPacket(made.bytes, made.offset[i]!, made.length[i]!, this.#fields)) return true;
     fillOutboundKey(this.#key, this.#fields);
     if (this.#fields.isFragment && !this.#fragments.outboundAgain(this.#fields, this.#key, device, now)) {
       this.#context.count(Drop.fragmentBeforeFirst);
@@ -423,21 +279,20 @@ export class Outbound {
     }
     const answer = this.#lookup(this.#key, device);
     if (answer >= 0) {
-      batch.count++;
-      this.#protect(i, answer, device, now);
+      this.#protection.protect(made, i, this.#fields, answer, device, now);
       return true;
     }
     const policy = held.policyAt(position);
     if (answer !== NO_SA || this.#policy !== policy) {
-      this.#context.count(Drop.noPolicy);
+      this.#context.count(Drop.noPolicy, packets);
       return true;
     }
     if (this.#hasFailed(policy)) {
-      this.#context.count(Drop.acquireFailed);
+      this.#context.count(Drop.acquireFailed, packets);
       return true;
     }
     if (held.isExpired(position, now)) {
-      this.#context.count(Drop.heldTooOld);
+      this.#context.count(Drop.heldTooOld, packets);
       return true;
     }
     this.#acquire(policy, now);

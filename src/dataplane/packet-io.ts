@@ -1,4 +1,5 @@
 /** What a lane needs of the system, in batches; the addon does it in production, queues in memory in simulation. */
+import type { FrameBatch } from "../base/frame-batch.ts";
 import type { PacketBatch } from "../base/packet-batch.ts";
 
 /** Index of a TUN device or socket that the lane was given. */
@@ -20,13 +21,17 @@ export interface LaneSocket {
 export interface PacketIo {
   readonly tunCount: number;
   readonly sockets: readonly LaneSocket[];
-  /** Fills the batch with packets the host sends into the device, at most `capacity`; sets `count`, `offset`, `length`. */
-  readTun(tun: TunIndex, into: PacketBatch): void;
+  /**
+   * Fills the batch with what the host sends into the device: packets, and superpackets whose headers were checked. Sets
+   * `count`, `offset`, `length`, `kind`, `segmentLength`, `segments`, `packetLength`, and puts the cursor on the first.
+   */
+  readTun(tun: TunIndex, into: FrameBatch): void;
   /** Hands packets with status PACKET_OK to the host; marks those the system refused PACKET_NOT_SENT. */
   writeTun(tun: TunIndex, from: PacketBatch): void;
   /**
-   * Fills the batch with received datagrams: UDP payloads, or for raw sockets ESP packets from their SPI on (the IPv4
-   * header that the system puts in front is skipped). Sets `count`, `offset`, `length`, `meta` and `tos`.
+   * Fills the batch with received datagrams, which stay where the system wrote them: UDP payloads, or for raw sockets ESP
+   * packets from their SPI on (the IPv4 header that the system puts in front is skipped). Sets `count`, `offset`,
+   * `length`, `meta` and `tos`.
    */
   receive(socket: SocketIndex, into: PacketBatch): void;
   /** Sends each packet with status PACKET_OK to the endpoint record `endpoint[i]` with `tos[i]`; sets `status`. */

@@ -1,4 +1,5 @@
 /** What the data plane needs of a crypto engine: keys by slot, whole batches at a time. Native code and a TypeScript twin do it. */
+import type { FrameBatch } from "../base/frame-batch.ts";
 import type { PacketBatch } from "../base/packet-batch.ts";
 
 /** Main thread: puts keys where no script can read them again. */
@@ -18,16 +19,20 @@ export interface EspKeyStore {
 /** A lane's engine. */
 export interface EspEngine {
   /**
-   * Makes ESP packets in place (RFC 4303 section 3.3). On entry packet `i` is the plaintext with padding, pad length and
-   * next header, a multiple of the slot's block size long, with room for SPI, sequence number and IV to its left and the
-   * ICV to its right. Takes the sequence number from the slot, writes header and IV, encrypts, appends the ICV, and sets
-   * `offset`, `length` and `status`.
+   * Makes ESP packets of frames, one directly behind the other in the arena of `packets` (RFC 4303 section 3.3), from the
+   * frame and packet that `frames.cursor` names until there are no more or `packets` is full; the cursor says where the
+   * next call goes on. Each packet of a frame gets SPI, sequence number, IV, what is behind `strip`, zeros up to `padTo`,
+   * padding, trailer with `nextHeader`, and ICV. The sequence numbers of a frame are taken from its slot at once, as many
+   * as there are; packets without one are not made [ESP-02] [ESP-03].
+   *
+   * Sets `status` and `sealed` of the frames that were handled, and `count`, `offset`, `length`, `frame`, `endpoint`,
+   * `tos` and `status` of `packets`. A frame that is cut short by the end of the numbers has PACKET_SEQUENCE_EXHAUSTED.
    */
-  seal(batch: PacketBatch): void;
+  seal(frames: FrameBatch, packets: PacketBatch): void;
   /**
    * Verifies and decrypts ESP packets in place (RFC 4303 section 3.4.4). On entry packet `i` starts at its SPI, and
    * `sequenceHigh` holds the upper half that ESN adds. On success `offset` and `length` span the plaintext with its
-   * trailer; on failure the cell holds zeros in its place. [ESP-12] [ESP-13]
+   * trailer; on failure there are zeros in its place. [ESP-12] [ESP-13]
    */
   open(batch: PacketBatch): void;
 }

@@ -6,28 +6,34 @@ import { type SaTable, Slot } from "../policy/sa-table.ts";
 export const SOFT_LIMIT = 1;
 export const HARD_LIMIT = 2;
 
-/** Whether the SA may carry one packet more of this many octets [CHILD-24]. */
-export function mayCarry(table: SaTable, base: number, octets: number): boolean {
+/** Whether the SA may carry so many packets more of this many octets together [CHILD-24]. */
+export function mayCarry(table: SaTable, base: number, octets: number, packets = 1): boolean {
   const { f64 } = table;
   return (
-    f64[(base + Slot.PACKETS) >> 3]! < f64[(base + Slot.HARD_PACKETS) >> 3]! &&
+    f64[(base + Slot.PACKETS) >> 3]! + packets <= f64[(base + Slot.HARD_PACKETS) >> 3]! &&
     f64[(base + Slot.OCTETS) >> 3]! + octets <= f64[(base + Slot.HARD_OCTETS) >> 3]!
   );
 }
 
 /**
- * Counts a packet by the octets that the cipher sees.
+ * Counts packets by the octets that the cipher sees of all of them.
  * @returns whether a soft limit is reached that was not reported yet; {@link reachedSoft} says which [SPD-14]
  */
-export function countPacket(table: SaTable, base: number, octets: number, now: number): boolean {
+export function countPackets(
+  table: SaTable,
+  base: number,
+  octets: number,
+  now: number,
+  packets = 1,
+): boolean {
   const { f64 } = table;
-  const packets = f64[(base + Slot.PACKETS) >> 3]! + 1;
+  const count = f64[(base + Slot.PACKETS) >> 3]! + packets;
   const total = f64[(base + Slot.OCTETS) >> 3]! + octets;
-  f64[(base + Slot.PACKETS) >> 3] = packets;
+  f64[(base + Slot.PACKETS) >> 3] = count;
   f64[(base + Slot.OCTETS) >> 3] = total;
   f64[(base + Slot.LAST_AT) >> 3] = now;
   return (
-    (packets >= f64[(base + Slot.SOFT_PACKETS) >> 3]! || total >= f64[(base + Slot.SOFT_OCTETS) >> 3]!) &&
+    (count >= f64[(base + Slot.SOFT_PACKETS) >> 3]! || total >= f64[(base + Slot.SOFT_OCTETS) >> 3]!) &&
     (table.u32[(base + Slot.LIMITS_RAISED) >> 2]! & SOFT_LIMIT) === 0
   );
 }

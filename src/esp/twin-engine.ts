@@ -3,6 +3,7 @@
  * (RFC 4303 sections 3.3 and 3.4). Keys lie in ordinary memory, and every packet allocates: not for production.
  */
 import { concat, wipe } from "../base/bytes.ts";
+import { FRAME_OCTETS_MAX, FRAME_PLAIN, FRAME_SEGMENTS_MAX, type FrameBatch } from "../base/frame-batch.ts";
 import {
   PACKET_BAD_LENGTH,
   PACKET_NO_KEY,
@@ -16,10 +17,16 @@ import { constantTimeEqual } from "../crypto/constant-time.ts";
 import { decrypt, type EncrAlgorithm, encrAlgorithm, encrypt, openAead, sealAead } from "../crypto/encr.ts";
 import { computeIcv, type IntegAlgorithm, integAlgorithm } from "../crypto/integ.ts";
 import { type SaTable, Slot } from "../policy/sa-table.ts";
+import {
+  ESP_HEADER_LENGTH,
+  ESP_TRAILER_LENGTH,
+  writeEspHeader,
+  writeEspTrailer,
+} from "../wire/esp/esp-packet.ts";
+import { cutSegment, superpacketHeaders } from "../wire/ip/superpacket.ts";
+import { paddedLength } from "./effective-mtu.ts";
 import type { EspEngine, EspKeyStore } from "./engine.ts";
 
-/** SPI and sequence number. */
-const ESP_HEADER_LENGTH = 8;
 /** ESP aligns the trailer's end to this with every cipher [ESP-09]. */
 const ESP_ALIGNMENT = 4;
 const INBOUND = 0;
@@ -106,94 +113,190 @@ function suiteOf(encrId: number, keyBits: number, integId: number): Suite | unde
   return { isCombined: false, encr, integ };
 }
 
+/** What an engine's parts share. */
+interface Twin {
+  readonly table: SaTable;
+  readonly counters: BigUint64Array;
+  readonly store: TwinKeyStore;
+  readonly random: RandomSource;
+}
+
 /** @param random - gives the IVs of CBC [ESP-21] */
 export function createTwinEspEngine(table: SaTable, store: TwinKeyStore, random: RandomSource): EspEngine {
-  const counters = new BigUint64Array(table.bytes.buffer);
-  const keysFor = (slot: number, direction: number) => {
-    const keys = store.keys.get(slot);
-    // Sealing with the peer's key would repeat its nonces.
-    return keys?.isOutbound === (direction === OUTBOUND) ? keys : undefined;
-  };
-
-  function sealOne(batch: PacketBatch, i: number): number {
-    const slot = batch.slot[i]!;
-    const keys = keysFor(slot, OUTBOUND);
-    if (keys === undefined) return PACKET_NO_KEY;
-    const front = ESP_HEADER_LENGTH + keys.ivLength;
-    const offset = batch.offset[i]!;
-    const length = batch.length[i]!;
-    const blockSize = Math.max(ESP_ALIGNMENT, keys.cipherBlockSize);
-    if (!isInCell(batch, i, front, keys.icvLength) || length === 0 || length % blockSize !== 0)
-      return PACKET_BAD_LENGTH;
-    const sequence = takeSequence(counters, table, slot, keys.esn);
-    if (sequence === 0n) return PACKET_SEQUENCE_EXHAUSTED;
-    const start = offset - front;
-    batch.view.setUint32(start, Atomics.load(table.u32, fieldOf(table, slot, Slot.SPI)));
-    batch.view.setUint32(start + 4, Number(BigInt.asUintN(32, sequence)));
-    const iv = batch.bytes.subarray(start + ESP_HEADER_LENGTH, offset);
-    // Taken once per key, which is all that counter modes ask of their IV [ESP-20].
-    if (!keys.suite.encr.needsUniqueIv) iv.set(random.publicBytes(iv.length));
-    else if (iv.length > 0) batch.view.setBigUint64(start + ESP_HEADER_LENGTH, sequence);
-    const esp = batch.bytes.subarray(start, offset + length + keys.icvLength);
-    sealInPlace(keys, esp, front, length, Number(sequence >> 32n));
-    batch.offset[i] = start;
-    batch.length[i] = esp.length;
-    return PACKET_OK;
-  }
-
-  function openOne(batch: PacketBatch, i: number): number {
-    const keys = keysFor(batch.slot[i]!, INBOUND);
-    if (keys === undefined) return PACKET_NO_KEY;
-    if (!isInCell(batch, i, 0, 0)) return PACKET_BAD_LENGTH;
-    const front = ESP_HEADER_LENGTH + keys.ivLength;
-    const length = batch.length[i]! - front - keys.icvLength;
-    // Pad length and next header are the least that a packet holds.
-    if (length < 2 || length % keys.cipherBlockSize !== 0) return PACKET_BAD_LENGTH;
-    const offset = batch.offset[i]!;
-    const esp = batch.bytes.subarray(offset, offset + batch.length[i]!);
-    const plaintext = openCopy(keys, esp, front, batch.sequenceHigh[i]!);
-    if (plaintext === undefined) {
-      esp.fill(0);
-      return PACKET_NOT_AUTHENTIC;
-    }
-    esp.set(plaintext, front);
-    wipe(plaintext);
-    batch.offset[i] = offset + front;
-    batch.length[i] = length;
-    return PACKET_OK;
-  }
-
+  const twin: Twin = { table, counters: new BigUint64Array(table.bytes.buffer), store, random };
   return {
-    seal(batch) {
-      for (let i = 0; i < batch.count; i++) batch.status[i] = sealOne(batch, i);
+    seal(frames, packets) {
+      packets.count = 0;
+      let [i = 0, segment = 0] = frames.cursor;
+      for (; i < frames.count; i++) {
+        if (segment === 0) frames.sealed[i] = 0;
+        segment = sealFrame(twin, frames, i, segment, packets);
+        if (segment < frames.segments[i]!) break;
+        segment = 0;
+      }
+      frames.cursor.set([i, segment]);
     },
     open(batch) {
-      for (let i = 0; i < batch.count; i++) batch.status[i] = openOne(batch, i);
+      for (let i = 0; i < batch.count; i++) batch.status[i] = openOne(twin, batch, i);
     },
   };
+}
+
+/** The keys of a slot for a direction: sealing with the peer's key would repeat its nonces. */
+function keysFor({ store }: Twin, slot: number, direction: number): SlotKeys | undefined {
+  const keys = store.keys.get(slot);
+  return keys?.isOutbound === (direction === OUTBOUND) ? keys : undefined;
+}
+
+/** Makes the packets of one frame from packet `first` on; the next to make, or `segments` when it is done with. */
+function sealFrame(twin: Twin, frames: FrameBatch, i: number, first: number, packets: PacketBatch): number {
+  const refuse = (status: number) => {
+    frames.status[i] = status;
+    return frames.segments[i]!;
+  };
+  const slot = frames.slot[i]!;
+  const keys = keysFor(twin, slot, OUTBOUND);
+  if (keys === undefined) return refuse(PACKET_NO_KEY);
+  const segments = segmentsOfFrame(frames, i);
+  if (segments === undefined || first >= segments.length) return refuse(PACKET_BAD_LENGTH);
+  const { nextHeader, strip, padTo } = readColumns(frames, i);
+  const around = ESP_HEADER_LENGTH + keys.ivLength + keys.icvLength;
+  const sizeOf = (packet: Uint8Array) => around + paddedPayload(keys, packet.length - strip, padTo);
+  const wanted = segments.slice(first);
+  const room = roomFor(packets, sizeOf(segments[0]!), wanted.length);
+  if (room === 0 && packets.count === 0) return refuse(PACKET_BAD_LENGTH);
+  // Cut short only a frame that no call has room for.
+  if (room < wanted.length && packets.count > 0) return first;
+  const numbers = takeSequences(twin, slot, keys.esn, room);
+  wanted.slice(0, numbers.count).forEach((packet, k) => {
+    const place = endOf(packets);
+    const payload = new Uint8Array(Math.max(packet.length - strip, padTo));
+    payload.set(packet.subarray(strip));
+    const esp = packets.bytes.subarray(place, place + sizeOf(packet));
+    const spi = Atomics.load(twin.table.u32, fieldOf(twin.table, slot, Slot.SPI));
+    const sequence = numbers.first + BigInt(k);
+    writeEspHeader(esp, 0, spi, Number(BigInt.asUintN(32, sequence)));
+    sealPayload(keys, sequence, payload, nextHeader, esp, twin.random);
+    placePacket(packets, place, esp.length, frames, i);
+  });
+  frames.sealed[i] = frames.sealed[i]! + numbers.count;
+  if (numbers.count < room) return refuse(PACKET_SEQUENCE_EXHAUSTED);
+  frames.status[i] = PACKET_OK;
+  return first + room;
+}
+
+/** Fills an ESP packet behind its header. */
+function sealPayload(
+  keys: SlotKeys,
+  sequence: bigint,
+  payload: Uint8Array,
+  nextHeader: number,
+  esp: Uint8Array,
+  random: RandomSource,
+): void {
+  const front = ESP_HEADER_LENGTH + keys.ivLength;
+  const length = esp.length - front - keys.icvLength;
+  const iv = esp.subarray(ESP_HEADER_LENGTH, front);
+  // Taken once per key, which is all that counter modes ask of their IV [ESP-20].
+  if (!keys.suite.encr.needsUniqueIv) iv.set(random.publicBytes(iv.length));
+  else if (iv.length > 0) new DataView(esp.buffer, esp.byteOffset).setBigUint64(ESP_HEADER_LENGTH, sequence);
+  esp.set(payload, front);
+  writeEspTrailer(esp, front + payload.length, length - payload.length - ESP_TRAILER_LENGTH, nextHeader);
+  sealInPlace(keys, esp, front, length, Number(sequence >> 32n));
+}
+
+function openOne(twin: Twin, batch: PacketBatch, i: number): number {
+  const keys = keysFor(twin, batch.slot[i]!, INBOUND);
+  if (keys === undefined) return PACKET_NO_KEY;
+  if (!isInArena(batch, i)) return PACKET_BAD_LENGTH;
+  const front = ESP_HEADER_LENGTH + keys.ivLength;
+  const length = batch.length[i]! - front - keys.icvLength;
+  // Pad length and next header are the least that a packet holds.
+  if (length < ESP_TRAILER_LENGTH || length % keys.cipherBlockSize !== 0) return PACKET_BAD_LENGTH;
+  const offset = batch.offset[i]!;
+  const esp = batch.bytes.subarray(offset, offset + batch.length[i]!);
+  const plaintext = openCopy(keys, esp, front, batch.sequenceHigh[i]!);
+  if (plaintext === undefined) {
+    esp.fill(0);
+    return PACKET_NOT_AUTHENTIC;
+  }
+  esp.set(plaintext, front);
+  wipe(plaintext);
+  batch.offset[i] = offset + front;
+  batch.length[i] = length;
+  return PACKET_OK;
 }
 
 function fieldOf(table: SaTable, slot: number, name: number): number {
   return (table.regions.slots + slot * Slot.STRIDE + name) / 4;
 }
 
-/** Whether the packet with `front` and `back` octets around it lies in one cell of the arena. */
-function isInCell(batch: PacketBatch, i: number, front: number, back: number): boolean {
-  const offset = batch.offset[i]!;
-  if (offset >= batch.capacity * batch.stride) return false;
-  const before = offset % batch.stride;
-  return before >= front && before + batch.length[i]! + back <= batch.stride;
+function isInArena(batch: PacketBatch, i: number): boolean {
+  return batch.offset[i]! + batch.length[i]! <= batch.bytes.length;
 }
 
-/** Takes the slot's next number, 0 when none is left [ESP-02] [ESP-03]. */
-function takeSequence(counters: BigUint64Array, table: SaTable, slot: number, esn: boolean): bigint {
+function readColumns(frames: FrameBatch, i: number) {
+  return { nextHeader: frames.nextHeader[i]!, strip: frames.strip[i]!, padTo: frames.padTo[i]! };
+}
+
+/** The packets that a frame becomes; undefined when its columns and octets contradict each other. */
+function segmentsOfFrame(frames: FrameBatch, i: number): readonly Uint8Array[] | undefined {
+  const { kind, segmentLength, segments, strip } = frames;
+  if (!isInArena(frames, i) || frames.length[i]! <= strip[i]! || frames.length[i]! > FRAME_OCTETS_MAX)
+    return undefined;
+  const at = frames.offset[i]!;
+  const bytes = frames.bytes.subarray(at, at + frames.length[i]!);
+  if (kind[i] === FRAME_PLAIN) return segments[i] === 1 ? [bytes] : undefined;
+  const headers = superpacketHeaders(bytes, 0, bytes.length, kind[i]!);
+  if (headers === undefined || segmentLength[i] === 0 || strip[i]! > headers.ipLength) return undefined;
+  const count = Math.ceil((bytes.length - headers.length) / segmentLength[i]!);
+  if (count !== segments[i] || count > FRAME_SEGMENTS_MAX) return undefined;
+  return Array.from({ length: count }, (_, k) => cutSegment(bytes, headers, segmentLength[i]!, k));
+}
+
+/** Octets that the cipher sees: payload, TFC padding, padding and trailer. */
+function paddedPayload(keys: SlotKeys, payloadLength: number, padTo: number): number {
+  return paddedLength(Math.max(payloadLength, padTo), Math.max(ESP_ALIGNMENT, keys.cipherBlockSize));
+}
+
+function endOf(packets: PacketBatch): number {
+  const last = packets.count - 1;
+  return last < 0 ? 0 : packets.offset[last]! + packets.length[last]!;
+}
+
+/** How many of `wanted` packets of up to `octets` each fit behind what is there. */
+function roomFor(packets: PacketBatch, octets: number, wanted: number): number {
+  const places = packets.capacity - packets.count;
+  return Math.min(wanted, places, Math.floor((packets.bytes.length - endOf(packets)) / octets));
+}
+
+function placePacket(packets: PacketBatch, at: number, length: number, frames: FrameBatch, i: number): void {
+  const place = packets.count++;
+  packets.offset[place] = at;
+  packets.length[place] = length;
+  packets.frame[place] = i;
+  packets.endpoint[place] = frames.endpoint[i]!;
+  packets.tos[place] = frames.tos[i]!;
+  packets.status[place] = PACKET_OK;
+}
+
+/** Takes the slot's next numbers, at most `wanted` and as many as are left [ESP-02] [ESP-03]. */
+function takeSequences(
+  { counters, table }: Twin,
+  slot: number,
+  esn: boolean,
+  wanted: number,
+): { readonly first: bigint; readonly count: number } {
   const at = fieldOf(table, slot, Slot.SEQUENCE) / 2;
   const reserved = Atomics.load(counters, fieldOf(table, slot, Slot.SEQUENCE_LIMIT) / 2);
   const limit = !esn && reserved > LAST_SHORT_SEQUENCE ? LAST_SHORT_SEQUENCE : reserved;
   for (;;) {
     const last = Atomics.load(counters, at);
-    if (last >= limit) return 0n;
-    if (Atomics.compareExchange(counters, at, last, last + 1n) === last) return last + 1n;
+    const left = last >= limit ? 0n : limit - last;
+    const count = left < BigInt(wanted) ? Number(left) : wanted;
+    if (count === 0) return { first: 0n, count };
+    if (Atomics.compareExchange(counters, at, last, last + BigInt(count)) === last)
+      return { first: last + 1n, count };
   }
 }
 

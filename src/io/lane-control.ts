@@ -36,8 +36,6 @@ export interface LaneThreadData {
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
   readonly wakeFd: Fd;
-  /** Octets of the longest packet or datagram. */
-  readonly packetLengthMax: number;
   readonly offloads: LaneOffloads;
   readonly control: SharedArrayBuffer;
   readonly drops: SharedArrayBuffer;

@@ -29,8 +29,6 @@ export interface LaneThreadOptions {
   readonly keysFd: Fd;
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
-  /** Octets of the longest packet or datagram that is carried. */
-  readonly packetLengthMax: number;
   readonly offloads: LaneOffloads;
   readonly onIke: (datagram: IkeDatagram) => void;
   readonly onUpcall: (upcall: LaneUpcall) => void;

@@ -45,7 +45,6 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
     engine,
     table: table.table,
     drops: new Float64Array(data.drops),
-    packetLengthMax: data.packetLengthMax,
     ike(datagram) {
       if (!enqueue(control, Control.IKE_QUEUED, IKE_QUEUE_MAX)) return false;
       post({ kind: "ike", datagram });

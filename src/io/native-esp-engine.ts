@@ -25,8 +25,8 @@ export function createNativeEspEngine(
   const engine = addon.createEngine(table.handle, keys.handle);
   if (engine < 0) throw ioError("make the crypto engine", "createEngine", engine);
   return {
-    seal(batch) {
-      if (batch.count > 0) addon.seal(engine, nativeBatch(batch), batch.count);
+    seal(frames, packets) {
+      packets.count = addon.seal(engine, nativeBatch(frames), frames.count, nativeBatch(packets));
     },
     open(batch) {
       if (batch.count > 0) addon.open(engine, nativeBatch(batch), batch.count);

@@ -17,15 +17,15 @@ export interface NativePacketIoOptions {
   readonly sockets: readonly NativeLaneSocket[];
   /** Sends runs of equally long datagrams at once (UDP_SEGMENT), until a device refuses; on unless told. */
   readonly sendsRuns?: boolean;
-  /** Hands consecutive TCP segments to the host as one superpacket, until a device refuses; on unless told. */
+  /** Hands consecutive segments and datagrams to the host as one superpacket, until a device refuses; on unless told. */
   readonly coalesces?: boolean;
 }
 
 /** What the addon dropped or could not do, in the order of its counters. */
 export interface PacketIoCounters {
-  /** Packets and datagrams longer than a cell has room for. */
+  /** Datagrams longer than a read has room for. */
   readonly oversized: number;
-  /** Packets from a TUN device with a header that makes no sense for a device without offloads. */
+  /** Packets from a TUN device with a virtio-net header that makes no sense. */
   readonly badVnetHeader: number;
   /** Reads that failed for another reason than that nothing was there. */
   readonly readErrors: number;
@@ -39,7 +39,7 @@ export interface PacketIoCounters {
   /** `errno` of the last send that failed; 0 before the first. */
   readonly lastSendErrno: number;
   readonly lastReadErrno: number;
-  /** TCP superpackets of the host that were cut into segments, and those that were made of segments. */
+  /** Superpackets of the host, which are cut into segments, and those that were made of segments for it. */
   readonly superpacketsRead: number;
   readonly superpacketsWritten: number;
   /** Runs of several datagrams that passed the kernel as one. */
@@ -49,8 +49,10 @@ export interface PacketIoCounters {
   readonly offloadRefusals: number;
   /** Those among them that refused to send runs. */
   readonly sendRunRefusals: number;
+  /** Superpackets of the host with more segments than one may have. */
+  readonly tinySegments: number;
 }
-const COUNTERS = 16;
+const COUNTERS = 17;
 
 export interface NativePacketIo extends PacketIo {
   counters(): PacketIoCounters;
@@ -106,6 +108,7 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
         datagramRunsSent: values[13]!,
         offloadRefusals: values[14]!,
         sendRunRefusals: values[15]!,
+        tinySegments: values[16]!,
       };
     },
     close: () => addon.closePacketIo(io),

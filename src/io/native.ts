@@ -52,7 +52,8 @@ export interface NativeAddon {
   // Engine
   createEngine(table: Handle, store: Handle): Result;
   closeEngine(engine: Handle): void;
-  seal(engine: Handle, batch: Handle, count: number): void;
+  /** @returns how many packets were made */
+  seal(engine: Handle, frames: Handle, count: number, packets: Handle): number;
   open(engine: Handle, batch: Handle, count: number): void;
   /** @returns how many cipher contexts were freed because their key is gone */
   releaseStaleContexts(engine: Handle): number;
@@ -103,7 +104,7 @@ export interface NativeAddon {
   // Batched transfer
   createPacketIo(table: Handle, sendsRuns: boolean, coalesces: boolean): Result;
   closePacketIo(io: Handle): void;
-  readTun(io: Handle, fd: Fd, batch: Handle): number;
+  readTun(io: Handle, fd: Fd, frames: Handle): number;
   writeTun(io: Handle, fd: Fd, batch: Handle, count: number): void;
   receive(io: Handle, fd: Fd, family: number, isRaw: boolean, localPort: number, batch: Handle): number;
   readonly send: SendBatch;

@@ -74,7 +74,8 @@ export class GatewayNode {
       table,
       ike: (datagram) => this.#ike.push(datagram) > 0,
       upcall: (upcall) => this.#upcalls.push(upcall),
-      batchCapacity: 32,
+      frames: 32,
+      receiveReads: 4,
     });
     this.gateway.setPaths(new Map([[formatIpAddress(peer), { source: address, mtu: 1500 }]]));
     const spds = this.gateway.setPolicies(configuration);

@@ -117,8 +117,8 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
     table,
     ike: (datagram) => ike.length < (options.ikeRoom ?? 1e6) && ike.push(datagram) > 0,
     upcall: (upcall) => upcalls.length < gateway.upcallRoom && upcalls.push(upcall) > 0,
-    packetLengthMax: 9000,
-    batchCapacity: 32,
+    frames: 32,
+    receiveReads: 4,
   });
   const pathMtu = options.pathMtu ?? 1500;
   const dataPlane = createDataPlane({ table, keys, random, pathMtu: () => pathMtu });

@@ -2,9 +2,9 @@
  * What a lane's decisions cost per packet, without crypto and system calls: `npx tsx test/unit/dataplane/lane-turn.bench.ts`.
  * Prints nanoseconds and octets of garbage per packet; asserts nothing.
  */
+import { createFrameBatch, type FrameBatch } from "../../../src/base/frame-batch.ts";
 import { Instant } from "../../../src/base/instant.ts";
 import {
-  createPacketBatch,
   DATAGRAM_META_STRIDE,
   META_FAMILY,
   META_LOCAL_ADDRESS,
@@ -27,12 +27,13 @@ import { address, packet } from "./packets.ts";
 
 const BATCH = 128;
 const FLOWS = 64;
+const CELL = 512;
 const TURNS = 30_000;
 const FRONT = 16;
 const ICV = 16;
 
 function fill(into: PacketBatch, i: number, bytes: Uint8Array): void {
-  const at = i * into.stride + into.headroom;
+  const at = i * CELL;
   into.bytes.set(bytes, at);
   into.offset[i] = at;
   into.length[i] = bytes.length;
@@ -56,10 +57,12 @@ function makeIo(mode: "outbound" | "inbound" | "miss"): PacketIo & { spi: number
     sockets: [{ role: "nat", family: 4, localPort: 4500 }] as const,
     spi: 0,
     sequence: 0,
-    readTun(_tun: number, into: PacketBatch) {
+    readTun(_tun: number, into: FrameBatch) {
       into.count = mode === "inbound" ? 0 : BATCH;
       for (let i = 0; i < into.count; i++) {
         fill(into, i, packets[i % FLOWS]!);
+        into.segments[i] = 1;
+        into.packetLength[i] = into.length[i]!;
         if (mode !== "miss") continue;
         port = (port + 1) & 0xffff;
         into.bytes[into.offset[i]! + 20] = port >> 8;
@@ -82,18 +85,28 @@ function makeIo(mode: "outbound" | "inbound" | "miss"): PacketIo & { spi: number
 
 /** Moves offsets as an engine would. */
 function makeEngine(): EspEngine {
-  const each = (batch: PacketBatch, shift: number, growth: number) => {
-    for (let i = 0; i < batch.count; i++) {
-      const isSkipped = batch.slot[i] === 0xffffffff;
-      batch.status[i] = isSkipped ? PACKET_NO_KEY : PACKET_OK;
-      if (isSkipped) continue;
-      batch.offset[i] = batch.offset[i]! + shift;
-      batch.length[i] = batch.length[i]! + growth;
-    }
-  };
   return {
-    seal: (batch) => each(batch, -FRONT, FRONT + ICV),
-    open: (batch) => each(batch, FRONT, -FRONT - ICV),
+    seal(frames, packets) {
+      packets.count = 0;
+      for (let i = 0; i < frames.count; i++) {
+        frames.status[i] = PACKET_OK;
+        frames.sealed[i] = frames.segments[i]!;
+        const place = packets.count++;
+        packets.frame[place] = i;
+        packets.status[place] = PACKET_OK;
+        packets.length[place] = frames.length[i]! + FRONT + ICV;
+      }
+      frames.cursor[0] = frames.count;
+    },
+    open(batch) {
+      for (let i = 0; i < batch.count; i++) {
+        const isSkipped = batch.slot[i] === 0xffffffff;
+        batch.status[i] = isSkipped ? PACKET_NO_KEY : PACKET_OK;
+        if (isSkipped) continue;
+        batch.offset[i] = batch.offset[i]! + FRONT;
+        batch.length[i] = batch.length[i]! - FRONT - ICV;
+      }
+    },
   };
 }
 
@@ -172,7 +185,7 @@ const LOCAL = address("192.0.2.1");
 
 /** What the memory device itself costs. */
 function measureIo(io: PacketIo, mode: string): number {
-  const batch = createPacketBatch(BATCH, 2048);
+  const batch = createFrameBatch(BATCH, BATCH * CELL);
   const start = process.hrtime.bigint();
   for (let turn = 0; turn < TURNS; turn++) {
     if (mode === "inbound") io.receive(0, batch);

@@ -1,5 +1,13 @@
 /** TUN devices and sockets as queues in memory: what the system does for a lane, without the system. */
 import {
+  appendFrame,
+  clearFrames,
+  FRAME_TCP4,
+  FRAME_TCP6,
+  FRAME_UDP,
+  type FrameBatch,
+} from "../../../src/base/frame-batch.ts";
+import {
   DATAGRAM_META_STRIDE,
   META_FAMILY,
   META_LOCAL_ADDRESS,
@@ -16,6 +24,7 @@ import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
 import type { LaneSocket, PacketIo, SocketIndex, TunIndex } from "../../../src/dataplane/packet-io.ts";
 import { readEndpointRecord } from "../../../src/policy/endpoint-record.ts";
 import type { SaTable } from "../../../src/policy/sa-table.ts";
+import { superpacketHeaders } from "../../../src/wire/ip/superpacket.ts";
 
 /** A datagram on the wire: a UDP payload, or with ports 0 an ESP packet. */
 export interface Datagram {
@@ -23,6 +32,12 @@ export interface Datagram {
   readonly remote: UdpEndpoint;
   readonly tos: number;
   readonly bytes: Uint8Array;
+}
+
+/** TCP or UDP with the payloads of several packets, of `segmentLength` octets each but the last. */
+export interface Superpacket {
+  readonly bytes: Uint8Array;
+  readonly segmentLength: number;
 }
 
 export interface SentDatagram extends Datagram {
@@ -43,8 +58,8 @@ export class MemoryPacketIo implements PacketIo {
   readonly tunCount: number;
   readonly sockets: readonly LaneSocket[];
   readonly #table: SaTable;
-  /** Packets that the host sends into each device. */
-  readonly fromHost: Uint8Array[][];
+  /** Packets and superpackets that the host sends into each device. */
+  readonly fromHost: (Uint8Array | Superpacket)[][];
   /** Packets that each device gave to the host. */
   readonly toHost: Uint8Array[][];
   /** Datagrams that wait at each socket. */
@@ -77,11 +92,13 @@ export class MemoryPacketIo implements PacketIo {
     if (socket >= 0) this.arrived[socket]!.push(datagram);
   }
 
-  readTun(tun: TunIndex, into: PacketBatch): void {
+  readTun(tun: TunIndex, into: FrameBatch): void {
     const { beforeRead } = this;
     this.beforeRead = undefined;
     beforeRead?.();
-    fill(into, this.fromHost[tun]!, (packet) => packet);
+    clearFrames(into);
+    const queue = this.fromHost[tun]!;
+    while (queue.length > 0 && placeFrame(into, queue[0]!)) queue.shift();
   }
 
   writeTun(tun: TunIndex, from: PacketBatch): void {
@@ -93,7 +110,7 @@ export class MemoryPacketIo implements PacketIo {
   }
 
   receive(socket: SocketIndex, into: PacketBatch): void {
-    fill(into, this.arrived[socket]!, ({ bytes, local, remote, tos }, i) => {
+    fill(into, this.arrived[socket]!, ({ local, remote, tos }, i) => {
       const at = i * DATAGRAM_META_STRIDE;
       into.meta.fill(0, at, at + DATAGRAM_META_STRIDE);
       into.meta.set(remote.address, at + META_REMOTE_ADDRESS);
@@ -104,7 +121,6 @@ export class MemoryPacketIo implements PacketIo {
       into.meta[at + META_FAMILY] = local.address.length === 4 ? 4 : 6;
       into.meta[at + META_TOS] = tos;
       into.tos[i] = tos;
-      return bytes;
     });
   }
 
@@ -131,15 +147,40 @@ export class MemoryPacketIo implements PacketIo {
   }
 }
 
-function fill<T>(into: PacketBatch, queue: T[], bytesOf: (item: T, i: number) => Uint8Array): void {
+function placeFrame(into: FrameBatch, item: Uint8Array | Superpacket): boolean {
+  const bytes = item instanceof Uint8Array ? item : item.bytes;
+  const i = appendFrame(into, bytes.length);
+  if (i < 0) return false;
+  into.bytes.set(bytes, into.offset[i]);
+  if (item instanceof Uint8Array) return true;
+  const isTcp = bytes[bytes[0]! >> 4 === 4 ? 9 : 6] === 6;
+  const kind = !isTcp ? FRAME_UDP : bytes[0]! >> 4 === 4 ? FRAME_TCP4 : FRAME_TCP6;
+  const headers = superpacketHeaders(bytes, 0, bytes.length, kind);
+  if (headers === undefined) throw new Error("this is no superpacket");
+  const payload = bytes.length - headers.length;
+  into.kind[i] = kind;
+  into.segmentLength[i] = item.segmentLength;
+  into.segments[i] = Math.ceil(payload / item.segmentLength);
+  into.packetLength[i] = headers.length + Math.min(payload, item.segmentLength);
+  return true;
+}
+
+function fill<T extends { readonly bytes: Uint8Array }>(
+  into: PacketBatch,
+  queue: T[],
+  describe: (item: T, i: number) => void,
+): void {
   into.count = 0;
+  let at = 0;
   while (queue.length > 0 && into.count < into.capacity) {
+    const { bytes } = queue[0]!;
+    if (at + bytes.length > into.bytes.length) break;
     const i = into.count++;
-    const bytes = bytesOf(queue.shift()!, i);
-    const at = i * into.stride + into.headroom;
+    describe(queue.shift()!, i);
     into.bytes.set(bytes, at);
     into.offset[i] = at;
     into.length[i] = bytes.length;
+    at += bytes.length;
   }
 }
 

@@ -1,5 +1,6 @@
 /** Every pair of transforms that an engine must know, and the records that name them. */
-import { createPacketBatch, type PacketBatch } from "../../../src/base/packet-batch.ts";
+import { appendFrame, createFrameBatch, type FrameBatch } from "../../../src/base/frame-batch.ts";
+import { createArenaBatch, type PacketBatch } from "../../../src/base/packet-batch.ts";
 import type { EspEngine, EspKeyStore } from "../../../src/esp/engine.ts";
 import { type SaTable, Slot } from "../../../src/policy/sa-table.ts";
 import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
@@ -216,31 +217,57 @@ export interface PairSlots {
   readonly seed?: number;
 }
 
-const PACKET_LENGTH_MAX = 2048;
+/** Of the ESP trailer of frames that tests make. */
+export const NEXT_HEADER = 4;
+const ARENA_OCTETS = 1 << 19;
 
-/** A batch with one packet per length, contents by {@link octets} of its index, for `slot`. */
-export function plaintexts(lengths: readonly number[], slot = 0): PacketBatch {
-  const batch = createPacketBatch(Math.max(64, lengths.length), PACKET_LENGTH_MAX);
-  batch.count = lengths.length;
-  lengths.forEach((length, i) => {
-    const at = i * batch.stride + batch.headroom;
-    batch.bytes.set(octets(length, i + 2), at);
-    batch.offset[i] = at;
-    batch.length[i] = length;
+/** A batch with these frames for `slot`. */
+export function framesOf(contents: readonly Uint8Array[], slot = 0): FrameBatch {
+  const batch = createFrameBatch(Math.max(64, contents.length), ARENA_OCTETS);
+  for (const content of contents) {
+    const i = appendFrame(batch, content.length);
+    batch.bytes.set(content, batch.offset[i]);
     batch.slot[i] = slot;
-  });
+    batch.nextHeader[i] = NEXT_HEADER;
+  }
   return batch;
 }
 
-/** A batch with these packets for `slot`. */
-export function packets(contents: readonly Uint8Array[], slot = 1): PacketBatch {
-  const batch = plaintexts(
-    contents.map((content) => content.length),
+/** A batch with one frame per length, contents by {@link octets} of its index, for `slot`. */
+export function plaintexts(lengths: readonly number[], slot = 0): FrameBatch {
+  return framesOf(
+    lengths.map((length, i) => octets(length, i + 2)),
     slot,
   );
+}
+
+/** Seals frames into a batch of its own. */
+export function sealed({ engine }: Pick<EngineUnderTest, "engine">, frames: FrameBatch): PacketBatch {
+  const into = createArenaBatch(1500, ARENA_OCTETS);
+  frames.cursor.fill(0);
+  engine.seal(frames, into);
+  return into;
+}
+
+/** A payload as the cipher sees it: with padding, its length, and the next header. */
+export function withTrailer(payload: Uint8Array, { blockSize }: EngineSuite): Uint8Array {
+  const padLength = (blockSize - ((payload.length + 2) % blockSize)) % blockSize;
+  const padding = Array.from({ length: padLength }, (_, i) => i + 1);
+  return Uint8Array.of(...payload, ...padding, padLength, NEXT_HEADER);
+}
+
+/** A batch with these packets for `slot`, with some room between them. */
+export function packets(contents: readonly Uint8Array[], slot = 1): PacketBatch {
+  const batch = createArenaBatch(Math.max(64, contents.length), ARENA_OCTETS);
+  let at = 64;
   contents.forEach((content, i) => {
-    batch.bytes.set(content, batch.offset[i]!);
+    batch.bytes.set(content, at);
+    batch.offset[i] = at;
+    batch.length[i] = content.length;
+    batch.slot[i] = slot;
+    at += content.length + 5;
   });
+  batch.count = contents.length;
   return batch;
 }
 
@@ -253,7 +280,7 @@ export function allPackets(batch: PacketBatch): Uint8Array[] {
 }
 
 /** Lets `slot` handle every packet of the batch. */
-export function assign(batch: PacketBatch, slot: number, sequenceHigh = 0): PacketBatch {
+export function assign<Batch extends PacketBatch>(batch: Batch, slot: number, sequenceHigh = 0): Batch {
   batch.slot.fill(slot);
   batch.sequenceHigh.fill(sequenceHigh);
   return batch;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import {
   clearRaised,
-  countPacket,
+  countPackets,
   HARD_LIMIT,
   markRaised,
   mayCarry,
@@ -34,7 +34,7 @@ test("[CHILD-24] exactly the packets up to the hard limit are carried", () => {
   const { table, base } = makeSa({ hardPackets: 3 });
   let carried = 0;
   while (mayCarry(table, base, 100)) {
-    countPacket(table, base, 100, 0);
+    countPackets(table, base, 100, 0);
     carried++;
   }
   expect(carried).toBe(3);
@@ -43,7 +43,7 @@ test("[CHILD-24] exactly the packets up to the hard limit are carried", () => {
 
 test("[CHILD-24] a packet that would cross the hard limit in octets is not carried, one that just reaches it is", () => {
   const { table, base } = makeSa({ hardOctets: 250 });
-  countPacket(table, base, 100, 0);
+  countPackets(table, base, 100, 0);
   expect(mayCarry(table, base, 151)).toBe(false);
   expect(mayCarry(table, base, 150)).toBe(true);
   expect(reachedHard(table, base)).toBe("octets");
@@ -51,11 +51,11 @@ test("[CHILD-24] a packet that would cross the hard limit in octets is not carri
 
 test("the soft limit is reported when it is reached, once", () => {
   const { table, base } = makeSa({ softPackets: 2, softOctets: 1000 });
-  expect(countPacket(table, base, 10, 5)).toBe(false);
-  expect(countPacket(table, base, 10, 6)).toBe(true);
+  expect(countPackets(table, base, 10, 5)).toBe(false);
+  expect(countPackets(table, base, 10, 6)).toBe(true);
   expect(reachedSoft(table, base)).toBe("packets");
   expect(markRaised(table, base, SOFT_LIMIT)).toBe(true);
-  expect(countPacket(table, base, 10, 7)).toBe(false);
+  expect(countPackets(table, base, 10, 7)).toBe(false);
   expect(markRaised(table, base, SOFT_LIMIT)).toBe(false);
   expect(markRaised(table, base, HARD_LIMIT)).toBe(true);
   expect(table.f64[(base + Slot.LAST_AT) / 8]).toBe(7);
@@ -63,15 +63,15 @@ test("the soft limit is reported when it is reached, once", () => {
 
 test("octets reach their soft limit by themselves", () => {
   const { table, base } = makeSa({ softPackets: 100, softOctets: 1000 });
-  expect(countPacket(table, base, 999, 0)).toBe(false);
-  expect(countPacket(table, base, 1, 0)).toBe(true);
+  expect(countPackets(table, base, 999, 0)).toBe(false);
+  expect(countPackets(table, base, 1, 0)).toBe(true);
   expect(reachedSoft(table, base)).toBe("octets");
 });
 
 test("a report that got lost is made again", () => {
   const { table, base } = makeSa({ softPackets: 1 });
-  expect(countPacket(table, base, 10, 0)).toBe(true);
+  expect(countPackets(table, base, 10, 0)).toBe(true);
   markRaised(table, base, SOFT_LIMIT);
   clearRaised(table, base, SOFT_LIMIT);
-  expect(countPacket(table, base, 10, 0)).toBe(true);
+  expect(countPackets(table, base, 10, 0)).toBe(true);
 });

@@ -4,6 +4,7 @@ import { createTwinEspEngine, createTwinKeyStore } from "../../../src/esp/twin-e
 import { formatSaTable, saTableRegions } from "../../../src/policy/sa-table.ts";
 import { seededRandom } from "../crypto/seeded-random.ts";
 import { engineContract } from "./engine-contract.ts";
+import { engineFramesContract } from "./engine-frames-contract.ts";
 import type { EngineUnderTest } from "./engine-suites.ts";
 import { engineVectors } from "./engine-vectors.ts";
 
@@ -16,4 +17,5 @@ function makeTwin(): EngineUnderTest {
 }
 
 engineContract(makeTwin);
+engineFramesContract(makeTwin);
 engineVectors(makeTwin);

@@ -1,9 +1,14 @@
 /** DF of outer packets as a capture sees it: what a lane sends for each setting of an SA, and next to other threads. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import {
+  appendFrame,
+  clearFrames,
+  createFrameBatch,
+  type FrameBatch,
+} from "../../../src/base/frame-batch.ts";
 import { Instant } from "../../../src/base/instant.ts";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
-import { createPacketBatch, type PacketBatch } from "../../../src/base/packet-batch.ts";
 import { Spi } from "../../../src/base/spi.ts";
 import { createDataPlane } from "../../../src/dataplane/data-plane.ts";
 import { createLane } from "../../../src/dataplane/lane.ts";
@@ -33,7 +38,7 @@ export type Capture = () => readonly Uint8Array[];
 
 /** A capture of all that a TUN device's only queue holds. */
 export function captureOf(io: NativePacketIo): Capture {
-  const into = createPacketBatch(256, 2048);
+  const into = createFrameBatch(256, 1 << 19);
   return () => {
     const seen: Uint8Array[] = [];
     do {
@@ -105,14 +110,9 @@ function dfOfLane(capture: Capture, df: SaHandling["df"], encapsulation: Encapsu
   return inOrder.map(hasDf);
 }
 
-function fill(into: PacketBatch, contents: readonly Uint8Array[]): void {
-  contents.forEach((content, i) => {
-    into.offset[i] = i * into.stride + into.headroom;
-    into.length[i] = content.length;
-    into.status[i] = 0;
-    into.bytes.set(content, into.offset[i]);
-  });
-  into.count = contents.length;
+function fill(into: FrameBatch, contents: readonly Uint8Array[]): void {
+  clearFrames(into);
+  for (const content of contents) into.bytes.set(content, into.offset[appendFrame(into, content.length)]);
 }
 
 export function settings(capture: Capture): void {

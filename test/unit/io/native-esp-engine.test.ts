@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { toHex } from "../../../src/base/bytes.ts";
-import { PACKET_OK, type PacketBatch } from "../../../src/base/packet-batch.ts";
+import { createArenaBatch, PACKET_OK, type PacketBatch } from "../../../src/base/packet-batch.ts";
 import { createTwinEspEngine, createTwinKeyStore } from "../../../src/esp/twin-engine.ts";
 import { createNativeEspEngine, type NativeEspEngine } from "../../../src/io/native-esp-engine.ts";
 import {
@@ -17,10 +17,12 @@ import { closeFd } from "../../../src/io/native-socket.ts";
 import { formatSaTable, saTableRegions } from "../../../src/policy/sa-table.ts";
 import { seededRandom } from "../crypto/seeded-random.ts";
 import { engineContract } from "../esp/engine-contract.ts";
+import { engineFramesContract } from "../esp/engine-frames-contract.ts";
 import {
   allPackets,
   assign,
   type EngineUnderTest,
+  framesOf,
   GCM_128,
   INBOUND,
   installPair,
@@ -31,13 +33,16 @@ import {
   packets,
   plaintexts,
   SUITES,
+  sealed,
   sequenceOf,
   setSequence,
+  withTrailer,
   writeSlot,
 } from "../esp/engine-suites.ts";
 import { engineVectors } from "../esp/engine-vectors.ts";
 import { describeNative, RUN_TYPESCRIPT, typescriptWorker } from "./native-addon.ts";
 import type { SealOrder, SealReport } from "./native-seal-worker.ts";
+import { headersOf, tcpPacket, udpPacket } from "./tcp-segments.ts";
 
 const SIZE = { slots: 8, endpoints: 4, policies: 4, lanes: 1 };
 
@@ -74,17 +79,19 @@ afterEach(() => {
 
 describeNative("the native engine", () => {
   engineContract(makeNative);
+  engineFramesContract(makeNative);
   engineVectors(makeNative);
   describe("and its twin", twins);
+  describe("and its twin, frames", framesOfBoth);
   describe("in several threads and processes", threads);
 
   test("contexts of wiped and replaced keys are freed on demand, others stay", () => {
     const bench = makeNative();
     installPair(bench, GCM_128, { outbound: 0, inbound: 1 });
     installPair(bench, GCM_128, { outbound: 2, inbound: 3 });
-    const batch = plaintexts([16, 16]);
-    batch.slot[1] = 2;
-    bench.engine.seal(batch);
+    const frames = plaintexts([16, 16]);
+    frames.slot[1] = 2;
+    expect(sealed(bench, frames).count).toBe(2);
     expect(bench.engine.releaseStale()).toBe(0);
     bench.keys.wipe(0);
     expect(bench.engine.releaseStale()).toBe(1);
@@ -95,7 +102,6 @@ describeNative("the native engine", () => {
 });
 
 function twins(): void {
-  const statuses = (batch: PacketBatch) => [...batch.status.subarray(0, batch.count)];
   const cases = SUITES.flatMap((suite) => [false, true].map((esn) => ({ name: suite.name, esn, suite })));
 
   test.each(cases)("$name, ESN $esn: each opens what the other seals", ({ suite, esn }) => {
@@ -107,9 +113,9 @@ function twins(): void {
     ] as const) {
       installPair(from, suite, record);
       installPair(to, suite, record);
-      const batch = plaintexts(lengths);
-      const before = allPackets(batch);
-      from.engine.seal(batch);
+      const frames = plaintexts(lengths);
+      const before = allPackets(frames).map((payload) => withTrailer(payload, suite));
+      const batch = sealed(from, frames);
       to.engine.open(assign(batch, 1));
       expect(statuses(batch)).toEqual([PACKET_OK, PACKET_OK, PACKET_OK]);
       expect(allPackets(batch)).toEqual(before);
@@ -117,22 +123,19 @@ function twins(): void {
   });
 
   test.each(SUITES.filter((suite) => !isCbc(suite)))("$name: the same octets from both", (suite) => {
-    const sealed = [makeNative(), makeTwin()].map((bench) => {
+    const both = [makeNative(), makeTwin()].map((bench) => {
       installPair(bench, suite, { esn: true, sequence: 0xfffffffen, limit: 2n ** 60n });
-      const batch = plaintexts([4, 64, 1400]);
-      bench.engine.seal(batch);
-      return allPackets(batch).map(toHex);
+      return allPackets(sealed(bench, plaintexts([4, 64, 1400]))).map(toHex);
     });
-    expect(sealed[0]).toEqual(sealed[1]);
+    expect(both[0]?.length).toBe(3);
+    expect(both[0]).toEqual(both[1]);
   });
 
   test.each(SUITES)("$name: the same verdict and remains for whatever arrives", (suite) => {
     const native = makeNative();
     const twin = makeTwin();
     for (const bench of [native, twin]) installPair(bench, suite);
-    const sealed = plaintexts([64]);
-    twin.engine.seal(sealed);
-    const genuine = packetOf(sealed);
+    const genuine = packetOf(sealed(twin, plaintexts([64])));
     const damaged = fc
       .tuple(fc.nat(genuine.length - 1), fc.nat(255), fc.nat(genuine.length))
       .map(([at, change, length]) => {
@@ -166,6 +169,72 @@ function twins(): void {
     );
   });
 }
+
+/** Frames of all kinds, sound and not, sealed by both. */
+function framesOfBoth(): void {
+  const column = (most: number) => fc.array(fc.nat(most), { minLength: 6, maxLength: 6 });
+  const content = fc
+    .record({
+      family: fc.constantFrom(4, 6),
+      isUdp: fc.boolean(),
+      length: fc.nat(4000),
+      at: fc.nat(400),
+      value: fc.nat(255),
+    })
+    .map(({ family, isUdp, length, at, value }) => {
+      const fields = { family: family as 4 | 6, sourcePort: 9, sequence: 5, payload: octets(length) };
+      const packet = isUdp ? udpPacket(fields) : tcpPacket(fields);
+      // One in four is damaged in its headers.
+      if (at < 100 && at < packet.length) packet[at] = value;
+      return packet;
+    });
+  const kinds = fc.array(fc.constantFrom(0, 1, 1, 4, 4, 5, 5, 3, 0x81), { minLength: 6, maxLength: 6 });
+
+  test.each([GCM_128, SUITES[3]!])("$name: the same packets of whatever frames", (suite) => {
+    const native = makeNative();
+    const twin = makeTwin();
+    const run = (
+      bench: EngineUnderTest,
+      contents: readonly Uint8Array[],
+      columns: { kind: number[]; segment: number[]; strip: number[]; padTo: number[]; limit: number },
+    ) => {
+      installPair(bench, suite, { limit: BigInt(columns.limit) });
+      const frames = framesOf(contents);
+      frames.kind.set(columns.kind);
+      frames.segmentLength.set(columns.segment);
+      frames.strip.set(columns.strip);
+      frames.padTo.set(columns.padTo);
+      contents.forEach((packet, i) => {
+        const headers = packet.length < 60 ? 0 : headersOf(packet);
+        if (columns.kind[i] !== 0)
+          frames.segments[i] = Math.ceil((packet.length - headers) / (columns.segment[i] || 1));
+      });
+      const into = createArenaBatch(40, 20_000);
+      const seen: unknown[] = [];
+      for (let round = 0; round < 40 && frames.cursor[0]! < frames.count; round++) {
+        bench.engine.seal(frames, into);
+        seen.push(into.count, ...allPackets(into).map(toHex), [...frames.cursor]);
+      }
+      seen.push(statuses(frames), [...frames.sealed.subarray(0, frames.count)], sequenceOf(bench.table, 0));
+      return seen;
+    };
+    const columns = fc.record({
+      kind: kinds,
+      segment: fc.array(fc.constantFrom(0, 7, 100, 1400, 5000, 65_535), { minLength: 6, maxLength: 6 }),
+      strip: fc.array(fc.constantFrom(0, 0, 0, 20, 40, 41), { minLength: 6, maxLength: 6 }),
+      padTo: column(1500),
+      limit: fc.nat(300),
+    });
+    fc.assert(
+      fc.property(fc.array(content, { minLength: 1, maxLength: 6 }), columns, (contents, given) => {
+        expect(run(native, contents, given)).toEqual(run(twin, contents, given));
+      }),
+      { numRuns: 60 },
+    );
+  });
+}
+
+const statuses = (batch: PacketBatch) => [...batch.status.subarray(0, batch.count)];
 
 function threads(): void {
   test("[ESP-02] [ESP-03] threads that seal with one slot take each number once and none past the limit", async () => {
@@ -206,7 +275,7 @@ function threads(): void {
   test("another process that is handed the descriptors goes on with keys and numbers", async () => {
     const bench = makeNative();
     installPair(bench, GCM_128);
-    bench.engine.seal(plaintexts([16]));
+    sealed(bench, plaintexts([16]));
     const child = spawn(
       process.execPath,
       [...RUN_TYPESCRIPT, fileURLToPath(new URL("./native-seal-process.ts", import.meta.url)), "3", "4"],
@@ -221,7 +290,7 @@ function threads(): void {
     const batch = packets([Uint8Array.from(Buffer.from(output.trim(), "hex"))]);
     bench.engine.open(batch);
     expect(batch.status[0]).toBe(PACKET_OK);
-    expect(packetOf(batch)).toEqual(octets(32, 2));
+    expect(packetOf(batch)).toEqual(withTrailer(octets(32, 2), GCM_128));
     expect(sequenceOf(bench.table, 0)).toBe(2n);
   });
 
@@ -231,8 +300,7 @@ function threads(): void {
     writeSlot(bench.table, 1, GCM_128, { direction: INBOUND });
     bench.keys.install(0, octets(20), octets(0));
     setSequence(bench.table, 0, 99n);
-    const batch = plaintexts([16]);
-    bench.engine.seal(batch);
+    const batch = sealed(bench, plaintexts([16]));
     expect(new DataView(packetOf(batch).buffer).getUint32(4)).toBe(100);
   });
 }

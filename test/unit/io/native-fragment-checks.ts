@@ -1,6 +1,6 @@
 /** ESP in fragments, as the host puts them together before a raw socket sees them; in a network namespace of its own. */
 import assert from "node:assert/strict";
-import { createPacketBatch, PACKET_OK } from "../../../src/base/packet-batch.ts";
+import { createReceiveBatch, PACKET_OK } from "../../../src/base/packet-batch.ts";
 import type { NativeSaTable } from "../../../src/io/native-memory.ts";
 import { createNativePacketIo } from "../../../src/io/native-packet-io.ts";
 import { closeFd, openRawSocket } from "../../../src/io/native-socket.ts";
@@ -25,7 +25,7 @@ export function fragmentCheck(table: NativeSaTable, tun: number): void {
     assert.equal(batch.status[0], PACKET_OK);
   };
   const received = (socket: number) => {
-    const into = createPacketBatch(8, 2048);
+    const into = createReceiveBatch(8);
     io.receive(socket, into);
     return allPackets(into);
   };

@@ -2,11 +2,9 @@
 import { toHex } from "../../../src/base/bytes.ts";
 import { createNativeEspEngine } from "../../../src/io/native-esp-engine.ts";
 import { openNativeKeyStore, openNativeSaTable } from "../../../src/io/native-memory.ts";
-import { packetOf, plaintexts } from "../esp/engine-suites.ts";
+import { packetOf, plaintexts, sealed } from "../esp/engine-suites.ts";
 
 const [tableFd, keysFd] = process.argv.slice(2).map(Number);
 const table = openNativeSaTable(tableFd!);
 const engine = createNativeEspEngine(table, openNativeKeyStore(keysFd!, table));
-const batch = plaintexts([32]);
-engine.seal(batch);
-process.stdout.write(`${toHex(packetOf(batch))}\n`);
+process.stdout.write(`${toHex(packetOf(sealed({ engine }, plaintexts([32]))))}\n`);

@@ -1,6 +1,6 @@
 /** A thread that seals with a slot of a table it was handed, all such threads at the same time. */
 import { parentPort, workerData } from "node:worker_threads";
-import { PACKET_OK, PACKET_SEQUENCE_EXHAUSTED } from "../../../src/base/packet-batch.ts";
+import { createArenaBatch, PACKET_SEQUENCE_EXHAUSTED } from "../../../src/base/packet-batch.ts";
 import { createNativeEspEngine } from "../../../src/io/native-esp-engine.ts";
 import { openNativeKeyStore, openNativeSaTable } from "../../../src/io/native-memory.ts";
 import { plaintexts } from "../esp/engine-suites.ts";
@@ -30,15 +30,12 @@ let exhausted = 0;
 
 Atomics.add(order.gate, 0, 1);
 while (Atomics.load(order.gate, 0) < order.threads);
-const batch = plaintexts(lengths, order.slot);
-const offsets = batch.offset.slice();
+const frames = plaintexts(lengths, order.slot);
+const batch = createArenaBatch(order.perBatch, order.perBatch * 100);
 for (let turn = 0; turn < order.batches; turn++) {
-  batch.offset.set(offsets);
-  batch.length.fill(16);
-  engine.seal(batch);
-  for (let i = 0; i < batch.count; i++) {
-    if (batch.status[i] === PACKET_OK) numbers.push(batch.view.getUint32(batch.offset[i]! + 4));
-    else if (batch.status[i] === PACKET_SEQUENCE_EXHAUSTED) exhausted++;
-  }
+  frames.cursor.fill(0);
+  engine.seal(frames, batch);
+  for (let i = 0; i < batch.count; i++) numbers.push(batch.view.getUint32(batch.offset[i]! + 4));
+  for (let i = 0; i < frames.count; i++) if (frames.status[i] === PACKET_SEQUENCE_EXHAUSTED) exhausted++;
 }
 parentPort!.postMessage({ numbers: Uint32Array.from(numbers), exhausted } satisfies SealReport);

@@ -3,6 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import * as frames from "../../../src/base/frame-batch.ts";
 import * as batches from "../../../src/base/packet-batch.ts";
 import { IoError } from "../../../src/io/io-error.ts";
 import { ADDON_PATH_VARIABLE, type Handle, loadAddon } from "../../../src/io/native.ts";
@@ -81,7 +82,12 @@ describeNative("the layout", () => {
 
   test("of batches", () => {
     const { batch, status, meta } = loadAddon().layout;
-    expect(batch).toEqual({ HEADROOM: batches.BATCH_HEADROOM, TAILROOM: batches.BATCH_TAILROOM });
+    expect(batch).toEqual({
+      RECEIVE_STRIDE: batches.RECEIVE_STRIDE,
+      RECEIVE_RUN_MAX: batches.RECEIVE_RUN_MAX,
+      FRAME_SEGMENTS_MAX: frames.FRAME_SEGMENTS_MAX,
+      FRAME_OCTETS_MAX: frames.FRAME_OCTETS_MAX,
+    });
     expect(status).toEqual({
       OK: batches.PACKET_OK,
       NOT_AUTHENTIC: batches.PACKET_NOT_AUTHENTIC,
@@ -193,7 +199,7 @@ describeNative("arguments that make no sense", () => {
   test.each([-1, 1.5, 2 ** 32, Number.NaN, 999])("handle %d", (handle) => {
     for (const call of [
       () => addon().memoryBuffer(handle),
-      () => addon().seal(handle, handle, 0),
+      () => addon().seal(handle, handle, 0, handle),
       () => addon().createEngine(handle, handle),
       () => addon().wait(handle, 0),
       () => addon().receive(handle, 0, 4, false, 0, handle),
@@ -211,21 +217,20 @@ describeNative("arguments that make no sense", () => {
     expect(() => addon().createMemory("x", Number.NaN)).toThrow(RangeError);
   });
 
-  const made = (change: Partial<batches.PacketBatch>) => ({
-    ...batches.createPacketBatch(4, 100),
+  const made = (change: Partial<frames.FrameBatch>) => ({
+    ...frames.createFrameBatch(4, 1000),
     ...change,
   });
 
   test.each([
     ["an array too short", { length: new Uint32Array(3) }],
-    ["an arena too short", { bytes: new Uint8Array(100) }],
+    ["an arena of nothing", { bytes: new Uint8Array(0) }],
+    ["a column of frames too short", { segments: new Uint16Array(3) }],
+    ["a cursor too short", { cursor: new Uint32Array(1) }],
     ["an array of another kind", { offset: new Int32Array(4) as unknown as Uint32Array }],
     ["an array that is none", { status: [0, 0, 0, 0] as unknown as Uint8Array }],
     ["a capacity of zero", { capacity: 0 }],
     ["a capacity without bound", { capacity: 2 ** 31 }],
-    ["a stride without bound", { stride: 2 ** 32 }],
-    ["no room behind the headroom", { headroom: 200 }],
-    ["a headroom past the cell", { headroom: 4000 }],
     ["shared memory", { meta: new Uint8Array(new SharedArrayBuffer(400)) }],
   ])("a batch with %s", (_, change) => {
     expect(() => addon().registerBatch(made(change))).toThrow(/batch/);
@@ -240,12 +245,15 @@ describeNative("arguments that make no sense", () => {
     const store = createNativeKeyStore(sa);
     fds.push(store.fd);
     const engine = addon().createEngine(sa.handle, store.handle);
-    const batch = batches.createPacketBatch(4, 100);
+    const batch = frames.createFrameBatch(4, 1000);
     const handle = nativeBatch(batch);
-    addon().seal(engine, handle, 4);
-    expect(() => addon().seal(engine, handle, 5)).toThrow(RangeError);
+    const packets = nativeBatch(batches.createArenaBatch(4, 1000));
+    expect(addon().seal(engine, handle, 4, packets)).toBe(0);
+    expect(() => addon().seal(engine, handle, 5, packets)).toThrow(RangeError);
+    expect(() => addon().seal(engine, handle, 4, handle)).toThrow(RangeError);
+    expect(() => addon().seal(engine, packets, 4, handle)).toThrow(TypeError);
     structuredClone(batch.length.buffer, { transfer: [batch.length.buffer as ArrayBuffer] });
-    expect(() => addon().seal(engine, handle, 4)).toThrow(TypeError);
+    expect(() => addon().seal(engine, handle, 4, packets)).toThrow(TypeError);
   });
 
   test("closed objects", () => {
@@ -253,9 +261,9 @@ describeNative("arguments that make no sense", () => {
     const store = createNativeKeyStore(sa);
     fds.push(store.fd);
     const engine = addon().createEngine(sa.handle, store.handle);
-    const batch = nativeBatch(batches.createPacketBatch(4, 100));
+    const batch = nativeBatch(batches.createArenaBatch(4, 100));
     addon().closeEngine(engine);
-    expect(() => addon().seal(engine, batch, 0)).toThrow(RangeError);
+    expect(() => addon().open(engine, batch, 0)).toThrow(RangeError);
     store.close();
     expect(() => store.wipe(0)).toThrow(RangeError);
   });

@@ -23,6 +23,7 @@ export const CWR = 0x80;
 export const VNET_HEADER = 10;
 export const GSO_TCP4 = 1;
 export const GSO_TCP6 = 4;
+export const GSO_UDP = 5;
 
 const ADDRESSES = {
   4: [10, 1, 0, 1, 10, 2, 0, 2],
@@ -42,9 +43,13 @@ export function ipHeaderOf(packet: Uint8Array): number {
   return packet[0]! >> 4 === 4 ? (packet[0]! & 15) * 4 : 40;
 }
 
+function isUdp(packet: Uint8Array): boolean {
+  return packet[packet[0]! >> 4 === 4 ? 9 : 6] === 17;
+}
+
 export function headersOf(packet: Uint8Array): number {
   const ip = ipHeaderOf(packet);
-  return ip + (packet[ip + 12]! >> 4) * 4;
+  return ip + (isUdp(packet) ? 8 : (packet[ip + 12]! >> 4) * 4);
 }
 
 export function lengthOf(packet: Uint8Array): number {
@@ -56,10 +61,10 @@ function pseudoHeader(packet: Uint8Array): Uint8Array {
   const is4 = packet[0]! >> 4 === 4;
   const length = packet.length - ipHeaderOf(packet);
   const addresses = is4 ? packet.subarray(12, 20) : packet.subarray(8, 40);
-  return Uint8Array.from([...addresses, 0, 6, length >> 8, length & 0xff]);
+  return Uint8Array.from([...addresses, 0, isUdp(packet) ? 17 : 6, length >> 8, length & 0xff]);
 }
 
-/** Writes lengths and checksums; with `partial` TCP's field is left as a device gets it. */
+/** Writes lengths and checksums; with `partial` TCP's or UDP's field is left as a device gets it. */
 export function finish(packet: Uint8Array, partial = false): Uint8Array {
   const view = viewOf(packet);
   const ip = ipHeaderOf(packet);
@@ -70,20 +75,18 @@ export function finish(packet: Uint8Array, partial = false): Uint8Array {
   } else {
     view.setUint16(4, packet.length - 40);
   }
-  view.setUint16(ip + 16, 0);
+  const field = ip + (isUdp(packet) ? 6 : 16);
+  if (isUdp(packet)) view.setUint16(ip + 4, packet.length - ip);
+  view.setUint16(field, 0);
   const pseudo = sumOf(pseudoHeader(packet));
   if (partial) {
-    view.setUint16(ip + 16, pseudo);
+    view.setUint16(field, pseudo);
   } else {
     const sum = pseudo + sumOf(packet.subarray(ip));
-    view.setUint16(ip + 16, ~((sum & 0xffff) + (sum >>> 16)) & 0xffff);
+    const checksum = ~((sum & 0xffff) + (sum >>> 16)) & 0xffff;
+    view.setUint16(field, isUdp(packet) && checksum === 0 ? 0xffff : checksum);
   }
   return packet;
-}
-
-export function isChecksumRight(packet: Uint8Array): boolean {
-  const sum = sumOf(pseudoHeader(packet)) + sumOf(packet.subarray(ipHeaderOf(packet)));
-  return (sum & 0xffff) + (sum >>> 16) === 0xffff;
 }
 
 export function tcpPacket(fields: TcpFields): Uint8Array {
@@ -110,7 +113,25 @@ export function tcpPacket(fields: TcpFields): Uint8Array {
   return finish(packet);
 }
 
-/** The segments that a NIC would make of a superpacket. */
+export interface UdpFields {
+  readonly family: 4 | 6;
+  readonly sourcePort: number;
+  readonly payload: Uint8Array;
+  readonly id?: number;
+  readonly df?: boolean;
+  readonly tos?: number;
+  readonly hops?: number;
+}
+
+export function udpPacket({ payload, ...fields }: UdpFields): Uint8Array {
+  const tcp = tcpPacket({ ...fields, sequence: 0, payload: new Uint8Array(0) });
+  const ip = ipHeaderOf(tcp);
+  const packet = Uint8Array.of(...tcp.subarray(0, ip + 4), 0, 0, 0, 0, ...payload);
+  packet[ip === 20 ? 9 : 6] = 17;
+  return finish(packet);
+}
+
+/** The packets that a NIC would make of a superpacket. */
 export function segmentsOf(superpacket: Uint8Array, segment: number): Uint8Array[] {
   const headers = headersOf(superpacket);
   const ip = ipHeaderOf(superpacket);
@@ -120,9 +141,11 @@ export function segmentsOf(superpacket: Uint8Array, segment: number): Uint8Array
     const packet = Uint8Array.from([...superpacket.subarray(0, headers), ...payload]);
     const view = viewOf(packet);
     if (ip === 20 || packet[0]! >> 4 === 4) view.setUint16(4, (view.getUint16(4) + segments.length) & 0xffff);
-    view.setUint32(ip + 4, (view.getUint32(ip + 4) + at - headers) >>> 0);
-    if (segments.length > 0) packet[ip + 13]! &= ~CWR;
-    if (at + segment < superpacket.length) packet[ip + 13]! &= ~(FIN | PSH);
+    if (!isUdp(packet)) {
+      view.setUint32(ip + 4, (view.getUint32(ip + 4) + at - headers) >>> 0);
+      if (segments.length > 0) packet[ip + 13]! &= ~CWR;
+      if (at + segment < superpacket.length) packet[ip + 13]! &= ~(FIN | PSH);
+    }
     segments.push(finish(packet));
   }
   return segments;

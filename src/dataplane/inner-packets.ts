@@ -1,0 +1,123 @@
+/** Inner packets against the SA that carried them and against the SPD (RFC 4301 section 5.2), and the device they go to. */
+import type { Instant } from "../base/instant.ts";
+import type { PacketBatch } from "../base/packet-batch.ts";
+import { ECN_DROP, mergedTos } from "../esp/ecn.ts";
+import { fillInboundKey, fillOutboundKey } from "../policy/packet-key.ts";
+import { Slot } from "../policy/sa-table.ts";
+import { saMatches, slotOffset } from "../policy/sad.ts";
+import { createPacketKey } from "../policy/selector-record.ts";
+import { lookupSpd, SPD_DISCARD } from "../policy/spd.ts";
+import { quotesPacket } from "../wire/ip/icmp.ts";
+import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip/ip-packet.ts";
+import { setIpv4Tos } from "../wire/ip/ipv4.ts";
+import { setIpv6TrafficClass } from "../wire/ip/ipv6.ts";
+import { IpProtocol } from "../wire/ip/protocol.ts";
+import { Drop } from "./drop-reason.ts";
+import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
+import { FragmentCheck } from "./fragment-check.ts";
+import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
+import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
+
+/** In place of a drop reason: the packet may be delivered. */
+export const ACCEPTED = -1;
+
+export class InnerPackets {
+  readonly #context: LaneContext;
+  readonly #fragments: FragmentCheck;
+  readonly #fields = createPacketFields();
+  readonly #quoted = createPacketFields();
+  readonly #key = createPacketKey();
+  readonly #quotedKey = createPacketKey();
+  /** The one of the two keys that the packet was held against policy by. */
+  #judged = this.#key;
+  /** What the SPD says about recent flows: a drop reason, or {@link ACCEPTED}. */
+  readonly #flows = new FlowCache();
+
+  constructor(context: LaneContext) {
+    this.#context = context;
+    this.#fragments = new FragmentCheck(context);
+  }
+
+  /** At the begin of a turn: forgets answers that may have changed. */
+  begin(): void {
+    if (!this.#context.isChanged) return;
+    this.#flows.clear();
+    this.#fragments.clear();
+  }
+
+  /**
+   * Holds the IP packet `batch.bytes[at .. at + length)` against the SA of `slot`, and gives it the mark of congestion
+   * that the outer packet came with.
+   * @returns {@link ACCEPTED}, or the reason to drop it
+   */
+  check(
+    batch: PacketBatch,
+    at: number,
+    length: number,
+    slot: number,
+    outerTos: number,
+    now: Instant,
+  ): number {
+    const fields = this.#fields;
+    if (!parseIpPacket(batch.bytes, at, length, fields)) return Drop.malformedInner;
+    fillInboundKey(this.#key, fields);
+    if (fields.isFragment) {
+      const reason = this.#fragments.inbound(fields, this.#key, slot, now);
+      if (reason !== FRAGMENT_FOLLOWS) return reason;
+    }
+    if (!this.#isWithinSelectors(batch, at, slot)) return Drop.selectorMismatch;
+    const tos = mergedTos(fields.tos, outerTos);
+    if (tos === ECN_DROP) return Drop.ecnUnmarkable;
+    if (tos !== fields.tos) {
+      if (fields.family === 4) setIpv4Tos(batch.bytes, at, tos);
+      else setIpv6TrafficClass(batch.bytes, at, tos);
+    }
+    return ACCEPTED;
+  }
+
+  /** The device for the packet that was accepted last, or NO_DEVICE: counted. */
+  deviceOf(slot: number): number {
+    const context = this.#context;
+    const policy = context.table.u32[(slotOffset(context.table, slot) + Slot.POLICY) >> 2]!;
+    const device = context.deviceOfPolicy[policy]!;
+    const reason = device === NO_DEVICE ? Drop.noInterface : this.#judge(device);
+    if (reason === ACCEPTED) return device;
+    context.count(reason);
+    return NO_DEVICE;
+  }
+
+  /**
+   * The inner packet against the SA that carried it [SPD-04] [CHILD-07]. An ICMP error is judged by the packet that it
+   * quotes, so that routers on the way may report what happened to the SA's traffic (RFC 4301 section 6.2) [SPD-12].
+   */
+  #isWithinSelectors(batch: PacketBatch, at: number, slot: number): boolean {
+    const { table, memory } = this.#context;
+    const fields = this.#fields;
+    const icmp = fields.family === 4 ? IpProtocol.ICMP : IpProtocol.ICMPV6;
+    const isError =
+      fields.protocol === icmp && fields.hasPorts && quotesPacket(fields.family, fields.sourcePort >>> 8);
+    this.#judged = isError ? this.#quotedKey : this.#key;
+    if (!isError) return saMatches(table, memory, slot, this.#key);
+    const quoted = this.#quoted;
+    if (!parseQuotedPacket(batch.bytes, at, fields, quoted)) return false;
+    for (let word = 0; word < 4; word++) if (quoted.source[word] !== fields.destination[word]) return false;
+    fillOutboundKey(this.#quotedKey, quoted);
+    return saMatches(table, memory, slot, this.#quotedKey);
+  }
+
+  /**
+   * Whether the SPD has PROTECT as its first match for the packet that was just accepted, or BYPASS: what comes through
+   * an SA needs it not. An entry that says DISCARD in front of a child's counts for both directions [SPD-01].
+   */
+  #judge(device: number): number {
+    const key = this.#judged;
+    let reason = this.#flows.find(key, device);
+    if (reason !== FLOW_UNKNOWN) return reason;
+    const spd = this.#context.spds[device];
+    const entry = spd === undefined ? -1 : lookupSpd(spd, key);
+    if (spd === undefined || entry < 0) reason = Drop.noPolicy;
+    else reason = spd.action[entry] === SPD_DISCARD ? Drop.policyDiscard : ACCEPTED;
+    this.#flows.store(key, device, reason);
+    return reason;
+  }
+}

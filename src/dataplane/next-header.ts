@@ -1,0 +1,31 @@
+/** What an authentic ESP packet carries, by the next header of its trailer (RFC 4303 section 2.6). */
+import type { Instant } from "../base/instant.ts";
+import type { PacketBatch } from "../base/packet-batch.ts";
+import { espNextHeader, espPayloadLength, innerPacketLength, isDummyPacket } from "../wire/esp/esp-packet.ts";
+import { IpProtocol } from "../wire/ip/protocol.ts";
+import { Drop } from "./drop-reason.ts";
+import type { InnerPackets } from "./inner-packets.ts";
+
+/**
+ * Takes trailer and TFC padding off packet `i` and hands what is inside to whoever judges it.
+ * @returns ACCEPTED when `offset` and `length` span a packet to deliver, else the reason to drop it
+ */
+export function unwrapPayload(
+  batch: PacketBatch,
+  i: number,
+  slot: number,
+  inner: InnerPackets,
+  now: Instant,
+): number {
+  const start = batch.offset[i]!;
+  const end = start + batch.length[i]!;
+  const payloadLength = espPayloadLength(batch.bytes, start, end);
+  if (payloadLength < 0) return Drop.badPadding;
+  const nextHeader = espNextHeader(batch.bytes, end);
+  if (isDummyPacket(nextHeader)) return Drop.dummy;
+  if (nextHeader !== IpProtocol.IPV4 && nextHeader !== IpProtocol.IPV6) return Drop.badNextHeader;
+  const length = innerPacketLength(batch.bytes, start, payloadLength, nextHeader);
+  if (length < 0) return Drop.malformedInner;
+  batch.length[i] = length;
+  return inner.check(batch, start, length, slot, batch.tos[i]!, now);
+}

@@ -1,0 +1,105 @@
+/** Which SA's rules a frame leaves by: MTU, limits, outer header (RFC 4301 section 5.1, RFC 4303 section 3.3). */
+import type { FrameBatch } from "../base/frame-batch.ts";
+import type { Instant } from "../base/instant.ts";
+import { PACKET_OK } from "../base/packet-batch.ts";
+import { outerDf } from "../esp/dont-fragment.ts";
+import { outerTos } from "../esp/ecn.ts";
+import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
+import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
+import { endpointOffset } from "../policy/endpoint-record.ts";
+import { EndpointRecord, Slot } from "../policy/sa-table.ts";
+import { slotOffset } from "../policy/sad.ts";
+import type { PacketFields } from "../wire/ip/ip-packet.ts";
+import { IpProtocol } from "../wire/ip/protocol.ts";
+import { Drop } from "./drop-reason.ts";
+import type { IcmpErrors } from "./icmp-errors.ts";
+import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
+import type { TunIndex } from "./packet-io.ts";
+
+export class Protection {
+  readonly #context: LaneContext;
+  readonly #icmp: IcmpErrors;
+
+  constructor(context: LaneContext, icmp: IcmpErrors) {
+    this.#context = context;
+    this.#icmp = icmp;
+  }
+
+  /**
+   * Writes the columns by which the engine seals frame `i`, which `fields` describes, with the SA of `slot`.
+   * @returns false when it must not leave: counted, and its sender told where that is due; its slot is SKIP_SLOT
+   */
+  protect(
+    frames: FrameBatch,
+    i: number,
+    fields: PacketFields,
+    slot: number,
+    device: TunIndex,
+    now: Instant,
+  ): boolean {
+    const context = this.#context;
+    const { table } = context;
+    const { u32 } = table;
+    const base = slotOffset(table, slot);
+    const packets = frames.segments[i]!;
+    frames.slot[i] = SKIP_SLOT;
+    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) return this.#drop(Drop.otherLane, packets);
+    const endpoint = Atomics.load(u32, (base + Slot.ENDPOINT) >> 2);
+    const endpointAt = endpointOffset(table, endpoint);
+    const socket = context.socketFor(endpointAt);
+    if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, packets);
+    if (packets === 1) frames.length[i] = frames.packetLength[i] = fields.totalLength;
+    const mtu = this.#innerMtu(base, endpointAt);
+    if (frames.packetLength[i]! > mtu) {
+      this.#icmp.tooBig(frames, i, fields, device, now, mtu);
+      return this.#drop(Drop.tooBig, packets);
+    }
+    const octets = sealedOctets(frames, i, u32[(base + Slot.BLOCK_SIZE) >> 2]!);
+    if (!mayCarry(table, base, octets, packets)) {
+      context.raise("hardLimit", slot, reachedHard(table, base));
+      return this.#drop(Drop.saExpired, packets);
+    }
+    frames.slot[i] = slot;
+    frames.endpoint[i] = endpoint;
+    frames.socket[i] = socket;
+    frames.tos[i] = outerTos(fields.tos, u32[(base + Slot.DSCP) >> 2]!, u32[(base + Slot.ECN) >> 2]!);
+    frames.fragmentable[i] = outerDf(fields.dontFragment, u32[(base + Slot.DF) >> 2]!) ? 0 : 1;
+    frames.nextHeader[i] = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
+    frames.strip[i] = 0;
+    frames.padTo[i] = 0;
+    frames.status[i] = PACKET_OK;
+    if (countPackets(table, base, octets, now, packets))
+      context.raise("softLimit", slot, reachedSoft(table, base));
+    return true;
+  }
+
+  #innerMtu(base: number, endpointAt: number): number {
+    const { u32, bytes } = this.#context.table;
+    const headers = outerHeaders(
+      bytes[endpointAt + EndpointRecord.FAMILY]!,
+      bytes[endpointAt + EndpointRecord.ENCAPSULATION] === 1,
+    );
+    return innerMtu(
+      u32[(base + Slot.PATH_MTU) >> 2]!,
+      headers,
+      u32[(base + Slot.IV_LENGTH) >> 2]!,
+      u32[(base + Slot.ICV_LENGTH) >> 2]!,
+      u32[(base + Slot.BLOCK_SIZE) >> 2]!,
+    );
+  }
+
+  #drop(reason: number, packets: number): false {
+    this.#context.count(reason, packets);
+    return false;
+  }
+}
+
+/** Octets that the cipher sees of all packets of a frame. */
+function sealedOctets(frames: FrameBatch, i: number, blockSize: number): number {
+  const whole = frames.packetLength[i]!;
+  const padded = paddedLength(whole, blockSize);
+  const others = frames.segments[i]! - 1;
+  if (others === 0) return padded;
+  const last = frames.length[i]! - others * frames.segmentLength[i]!;
+  return others * padded + paddedLength(last, blockSize);
+}
