@@ -91,6 +91,16 @@ export const DROP_REASONS = [
   "resynchronised",
   /** ICMP about outer packets of ours beyond the rate at which it is looked at; no packet of anybody's is lost. */
   "reportRateLimited",
+  /** An AGGFRAG payload or data block that follows no format [TFS-01]. */
+  "aggfragMalformed",
+  /** A packet of which not all pieces came [TFS-06]. */
+  "aggfragIncomplete",
+  /** A packet in pieces that is longer than any that is expected, or a payload too long to wait for an earlier one. */
+  "aggfragTooLong",
+  /** A payload that came behind the reorder window. */
+  "aggfragLate",
+  /** TUN: more waits for the rate of its SA than it can carry in good time, or its SA went without a successor. */
+  "aggfragQueueFull",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

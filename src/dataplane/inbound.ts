@@ -1,5 +1,6 @@
 /** From the wire to a TUN device: SPI, replay, open, selectors, ECN (RFC 4301 section 5.2, RFC 4303 section 3.4). */
 import type { Instant } from "../base/instant.ts";
+import { Instant as instant } from "../base/instant.ts";
 import {
   DATAGRAM_META_STRIDE,
   META_FAMILY,
@@ -25,12 +26,13 @@ import {
   NatDatagram,
   NON_ESP_MARKER_LENGTH,
 } from "../wire/esp/udp-encapsulation.ts";
+import { AggfragInbound } from "./aggfrag-inbound.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
 import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
 import { IkeGate } from "./ike-gate.ts";
 import { ACCEPTED, InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
-import { unwrapPayload } from "./next-header.ts";
+import { TAKEN, unwrapPayload } from "./next-header.ts";
 import type { SocketIndex } from "./packet-io.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
@@ -48,6 +50,7 @@ export class Inbound {
   readonly #gate: IkeGate;
   readonly #recovery: EsnRecovery;
   readonly #inner: InnerPackets;
+  readonly #aggfrag: AggfragInbound;
   /** SA of each packet that was given to the engine, or {@link SKIP_SLOT}. */
   readonly #slot: Uint32Array;
   /** Whole sequence numbers. */
@@ -63,6 +66,7 @@ export class Inbound {
     this.#batch = batch;
     this.#gate = new IkeGate(context);
     this.#inner = new InnerPackets(context);
+    this.#aggfrag = new AggfragInbound(context, this.#inner);
     this.#slot = new Uint32Array(batch.capacity);
     this.#sequence = new Float64Array(batch.capacity);
     this.#device = new Uint8Array(batch.capacity);
@@ -74,6 +78,7 @@ export class Inbound {
     const batch = this.#batch;
     const { io } = this.#context;
     this.#inner.begin();
+    this.#aggfrag.begin(now);
     let handled = 0;
     for (let socket = 0; socket < io.sockets.length; socket++) {
       batch.count = 0;
@@ -86,6 +91,11 @@ export class Inbound {
       if (admitted > 0) this.#openAndDeliver(now);
     }
     return handled;
+  }
+
+  nextTimeout(): Instant | undefined {
+    const next = this.#aggfrag.nextTimeout();
+    return next === Number.POSITIVE_INFINITY ? undefined : instant(next);
   }
 
   /** Sends a datagram the way that its socket and first octets say; true when it is ESP that the engine should open. */
@@ -183,6 +193,7 @@ export class Inbound {
     }
     for (let device = 0; devices !== 0; device++, devices >>>= 1)
       if ((devices & 1) !== 0) this.#write(device);
+    this.#aggfrag.flush();
   }
 
   #write(device: number): void {
@@ -217,8 +228,9 @@ export class Inbound {
       return this.#refuse(i, Drop.inboundExpired, now);
     }
     if (countPackets(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
-    const reason = unwrapPayload(batch, i, slot, this.#inner, now);
+    const reason = unwrapPayload(batch, i, slot, this.#inner, this.#aggfrag, sequence, now);
     if (reason === ACCEPTED) return true;
+    if (reason === TAKEN) return false;
     if (reason !== Drop.dummy) return this.#refuse(i, reason, now);
     context.count(reason);
     return false;

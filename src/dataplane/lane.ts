@@ -1,6 +1,6 @@
 /** A lane: both directions of its share of the traffic, one turn at a time (RFC 4301 section 5). */
 import { createFrameBatch, FRAME_OCTETS_MAX } from "../base/frame-batch.ts";
-import type { Instant } from "../base/instant.ts";
+import { earlier, type Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import { createArenaBatch, createReceiveBatch } from "../base/packet-batch.ts";
 import { Header } from "../policy/sa-table.ts";
@@ -11,6 +11,7 @@ import { LaneContext } from "./lane-context.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { Outbound } from "./outbound.ts";
 import { OwnAddresses } from "./own-addresses.ts";
+import { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
 import { Protection } from "./protection.ts";
 import { SealAndSend } from "./seal-and-send.ts";
@@ -57,12 +58,15 @@ export function createLane(options: LaneOptions): Lane {
   const icmp = new IcmpErrors(context);
   const own = new OwnAddresses(options.table);
   const inbound = new Inbound(context, createReceiveBatch(options.receiveReads ?? RECEIVE_READS));
+  const sealAndSend = new SealAndSend(context, createArenaBatch(PACKETS, PACKETS_OCTETS));
+  const paced = new PacedSas(context, createFrameBatch(MADE_FRAMES, MADE_OCTETS), sealAndSend);
   const outbound = new Outbound({
     context,
     frames: createFrameBatch(options.frames ?? FRAMES, FRAMES_OCTETS),
     made: createFrameBatch(MADE_FRAMES, MADE_OCTETS),
-    protection: new Protection(context, icmp),
-    sealAndSend: new SealAndSend(context, createArenaBatch(PACKETS, PACKETS_OCTETS)),
+    protection: new Protection(context, icmp, paced),
+    sealAndSend,
+    paced,
     icmp,
     own,
   });
@@ -87,7 +91,7 @@ export function createLane(options: LaneOptions): Lane {
       Atomics.add(u32, epoch, 1);
       return handled;
     },
-    nextTimeout: () => outbound.nextTimeout(),
+    nextTimeout: () => earlier(outbound.nextTimeout(), inbound.nextTimeout()),
   };
 }
 

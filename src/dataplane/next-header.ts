@@ -3,18 +3,25 @@ import type { Instant } from "../base/instant.ts";
 import type { PacketBatch } from "../base/packet-batch.ts";
 import { espNextHeader, espPayloadLength, innerPacketLength, isDummyPacket } from "../wire/esp/esp-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
+import type { AggfragInbound } from "./aggfrag-inbound.ts";
 import { Drop } from "./drop-reason.ts";
 import type { InnerPackets } from "./inner-packets.ts";
 
+/** In place of a drop reason: what is inside is delivered by another way. */
+export const TAKEN = -2;
+
 /**
  * Takes trailer and TFC padding off packet `i` and hands what is inside to whoever judges it.
- * @returns ACCEPTED when `offset` and `length` span a packet to deliver, else the reason to drop it
+ * @param sequence - the whole number
+ * @returns {@link TAKEN}, ACCEPTED when `offset` and `length` span a packet to deliver, else the reason to drop it
  */
 export function unwrapPayload(
   batch: PacketBatch,
   i: number,
   slot: number,
   inner: InnerPackets,
+  aggfrag: AggfragInbound,
+  sequence: number,
   now: Instant,
 ): number {
   const start = batch.offset[i]!;
@@ -22,6 +29,13 @@ export function unwrapPayload(
   const payloadLength = espPayloadLength(batch.bytes, start, end);
   if (payloadLength < 0) return Drop.badPadding;
   const nextHeader = espNextHeader(batch.bytes, end);
+  if (aggfrag.isFor(slot)) {
+    if (nextHeader === IpProtocol.AGGFRAG) {
+      aggfrag.take(batch, i, payloadLength, slot, sequence, now);
+      return TAKEN;
+    }
+    aggfrag.pass(slot, sequence, now);
+  }
   if (isDummyPacket(nextHeader)) return Drop.dummy;
   if (nextHeader !== IpProtocol.IPV4 && nextHeader !== IpProtocol.IPV6) return Drop.badNextHeader;
   const length = innerPacketLength(batch.bytes, start, payloadLength, nextHeader);

@@ -1,7 +1,6 @@
 /** From a TUN device to the wire: policy and SA of each frame, then seal and send (RFC 4301 section 5.1). */
 import { clearFrames, type FrameBatch } from "../base/frame-batch.ts";
-import type { Instant } from "../base/instant.ts";
-import { Instant as instant } from "../base/instant.ts";
+import { earlier, type Instant, Instant as instant } from "../base/instant.ts";
 import { fillInboundKey, fillOutboundKey, packetSelectors } from "../policy/packet-key.ts";
 import { Policy } from "../policy/sa-table.ts";
 import { NO_SLOT, outboundFor } from "../policy/sad.ts";
@@ -17,6 +16,7 @@ import { HeldPackets } from "./held-packets.ts";
 import type { IcmpErrors } from "./icmp-errors.ts";
 import { type LaneContext, SKIP_SLOT } from "./lane-context.ts";
 import type { OwnAddresses } from "./own-addresses.ts";
+import type { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
 import type { Protection } from "./protection.ts";
 import type { SealAndSend } from "./seal-and-send.ts";
@@ -40,6 +40,7 @@ export interface OutboundParts {
   readonly made: FrameBatch;
   readonly protection: Protection;
   readonly sealAndSend: SealAndSend;
+  readonly paced: PacedSas;
   readonly icmp: IcmpErrors;
   readonly own: OwnAddresses;
 }
@@ -50,6 +51,7 @@ export class Outbound {
   readonly #made: FrameBatch;
   readonly #protection: Protection;
   readonly #sealAndSend: SealAndSend;
+  readonly #paced: PacedSas;
   readonly #icmp: IcmpErrors;
   readonly #own: OwnAddresses;
   readonly #flows = new FlowCache();
@@ -78,6 +80,7 @@ export class Outbound {
     this.#made = parts.made;
     this.#protection = parts.protection;
     this.#sealAndSend = parts.sealAndSend;
+    this.#paced = parts.paced;
     this.#icmp = parts.icmp;
     this.#own = parts.own;
     this.#fragments = new FragmentCheck(parts.context);
@@ -93,6 +96,7 @@ export class Outbound {
       this.#flows.clear();
       this.#fragments.clear();
     }
+    this.#paced.begin(now);
     let handled = this.#isReleaseDue(now) ? this.#releaseHeld(now) : 0;
     const frames = this.#frames;
     for (let device = 0; device < this.#context.io.tunCount; device++) {
@@ -103,12 +107,15 @@ export class Outbound {
       if (frames.count > 0) this.#sealAndSend.run(frames);
       if (this.#made.count > 0) this.#sealAndSend.run(this.#made);
     }
+    this.#paced.turn(now);
     return handled;
   }
 
   nextTimeout(): Instant | undefined {
     const expiry = this.#held.nextExpiry();
-    return expiry === undefined ? undefined : instant(Math.min(expiry, this.#acquireDue[0]!));
+    const held = expiry === undefined ? expiry : instant(Math.min(expiry, this.#acquireDue[0]!));
+    const paced = this.#paced.nextTimeout();
+    return paced === Number.POSITIVE_INFINITY ? held : earlier(held, instant(paced));
   }
 
   #decide(i: number, device: TunIndex, now: Instant): void {

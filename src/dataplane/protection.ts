@@ -6,28 +6,33 @@ import { outerDf } from "../esp/dont-fragment.ts";
 import { outerTos } from "../esp/ecn.ts";
 import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
+import { tfcLength } from "../esp/tfc-padding.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
-import { EndpointRecord, Slot } from "../policy/sa-table.ts";
+import { AggfragMode, EndpointRecord, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
 import type { IcmpErrors } from "./icmp-errors.ts";
 import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
+import type { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
 
 export class Protection {
   readonly #context: LaneContext;
   readonly #icmp: IcmpErrors;
+  readonly #paced: PacedSas;
 
-  constructor(context: LaneContext, icmp: IcmpErrors) {
+  constructor(context: LaneContext, icmp: IcmpErrors, paced: PacedSas) {
     this.#context = context;
     this.#icmp = icmp;
+    this.#paced = paced;
   }
 
   /**
    * Writes the columns by which the engine seals frame `i`, which `fields` describes, with the SA of `slot`.
-   * @returns false when it must not leave: counted, and its sender told where that is due; its slot is SKIP_SLOT
+   * @returns false when it does not leave as it is, its slot is SKIP_SLOT: it may not, which is counted and its sender told
+   *   where that is due, or it goes into AGGFRAG payloads
    */
   protect(
     frames: FrameBatch,
@@ -49,11 +54,18 @@ export class Protection {
     const socket = context.socketFor(endpointAt);
     if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, packets);
     if (packets === 1) frames.length[i] = frames.packetLength[i] = fields.totalLength;
-    const mtu = this.#innerMtu(base, endpointAt);
+    const isAggfrag = u32[(base + Slot.AGGFRAG_MODE) >> 2] !== AggfragMode.OFF;
+    const mtu = isAggfrag ? this.#paced.aggfragMtu(slot, now) : this.#innerMtu(base, endpointAt);
     if (frames.packetLength[i]! > mtu) {
       this.#icmp.tooBig(frames, i, fields, device, now, mtu);
       return this.#drop(Drop.tooBig, packets);
     }
+    if (isAggfrag) {
+      // [TFS-13]
+      this.#paced.aggfrag.take(frames, i, slot, now);
+      return false;
+    }
+    frames.padTo[i] = tfcLength(u32[(base + Slot.TFC_PAD) >> 2]!, mtu);
     const octets = sealedOctets(frames, i, u32[(base + Slot.BLOCK_SIZE) >> 2]!);
     if (!mayCarry(table, base, octets, packets)) {
       context.raise("hardLimit", slot, reachedHard(table, base));
@@ -66,7 +78,6 @@ export class Protection {
     frames.fragmentable[i] = outerDf(fields.dontFragment, u32[(base + Slot.DF) >> 2]!) ? 0 : 1;
     frames.nextHeader[i] = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
     frames.strip[i] = 0;
-    frames.padTo[i] = 0;
     frames.status[i] = PACKET_OK;
     if (countPackets(table, base, octets, now, packets))
       context.raise("softLimit", slot, reachedSoft(table, base));
@@ -96,10 +107,10 @@ export class Protection {
 
 /** Octets that the cipher sees of all packets of a frame. */
 function sealedOctets(frames: FrameBatch, i: number, blockSize: number): number {
-  const whole = frames.packetLength[i]!;
-  const padded = paddedLength(whole, blockSize);
+  const padTo = frames.padTo[i]!;
+  const padded = paddedLength(Math.max(frames.packetLength[i]!, padTo), blockSize);
   const others = frames.segments[i]! - 1;
   if (others === 0) return padded;
   const last = frames.length[i]! - others * frames.segmentLength[i]!;
-  return others * padded + paddedLength(last, blockSize);
+  return others * padded + paddedLength(Math.max(last, padTo), blockSize);
 }

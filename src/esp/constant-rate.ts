@@ -7,12 +7,10 @@
 export const CATCH_UP_MS = 20;
 
 export class ConstantRate {
-  readonly #intervalMs: number;
   #dueAt: number;
 
-  /** @param intervalMs - between two payloads, with a fraction; @param now - the first one is due at once */
-  constructor(intervalMs: number, now: number) {
-    this.#intervalMs = intervalMs;
+  /** @param now - the first payload is due at once */
+  constructor(now: number) {
     this.#dueAt = now;
   }
 
@@ -21,10 +19,13 @@ export class ConstantRate {
     return this.#dueAt;
   }
 
-  /** Whether a payload is due; if so the next one is an interval later. Call until it says no. */
-  take(now: number): boolean {
+  /**
+   * Whether a payload is due; if so the next one is an interval later. Call until it says no.
+   * @param intervalMs - between two payloads, with a fraction
+   */
+  take(now: number, intervalMs: number): boolean {
     if (now < this.#dueAt) return false;
-    this.#dueAt = Math.max(this.#dueAt, now - CATCH_UP_MS) + this.#intervalMs;
+    this.#dueAt = Math.max(this.#dueAt, now - CATCH_UP_MS) + intervalMs;
     return true;
   }
 }

@@ -60,34 +60,68 @@ export function cutSegment(
   segmentLength: number,
   index: number,
 ): Uint8Array {
+  const packet = new Uint8Array(headers.length + segmentLength);
+  const view = new DataView(packet.buffer);
+  const length = writeSegment(
+    packet,
+    view,
+    superpacket,
+    0,
+    superpacket.length,
+    headers,
+    segmentLength,
+    index,
+  );
+  return packet.subarray(0, length);
+}
+
+/**
+ * Writes packet `index` of the superpacket `bytes[at .. at + length)` to the begin of `packet`, without allocating.
+ * @param view - of `packet`
+ * @returns its octets
+ */
+export function writeSegment(
+  packet: Uint8Array,
+  view: DataView,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  headers: SuperpacketHeaders,
+  segmentLength: number,
+  index: number,
+): number {
   const { isTcp, ipLength } = headers;
   const from = headers.length + index * segmentLength;
-  const end = Math.min(from + segmentLength, superpacket.length);
-  const packet = new Uint8Array(headers.length + end - from);
-  packet.set(superpacket.subarray(0, headers.length));
-  packet.set(superpacket.subarray(from, end), headers.length);
-  const view = new DataView(packet.buffer);
+  const end = Math.min(from + segmentLength, length);
+  const octets = headers.length + end - from;
+  for (let i = 0; i < headers.length; i++) packet[i] = bytes[at + i]!;
+  for (let i = headers.length; i < octets; i++) packet[i] = bytes[at + from - headers.length + i]!;
   if (packet[0]! >>> 4 === 4) {
-    view.setUint16(2, packet.length);
+    view.setUint16(2, octets);
     view.setUint16(4, view.getUint16(4) + index);
     writeIpv4Checksum(packet, 0);
   } else {
-    view.setUint16(4, packet.length - ipLength);
+    view.setUint16(4, octets - ipLength);
   }
   if (isTcp) {
     view.setUint32(ipLength + 4, view.getUint32(ipLength + 4) + index * segmentLength);
     if (index > 0) packet[ipLength + 13]! &= ~CWR;
-    if (end < superpacket.length) packet[ipLength + 13]! &= ~FIN_AND_PSH;
+    if (end < length) packet[ipLength + 13]! &= ~FIN_AND_PSH;
   } else {
-    view.setUint16(ipLength + 4, packet.length - ipLength);
+    view.setUint16(ipLength + 4, octets - ipLength);
   }
-  writeChecksum(packet, view, headers);
-  return packet;
+  writeChecksum(packet, view, headers, octets);
+  return octets;
 }
 
-function writeChecksum(packet: Uint8Array, view: DataView, { isTcp, ipLength }: SuperpacketHeaders): void {
+function writeChecksum(
+  packet: Uint8Array,
+  view: DataView,
+  { isTcp, ipLength }: SuperpacketHeaders,
+  octets: number,
+): void {
   const field = ipLength + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM);
-  const length = packet.length - ipLength;
+  const length = octets - ipLength;
   const is4 = packet[0]! >>> 4 === 4;
   view.setUint16(field, 0);
   const protocol = isTcp ? IpProtocol.TCP : IpProtocol.UDP;

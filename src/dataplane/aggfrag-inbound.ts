@@ -1,0 +1,171 @@
+/** AGGFRAG payloads that came in, and the inner packets that come out of them (RFC 9347 section 2.5). */
+import { type Instant, Instant as instant } from "../base/instant.ts";
+import { createArenaBatch, PACKET_NOT_SENT, PACKET_OK, type PacketBatch } from "../base/packet-batch.ts";
+import { AggfragLoss, type AggfragSink } from "../esp/aggfrag-reassembly.ts";
+import { AggfragReceiver } from "../esp/aggfrag-receiver.ts";
+import { AggfragMode, Slot, SlotState } from "../policy/sa-table.ts";
+import { slotOffset } from "../policy/sad.ts";
+import { ipv4Tos } from "../wire/ip/ipv4.ts";
+import { ipv6TrafficClass } from "../wire/ip/ipv6.ts";
+import { Drop } from "./drop-reason.ts";
+import { ACCEPTED, type InnerPackets } from "./inner-packets.ts";
+import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
+
+/** Packets and octets that are delivered at once. */
+const OUT_PACKETS = 256;
+const OUT_OCTETS = 4 * 65_536;
+/** The longest payload that waits for an earlier one, and the longest inner packet: an IPv4 packet has no more. */
+const PAYLOAD_OCTETS_MAX = 9216;
+const PACKET_OCTETS_MAX = 65_535;
+const CE = 3;
+
+const LOSSES: Readonly<Record<AggfragLoss, number>> = {
+  [AggfragLoss.MALFORMED]: Drop.aggfragMalformed,
+  [AggfragLoss.INCOMPLETE]: Drop.aggfragIncomplete,
+  [AggfragLoss.TOO_LONG]: Drop.aggfragTooLong,
+  [AggfragLoss.LATE]: Drop.aggfragLate,
+};
+
+interface Stream {
+  readonly slot: number;
+  readonly keyGeneration: number;
+  readonly receiver: AggfragReceiver;
+}
+
+export class AggfragInbound {
+  readonly #context: LaneContext;
+  readonly #inner: InnerPackets;
+  readonly #out: PacketBatch = createArenaBatch(OUT_PACKETS, OUT_OCTETS);
+  readonly #device = new Uint8Array(OUT_PACKETS);
+  readonly #bySlot: (Stream | undefined)[];
+  #streams: Stream[] = [];
+  /** Of the call that packets come out of. */
+  #now: Instant = instant(0);
+
+  constructor(context: LaneContext, inner: InnerPackets) {
+    this.#context = context;
+    this.#inner = inner;
+    this.#bySlot = new Array<Stream | undefined>(context.table.size.slots).fill(undefined);
+  }
+
+  /** At the begin of a turn: forgets the SAs that went, and gives up on what has waited too long. */
+  begin(now: Instant): void {
+    this.#now = now;
+    if (this.#context.isChanged && this.#streams.length > 0) this.#forgetGone();
+    for (let k = 0; k < this.#streams.length; k++) this.#streams[k]!.receiver.expire(now);
+    this.flush();
+  }
+
+  #forgetGone(): void {
+    this.#streams = this.#streams.filter((stream) => {
+      const isThere =
+        this.#get(stream.slot, Slot.STATE) === SlotState.LIVE &&
+        this.#get(stream.slot, Slot.KEY_GENERATION) === stream.keyGeneration;
+      if (!isThere) this.#bySlot[stream.slot] = undefined;
+      return isThere;
+    });
+  }
+
+  isFor(slot: number): boolean {
+    return this.#get(slot, Slot.AGGFRAG_MODE) !== AggfragMode.OFF;
+  }
+
+  /**
+   * Takes an authentic payload of an SA for which {@link isFor} holds; what comes out of it goes to its device with {@link flush}.
+   * @param sequence - the whole number of its packet
+   */
+  take(batch: PacketBatch, i: number, length: number, slot: number, sequence: number, now: Instant): void {
+    const isMarked = (batch.tos[i]! & CE) === CE;
+    this.#now = now;
+    this.#receiverOf(slot).take(sequence, batch.bytes, batch.offset[i]!, length, isMarked, now);
+  }
+
+  /** The packet with this number carries no payload of the stream. */
+  pass(slot: number, sequence: number, now: Instant): void {
+    this.#now = now;
+    this.#receiverOf(slot).pass(sequence, now);
+  }
+
+  #receiverOf(slot: number): AggfragReceiver {
+    const known = this.#bySlot[slot];
+    const keyGeneration = this.#get(slot, Slot.KEY_GENERATION);
+    if (known?.keyGeneration === keyGeneration) return known.receiver;
+    const sink: AggfragSink = {
+      take: (bytes, at, length, isMarked) => this.#deliver(bytes, at, length, slot, isMarked),
+      lose: (loss) => this.#context.count(LOSSES[loss]),
+    };
+    const receiver = new AggfragReceiver({
+      sink,
+      window: this.#get(slot, Slot.AGGFRAG_REORDER),
+      payloadLengthMax: PAYLOAD_OCTETS_MAX,
+      packetLengthMax: PACKET_OCTETS_MAX,
+    });
+    const stream = { slot, keyGeneration, receiver };
+    this.#streams = [...this.#streams.filter((one) => one !== known), stream];
+    this.#bySlot[slot] = stream;
+    return receiver;
+  }
+
+  /** An inner packet like any other: selectors, SPD, device [TFS-06]. */
+  #deliver(bytes: Uint8Array, at: number, length: number, slot: number, isMarked: boolean): void {
+    const out = this.#out;
+    const last = out.count - 1;
+    let to = last < 0 ? 0 : out.offset[last]! + out.length[last]!;
+    if (out.count === OUT_PACKETS || to + length > OUT_OCTETS) {
+      this.flush();
+      to = 0;
+    }
+    for (let k = 0; k < length; k++) out.bytes[to + k] = bytes[at + k]!;
+    const reason = this.#inner.check(out, to, length, slot, outerTosFor(out.bytes, to, isMarked), this.#now);
+    if (reason !== ACCEPTED) {
+      this.#context.count(reason);
+      return;
+    }
+    const device = this.#inner.deviceOf(slot);
+    if (device === NO_DEVICE) return;
+    const i = out.count++;
+    out.offset[i] = to;
+    out.length[i] = length;
+    this.#device[i] = device;
+  }
+
+  /** Hands what came out to its devices. */
+  flush(): void {
+    const out = this.#out;
+    if (out.count === 0) return;
+    let devices = 0;
+    for (let i = 0; i < out.count; i++) devices |= 1 << this.#device[i]!;
+    for (let device = 0; devices !== 0; device++, devices >>>= 1)
+      if ((devices & 1) !== 0) this.#write(device);
+    out.count = 0;
+  }
+
+  #write(device: number): void {
+    const out = this.#out;
+    for (let i = 0; i < out.count; i++)
+      out.status[i] = this.#device[i] === device ? PACKET_OK : PACKET_NOT_SENT;
+    this.#context.io.writeTun(device, out);
+    for (let i = 0; i < out.count; i++)
+      if (this.#device[i] === device && out.status[i] !== PACKET_OK) this.#context.count(Drop.tunRefused);
+  }
+
+  /** When {@link begin} has something to give up on; Infinity: never. */
+  nextTimeout(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (let k = 0; k < this.#streams.length; k++)
+      next = Math.min(next, this.#streams[k]!.receiver.expiresAt);
+    return next;
+  }
+
+  #get(slot: number, field: number): number {
+    const { table } = this.#context;
+    return Atomics.load(table.u32, (slotOffset(table, slot) + field) >> 2);
+  }
+}
+
+/** A mark that was put on a packet for another one's sake does not cost those that cannot show it [TFS-09]. */
+function outerTosFor(bytes: Uint8Array, at: number, isMarked: boolean): number {
+  if (!isMarked) return 0;
+  const tos = bytes[at]! >>> 4 === 4 ? ipv4Tos(bytes, at) : ipv6TrafficClass(bytes, at);
+  return (tos & CE) === 0 ? 0 : CE;
+}

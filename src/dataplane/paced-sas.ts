@@ -1,0 +1,66 @@
+/** The outbound SAs of a lane that send by the clock or keep packets back, and their part of each turn. */
+import type { FrameBatch } from "../base/frame-batch.ts";
+import { AggfragMode, Header, Slot, SlotState } from "../policy/sa-table.ts";
+import { slotOffset } from "../policy/sad.ts";
+import { AggfragOutbound } from "./aggfrag-outbound.ts";
+import { DummyPackets } from "./dummy-packets.ts";
+import type { LaneContext } from "./lane-context.ts";
+import { MadePayloads } from "./made-payloads.ts";
+import type { SealAndSend } from "./seal-and-send.ts";
+
+export class PacedSas {
+  readonly #context: LaneContext;
+  readonly #payloads: MadePayloads;
+  readonly aggfrag: AggfragOutbound;
+  readonly #dummies: DummyPackets;
+  #generation = -1;
+
+  /** @param made - memory for what is sent, empty between calls */
+  constructor(context: LaneContext, made: FrameBatch, sealAndSend: SealAndSend) {
+    this.#context = context;
+    this.#payloads = new MadePayloads(context, made, sealAndSend);
+    this.aggfrag = new AggfragOutbound(context, this.#payloads);
+    this.#dummies = new DummyPackets(context, this.#payloads);
+  }
+
+  /** At the begin of a turn: learns of SAs that came and went. */
+  begin(now: number): void {
+    const generation = Atomics.load(this.#context.table.u32, Header.PACED_GENERATION / 4);
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    const aggfrag: number[] = [];
+    const dummies: number[] = [];
+    const { table, index } = this.#context;
+    for (let slot = 0; slot < table.size.slots; slot++) {
+      const base = slotOffset(table, slot);
+      const get = (field: number) => Atomics.load(table.u32, (base + field) >> 2);
+      if (get(Slot.STATE) !== SlotState.LIVE || get(Slot.DIRECTION) !== 1) continue;
+      if (get(Slot.OWNER_LANE) !== index) continue;
+      if (get(Slot.AGGFRAG_MODE) !== AggfragMode.OFF) aggfrag.push(slot);
+      else if (get(Slot.DUMMY_RATE) > 0) dummies.push(slot);
+    }
+    this.aggfrag.setSlots(aggfrag, now);
+    this.#dummies.setSlots(dummies, now);
+  }
+
+  /**
+   * Octets of the longest inner packet of an SA in AGGFRAG mode. One that was published in the middle of the turn is
+   * learnt of here.
+   */
+  aggfragMtu(slot: number, now: number): number {
+    if (!this.aggfrag.has(slot)) this.begin(now);
+    return this.aggfrag.mtu(slot);
+  }
+
+  /** At the end of a turn: sends what is due. */
+  turn(now: number): void {
+    this.aggfrag.turn(now);
+    this.#dummies.turn(now);
+    this.#payloads.flush();
+  }
+
+  /** When {@link turn} has something to send; Infinity: never. */
+  nextTimeout(): number {
+    return Math.min(this.aggfrag.nextTimeout(), this.#dummies.nextTimeout());
+  }
+}
