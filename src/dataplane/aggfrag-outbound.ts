@@ -49,12 +49,14 @@ export class AggfragOutbound {
   /** What waits for an SA that went moves to its successor. */
   setSlots(slots: readonly number[], now: number): void {
     const before = this.#streams;
-    const known = (slot: number) =>
-      before.find((one) => one.slot === slot && one.keyGeneration === this.#get(slot, Slot.KEY_GENERATION));
-    this.#streams = slots.map((slot) => known(slot) ?? this.#open(slot, now));
-    this.#bySlot.fill(undefined);
+    this.#streams = slots.map((slot) => {
+      const known = this.#bySlot[slot];
+      return known?.keyGeneration === this.#get(slot, Slot.KEY_GENERATION) ? known : this.#open(slot, now);
+    });
+    for (const { slot } of before) this.#bySlot[slot] = undefined;
     for (const stream of this.#streams) this.#bySlot[stream.slot] = stream;
-    for (const stream of before) if (!this.#streams.includes(stream)) this.#leave(stream, now);
+    const staying = new Set(this.#streams);
+    for (const stream of before) if (!staying.has(stream)) this.#leave(stream, now);
   }
 
   #open(slot: number, now: number): Stream {

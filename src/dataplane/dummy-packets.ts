@@ -11,6 +11,9 @@ export class DummyPackets {
   readonly #context: LaneContext;
   readonly #payloads: MadePayloads;
   #slots: readonly number[] = [];
+  readonly #isKnown: Uint8Array;
+  /** None is due before: sending puts a dummy off and nothing brings it forward. */
+  readonly #next = Float64Array.of(Number.POSITIVE_INFINITY);
   /** By slot: when its SA was first seen here. */
   readonly #since: Float64Array;
 
@@ -18,24 +21,30 @@ export class DummyPackets {
     this.#context = context;
     this.#payloads = payloads;
     this.#since = new Float64Array(context.table.size.slots);
+    this.#isKnown = new Uint8Array(context.table.size.slots);
   }
 
   setSlots(slots: readonly number[], now: number): void {
-    for (const slot of slots) if (!this.#slots.includes(slot)) this.#since[slot] = now;
+    for (const slot of slots) if (this.#isKnown[slot] === 0) this.#since[slot] = now;
+    for (const slot of this.#slots) this.#isKnown[slot] = 0;
+    for (const slot of slots) this.#isKnown[slot] = 1;
     this.#slots = slots;
+    this.#next[0] = slots.length === 0 ? Number.POSITIVE_INFINITY : now;
   }
 
   turn(now: number): void {
+    if (now < this.#next[0]!) return;
+    let next = Number.POSITIVE_INFINITY;
     for (let k = 0; k < this.#slots.length; k++) {
       const slot = this.#slots[k]!;
       if (now >= this.#dueAt(slot)) this.#send(slot, now);
+      next = Math.min(next, this.#dueAt(slot));
     }
+    this.#next[0] = next;
   }
 
   nextTimeout(): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (let k = 0; k < this.#slots.length; k++) next = Math.min(next, this.#dueAt(this.#slots[k]!));
-    return next;
+    return this.#next[0]!;
   }
 
   /** A dummy that its SA may not carry is tried again no sooner than the next one. */

@@ -31,13 +31,16 @@ export class PacedSas {
     const aggfrag: number[] = [];
     const dummies: number[] = [];
     const { table, index } = this.#context;
-    for (let slot = 0; slot < table.size.slots; slot++) {
+    let next = Atomics.load(table.u32, Header.PACED_HEAD / 4);
+    // Whatever changes under the walk is walked again.
+    for (let left = table.size.slots; next !== 0 && left > 0; left--) {
+      const slot = next - 1;
       const base = slotOffset(table, slot);
       const get = (field: number) => Atomics.load(table.u32, (base + field) >> 2);
-      if (get(Slot.STATE) !== SlotState.LIVE || get(Slot.DIRECTION) !== 1) continue;
-      if (get(Slot.OWNER_LANE) !== index) continue;
+      next = get(Slot.NEXT_PACED);
+      if (get(Slot.STATE) !== SlotState.LIVE || get(Slot.OWNER_LANE) !== index) continue;
       if (get(Slot.AGGFRAG_MODE) !== AggfragMode.OFF) aggfrag.push(slot);
-      else if (get(Slot.DUMMY_RATE) > 0) dummies.push(slot);
+      else dummies.push(slot);
     }
     this.aggfrag.setSlots(aggfrag, now);
     this.#dummies.setSlots(dummies, now);

@@ -27,6 +27,8 @@ export const Header = {
   /** Records that were ever used are below these numbers: nobody needs to look at, and so to touch, the rest. */
   SLOTS_USED: 72,
   ENDPOINTS_USED: 76,
+  /** Slot + 1 of the first of them; 0 when there is none. */
+  PACED_HEAD: 80,
   /** One uint32 per lane: odd while it is in a turn, one more at each begin and end; for the reuse of slots. */
   LANE_EPOCHS: 256,
   SIZE: 4096,
@@ -134,6 +136,8 @@ export const Slot = {
   AGGFRAG_REORDER: 216,
   /** Packets a second that dummies fill up to; 0: none. */
   DUMMY_RATE: 220,
+  /** Slot + 1 of the next outbound SA that sends by the clock. */
+  NEXT_PACED: 384,
   /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */
   SELECTORS: 512,
   /** The anti-replay bitmap. */

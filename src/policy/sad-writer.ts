@@ -111,7 +111,7 @@ export class SadWriter {
     this.#setState(slot, SlotState.LIVE);
     Atomics.store(this.table.u32, head, slot + 1);
     this.#chainChanged(slot);
-    this.#pacedChanged(slot);
+    if (this.#isPaced(slot)) this.#startPaced(slot);
   }
 
   /** An outbound SA takes no new packets: it leaves its policy's chain. */
@@ -123,7 +123,7 @@ export class SadWriter {
       link = slotWord(this.table, u32[link]! - 1, Slot.NEXT_FOR_POLICY);
     if (u32[link] === slot + 1) Atomics.store(u32, link, this.#get(slot, Slot.NEXT_FOR_POLICY));
     this.#chainChanged(slot);
-    this.#pacedChanged(slot);
+    if (this.#isPaced(slot)) this.#stopPaced(slot);
   }
 
   /** Takes a published slot out; it is free once every lane has passed. */
@@ -191,11 +191,25 @@ export class SadWriter {
     if (this.table.u32[field / 4]! < count) Atomics.store(this.table.u32, field / 4, count);
   }
 
-  /** Lanes look through all slots for those that send by the clock, so they are told only when there is one. */
-  #pacedChanged(slot: number): void {
-    if (this.#get(slot, Slot.AGGFRAG_MODE) === AggfragMode.OFF && this.#get(slot, Slot.DUMMY_RATE) === 0)
-      return;
-    Atomics.add(this.table.u32, Header.PACED_GENERATION / 4, 1);
+  /** Lanes keep a list of those that send by the clock, and are told only when it changes. */
+  #isPaced(slot: number): boolean {
+    return this.#get(slot, Slot.AGGFRAG_MODE) !== AggfragMode.OFF || this.#get(slot, Slot.DUMMY_RATE) > 0;
+  }
+
+  #startPaced(slot: number): void {
+    const { u32 } = this.table;
+    this.#put(slot, Slot.NEXT_PACED, u32[Header.PACED_HEAD / 4]!);
+    Atomics.store(u32, Header.PACED_HEAD / 4, slot + 1);
+    Atomics.add(u32, Header.PACED_GENERATION / 4, 1);
+  }
+
+  #stopPaced(slot: number): void {
+    const { u32 } = this.table;
+    let link = Header.PACED_HEAD / 4;
+    while (u32[link] !== 0 && u32[link] !== slot + 1)
+      link = slotWord(this.table, u32[link]! - 1, Slot.NEXT_PACED);
+    if (u32[link] === slot + 1) Atomics.store(u32, link, this.#get(slot, Slot.NEXT_PACED));
+    Atomics.add(u32, Header.PACED_GENERATION / 4, 1);
   }
 
   #countReference(endpoint: number, difference: number): number {
