@@ -170,6 +170,20 @@ describe("dummies", () => {
     expect(a.upcalls.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["softLimit", "hardLimit"]));
   });
 
+  test("[ESP-10] a dummy holds nothing of what was sent before", () => {
+    const { a, b } = pairWith({ tfc: DUMMIES });
+    const { seal } = a.engine;
+    const most: number[] = [];
+    a.engine.seal = (frames, packets) => {
+      const at = frames.offset[0]!;
+      most.push(Math.max(...frames.bytes.subarray(at, at + frames.length[0]!)));
+      seal(frames, packets);
+      frames.bytes.fill(0xaa);
+    };
+    run(a, b, 0, 300);
+    expect(most).toEqual([0, 0, 0, 0, 0, 0]);
+  });
+
   test("[ESP-10] an SA that is gone sends none, and its successor does", () => {
     const { a, b, spis } = pairWith({ tfc: DUMMIES });
     run(a, b, 0, 100);
