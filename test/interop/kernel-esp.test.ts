@@ -136,7 +136,8 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's ESP,
     await sites.remove();
   });
 
-  async function configureKernel(one: Case): Promise<void> {
+  /** @param more - of the kernel's outbound SA */
+  async function configureKernel(one: Case, more = ""): Promise<void> {
     const [own, other] = one.outer === 4 ? [SITE_B.outer4, SITE_A.outer4] : [SITE_B.outer6, SITE_A.outer6];
     const extra = [
       one.encapsulation === "udp" ? `encap espinudp 4500 4500 ${one.outer === 4 ? "0.0.0.0" : "::"}` : "",
@@ -161,14 +162,15 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's ESP,
         "set -e",
         "ip xfrm state flush",
         "ip xfrm policy flush",
-        state(own, other, IN_SPI, "in"),
+        `${state(own, other, IN_SPI, "in")} ${more}`,
         state(other, own, OUT_SPI, "out"),
         ...policies,
       ].join("\n"),
     );
   }
 
-  function settings(one: Case): string {
+  /** @param more - a line of the child */
+  function settings(one: Case, more: string): string {
     const side = (spi: number, direction: string) => {
       const integrity =
         one.suite.integrityLength === 0
@@ -190,13 +192,16 @@ connections:
         out: ${side(OUT_SPI, "out")}
         in: ${side(IN_SPI, "in")}
         state: sequence-numbers
+        ${more}
 `;
   }
 
   /** A configuration with keys inside is a secret. `used`: the keys were in use before, and the state file knows. */
-  async function start(one: Case, used = false): Promise<void> {
+  async function start(one: Case, used = false, more = ""): Promise<void> {
     if (!used) ours.writeSecret("sequence-numbers", "next 1\n");
-    ours.launch(settings(one), { before: `chown 64997:64997 "$CONFIGURATION"; chmod 600 "$CONFIGURATION"` });
+    ours.launch(settings(one, more), {
+      before: `chown 64997:64997 "$CONFIGURATION"; chmod 600 "$CONFIGURATION"`,
+    });
     await ours.isReady();
   }
 
@@ -290,5 +295,30 @@ connections:
 
     expect((await ours.status()).drops["notAuthentic"]).toBe(3);
     expect(await sites.a.host.ping(LAN_4)).toBe(false);
+  });
+
+  // The last one: the kernel counts dummies as errors, and other tests look for errors.
+  test("[ESP-10] [ESP-11] padding both ways, and dummies, which the kernel drops", async () => {
+    const errors = async () =>
+      Number(
+        (await peer.run("awk '$1 == \"XfrmInStateProtoError\" { print $2 }' /proc/net/xfrm_stat")).stdout,
+      );
+    await configureKernel(CASES[0]!, "tfcpad 1200");
+    await start(CASES[0]!, false, "tfc: { pad: mtu, dummies: 20 }");
+    const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
+    const before = await errors();
+
+    for (const words of [[], ["-s", "1000"]]) expect(await sites.a.host.ping(LAN_4, words)).toBe(true);
+    expect(await sites.a.host.ping(LAN_6, ["-s", "300"])).toBe(true);
+    await until("the kernel has seen 20 dummies", async () => (await errors()) >= before + 20, 10_000);
+    const esp = (await capture.stop()).filter(({ kind }) => kind === "esp");
+
+    const lengths = (source: string) => [
+      ...new Set(esp.filter((one) => one.source === source).map(({ length }) => length)),
+    ];
+    expect(lengths(SITE_A.outer4)).toHaveLength(1);
+    expect(lengths(SITE_A.outer4)[0]).toBeGreaterThan(1480);
+    expect(lengths(SITE_B.outer4)).toHaveLength(1);
+    expect(lengths(SITE_B.outer4)[0]).toBeGreaterThan(1200);
   });
 });
