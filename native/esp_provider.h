@@ -1,0 +1,48 @@
+// How another library does ESP's cryptography: a table of functions that its addon hands over, and that each lane opens.
+#ifndef TUNGATE_ESP_PROVIDER_H
+#define TUNGATE_ESP_PROVIDER_H
+
+#include <cstdint>
+#include <memory>
+
+#include "esp_cipher.h"
+#include "esp_shape.h"
+
+namespace tungate {
+
+// Names the layout of everything that both addons see; another number for another layout.
+constexpr uint64_t kEspProviderLayout = 0x5447'4d42'0000'0001;
+
+struct EspProvider {
+  uint64_t layout;
+  // What belongs to one thread. Null when there is no memory for it, or the processor lacks something.
+  void* (*open_lane)();
+  void (*close_lane)(void* lane);
+  // Null for transforms that the library has not, or not faster than OpenSSL. `shape` is copied; nothing keeps `keys`.
+  EspCipher* (*make)(void* lane, const SlotKeys& keys, const EspShape& shape);
+};
+
+// A provider opened by one engine; without one every cipher is OpenSSL's.
+class EspLane {
+ public:
+  EspLane() = default;
+  explicit EspLane(const EspProvider* provider)
+      : provider_(provider), lane_(provider != nullptr ? provider->open_lane() : nullptr) {}
+  EspLane(const EspLane&) = delete;
+  EspLane& operator=(const EspLane&) = delete;
+  ~EspLane() {
+    if (lane_ != nullptr) provider_->close_lane(lane_);
+  }
+
+  std::unique_ptr<EspCipher> Make(const SlotKeys& keys, const EspShape& shape) const {
+    return std::unique_ptr<EspCipher>(lane_ != nullptr ? provider_->make(lane_, keys, shape) : nullptr);
+  }
+
+ private:
+  const EspProvider* provider_ = nullptr;
+  void* lane_ = nullptr;
+};
+
+}  // namespace tungate
+
+#endif
