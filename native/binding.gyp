@@ -1,4 +1,34 @@
 {
+  "target_defaults": {
+    "defines": ["NAPI_VERSION=9", "_GNU_SOURCE"],
+    "cflags_cc!": ["-fexceptions", "-std=gnu++17", "-frtti"],
+    "cflags_cc": [
+      "-std=gnu++20",
+      "-fno-exceptions",
+      "-fno-rtti",
+      "-Wall",
+      "-Wextra",
+      "-Werror",
+      "-Wno-missing-field-initializers",
+      "-fvisibility=hidden",
+      "-fstack-protector-strong"
+    ],
+    "ldflags": ["-Wl,-z,relro,-z,now"],
+    "configurations": {
+      "Release": { "cflags_cc": ["-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"] },
+      "Debug": {
+        "cflags_cc": [
+          "-O1",
+          "-g",
+          "-fno-omit-frame-pointer",
+          "-fsanitize=address,undefined",
+          "-fno-sanitize-recover=undefined",
+          "-fno-sanitize=vptr"
+        ],
+        "ldflags": ["-fsanitize=address,undefined"]
+      }
+    }
+  },
   "targets": [
     {
       "target_name": "tungate",
@@ -28,35 +58,29 @@
         "tun_segment.cc",
         "udp.cc",
         "wait.cc"
-      ],
-      "defines": ["NAPI_VERSION=9", "_GNU_SOURCE"],
-      "cflags_cc!": ["-fexceptions", "-std=gnu++17", "-frtti"],
-      "cflags_cc": [
-        "-std=gnu++20",
-        "-fno-exceptions",
-        "-fno-rtti",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-Wno-missing-field-initializers",
-        "-fvisibility=hidden",
-        "-fstack-protector-strong"
-      ],
-      "ldflags": ["-Wl,-z,relro,-z,now"],
-      "configurations": {
-        "Release": { "cflags_cc": ["-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"] },
-        "Debug": {
-          "cflags_cc": [
-            "-O1",
-            "-g",
-            "-fno-omit-frame-pointer",
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=undefined",
-            "-fno-sanitize=vptr"
-          ],
-          "ldflags": ["-fsanitize=address,undefined"]
-        }
-      }
+      ]
     }
+  ],
+  "variables": {
+    "has_ipsec_mb": "<!(printf '#include <intel-ipsec-mb.h>' | ${CXX:-g++} -x c++ -fsyntax-only - >/dev/null 2>&1 && echo yes || echo no)"
+  },
+  "conditions": [
+    [
+      "has_ipsec_mb == 'yes'",
+      {
+        "targets": [
+          {
+            "target_name": "tungate_ipsec_mb",
+            "sources": [
+              "esp_transform.cc",
+              "ipsec_mb/addon.cc",
+              "ipsec_mb/direct_cipher.cc",
+              "ipsec_mb/job_cipher.cc"
+            ],
+            "libraries": ["-lIPSec_MB"]
+          }
+        ]
+      }
+    ]
   ]
 }

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "esp_cipher.h"
+#include "esp_provider.h"
 #include "esp_shape.h"
 #include "key_store.h"
 
@@ -14,8 +15,9 @@ namespace tungate {
 
 class EspContext {
  public:
-  // Null when the transforms do not go together or the cipher cannot be made.
-  static std::unique_ptr<EspContext> Make(const SlotKeys& keys, uint32_t version);
+  // Null when the transforms do not go together or the cipher cannot be made. The lane's provider does what it can,
+  // OpenSSL the rest.
+  static std::unique_ptr<EspContext> Make(const SlotKeys& keys, uint32_t version, const EspLane& lane);
 
   uint32_t version() const { return version_; }
   uint32_t direction() const { return direction_; }

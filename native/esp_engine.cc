@@ -57,7 +57,7 @@ EspContext* EspEngine::ContextFor(uint32_t slot, uint32_t direction) {
     uint32_t version = 0;
     context.reset();
     if (!keys_->Read(slot, &keys, &version)) return nullptr;
-    context = EspContext::Make(keys, version);
+    context = EspContext::Make(keys, version, lane_);
     keys.Wipe();
   }
   // Sealing with the peer's key would repeat its nonces.
@@ -228,10 +228,30 @@ napi_value CreateEngine(napi_env env, napi_callback_info info) {
   Find(args, state.memories, 0);
   Find(args, state.key_stores, 1);
   if (!args.ok()) return nullptr;
-  auto engine = std::make_shared<EspEngine>();
+  auto engine = std::make_shared<EspEngine>(state.provider);
   if (!engine->Attach(state.memories.Share(args.Uint32(0)), state.key_stores.Share(args.Uint32(1))))
     return Number(env, -EINVAL);
   return Number(env, state.engines.Add(std::move(engine)));
+}
+
+// Engines that are made from now on use the provider, or OpenSSL when there is none.
+napi_value UseProvider(napi_env env, napi_callback_info info) {
+  Args args(env, info, 1);
+  if (!args.ok()) return nullptr;
+  napi_valuetype type = napi_undefined;
+  void* provider = nullptr;
+  napi_typeof(env, args.value(0), &type);
+  if (type == napi_undefined) {
+    State::Of(env).provider = nullptr;
+    return Number(env, 0);
+  }
+  if (type != napi_external || napi_get_value_external(env, args.value(0), &provider) != napi_ok) {
+    args.TypeError("a provider is an external value");
+    return nullptr;
+  }
+  if (static_cast<const EspProvider*>(provider)->layout != kEspProviderLayout) return Number(env, -EINVAL);
+  State::Of(env).provider = static_cast<const EspProvider*>(provider);
+  return Number(env, 0);
 }
 
 napi_value CloseEngine(napi_env env, napi_callback_info info) {
@@ -271,6 +291,7 @@ napi_value ReleaseStaleContexts(napi_env env, napi_callback_info info) {
 }  // namespace
 
 void DefineEspEngine(napi_env env, napi_value exports) {
+  Define(env, exports, "useProvider", UseProvider);
   Define(env, exports, "createEngine", CreateEngine);
   Define(env, exports, "closeEngine", CloseEngine);
   Define(env, exports, "seal", SealFrames);

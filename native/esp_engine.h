@@ -9,6 +9,7 @@
 
 #include "batch.h"
 #include "esp_context.h"
+#include "esp_provider.h"
 #include "key_store.h"
 #include "memfd.h"
 #include "sa_table.h"
@@ -18,6 +19,9 @@ namespace tungate {
 
 class EspEngine {
  public:
+  // `provider` may be null: OpenSSL does all of it.
+  explicit EspEngine(const EspProvider* provider) : lane_(provider) {}
+
   // False when the memory holds no SA table.
   bool Attach(std::shared_ptr<Mapping> table, std::shared_ptr<KeyStore> keys);
 
@@ -45,6 +49,8 @@ class EspEngine {
   std::shared_ptr<Mapping> memory_;
   std::shared_ptr<KeyStore> keys_;
   SaTableView table_;
+  // Outlives the contexts, which are made of it.
+  EspLane lane_;
   std::vector<std::unique_ptr<EspContext>> contexts_;
 };
 

@@ -47,6 +47,8 @@ struct State {
   HandleTable<EspEngine> engines;
   HandleTable<PacketIo> packet_ios;
   HandleTable<Waiter> waiters;
+  // Who does the cryptography of engines made here; null: OpenSSL.
+  const EspProvider* provider = nullptr;
 
   static State& Of(napi_env env) {
     void* data = nullptr;

@@ -87,7 +87,7 @@ export const statusDocument = z.strictObject({
   configurationFile: z.string(),
   interfaces: z.array(z.strictObject({ name: z.string(), mtu: z.number().optional() })),
   lanes: z.number(),
-  /** Who does the ciphers: `openssl`, `typescript`, ... */
+  /** Who does ESP's ciphers: `libipsec-mb 1.3.0 (avx2)`, `OpenSSL 3.0.15 of Node`. */
   engine: z.string(),
   connections: z.array(connectionStatus),
   /** Counted drops by reason; those that are zero may be absent. */

@@ -6,6 +6,7 @@ import { type ControlTarget, UnknownNameError } from "../control/target.ts";
 import type { Target } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
+import { cryptoProvider } from "../io/crypto-provider.ts";
 import { escapeForeign } from "../observe/escape.ts";
 import { failureWords } from "../observe/failure-words.ts";
 import { CommandWaiters } from "./command-outcome.ts";
@@ -65,6 +66,7 @@ export class DaemonControl implements ControlTarget {
     const { configuration, version, clock } = this.#options;
     const now = clock.now();
     const running = this.#running;
+    const crypto = cryptoProvider();
     return buildStatus({
       version,
       now,
@@ -74,13 +76,14 @@ export class DaemonControl implements ControlTarget {
       pairs: running?.pairs() ?? [],
       interfaces: running?.interfaces ?? [],
       lanes: running?.lanes.count ?? 0,
-      engine: "openssl",
+      engine: crypto.name,
       drops: running?.drops() ?? {},
       offloads: running?.offloads() ?? {},
       transfers: running?.lanes.transfers() ?? {},
       advice: [
         ...configuration.warnings.map(({ file, line, message }) => `${file}:${line}: ${message}`),
         ...(running?.advice ?? []),
+        ...(crypto.problem === undefined ? [] : [crypto.problem]),
       ],
       rates: (pair) => this.#meter.rates(pair, now),
       failedAt: (failure) => this.#failures.at(failure, now),

@@ -6,6 +6,7 @@ import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { type ControlServer, startControlServer } from "../control/server.ts";
 import { bootClock } from "../io/clock.ts";
+import { cryptoProvider } from "../io/crypto-provider.ts";
 import { forbidDumps } from "../io/native-process.ts";
 import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
 import { type Logger, NoticeLog } from "../observe/log.ts";
@@ -92,7 +93,9 @@ async function serve(
     const count = configuration.connections.length + configuration.manual.length;
     const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
     service.ready(status);
-    log.info(`tungate ${version} is running, ${status}`);
+    const crypto = cryptoProvider();
+    if (crypto.problem !== undefined) log.warn(crypto.problem);
+    log.info(`tungate ${version} is running, ${status}; ESP by ${crypto.name}`);
     const signal = await stopped;
     service.stopping(`stopping on ${signal}`);
     log.info(`stopping on ${signal}`);

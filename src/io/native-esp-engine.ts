@@ -1,5 +1,6 @@
 /** The addon as a lane's crypto engine: keys stay in native memory, whole batches cross the border at once. */
 import type { EspEngine } from "../esp/engine.ts";
+import { cryptoProvider } from "./crypto-provider.ts";
 import { loadAddon } from "./native.ts";
 import { nativeBatch } from "./native-batch.ts";
 import { ioError } from "./native-error.ts";
@@ -22,6 +23,7 @@ export function createNativeEspEngine(
   keys: Pick<NativeKeyStore, "handle">,
 ): NativeEspEngine {
   const addon = loadAddon();
+  cryptoProvider();
   const engine = addon.createEngine(table.handle, keys.handle);
   if (engine < 0) throw ioError("make the crypto engine", "createEngine", engine);
   return {

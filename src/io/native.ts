@@ -12,6 +12,12 @@ type Result = number;
 /** Names an object of this thread's copy of the addon; other threads have other ones. */
 export type Handle = number;
 
+declare const cryptoProviderHandle: unique symbol;
+/** What another addon hands over to this one; nothing that a script can look into. */
+export interface CryptoProviderHandle {
+  readonly [cryptoProviderHandle]: true;
+}
+
 type SendBatch = (
   io: Handle,
   fd: Fd,
@@ -50,6 +56,8 @@ export interface NativeAddon {
   releaseBatch(batch: Handle): void;
 
   // Engine
+  /** Engines of this thread made from now on use it, or OpenSSL. @returns 0, or -EINVAL for one of another build */
+  useProvider(provider: CryptoProviderHandle | undefined): Result;
   createEngine(table: Handle, store: Handle): Result;
   closeEngine(engine: Handle): void;
   /** @returns how many packets were made */
