@@ -112,7 +112,8 @@ class TableDataPlane implements DataPlane {
   /** Pairs by policy, and pairs whose outbound half is still to come. */
   readonly #pairsOfPolicy = new Map<PolicyName, number>();
   #halves = 0;
-  #nextLane = 0;
+  /** SA pairs by lane, those to come included. */
+  readonly #pairsOfLane: number[];
 
   constructor(options: DataPlaneOptions) {
     this.#table = options.table;
@@ -121,6 +122,7 @@ class TableDataPlane implements DataPlane {
     this.#pathMtu = options.pathMtu ?? (() => PATH_MTU_DEFAULT);
     this.#sad = new SadWriter(options.table);
     this.#policies = createPolicyRegistry(options.table.size.policies);
+    this.#pairsOfLane = new Array<number>(options.table.size.lanes).fill(0);
   }
 
   policyIndex(name: PolicyName): number {
@@ -132,25 +134,32 @@ class TableDataPlane implements DataPlane {
   }
 
   /** The low bits name the lane that will own the SA. [ESP-01] */
-  reserve(): Spi {
+  reserve(replaces?: Spi): Spi {
     this.reclaim();
     if (this.#sad.freeSlots() < 2 * (this.#reserved.size + 1) + this.#halves)
       throw new SadError("SAD_FULL", `all ${this.#table.size.slots} SA slots are in use or reserved`);
-    const lane = this.#nextLane;
-    this.#nextLane = (lane + 1) % this.#table.size.lanes;
+    const { lanes } = this.#table.size;
+    const idlest = this.#pairsOfLane.indexOf(Math.min(...this.#pairsOfLane));
+    const lane = replaces === undefined ? idlest : laneOfSpi(replaces, lanes);
     for (let attempt = 0; attempt < SPI_ATTEMPTS_MAX; attempt++) {
       const octets = this.#random.publicBytes(4);
       const drawn = new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);
-      const value = ((drawn & ~laneBits(this.#table.size.lanes)) | lane) >>> 0;
+      const value = ((drawn & ~laneBits(lanes)) | lane) >>> 0;
       if (!isAllocatableSpi(value) || this.#reserved.has(value) || this.#pairs.has(value)) continue;
       this.#reserved.add(value);
+      this.#countPair(value, 1);
       return Spi(value);
     }
     throw new SadError("SAD_FULL", `no free SPI found in ${SPI_ATTEMPTS_MAX} attempts`);
   }
 
+  #countPair(spi: number, difference: number): void {
+    const lane = laneOfSpi(spi, this.#table.size.lanes);
+    this.#pairsOfLane[lane] = this.#pairsOfLane[lane]! + difference;
+  }
+
   release(spi: Spi): void {
-    this.#reserved.delete(spi);
+    if (this.#reserved.delete(spi)) this.#countPair(spi, -1);
   }
 
   execute(command: DataPlaneCommand): void {
@@ -185,7 +194,7 @@ class TableDataPlane implements DataPlane {
     if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) !== NO_SLOT)
       throw new SadError("SAD_DUPLICATE", `there is an inbound SA with SPI ${formatSpi(sa.spi)} already`);
     const slot = this.#write(sa, laneOfSpi(sa.spi, this.#table.size.lanes));
-    this.#reserved.delete(sa.spi);
+    if (!this.#reserved.delete(sa.spi)) this.#countPair(sa.spi, 1);
     this.#pairs.set(sa.spi, { policy: sa.policy, inbound: slot, outbound: undefined });
     this.#pairsOfPolicy.set(sa.policy, (this.#pairsOfPolicy.get(sa.policy) ?? 0) + 1);
     this.#halves++;
@@ -235,6 +244,7 @@ class TableDataPlane implements DataPlane {
     const pair = this.#pairs.get(inboundSpi);
     if (pair === undefined) return;
     this.#pairs.delete(inboundSpi);
+    this.#countPair(inboundSpi, -1);
     const left = (this.#pairsOfPolicy.get(pair.policy) ?? 1) - 1;
     if (left === 0) this.#pairsOfPolicy.delete(pair.policy);
     else this.#pairsOfPolicy.set(pair.policy, left);

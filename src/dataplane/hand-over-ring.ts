@@ -29,8 +29,9 @@ export function ringMemory(octets: number): number {
 export class HandOverRing {
   /** The octets of all records; see {@link start}. */
   readonly bytes: Uint8Array;
-  /** Descriptors' words; see {@link words}. */
+  /** Descriptors' words, see {@link words}, and the same memory in octets. */
   readonly u32: Uint32Array;
+  readonly meta: Uint8Array;
   readonly #counts: Uint32Array;
   readonly #octets: number;
   /** Putting side: where the next piece would begin. */
@@ -41,6 +42,7 @@ export class HandOverRing {
     this.#octets = Math.ceil(octets / 64) * 64;
     this.#counts = new Uint32Array(memory, at, HEADER_OCTETS / 4);
     this.u32 = new Uint32Array(memory, at + HEADER_OCTETS, RING_RECORDS_MAX * RECORD_STRIDE_WORDS);
+    this.meta = new Uint8Array(memory, this.u32.byteOffset, this.u32.byteLength);
     const data = at + HEADER_OCTETS + this.u32.byteLength;
     this.bytes = new Uint8Array(memory, data, this.#octets);
   }

@@ -108,8 +108,11 @@ export interface OutboundSa extends SaCommon {
 
 /** Hands out inbound SPIs that no live SA of this gateway has. */
 export interface SpiAllocator {
-  /** @throws when the table is full: answer NO_ADDITIONAL_SAS */
-  reserve(): Spi;
+  /**
+   * @param replaces - inbound SPI of the SA whose traffic the new one takes over: it is carried by the same thread
+   * @throws when the table is full: answer NO_ADDITIONAL_SAS
+   */
+  reserve(replaces?: Spi): Spi;
   /** Gives back a reserved SPI that never got an SA. */
   release(spi: Spi): void;
 }

@@ -151,7 +151,7 @@ function answer(
 ): ChildVerdict {
   let inboundSpi: Spi;
   try {
-    inboundSpi = machine.spis.reserve();
+    inboundSpi = machine.spis.reserve(old?.inboundSpi);
   } catch {
     return refused(notify(NotifyType.NO_ADDITIONAL_SAS), {
       code: "saTableFull",

@@ -89,7 +89,7 @@ export function sendCreateChild(
   }
   let inboundSpi: Spi;
   try {
-    inboundSpi = machine.spis.reserve();
+    inboundSpi = machine.spis.reserve(replaces);
   } catch {
     wipe(keyExchange.privateValue);
     noteChildFailure(turn, sa, child, { code: "saTableFull", ...about(sa, child) });

@@ -74,6 +74,19 @@ describe("SPIs", () => {
     expect(lanes).toEqual([0, 1, 2, 0, 1, 2]);
   });
 
+  test("name the lane of the SA that they replace, and else the one with the fewest", () => {
+    const { plane } = makePlane(64, 3);
+    const [zero, one, two] = [plane.reserve(), plane.reserve(), plane.reserve()];
+    expect(plane.reserve(two) & 3).toBe(2);
+    expect(plane.reserve(one) & 3).toBe(1);
+    expect(plane.reserve() & 3).toBe(0);
+    plane.release(one);
+    expect(plane.reserve() & 3).toBe(1);
+    plane.release(zero);
+    expect(plane.reserve(two) & 3).toBe(2);
+    expect(plane.reserve() & 3).toBe(0);
+  });
+
   test("run out when the slots for both halves are spoken for, and come back when released", () => {
     const made = makePlane(4);
     const first = made.plane.reserve();
