@@ -1,10 +1,13 @@
 /** The lanes of a gateway: started together, told together, stopped together. */
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_REASONS } from "../dataplane/drop-reason.ts";
+import { HAND_OVER_COUNTERS, HANDED_DATAGRAMS, HANDED_FRAMES, inboxOctets } from "../dataplane/hand-over.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { IoError } from "../io/io-error.ts";
 import type { LaneOffloads } from "../io/lane-control.ts";
 import { type LaneThread, startLaneThread } from "../io/lane-thread.ts";
+import { closeFd } from "../io/native-socket.ts";
+import { createWake } from "../io/native-wait.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { sumTransfers } from "./offloads.ts";
 import type { Resources } from "./resources.ts";
@@ -20,12 +23,24 @@ export interface LanesOptions {
 /** What the addon cannot even hand to a lane. */
 const ADDON_DROPS = ["oversized", "badDatagrams", "badVnetHeader"] as const;
 
+function makeHandOver(lanes: number) {
+  const shared = (octets: number) => Array.from({ length: lanes }, () => new SharedArrayBuffer(octets));
+  return {
+    inboxes: lanes === 1 ? [] : shared(inboxOctets(lanes)),
+    wakeFds: Array.from({ length: lanes }, createWake),
+    counters: shared(HAND_OVER_COUNTERS * 8),
+  };
+}
+
 export class Lanes {
   readonly #threads: readonly LaneThread[];
+  readonly #handOver: ReturnType<typeof makeHandOver>;
 
   constructor(options: LanesOptions) {
     const { offloads, onIke, onUpcall, onFailure } = options;
     const { tuns, sockets, parts } = options.resources;
+    this.#handOver = makeHandOver(tuns.lanes);
+    const { wakeFds } = this.#handOver;
     this.#threads = Array.from({ length: tuns.lanes }, (_, index) =>
       startLaneThread({
         index,
@@ -33,6 +48,8 @@ export class Lanes {
         keysFd: parts.keys.fd,
         tuns: tuns.queues.map((queues) => queues[index]!),
         sockets: sockets.lanes[index]!,
+        wakeFd: wakeFds[index]!,
+        handOver: tuns.lanes === 1 ? undefined : this.#handOver,
         offloads,
         onIke,
         onUpcall,
@@ -89,7 +106,16 @@ export class Lanes {
     return sumTransfers(this.#threads.flatMap((thread) => thread.counters() ?? []));
   }
 
+  /** Frames and datagrams that came to another lane than that of their SA. */
+  handedOver(): { readonly frames: number; readonly datagrams: number } {
+    const counters = this.#handOver.counters.map((memory) => new Float64Array(memory));
+    const total = (counter: number) => counters.reduce((sum, lane) => sum + lane[counter]!, 0);
+    return { frames: total(HANDED_FRAMES), datagrams: total(HANDED_DATAGRAMS) };
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.stop()));
+    // Any lane may wake any other: none of these numbers is another's before the last one has ended.
+    for (const fd of this.#handOver.wakeFds.splice(0)) closeFd(fd);
   }
 }

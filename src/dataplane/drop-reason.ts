@@ -47,8 +47,10 @@ export const DROP_REASONS = [
   "reservedSpi",
   /** No inbound SA has this SPI [ESP-15]. */
   "unknownSpi",
-  /** The SA belongs to another lane. */
+  /** The SA belongs to another lane, and the packet was handed over too often to be handed over again. */
   "otherLane",
+  /** The SA belongs to another lane, whose queue is full. */
+  "handOverFull",
   /** A sequence number seen before [ESP-04]. */
   "replayed",
   /** A sequence number left of the window, zero, or past what can be counted [ESP-04]. */

@@ -29,6 +29,7 @@ import {
 import { AggfragInbound } from "./aggfrag-inbound.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
 import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
+import type { HandOver } from "./hand-over.ts";
 import { IkeGate } from "./ike-gate.ts";
 import { ACCEPTED, InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
@@ -59,6 +60,9 @@ export class Inbound {
   readonly #device: Uint8Array;
   readonly #audits = new TokenBucket(AUDITS_PER_SECOND, AUDITS_BURST);
   readonly #movedAt: Float64Array;
+  /** Of datagrams that other lanes have received: socket, and how often they were handed over. */
+  readonly #socket: Uint8Array;
+  readonly #hops: Uint8Array;
 
   constructor(context: LaneContext, batch: PacketBatch) {
     this.#context = context;
@@ -70,17 +74,20 @@ export class Inbound {
     this.#slot = new Uint32Array(batch.capacity);
     this.#sequence = new Float64Array(batch.capacity);
     this.#device = new Uint8Array(batch.capacity);
+    this.#socket = new Uint8Array(batch.capacity);
+    this.#hops = new Uint8Array(batch.capacity);
     this.#movedAt = new Float64Array(context.table.size.slots).fill(Number.NEGATIVE_INFINITY);
   }
 
-  /** Handles one batch of each socket; returns the datagrams handled. */
+  /** Handles what other lanes have for this one, then one batch of each socket; returns the datagrams handled. */
   turn(now: Instant): number {
     const batch = this.#batch;
-    const { io } = this.#context;
+    const { io, handOver } = this.#context;
     this.#inner.begin();
     this.#aggfrag.begin(now);
-    let handled = 0;
+    let handled = handOver === undefined ? 0 : this.#turnHandedOver(handOver, now);
     for (let socket = 0; socket < io.sockets.length; socket++) {
+      if (io.sockets[socket]!.sendsOnly === true) continue;
       batch.count = 0;
       io.receive(socket, batch);
       if (batch.count === 0) continue;
@@ -88,6 +95,7 @@ export class Inbound {
       let admitted = 0;
       this.#recovery.begin();
       for (let i = 0; i < batch.count; i++) if (this.#sort(socket, i, now)) admitted++;
+      handOver?.wakeOthers();
       if (admitted > 0) this.#openAndDeliver(now);
     }
     return handled;
@@ -96,6 +104,27 @@ export class Inbound {
   nextTimeout(): Instant | undefined {
     const next = this.#aggfrag.nextTimeout();
     return next === Number.POSITIVE_INFINITY ? undefined : instant(next);
+  }
+
+  /** They are older than what waits at the sockets. */
+  #turnHandedOver(handOver: HandOver, now: Instant): number {
+    const batch = this.#batch;
+    let handled = 0;
+    for (let lane = 0; lane < handOver.lanes; lane++) {
+      handOver.takeDatagrams(lane, batch, this.#socket, this.#hops);
+      if (batch.count === 0) continue;
+      handled += batch.count;
+      let admitted = 0;
+      this.#recovery.begin();
+      for (let i = 0; i < batch.count; i++) {
+        handOver.hops = this.#hops[i]!;
+        if (this.#sort(this.#socket[i]!, i, now)) admitted++;
+      }
+      handOver.hops = 0;
+      if (admitted > 0) this.#openAndDeliver(now);
+    }
+    handOver.wakeOthers();
+    return handled;
   }
 
   /** Sends a datagram the way that its socket and first octets say; true when it is ESP that the engine should open. */
@@ -111,7 +140,7 @@ export class Inbound {
     switch (context.io.sockets[socket]!.role) {
       case "esp":
         // [NAT-03]
-        return this.#admit(i, now);
+        return this.#admit(socket, i, now);
       case "ike":
         if (length === 1 && batch.bytes[at] === NAT_KEEPALIVE) context.count(Drop.keepalive);
         else this.#gate.pass(batch, i, 0, now);
@@ -119,7 +148,7 @@ export class Inbound {
       case "nat":
         switch (classifyNatDatagram(batch.bytes, at, length)) {
           case NatDatagram.ESP:
-            return this.#admit(i, now);
+            return this.#admit(socket, i, now);
           case NatDatagram.IKE:
             // [NAT-04]
             this.#gate.pass(batch, i, NON_ESP_MARKER_LENGTH, now);
@@ -139,7 +168,7 @@ export class Inbound {
   }
 
   /** Finds the SA and asks its window; nothing changes before the integrity check [ESP-05]. */
-  #admit(i: number, now: Instant): boolean {
+  #admit(socket: SocketIndex, i: number, now: Instant): boolean {
     const context = this.#context;
     const batch = this.#batch;
     const { table } = context;
@@ -153,7 +182,11 @@ export class Inbound {
     // [ESP-15]
     if (slot === NO_SLOT) return this.#refuse(i, Drop.unknownSpi, now);
     const base = slotOffset(table, slot);
-    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) return this.#refuse(i, Drop.otherLane, now);
+    const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
+    if (owner !== context.index) {
+      if (context.giveDatagram(owner, batch, i, socket)) return false;
+      return this.#refuse(i, context.reasonNotGiven(), now);
+    }
     const ivLength = u32[(base + Slot.IV_LENGTH) >> 2]!;
     const icvLength = u32[(base + Slot.ICV_LENGTH) >> 2]!;
     const sealed = length - ESP_HEADER_LENGTH - ivLength - icvLength;

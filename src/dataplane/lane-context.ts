@@ -1,4 +1,6 @@
 /** What both directions of a lane share: tables, policies, sockets, counters, and the ways to the main thread. */
+
+import type { FrameBatch } from "../base/frame-batch.ts";
 import { IpAddress } from "../base/ip-address.ts";
 import {
   META_FAMILY,
@@ -6,6 +8,7 @@ import {
   META_LOCAL_PORT,
   META_REMOTE_ADDRESS,
   META_REMOTE_PORT,
+  type PacketBatch,
 } from "../base/packet-batch.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { EspEngine } from "../esp/engine.ts";
@@ -15,9 +18,10 @@ import { EndpointRecord, type SaTable, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import { type SelectorMemory, selectorMemory } from "../policy/selector-record.ts";
 import { type CompiledSpd, NO_POLICY, SPD_PROTECT } from "../policy/spd.ts";
-import { DROP_REASONS } from "./drop-reason.ts";
+import { DROP_REASONS, Drop } from "./drop-reason.ts";
+import type { HandOver } from "./hand-over.ts";
 import type { IkeDatagram, LaneOptions, LaneUpcall } from "./lane-options.ts";
-import type { PacketIo, TunIndex } from "./packet-io.ts";
+import type { PacketIo, SocketIndex, TunIndex } from "./packet-io.ts";
 
 /** For a batch's `slot`: names no slot, so that the engine passes over what has it, with PACKET_NO_KEY. */
 export const SKIP_SLOT = 0xffffffff;
@@ -38,6 +42,8 @@ export class LaneContext {
   readonly deviceOfPolicy: Int32Array;
   /** SAs or policies changed since the turn before. */
   isChanged = true;
+  /** Absent: there is one lane. */
+  readonly handOver: HandOver | undefined;
   readonly #u16: Uint16Array;
 
   constructor(options: LaneOptions) {
@@ -51,6 +57,7 @@ export class LaneContext {
     this.ike = options.ike;
     this.spds = new Array<CompiledSpd | undefined>(options.io.tunCount).fill(undefined);
     this.deviceOfPolicy = new Int32Array(options.table.size.policies).fill(NO_DEVICE);
+    this.handOver = options.handOver;
     this.#u16 = this.memory.u16;
   }
 
@@ -67,6 +74,23 @@ export class LaneContext {
 
   count(reason: number, packets = 1): void {
     this.drops[reason] = this.drops[reason]! + packets;
+  }
+
+  /** Hands frame `i` to the lane whose SA it needs; false: see {@link reasonNotGiven}. */
+  giveFrame(lane: number, frames: FrameBatch, i: number, device: TunIndex): boolean {
+    const { handOver } = this;
+    return handOver?.mayGive === true && handOver.giveFrame(lane, frames, i, device);
+  }
+
+  /** Hands datagram `i` of a socket to the lane whose SA it is for; false: see {@link reasonNotGiven}. */
+  giveDatagram(lane: number, batch: PacketBatch, i: number, socket: SocketIndex): boolean {
+    const { handOver } = this;
+    return handOver?.mayGive === true && handOver.giveDatagram(lane, batch, i, socket);
+  }
+
+  /** Why what belongs to another lane was not handed to it. */
+  reasonNotGiven(): number {
+    return this.handOver?.mayGive === true ? Drop.handOverFull : Drop.otherLane;
   }
 
   /** The socket that reaches an endpoint, or {@link NO_SOCKET}. */

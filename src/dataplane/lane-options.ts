@@ -5,6 +5,7 @@ import type { PathReport } from "../esp/path-report.ts";
 import type { PacketSelectors, SaLimit } from "../policy/data-plane.ts";
 import type { SaTable } from "../policy/sa-table.ts";
 import type { DropReason } from "./drop-reason.ts";
+import type { HandOver } from "./hand-over.ts";
 import type { PacketIo } from "./packet-io.ts";
 
 /** What a lane tells the main thread, in numbers of the table; `DataPlane.event` turns it into a `DataPlaneEvent`. */
@@ -46,6 +47,8 @@ export interface LaneOptions {
   readonly ike: (datagram: IkeDatagram) => boolean;
   /** Takes an upcall; `false` when there is no room for it: an acquire, limit or move is then raised again. */
   readonly upcall: (upcall: LaneUpcall) => unknown;
+  /** The way to and from the other lanes; absent when there is one. */
+  readonly handOver?: HandOver;
   /** Counters by drop reason; given when another thread reads them. {@link DROP_COUNTERS_LENGTH} octets. */
   readonly drops?: Float64Array;
   /** Frames that a device may give in one turn; 256 unless told. */

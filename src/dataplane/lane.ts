@@ -29,6 +29,12 @@ export interface Lane {
    * @returns packets and datagrams handled; zero: wait until a descriptor is readable, a command came, or {@link nextTimeout}
    */
   turn(now: Instant): number;
+  /**
+   * Whether whoever turns the lane may sleep; false when another lane has given it something. Before the next turn
+   * {@link stayAwake} has to be called: until then other lanes wake it for each packet.
+   */
+  fallAsleep(): boolean;
+  stayAwake(): void;
   /** When a turn is due even if nothing arrives. */
   nextTimeout(): Instant | undefined;
   /** Counters by drop reason, see `Drop`. */
@@ -91,6 +97,8 @@ export function createLane(options: LaneOptions): Lane {
       Atomics.add(u32, epoch, 1);
       return handled;
     },
+    fallAsleep: () => options.handOver?.fallAsleep() ?? true,
+    stayAwake: () => options.handOver?.stayAwake(),
     nextTimeout: () => earlier(outbound.nextTimeout(), inbound.nextTimeout()),
   };
 }

@@ -12,6 +12,7 @@ import { Drop } from "./drop-reason.ts";
 import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
 import { FragmentCheck } from "./fragment-check.ts";
 import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
+import type { HandOver } from "./hand-over.ts";
 import { HeldPackets } from "./held-packets.ts";
 import type { IcmpErrors } from "./icmp-errors.ts";
 import { type LaneContext, SKIP_SLOT } from "./lane-context.ts";
@@ -61,6 +62,8 @@ export class Outbound {
   readonly #quoted = createPacketFields();
   readonly #key = createPacketKey();
   readonly #quotedKey = createPacketKey();
+  /** How often each frame of the batch was handed over. */
+  readonly #hops: Uint8Array;
   /** Policy of the packet that was decided last. */
   #policy = 0;
   /** By policy: an acquire was raised for packets that are held. */
@@ -85,12 +88,16 @@ export class Outbound {
     this.#own = parts.own;
     this.#fragments = new FragmentCheck(parts.context);
     this.#held = new HeldPackets(policies);
+    this.#hops = new Uint8Array(parts.frames.capacity);
     this.#isAsked = new Uint8Array(policies);
     this.#askedAt = new Float64Array(policies).fill(Number.NEGATIVE_INFINITY);
     this.#failedPass = new Uint32Array(policies);
   }
 
-  /** Sends what was held and may leave, then one batch of each TUN device; returns the packets handled. */
+  /**
+   * Sends what was held and may leave, what other lanes have for this one, then one batch of each TUN device.
+   * @returns the packets handled
+   */
   turn(now: Instant): number {
     if (this.#context.isChanged) {
       this.#flows.clear();
@@ -99,16 +106,41 @@ export class Outbound {
     this.#paced.begin(now);
     let handled = this.#isReleaseDue(now) ? this.#releaseHeld(now) : 0;
     const frames = this.#frames;
-    for (let device = 0; device < this.#context.io.tunCount; device++) {
+    const { io, handOver } = this.#context;
+    if (handOver !== undefined) handled += this.#turnHandedOver(handOver, now);
+    for (let device = 0; device < io.tunCount; device++) {
       clearFrames(frames);
-      this.#context.io.readTun(device, frames);
+      io.readTun(device, frames);
       handled += frames.count;
       for (let i = 0; i < frames.count; i++) this.#decide(i, device, now);
-      if (frames.count > 0) this.#sealAndSend.run(frames);
-      if (this.#made.count > 0) this.#sealAndSend.run(this.#made);
+      handOver?.wakeOthers();
+      this.#send();
     }
     this.#paced.turn(now);
     return handled;
+  }
+
+  /** They are older than what waits at the devices. */
+  #turnHandedOver(handOver: HandOver, now: Instant): number {
+    const frames = this.#frames;
+    let handled = 0;
+    for (let lane = 0; lane < handOver.lanes; lane++) {
+      handOver.takeFrames(lane, frames, this.#hops);
+      handled += frames.count;
+      for (let i = 0; i < frames.count; i++) {
+        handOver.hops = this.#hops[i]!;
+        this.#decide(i, handOver.device, now);
+      }
+      handOver.hops = 0;
+      this.#send();
+    }
+    handOver.wakeOthers();
+    return handled;
+  }
+
+  #send(): void {
+    if (this.#frames.count > 0) this.#sealAndSend.run(this.#frames);
+    if (this.#made.count > 0) this.#sealAndSend.run(this.#made);
   }
 
   nextTimeout(): Instant | undefined {

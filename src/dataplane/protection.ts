@@ -32,7 +32,7 @@ export class Protection {
   /**
    * Writes the columns by which the engine seals frame `i`, which `fields` describes, with the SA of `slot`.
    * @returns false when it does not leave as it is, its slot is SKIP_SLOT: it may not, which is counted and its sender told
-   *   where that is due, or it goes into AGGFRAG payloads
+   *   where that is due, or it goes into AGGFRAG payloads, or another lane has got it
    */
   protect(
     frames: FrameBatch,
@@ -48,7 +48,11 @@ export class Protection {
     const base = slotOffset(table, slot);
     const packets = frames.segments[i]!;
     frames.slot[i] = SKIP_SLOT;
-    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) return this.#drop(Drop.otherLane, packets);
+    const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
+    if (owner !== context.index) {
+      if (context.giveFrame(owner, frames, i, device)) return false;
+      return this.#drop(context.reasonNotGiven(), packets);
+    }
     const endpoint = Atomics.load(u32, (base + Slot.ENDPOINT) >> 2);
     const endpointAt = endpointOffset(table, endpoint);
     const socket = context.socketFor(endpointAt);

@@ -28,6 +28,14 @@ export const UPCALL_QUEUE_MAX = 1024;
 /** Whether datagrams leave, and TCP segments reach the host, in runs. */
 export type LaneOffloads = Required<Pick<NativePacketIoOptions, "sendsRuns" | "coalesces">>;
 
+/** By lane: where others put what is its, and what wakes it. */
+export interface LaneHandOver {
+  readonly inboxes: readonly SharedArrayBuffer[];
+  readonly wakeFds: readonly Fd[];
+  /** {@link HAND_OVER_COUNTERS} numbers of each lane. */
+  readonly counters: readonly SharedArrayBuffer[];
+}
+
 /** What a lane's thread is started with. */
 export interface LaneThreadData {
   readonly index: number;
@@ -35,6 +43,8 @@ export interface LaneThreadData {
   readonly keysFd: Fd;
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
+  /** What lanes hand each other; absent when there is one. */
+  readonly handOver: LaneHandOver | undefined;
   readonly wakeFd: Fd;
   readonly offloads: LaneOffloads;
   readonly control: SharedArrayBuffer;

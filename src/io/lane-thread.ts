@@ -8,14 +8,14 @@ import { IoError } from "./io-error.ts";
 import {
   Control,
   type LaneCommand,
+  type LaneHandOver,
   type LaneMessage,
   type LaneOffloads,
   type LaneThreadData,
 } from "./lane-control.ts";
 import type { Fd } from "./native.ts";
 import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
-import { closeFd } from "./native-socket.ts";
-import { createWake, wake } from "./native-wait.ts";
+import { wake } from "./native-wait.ts";
 import { workerLocation } from "./worker-location.ts";
 
 /** A lane that does not end in this time is ended. */
@@ -29,6 +29,9 @@ export interface LaneThreadOptions {
   readonly keysFd: Fd;
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
+  /** Ends this lane's sleep; it belongs to the caller. */
+  readonly wakeFd: Fd;
+  readonly handOver: LaneHandOver | undefined;
   readonly offloads: LaneOffloads;
   readonly onIke: (datagram: IkeDatagram) => void;
   readonly onUpcall: (upcall: LaneUpcall) => void;
@@ -59,11 +62,10 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const control = new Int32Array(new SharedArrayBuffer(Control.CELLS * 4));
   const drops = new Float64Array(new SharedArrayBuffer(DROP_COUNTERS_LENGTH));
   const { port1: toLane, port2: commands } = new MessageChannel();
-  const wakeFd = createWake();
+  const { wakeFd } = options;
   const { onIke, onUpcall, onFailure, ...lent } = options;
   const data: LaneThreadData = {
     ...lent,
-    wakeFd,
     control: control.buffer,
     drops: drops.buffer,
   };
@@ -80,7 +82,6 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const exited = new Promise<void>((resolve) => {
     worker.once("exit", () => {
       toLane.close();
-      closeFd(wakeFd);
       resolve();
     });
   });
@@ -112,7 +113,12 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   function command(message: LaneCommand): void {
     toLane.postMessage(message);
     Atomics.add(control, Control.COMMANDS, 1);
-    wake(wakeFd);
+    wakeUp();
+  }
+
+  /** Its descriptor may be another's once the lane was told to stop. */
+  function wakeUp(): void {
+    if (!isStopping) wake(wakeFd);
   }
 
   return {
@@ -123,7 +129,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),
     setOuterAddresses: (addresses) => command({ kind: "setOuterAddresses", addresses }),
     releaseStale: () => command({ kind: "releaseStale" }),
-    wake: () => wake(wakeFd),
+    wake: wakeUp,
     async stop() {
       if (isStopping) return exited;
       isStopping = true;

@@ -1,6 +1,7 @@
 /** The thread of a lane: waits, turns, and never returns to an event loop until it is told to stop. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { Drop } from "../dataplane/drop-reason.ts";
+import { HandOver } from "../dataplane/hand-over.ts";
 import { createLane, type Lane } from "../dataplane/lane.ts";
 import { TokenBucket } from "../dataplane/token-bucket.ts";
 import { createErrorQueueReader } from "./error-queue.ts";
@@ -13,12 +14,12 @@ import {
   type LaneThreadData,
   UPCALL_QUEUE_MAX,
 } from "./lane-control.ts";
-import type { Fd } from "./native.ts";
+import { type Fd, loadAddon } from "./native.ts";
 import { createNativeEspEngine, type NativeEspEngine } from "./native-esp-engine.ts";
 import { openNativeKeyStore, openNativeSaTable } from "./native-memory.ts";
 import { createNativePacketIo, type NativePacketIo } from "./native-packet-io.ts";
 import { bootTime } from "./native-process.ts";
-import { createWaiter, READY_ERROR, WAIT_MS_MAX, type Waiter } from "./native-wait.ts";
+import { createWaiter, READY_ERROR, WAIT_MS_MAX, type Waiter, wake } from "./native-wait.ts";
 
 /** Counters of the addon are told to the main thread at most so often; error queues are looked at even if nothing waits. */
 const COUNTERS_EVERY_MS = 1000;
@@ -37,7 +38,8 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
     sockets: data.sockets,
     ...data.offloads,
   });
-  const waiter = createWaiter([...data.tuns, ...data.sockets.map((socket) => socket.fd)], data.wakeFd);
+  const received = data.sockets.filter(({ sendsOnly }) => sendsOnly !== true).map(({ fd }) => fd);
+  const waiter = createWaiter([...data.tuns, ...received], data.wakeFd);
   const post = (message: LaneMessage) => parent.postMessage(message);
   const lane = createLane({
     index: data.index,
@@ -45,6 +47,7 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
     engine,
     table: table.table,
     drops: new Float64Array(data.drops),
+    ...handOverOf(data),
     ike(datagram) {
       if (!enqueue(control, Control.IKE_QUEUED, IKE_QUEUE_MAX)) return false;
       post({ kind: "ike", datagram });
@@ -58,13 +61,30 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
   });
   post({ kind: "ready" });
   try {
-    loop({ control, commands, lane, engine, io, waiter, data, post, drain: errorDrain(data, control, post) });
+    const drain = errorDrain(data, control, post);
+    loop({ control, commands, lane, engine, io, waiter, tuns: data.tuns.length, received, post, drain });
   } finally {
     waiter.close();
     io.close();
     engine.close();
     keys.close();
   }
+}
+
+function handOverOf({ index, handOver }: LaneThreadData): { readonly handOver?: HandOver } {
+  if (handOver === undefined) return {};
+  const { inboxes, wakeFds, counters } = handOver;
+  const { copyOctets } = loadAddon();
+  return {
+    handOver: new HandOver({
+      lanes: inboxes.length,
+      index,
+      inboxes,
+      copy: copyOctets,
+      wake: (lane) => wake(wakeFds[lane]!),
+      counters: new Float64Array(counters[index]!),
+    }),
+  };
 }
 
 /** Takes a place in a bounded queue that the main thread empties; `false` when it is full. */
@@ -81,7 +101,9 @@ interface Loop {
   readonly engine: NativeEspEngine;
   readonly io: NativePacketIo;
   readonly waiter: Waiter;
-  readonly data: LaneThreadData;
+  readonly tuns: number;
+  /** Sockets that the waiter knows, behind the TUN devices. */
+  readonly received: readonly Fd[];
   readonly post: (message: LaneMessage) => void;
   /** Empties a socket's error queue. */
   readonly drain: (socket: Fd) => void;
@@ -105,15 +127,16 @@ function errorDrain(
   };
 }
 
-function loop({ control, commands, lane, engine, io, waiter, data, post, drain }: Loop): void {
+function loop(parts: Loop): void {
+  const { control, commands, lane, engine, io, waiter, received, post, drain } = parts;
   let commandsDone = 0;
   let countersAt = 0;
   let countersText = "";
   while (Atomics.load(control, Control.STOP) === 0) {
     while (commandsDone !== Atomics.load(control, Control.COMMANDS)) {
-      const received = receiveMessageOnPort(commands) as { message: LaneCommand } | undefined;
-      if (received === undefined) break;
-      carryOut(received.message, lane, engine);
+      const posted = receiveMessageOnPort(commands) as { message: LaneCommand } | undefined;
+      if (posted === undefined) break;
+      carryOut(posted.message, lane, engine);
       commandsDone = (commandsDone + 1) | 0;
     }
     const now = bootTime();
@@ -121,15 +144,16 @@ function loop({ control, commands, lane, engine, io, waiter, data, post, drain }
     Atomics.add(control, Control.TURNS, 1);
     if (now >= countersAt) {
       countersAt = now + COUNTERS_EVERY_MS;
-      for (const { fd } of data.sockets) drain(fd);
+      for (const socket of received) drain(socket);
       const counters = io.counters();
       const text = JSON.stringify(counters);
       if (text !== countersText) post({ kind: "counters", counters });
       countersText = text;
     }
-    if (handled > 0) continue;
+    if (handled > 0 || !lane.fallAsleep()) continue;
     const next = lane.nextTimeout();
-    if (waiter.wait(next === undefined ? WAIT_MS_MAX : next - now) > 0) settleErrors(waiter, data, drain);
+    if (waiter.wait(next === undefined ? WAIT_MS_MAX : next - now) > 0) settleErrors(parts);
+    lane.stayAwake();
   }
 }
 
@@ -147,16 +171,16 @@ function carryOut(command: LaneCommand, lane: Lane, engine: NativeEspEngine): vo
   }
 }
 
-function settleErrors({ ready }: Waiter, { tuns, sockets }: LaneThreadData, drain: Loop["drain"]): void {
+function settleErrors({ waiter: { ready }, tuns, received, drain }: Loop): void {
   for (let i = 0; i < ready.length; i++) {
     if ((ready[i]! & READY_ERROR) === 0) continue;
-    if (i < tuns.length)
+    if (i < tuns)
       throw new IoError(
         "IO_TUN_UNAVAILABLE",
         "the TUN device was deleted while in use; start the gateway again",
       );
-    const socket = sockets[i - tuns.length];
-    if (socket !== undefined) drain(socket.fd);
+    const socket = received[i - tuns];
+    if (socket !== undefined) drain(socket);
   }
 }
 
