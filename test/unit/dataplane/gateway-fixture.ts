@@ -1,11 +1,17 @@
-/** A data plane with one lane in memory, and pairs of them with SAs between. */
+/** A data plane with its lanes in memory, and pairs of them with SAs between. */
 import { Instant } from "../../../src/base/instant.ts";
 import { IpAddress } from "../../../src/base/ip-address.ts";
 import type { RandomSource } from "../../../src/base/random.ts";
 import type { Spi } from "../../../src/base/spi.ts";
 import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
 import { createDataPlane, type DataPlane } from "../../../src/dataplane/data-plane.ts";
-import { Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
+import { DROP_REASONS, Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
+import {
+  type CopyOctets,
+  HAND_OVER_COUNTERS,
+  HandOver,
+  inboxOctets,
+} from "../../../src/dataplane/hand-over.ts";
 import { createLane, type Lane } from "../../../src/dataplane/lane.ts";
 import type { IkeDatagram, LaneUpcall } from "../../../src/dataplane/lane-options.ts";
 import type { LaneSocket } from "../../../src/dataplane/packet-io.ts";
@@ -38,6 +44,9 @@ export function seededRandom(seed: number): RandomSource {
   const octets = (length: number) => Uint8Array.from({ length }, () => next() & 0xff);
   return { publicBytes: octets, secretBytes: octets, fraction: () => next() / 2 ** 32 };
 }
+
+export const copyInMemory: CopyOctets = (from, at, length, to, toAt) =>
+  to.set(from.subarray(at, at + length), toAt);
 
 export const SUITES = {
   aes256gcm16: { encr: Encr.AES_GCM_16, encrKeyBits: 256, integ: 0, esn: false },
@@ -72,8 +81,16 @@ export function endpoint(text: string, port = 4500): UdpEndpoint {
 
 export interface Gateway {
   readonly table: SaTable;
+  /** Those of lane 0. */
   readonly io: MemoryPacketIo;
   readonly lane: Lane;
+  /** By lane. */
+  readonly ios: readonly MemoryPacketIo[];
+  readonly lanes: readonly Lane[];
+  /** Frames and datagrams that lanes have handed over. */
+  readonly handedOver: () => number;
+  /** Lanes that were woken, one after the other. */
+  readonly woken: number[];
   readonly dataPlane: DataPlane;
   readonly keys: EspKeyStore;
   /** What the lane calls; its methods may be replaced. */
@@ -88,10 +105,12 @@ export interface Gateway {
   drops(reason: DropReason): number;
   /** Every reason that was counted. */
   allDrops(): Readonly<Partial<Record<DropReason, number>>>;
+  /** Turns each lane once; several lanes until none of them has anything to do. */
   turn(at?: number): number;
 }
 
 export interface GatewayOptions {
+  readonly lanes?: number;
   readonly tunCount?: number;
   readonly sockets?: readonly LaneSocket[];
   readonly seed?: number;
@@ -102,52 +121,82 @@ export interface GatewayOptions {
 
 export function makeGateway(options: GatewayOptions = {}): Gateway {
   const slots = options.slots ?? 16;
-  const size = { slots, endpoints: slots, policies: 16, lanes: 1 };
+  const count = options.lanes ?? 1;
+  const size = { slots, endpoints: slots, policies: 16, lanes: count };
   const table = formatSaTable(new ArrayBuffer(saTableRegions(size).total), size);
   const random = seededRandom(options.seed ?? 1);
   const keys = createTwinKeyStore(table);
-  const engine = createTwinEspEngine(table, keys, random);
-  const io = new MemoryPacketIo(table, options.tunCount ?? 1, options.sockets);
+  const ios = Array.from(
+    { length: count },
+    () => new MemoryPacketIo(table, options.tunCount ?? 1, options.sockets),
+  );
+  const engines = ios.map(() => createTwinEspEngine(table, keys, random));
+  const inboxes = ios.map(() => new ArrayBuffer(inboxOctets(count)));
+  const counters = ios.map(() => new Float64Array(HAND_OVER_COUNTERS));
+  const woken: number[] = [];
   const upcalls: LaneUpcall[] = [];
   const ike: IkeDatagram[] = [];
-  const lane = createLane({
-    index: 0,
-    io,
-    engine,
-    table,
-    ike: (datagram) => ike.length < (options.ikeRoom ?? 1e6) && ike.push(datagram) > 0,
-    upcall: (upcall) => upcalls.length < gateway.upcallRoom && upcalls.push(upcall) > 0,
-    frames: 32,
-    receiveReads: 4,
-  });
+  const lanes = ios.map((io, index) =>
+    createLane({
+      index,
+      io,
+      engine: engines[index]!,
+      table,
+      ike: (datagram) => ike.length < (options.ikeRoom ?? 1e6) && ike.push(datagram) > 0,
+      upcall: (upcall) => upcalls.length < gateway.upcallRoom && upcalls.push(upcall) > 0,
+      ...(count > 1 && {
+        handOver: new HandOver({
+          lanes: count,
+          index,
+          inboxes,
+          copy: copyInMemory,
+          wake: (other) => woken.push(other),
+          counters: counters[index]!,
+        }),
+      }),
+      frames: 32,
+      receiveReads: 4,
+    }),
+  );
   const pathMtu = options.pathMtu ?? 1500;
   const dataPlane = createDataPlane({ table, keys, random, pathMtu: () => pathMtu });
   const gateway: Gateway = {
     table,
-    io,
-    lane,
+    io: ios[0]!,
+    lane: lanes[0]!,
+    ios,
+    lanes,
+    handedOver: () => counters.flatMap((numbers) => [...numbers]).reduce((sum, one) => sum + one, 0),
+    woken,
     dataPlane,
     keys,
-    engine,
+    engine: engines[0]!,
     upcalls,
     upcallRoom: Number.POSITIVE_INFINITY,
     ike,
-    setSpd: (entries, device = 0) => lane.setSpd(device, compileSpd(entries)),
+    setSpd: (entries, device = 0) => {
+      for (const lane of lanes) lane.setSpd(device, compileSpd(entries));
+    },
     protect: (name, pair) => ({
       action: "protect",
       selectors: pair,
       policy: { name, index: dataPlane.policyIndex(name) },
     }),
-    drops: (reason) => lane.drops[Drop[reason]]!,
+    drops: (reason) => lanes.reduce((sum, { drops }) => sum + drops[Drop[reason]]!, 0),
     allDrops: () =>
       Object.fromEntries(
-        Object.entries(Drop)
-          .map(([reason, index]) => [reason, lane.drops[index]!])
-          .filter(([, count]) => count !== 0),
+        DROP_REASONS.map((reason) => [reason, gateway.drops(reason)]).filter(([, drops]) => drops !== 0),
       ),
-    turn: (at = 0) => lane.turn(Instant(at)),
+    turn: (at = 0) => (count === 1 ? lanes[0]!.turn(Instant(at)) : turnAll(lanes, Instant(at))),
   };
   return gateway;
+}
+
+function turnAll(lanes: readonly Lane[], now: Instant): number {
+  let all = 0;
+  for (let handled = 1; handled > 0; all += handled)
+    handled = lanes.reduce((sum, lane) => sum + lane.turn(now), 0);
+  return all;
 }
 
 export interface PairOptions {
