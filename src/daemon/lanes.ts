@@ -101,16 +101,18 @@ export class Lanes {
     return Object.fromEntries([...decided, ...unread].filter(([, total]) => total > 0));
   }
 
-  /** What their devices and sockets did since the start, by counter; up to a second old. */
+  /**
+   * What their devices and sockets did since the start, by counter; up to a second old. Besides, what came to another
+   * lane than that of its SA.
+   */
   transfers(): { readonly [counter: string]: number } {
-    return sumTransfers(this.#threads.flatMap((thread) => thread.counters() ?? []));
-  }
-
-  /** Frames and datagrams that came to another lane than that of their SA. */
-  handedOver(): { readonly frames: number; readonly datagrams: number } {
-    const counters = this.#handOver.counters.map((memory) => new Float64Array(memory));
-    const total = (counter: number) => counters.reduce((sum, lane) => sum + lane[counter]!, 0);
-    return { frames: total(HANDED_FRAMES), datagrams: total(HANDED_DATAGRAMS) };
+    const handedOver = this.#handOver.counters.map((memory) => new Float64Array(memory));
+    const total = (counter: number) => handedOver.reduce((sum, lane) => sum + lane[counter]!, 0);
+    return {
+      ...sumTransfers(this.#threads.flatMap((thread) => thread.counters() ?? [])),
+      framesHandedOver: total(HANDED_FRAMES),
+      datagramsHandedOver: total(HANDED_DATAGRAMS),
+    };
   }
 
   async stop(): Promise<void> {
