@@ -14,6 +14,8 @@ export interface TunnelFacts {
   readonly esp?: string;
   readonly keep?: "up" | "on-demand" | "respond";
   readonly onExit?: "block" | "open";
+  /** TUNGATE_TEST_LANES unless told, so that every test can be run with any number of lanes. */
+  readonly lanes?: number;
   readonly liveness?: string;
   readonly encapsulation?: "auto" | "udp" | "esp";
   /** Networks of site A and of site B in place of their LANs, IPv4 and IPv6. */
@@ -54,6 +56,7 @@ export function tungateSettings(facts: TunnelFacts): string {
 gateway:
   listen: ["${outerOf(facts.site, outer)}"]
   on_exit: ${facts.onExit ?? "block"}
+  lanes: ${facts.lanes ?? process.env["TUNGATE_TEST_LANES"] ?? "auto"}
 ${offloadLines(facts)}
 connections:
   peer:
