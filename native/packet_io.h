@@ -37,6 +37,7 @@ struct PacketIoCounters {
   uint64_t offload_refusals = 0;
   uint64_t send_run_refusals = 0;
   uint64_t tiny_segments = 0;
+  uint64_t udp_run_refusals = 0;
 };
 constexpr size_t kPacketIoCounters = sizeof(PacketIoCounters) / sizeof(uint64_t);
 

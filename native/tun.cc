@@ -20,7 +20,10 @@ namespace {
 constexpr uint32_t kQueuesMax = 256;
 // Not in every system's header file.
 constexpr unsigned long kUdpSuperpackets = 0x20 | 0x40;
-constexpr unsigned long kSuperpackets = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+constexpr unsigned long kTcpSuperpackets = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+// Bits of what is wanted and of what was granted, as src/io/native-socket.ts has them.
+constexpr uint32_t kTakesTcp = 1;
+constexpr uint32_t kTakesUdp = 2;
 
 // Attaches one queue. `name` may be a pattern, and becomes the device's name; `offloads` becomes what the kernel took of
 // them (TUN_F_*). A descriptor or -errno.
@@ -36,7 +39,7 @@ int OpenQueue(char* name, bool is_multi_queue, unsigned long* offloads) {
   if (is_attached && *offloads != 0 && ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) {
     // UDP's need Linux 6.2, before which they are an invalid argument.
     *offloads &= ~kUdpSuperpackets;
-    if (ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) *offloads = 0;
+    if (*offloads == TUN_F_CSUM || ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) *offloads = 0;
   }
   if (!is_attached || (*offloads == 0 && ioctl(fd, TUNSETOFFLOAD, 0UL) < 0)) {
     const int error = errno;
@@ -52,14 +55,16 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   char name[IFNAMSIZ] = {};
   args.String(0, name, sizeof name);
   const uint32_t queues = args.Uint32(1);
-  const bool takes_superpackets = args.Bool(2);
+  const uint32_t takes = args.Uint32(2);
   if (args.ok() && (queues < 1 || queues > kQueuesMax)) args.RangeError("a device has 1 to 256 queues");
   if (!args.ok()) return nullptr;
   int fds[kQueuesMax];
   uint32_t opened = 0;
   bool is_multi_queue = true;
   int result = 0;
-  unsigned long offloads = takes_superpackets ? kSuperpackets | kUdpSuperpackets : 0;
+  unsigned long offloads = ((takes & kTakesTcp) != 0 ? kTcpSuperpackets : 0) |
+                           ((takes & kTakesUdp) != 0 ? kUdpSuperpackets : 0);
+  if (offloads != 0) offloads |= TUN_F_CSUM;
   while (opened < queues && result >= 0) {
     result = OpenQueue(name, is_multi_queue, &offloads);
     // A device that others made without several queues takes one of this kind only.
@@ -80,7 +85,9 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   for (uint32_t i = 0; i < queues; i++) napi_set_element(env, list, i, Number(env, fds[i]));
   SetProperty(env, device, "name", Text(env, name));
   SetProperty(env, device, "queues", list);
-  SetProperty(env, device, "offloads", Number(env, static_cast<double>(offloads)));
+  const uint32_t granted = ((offloads & kTcpSuperpackets) != 0 ? kTakesTcp : 0) |
+                           ((offloads & kUdpSuperpackets) != 0 ? kTakesUdp : 0);
+  SetProperty(env, device, "takes", Number(env, granted));
   return device;
 }
 

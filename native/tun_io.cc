@@ -149,6 +149,7 @@ void PacketIo::WriteRun(TunState& tun, Batch& batch, PacketRun& run) {
     if (run.count > 1 && !refuses && counters_.tun_write_errors == failed) {
       refuses = true;
       counters_.offload_refusals++;
+      if (!run.transport.is_tcp) counters_.udp_run_refusals++;
     }
   }
   run.count = 0;

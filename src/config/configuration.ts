@@ -39,7 +39,9 @@ export interface GatewaySettings {
 export interface OffloadSettings {
   /** TCP superpackets that the host leaves to us to cut. */
   readonly tso: boolean;
-  /** Consecutive TCP segments handed to the host as one superpacket. */
+  /** UDP superpackets that the host leaves to us to cut (Linux 6.2 and later). */
+  readonly uso: boolean;
+  /** Consecutive TCP segments or UDP datagrams handed to the host as one superpacket. */
   readonly coalescing: boolean;
   /** Runs of datagrams sent by one call (UDP_SEGMENT). */
   readonly udpSegment: boolean;

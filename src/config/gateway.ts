@@ -50,6 +50,7 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
     ],
     offloads: {
       tso: input?.offloads?.tso !== "off",
+      uso: input?.offloads?.uso !== "off",
       coalescing: input?.offloads?.coalescing !== "off",
       udpSegment: input?.offloads?.udp_segment !== "off",
       udpGro: input?.offloads?.udp_gro !== "off",

@@ -64,7 +64,7 @@ const gateway = mapping(
       }),
     ),
     offloads: z.optional(
-      mapping({ tso: offload, coalescing: offload, udp_segment: offload, udp_gro: offload }),
+      mapping({ tso: offload, uso: offload, coalescing: offload, udp_segment: offload, udp_gro: offload }),
     ),
     routing: z.optional(
       mapping({

@@ -8,6 +8,7 @@ type OffloadState = "on" | "off" | "missing" | "refused";
 /** What kernel and devices offered at the start. */
 export interface AvailableOffloads {
   readonly tso: boolean;
+  readonly uso: boolean;
   readonly udpSegment: boolean;
   readonly udpGro: boolean;
 }
@@ -22,10 +23,11 @@ export function offloadStates(
 ): { readonly [offload: string]: OffloadState } {
   const state = (isWanted: boolean, isThere: boolean, refusals = 0): OffloadState =>
     !isWanted ? "off" : !isThere ? "missing" : refusals > 0 ? "refused" : "on";
-  const runsRefused = transfers["sendRunRefusals"] ?? 0;
+  const { offloadRefusals: refusals = 0, sendRunRefusals: runsRefused = 0, udpRunRefusals = 0 } = transfers;
   return {
     tso: state(settings.tso, available.tso),
-    coalescing: state(settings.coalescing, true, (transfers["offloadRefusals"] ?? 0) - runsRefused),
+    uso: state(settings.uso, available.uso, udpRunRefusals),
+    coalescing: state(settings.coalescing, true, refusals - runsRefused - udpRunRefusals),
     udp_segment: state(settings.udpSegment, available.udpSegment, runsRefused),
     udp_gro: state(settings.udpGro, available.udpGro),
   };

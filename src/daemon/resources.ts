@@ -34,7 +34,7 @@ export function openResources(
     names,
     lanes: laneCount(settings.lanes, availableParallelism()),
     mayBeOneLane: settings.lanes === "auto",
-    takesSuperpackets: settings.offloads.tso,
+    superpackets: { tcp: settings.offloads.tso, udp: settings.offloads.uso },
   };
   const tuns = cleanup.add("TUN devices", openTunDevices(wanted), (opened) => opened.close());
   const { lanes } = tuns;

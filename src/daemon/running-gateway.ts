@@ -141,7 +141,8 @@ export class RunningGateway {
     return offloadStates(
       this.#options.configuration.gateway.offloads,
       {
-        tso: tuns.givesSuperpackets,
+        tso: tuns.superpackets.tcp,
+        uso: tuns.superpackets.udp,
         udpSegment: sockets.offloads.canSend,
         udpGro: sockets.offloads.merges,
       },

@@ -2,7 +2,7 @@
 import { InvariantError } from "../base/errors.ts";
 import { IoError, systemCode } from "../io/io-error.ts";
 import type { Fd } from "../io/native.ts";
-import { closeFd, openTun } from "../io/native-socket.ts";
+import { closeFd, openTun, type Superpackets } from "../io/native-socket.ts";
 import type { NetworkWatch } from "../io/netlink.ts";
 
 /** Packets may be superpackets of 64 KiB, so that more would only wait longer; scripts/tungate-routes has the same. */
@@ -14,8 +14,8 @@ export interface TunDevices {
   readonly lanes: number;
   /** By device, one descriptor per lane. */
   readonly queues: readonly (readonly Fd[])[];
-  /** The host leaves segmentation of TCP to us, on every device. */
-  readonly givesSuperpackets: boolean;
+  /** What the kernel granted, on every device. */
+  readonly superpackets: Superpackets;
   /**
    * Brings devices up with these MTUs, in the order of `names`.
    * @throws {IoError} when a device is down and cannot be brought up
@@ -29,7 +29,7 @@ export interface WantedDevices {
   readonly lanes: number;
   /** A device that others made with a single queue is no error: there is one lane then. */
   readonly mayBeOneLane: boolean;
-  readonly takesSuperpackets: boolean;
+  readonly superpackets: Superpackets;
 }
 
 /** @throws {IoError} with all that was opened closed again */
@@ -43,19 +43,20 @@ export function openTunDevices(wanted: WantedDevices): TunDevices {
   }
 }
 
-function openQueues({ names: wanted, lanes, takesSuperpackets }: WantedDevices): TunDevices {
+function openQueues({ names: wanted, lanes, superpackets }: WantedDevices): TunDevices {
   const names: string[] = [];
   const queues: (readonly Fd[])[] = [];
-  let givesSuperpackets = true;
+  let granted = superpackets;
   const close = () => {
     for (const fds of queues.splice(0)) for (const fd of fds) closeFd(fd);
   };
   try {
     for (const name of wanted) {
-      const device = openTun(name, lanes, takesSuperpackets);
+      const device = openTun(name, lanes, superpackets);
       names.push(device.name);
       queues.push(device.queues);
-      givesSuperpackets &&= device.givesSuperpackets;
+      const { tcp, udp } = device.superpackets;
+      granted = { tcp: granted.tcp && tcp, udp: granted.udp && udp };
     }
   } catch (error) {
     close();
@@ -65,7 +66,7 @@ function openQueues({ names: wanted, lanes, takesSuperpackets }: WantedDevices):
     names,
     lanes,
     queues,
-    givesSuperpackets,
+    superpackets: granted,
     bringUp: (watch, mtus) => bringUp(names, watch, mtus),
     close,
   };

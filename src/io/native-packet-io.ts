@@ -51,8 +51,10 @@ export interface PacketIoCounters {
   readonly sendRunRefusals: number;
   /** Superpackets of the host with more segments than one may have. */
   readonly tinySegments: number;
+  /** Those of `offloadRefusals` that refused UDP superpackets of ours, as kernels before 6.2 do. */
+  readonly udpRunRefusals: number;
 }
-const COUNTERS = 17;
+const COUNTERS = 18;
 
 export interface NativePacketIo extends PacketIo {
   counters(): PacketIoCounters;
@@ -109,6 +111,7 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
         offloadRefusals: values[14]!,
         sendRunRefusals: values[15]!,
         tinySegments: values[16]!,
+        udpRunRefusals: values[17]!,
       };
     },
     close: () => addon.closePacketIo(io),

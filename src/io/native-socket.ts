@@ -8,20 +8,36 @@ export interface TunDevice {
   readonly name: string;
   /** One descriptor per queue. */
   readonly queues: readonly Fd[];
-  /** The host leaves segmentation of TCP to us. */
-  readonly givesSuperpackets: boolean;
+  /** What of it the kernel granted, for every queue. */
+  readonly superpackets: Superpackets;
 }
+
+/** Whether the host leaves the segmentation of TCP and of UDP (Linux 6.2 and later) to us. */
+export interface Superpackets {
+  readonly tcp: boolean;
+  readonly udp: boolean;
+}
+/** Bits of it, as native/tun.cc has them. */
+const TAKES_TCP = 1;
+const TAKES_UDP = 2;
 
 /**
  * Opens queues of a TUN device: one that exists, made for us by others, or a new one where we may make it.
  * @param queues - at least 1; more than one needs a device made with `multi_queue`
- * @param takesSuperpackets - lets the host leave segmentation of TCP to us, which is several times faster
+ * @param superpackets - lets the host leave segmentation to us, which is several times faster
  * @throws {IoError}
  */
-export function openTun(name: string, queues: number, takesSuperpackets = true): TunDevice {
-  const opened = loadAddon().openTun(name, queues, takesSuperpackets);
-  if (typeof opened !== "number")
-    return { name: opened.name, queues: opened.queues, givesSuperpackets: opened.offloads !== 0 };
+export function openTun(
+  name: string,
+  queues: number,
+  superpackets: Superpackets = { tcp: true, udp: true },
+): TunDevice {
+  const wanted = (superpackets.tcp ? TAKES_TCP : 0) | (superpackets.udp ? TAKES_UDP : 0);
+  const opened = loadAddon().openTun(name, queues, wanted);
+  if (typeof opened !== "number") {
+    const granted = { tcp: (opened.takes & TAKES_TCP) !== 0, udp: (opened.takes & TAKES_UDP) !== 0 };
+    return { name: opened.name, queues: opened.queues, superpackets: granted };
+  }
   throw ioError(`open the TUN device ${name}`, "/dev/net/tun", opened, {
     ENOENT: [
       "IO_TUN_UNAVAILABLE",

@@ -70,8 +70,8 @@ export interface NativeAddon {
   openTun(
     name: string,
     queues: number,
-    takesSuperpackets: boolean,
-  ): Result | { readonly name: string; readonly queues: readonly Fd[]; readonly offloads: number };
+    takes: number,
+  ): Result | { readonly name: string; readonly queues: readonly Fd[]; readonly takes: number };
   openUdp(
     family: number,
     address: Uint8Array,

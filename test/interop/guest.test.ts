@@ -68,8 +68,7 @@ describeWith(["tun", "build", "kernelPeer", "strongswan"], "the gateway on an ol
 
     expect(offloads).toMatchObject({ tso: "on", coalescing: "on", udp_segment: "on", udp_gro: "on" });
     // UDP superpackets of a TUN device came with Linux 6.2.
-    if ("uso" in offloads)
-      expect(offloads["uso"]).toBe(major > 6 || (major === 6 && minor >= 2) ? "on" : "missing");
+    expect(offloads["uso"]).toBe(major > 6 || (major === 6 && minor >= 2) ? "on" : "missing");
     const idle = Object.entries(offloads).filter(([, state]) => state !== "on");
     for (const [name] of idle) expect(words).toContain(name);
     if (idle.length === 0) expect(words).not.toContain("without offloads");

@@ -119,7 +119,12 @@ const COUNTERS = {
   udp_gro: "datagramRunsReceived",
 } as const;
 const OFFLOADS = Object.keys(COUNTERS) as (keyof typeof COUNTERS)[];
-const SWITCHED_OFF = [[], ...OFFLOADS.map((name) => [name]), OFFLOADS];
+const ALL = [...OFFLOADS, "uso"] as const;
+const SWITCHED_OFF: readonly (readonly (typeof ALL)[number][])[] = [
+  [],
+  ...ALL.map((name) => [name] as const),
+  ALL,
+];
 
 describeWith(["tun", "build"], "offloads of ours", () => {
   let pair: Pair;

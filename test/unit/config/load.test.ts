@@ -19,7 +19,7 @@ test("remote address, key and two prefixes are enough, and the rest has good def
     listen: [],
     ports: { ike: 500, nat: 4500 },
     interfaces: [{ name: "tungate0", mtu: "auto", place: { file: FILE, line: 1 } }],
-    offloads: { tso: true, coalescing: true, udpSegment: true, udpGro: true },
+    offloads: { tso: true, uso: true, coalescing: true, udpSegment: true, udpGro: true },
     routing: { table: 220, priority: 220, mark: { value: 0x54470000, mask: 0xffff0000 } },
     lanes: "auto",
     forwarding: "check",
@@ -511,7 +511,13 @@ test("offloads can be switched off one by one", () => {
   const { gateway } = load(
     `gateway: { offloads: { tso: off, udp_gro: auto, udp_segment: "off" } }\n${paris()}`,
   );
-  expect(gateway.offloads).toEqual({ tso: false, coalescing: true, udpSegment: false, udpGro: true });
+  expect(gateway.offloads).toEqual({
+    tso: false,
+    uso: true,
+    coalescing: true,
+    udpSegment: false,
+    udpGro: true,
+  });
   expect(problemsOf(`gateway: { offloads: { gro: off } }\n${paris()}`)).toHaveLength(1);
   expect(problemsOf(`gateway: { offloads: { tso: no } }\n${paris()}`)).toHaveLength(1);
 });

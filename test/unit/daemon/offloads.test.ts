@@ -2,12 +2,13 @@ import { expect, test } from "vitest";
 import { offloadStates, sumTransfers } from "../../../src/daemon/offloads.ts";
 import type { PacketIoCounters } from "../../../src/io/native-packet-io.ts";
 
-const WANTED = { tso: true, coalescing: true, udpSegment: true, udpGro: true };
-const THERE = { tso: true, udpSegment: true, udpGro: true };
+const WANTED = { tso: true, uso: true, coalescing: true, udpSegment: true, udpGro: true };
+const THERE = { tso: true, uso: true, udpSegment: true, udpGro: true };
 
 test("an offload is on unless it is switched off, missing or refused", () => {
   expect(offloadStates(WANTED, THERE, {})).toEqual({
     tso: "on",
+    uso: "on",
     coalescing: "on",
     udp_segment: "on",
     udp_gro: "on",
@@ -26,6 +27,10 @@ test("what was refused is told apart by its own counter", () => {
   expect(states({ offloadRefusals: 1, sendRunRefusals: 1 })).toEqual(["on", "refused"]);
   expect(states({ offloadRefusals: 1, sendRunRefusals: 0 })).toEqual(["refused", "on"]);
   expect(states({ offloadRefusals: 3, sendRunRefusals: 2 })).toEqual(["refused", "refused"]);
+  // A kernel that knows no UDP superpackets still takes those of TCP.
+  expect(states({ offloadRefusals: 1, udpRunRefusals: 1 })).toEqual(["on", "on"]);
+  expect(offloadStates(WANTED, THERE, { offloadRefusals: 1, udpRunRefusals: 1 })["uso"]).toBe("refused");
+  expect(offloadStates(WANTED, { ...THERE, uso: false }, {})["uso"]).toBe("missing");
 });
 
 test("lanes' counters add up, but numbers of errors do not", () => {

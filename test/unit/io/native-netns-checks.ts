@@ -58,7 +58,7 @@ function endpoint(index: number, remote: string, encapsulation: 0 | 1, port = 0,
 
 /** A device with addresses, up, and the transfers of its first queue. */
 function device(name: string, takesSuperpackets = true) {
-  const tun = openTun(name, 1, takesSuperpackets);
+  const tun = openTun(name, 1, { tcp: takesSuperpackets, udp: takesSuperpackets });
   ip("addr", "add", "10.77.0.1/24", "dev", tun.name);
   ip("addr", "add", "fd77::1/64", "dev", tun.name, "nodad");
   ip("link", "set", tun.name, "up");
@@ -333,7 +333,9 @@ function exchange(host: string, sent: Uint8Array): Promise<Buffer> {
 
 /** Two devices in two namespaces with this process as the wire between them; TCP moves data both ways. */
 async function transfer(takesSuperpackets: boolean, coalesces: boolean, isDamaging: boolean): Promise<void> {
-  const [near, far] = ["tgwa", "tgwb"].map((name) => openTun(name, 1, takesSuperpackets));
+  const [near, far] = ["tgwa", "tgwb"].map((name) =>
+    openTun(name, 1, { tcp: takesSuperpackets, udp: takesSuperpackets }),
+  );
   const body = TRANSFER_OCTETS;
   const server = spawn("unshare", ["--net", process.execPath, "-e", SERVER.replace("LENGTH", String(body))], {
     stdio: ["ignore", "pipe", "inherit"],
