@@ -95,7 +95,7 @@ function sideText(side: readonly string[]): string {
   return side.length === 0 ? "?" : side.join(", ");
 }
 
-function trafficText({ rates, counters, mtu, encapsulation }: ChildStatus): string {
+function trafficText({ rates, counters, mtu, encapsulation, flow }: ChildStatus): string {
   const parts: string[] = [];
   if (rates !== undefined && counters !== undefined)
     parts.push(
@@ -109,6 +109,7 @@ function trafficText({ rates, counters, mtu, encapsulation }: ChildStatus): stri
       `inner MTU ${mtu.inner} = ${mtu.path} - ${mtu.outer} (${outer}) - ${mtu.path - mtu.outer - mtu.inner} (ESP)`,
     );
   }
+  if (flow !== undefined) parts.push(flow);
   return parts.join(COLUMN_GAP);
 }
 

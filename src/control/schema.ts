@@ -54,6 +54,8 @@ const childStatus = z.strictObject({
   /** Over the time since the last look, a few seconds. */
   rates: z.strictObject({ inboundBitsPerSecond: z.number(), outboundBitsPerSecond: z.number() }).optional(),
   mtu: mtu.optional(),
+  /** What is done so that sizes and times of packets show less, in words. */
+  flow: z.string().optional(),
   failure: failure.optional(),
 });
 export type ChildStatus = z.infer<typeof childStatus>;

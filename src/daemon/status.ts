@@ -14,6 +14,7 @@ import type { SaPairState } from "../dataplane/data-plane.ts";
 import { effectiveMtu } from "../esp/effective-mtu.ts";
 import type { ChildState, ConnectionState, IkeSaState } from "../ike/connection-state.ts";
 import type { FailureNotice } from "../ike/notice.ts";
+import { flowText } from "../observe/flow-words.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
 import { formatIdentity } from "../policy/pad.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
@@ -166,16 +167,20 @@ function pairWords(pair: SaPairState, input: StatusInput) {
   const rates = input.rates(pair);
   const family = familyOf(pair.remote.address);
   const size = effectiveMtu(pair.pathMtu, family, pair.encapsulation, suiteSizes(pair.suite));
+  const mtu = {
+    inner: size.inner,
+    path: size.outer,
+    outer: size.encapsulation,
+    outerFamily: family,
+    esp: size.esp,
+  };
+  const flow = flowText(pair.flow);
   return {
     counters: { inboundPackets, inboundOctets, outboundPackets, outboundOctets },
     ...(rates === undefined ? {} : { rates }),
-    mtu: {
-      inner: size.inner,
-      path: size.outer,
-      outer: size.encapsulation,
-      outerFamily: family,
-      esp: size.esp,
-    },
+    // In AGGFRAG mode packets of any size are carried, and their sum is another.
+    ...(pair.flow.aggfrag === "off" ? { mtu } : {}),
+    ...(flow === undefined ? {} : { flow }),
   };
 }
 

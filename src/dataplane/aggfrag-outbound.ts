@@ -15,6 +15,8 @@ import type { MadePayloads } from "./made-payloads.ts";
 const QUEUE_MS = 100;
 const QUEUE_OCTETS_MIN = 128 * 1024;
 const QUEUE_OCTETS_MAX = 4 * 1024 * 1024;
+/** The peer of a new SA may not know yet that it has it: its answer is still on the way. */
+const START_DELAY_MS = 200;
 /** Octets of an inner packet of usual size, by which places are counted. */
 const PACKET_OCTETS_USUAL = 128;
 const SEGMENT_OCTETS = 65_536;
@@ -49,9 +51,15 @@ export class AggfragOutbound {
   /** What waits for an SA that went moves to its successor. */
   setSlots(slots: readonly number[], now: number): void {
     const before = this.#streams;
+    // A successor goes on in the rhythm of its predecessor.
+    const startOf = (slot: number) =>
+      before.find(({ policy }) => policy === this.#get(slot, Slot.POLICY))?.rate.dueAt ??
+      now + START_DELAY_MS;
     this.#streams = slots.map((slot) => {
       const known = this.#bySlot[slot];
-      return known?.keyGeneration === this.#get(slot, Slot.KEY_GENERATION) ? known : this.#open(slot, now);
+      return known?.keyGeneration === this.#get(slot, Slot.KEY_GENERATION)
+        ? known
+        : this.#open(slot, startOf(slot));
     });
     for (const { slot } of before) this.#bySlot[slot] = undefined;
     for (const stream of this.#streams) this.#bySlot[stream.slot] = stream;
@@ -59,7 +67,7 @@ export class AggfragOutbound {
     for (const stream of before) if (!staying.has(stream)) this.#leave(stream, now);
   }
 
-  #open(slot: number, now: number): Stream {
+  #open(slot: number, startAt: number): Stream {
     const octetsPerSecond = this.#get(slot, Slot.AGGFRAG_RATE);
     const wanted = Math.floor((octetsPerSecond * QUEUE_MS) / 1000);
     const octets = Math.min(Math.max(wanted, QUEUE_OCTETS_MIN), QUEUE_OCTETS_MAX);
@@ -70,7 +78,7 @@ export class AggfragOutbound {
       isConstant: this.#get(slot, Slot.AGGFRAG_MODE) === AggfragMode.CONSTANT,
       isWhole: this.#get(slot, Slot.AGGFRAG_WHOLE) === 1,
       sender: new AggfragSender(octets, Math.ceil(octets / PACKET_OCTETS_USUAL)),
-      rate: new ConstantRate(now),
+      rate: new ConstantRate(startAt),
       flushAt: Number.POSITIVE_INFINITY,
     };
   }

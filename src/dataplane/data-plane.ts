@@ -21,7 +21,7 @@ import type {
 import { outerPath } from "../policy/endpoint-record.ts";
 import { laneBits, laneOfSpi } from "../policy/lane-of-spi.ts";
 import { readUint64, setSequenceLimit, writeSaRecord } from "../policy/sa-record.ts";
-import { type SaTable, Slot } from "../policy/sa-table.ts";
+import { AggfragMode, type SaTable, Slot } from "../policy/sa-table.ts";
 import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
 import { SadError } from "../policy/sad-error.ts";
 import { SadWriter } from "../policy/sad-writer.ts";
@@ -56,7 +56,20 @@ export interface SaPairState {
   readonly remote: UdpEndpoint;
   /** Octets of the largest outer packet on the way. */
   readonly pathMtu: number;
+  /** How much of the traffic shows, as far as both ends agreed. */
+  readonly flow: SaFlow;
   readonly usage: SaUsage;
+}
+
+/** Settings of traffic flow confidentiality as they are in the outbound slot. */
+export interface SaFlow {
+  /** Octets, TFC_PAD_TO_MTU, or 0 for none. */
+  readonly padTo: number;
+  readonly dummiesPerSecond: number;
+  readonly aggfrag: "off" | "aggregate" | "constant";
+  /** With `constant`. */
+  readonly octetsPerSecond: number;
+  readonly mayFragment: boolean;
 }
 
 export interface DataPlane extends DataPlaneQuery, SpiAllocator {
@@ -370,9 +383,21 @@ class TableDataPlane implements DataPlane {
         },
         ...path,
         pathMtu: this.#get(pair.inbound, Slot.PATH_MTU),
+        flow: this.#flowOf(pair.outbound ?? pair.inbound),
         usage: this.#usageOf(pair),
       };
     });
+  }
+
+  #flowOf(slot: number): SaFlow {
+    const mode = this.#get(slot, Slot.AGGFRAG_MODE);
+    return {
+      padTo: this.#get(slot, Slot.TFC_PAD),
+      dummiesPerSecond: this.#get(slot, Slot.DUMMY_RATE),
+      aggfrag: mode === AggfragMode.OFF ? "off" : mode === AggfragMode.CONSTANT ? "constant" : "aggregate",
+      octetsPerSecond: this.#get(slot, Slot.AGGFRAG_RATE),
+      mayFragment: this.#get(slot, Slot.AGGFRAG_WHOLE) === 0,
+    };
   }
 
   #get(slot: number, field: number): number {

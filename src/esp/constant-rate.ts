@@ -9,9 +9,9 @@ export const CATCH_UP_MS = 20;
 export class ConstantRate {
   #dueAt: number;
 
-  /** @param now - the first payload is due at once */
-  constructor(now: number) {
-    this.#dueAt = now;
+  /** @param startAt - when the first payload is due */
+  constructor(startAt: number) {
+    this.#dueAt = startAt;
   }
 
   /** Moment of the next payload. */

@@ -1,6 +1,7 @@
 /** How large an inner packet may be so that its ESP packet fits the way to the peer (RFC 4301 section 8.2, [SPD-10]). */
-import type { Encapsulation } from "../policy/data-plane.ts";
+import type { AggfragHandling, Encapsulation } from "../policy/data-plane.ts";
 import type { SuiteSizes } from "../policy/sa-record.ts";
+import { AGGFRAG_HEADER_LENGTH } from "../wire/esp/aggfrag.ts";
 
 const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
@@ -29,6 +30,23 @@ export function effectiveMtu(
   const headers = outerHeaders(family, encapsulation === "udp");
   const inner = innerMtu(outer, headers, sizes.ivLength, sizes.icvLength, sizes.blockSize);
   return { outer, encapsulation: headers, esp: outer - headers - inner, inner };
+}
+
+/**
+ * Octets of the largest inner packet that an SA takes. In pieces it takes any; it is then what the path's own links take,
+ * which is what hosts have for their networks as a rule, so that none of them has to cut anything [TFS-15].
+ */
+export function carriedMtu(
+  outer: number,
+  family: 4 | 6,
+  encapsulation: Encapsulation,
+  sizes: SuiteSizes,
+  aggfrag: AggfragHandling | undefined,
+): number {
+  if (aggfrag === undefined) return effectiveMtu(outer, family, encapsulation, sizes).inner;
+  if (aggfrag.mayFragment) return outer;
+  const size = aggfrag.packetSize === "mtu" ? outer : Math.min(aggfrag.packetSize, outer);
+  return effectiveMtu(size, family, encapsulation, sizes).inner - AGGFRAG_HEADER_LENGTH;
 }
 
 /** Octets that IP and UDP put in front of an ESP packet. */

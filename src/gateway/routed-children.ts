@@ -1,7 +1,7 @@
 /** The configured children as far as routes are concerned, and the largest inner packet of each. */
 import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress } from "../base/ip-address.ts";
-import { effectiveMtu } from "../esp/effective-mtu.ts";
+import { carriedMtu } from "../esp/effective-mtu.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
 import type { Encapsulation, EspSuite } from "../policy/data-plane.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
@@ -64,6 +64,7 @@ function childMtu(
   paths: PathTable,
 ): number {
   const encapsulation: Encapsulation = connection.encapsulation === "esp" ? "esp" : "udp";
+  const { aggfrag } = child.handling;
   const suites = child.proposals.flatMap(({ encr, integ }) =>
     encr.flatMap(({ id, keyBits }) =>
       (integ.length === 0 ? [0] : integ).map((hash): EspSuite => {
@@ -76,15 +77,16 @@ function childMtu(
       ? [{ outer: DEFAULT_PATH_MTU, family: 6 as const }]
       : peers.map((peer) => ({ outer: paths.mtuTo(peer), family: familyOf(peer) }));
   const sizes = ways.flatMap(({ outer, family }) =>
-    suites.map((suite) => effectiveMtu(outer, family, encapsulation, suiteSizes(suite)).inner),
+    suites.map((suite) => carriedMtu(outer, family, encapsulation, suiteSizes(suite), aggfrag)),
   );
   return Math.min(...sizes);
 }
 
 function manualMtu(child: GatewayManualChild, paths: PathTable): number {
-  const { remoteAddress, encapsulation, outbound } = child;
+  const { remoteAddress, encapsulation, outbound, handling } = child;
   const outer = paths.mtuTo(remoteAddress);
-  return effectiveMtu(outer, familyOf(remoteAddress), encapsulation, suiteSizes(outbound.suite)).inner;
+  const family = familyOf(remoteAddress);
+  return carriedMtu(outer, family, encapsulation, suiteSizes(outbound.suite), handling.aggfrag);
 }
 
 function mtuWords(inner: number): Pick<RoutedChild, "mtu"> {

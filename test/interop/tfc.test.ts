@@ -161,12 +161,10 @@ describeWith(
       await sites.remove();
     });
 
-    test("[ESP-11] it takes our padding and our dummies, and we take its padding", async () => {
+    // kernel-libipsec sends no padding, whatever tfc_padding says.
+    test("[ESP-11] [ESP-10] its ESP in userspace takes our padding and our dummies", async () => {
       const facts: TunnelFacts = { site: SITE_A, child: indented("tfc: { pad: mtu, dummies: 50 }") };
-      await peer.load({
-        ...strongSwanSettings({ ...facts, site: SITE_B }),
-        childSettings: "tfc_padding = 1200",
-      });
+      await peer.load(strongSwanSettings({ ...facts, site: SITE_B }));
       const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
       await startGateway(ours, facts);
       await ours.isUp("peer");
@@ -177,9 +175,7 @@ describeWith(
 
       expect(lengthsOf(espFrom(frames, SITE_A.outer4))).toHaveLength(1);
       expect(espFrom(frames, SITE_A.outer4).length).toBeGreaterThan(500);
-      const theirs = lengthsOf(espFrom(frames, SITE_B.outer4));
-      expect(theirs.length).toBeGreaterThan(0);
-      console.log(theirs);
+      expect(lengthsOf(espFrom(frames, SITE_B.outer4)).length).toBeGreaterThan(1);
     });
 
     test("[TFS-10] without AGGFRAG there a child that can go without it comes up, and says so", async () => {

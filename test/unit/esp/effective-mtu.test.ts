@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { effectiveMtu, innerMtu, outerHeaders, paddedLength } from "../../../src/esp/effective-mtu.ts";
+import { DurationMs } from "../../../src/base/instant.ts";
+import {
+  carriedMtu,
+  effectiveMtu,
+  innerMtu,
+  outerHeaders,
+  paddedLength,
+} from "../../../src/esp/effective-mtu.ts";
 import { suiteSizes } from "../../../src/policy/sa-record.ts";
 import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
 
@@ -46,4 +53,22 @@ test("[ESP-09] payload, padding and trailer fill whole blocks of at least four o
     expect(paddedLength(length, 4) - length).toBeLessThan(6);
     expect(paddedLength(length, 16) % 16).toBe(0);
   }
+});
+
+test("[TFS-15] in pieces packets of the path's own size are carried, whole ones as long as a payload holds", () => {
+  const sizes = { ivLength: 8, icvLength: 16, blockSize: 4 };
+  const aggfrag = {
+    mode: "aggregate",
+    octetsPerSecond: 0,
+    packetSize: "mtu",
+    delay: DurationMs(1),
+    mayFragment: true,
+    reorderWindow: 3,
+  } as const;
+  const plain = effectiveMtu(1500, 4, "udp", sizes).inner;
+  expect(carriedMtu(1500, 4, "udp", sizes, undefined)).toBe(plain);
+  expect(carriedMtu(1500, 4, "udp", sizes, aggfrag)).toBe(1500);
+  expect(carriedMtu(1500, 4, "udp", sizes, { ...aggfrag, mayFragment: false })).toBe(plain - 4);
+  const small = { ...aggfrag, mayFragment: false, packetSize: 1000 };
+  expect(carriedMtu(1500, 4, "udp", sizes, small)).toBe(effectiveMtu(1000, 4, "udp", sizes).inner - 4);
 });
