@@ -7,7 +7,7 @@ import { addWitness } from "./witness.ts";
 
 const CHARON = "/usr/lib/ipsec/charon";
 const PLUGINS =
-  "random nonce openssl aes sha1 sha2 hmac kdf gcm ctr chapoly curve25519 gmp pem pkcs1 x509 pubkey socket-default vici updown";
+  "random nonce openssl aes sha1 sha2 hmac xcbc cmac kdf gcm ccm ctr chapoly curve25519 gmp pem pkcs1 x509 pubkey socket-default vici updown";
 
 /** The parts of a connection that tests vary; the rest is as an operator would leave it. */
 export interface PeerConnection {
