@@ -25,6 +25,7 @@ constexpr size_t kMetaRemotePort = 32;
 constexpr size_t kMetaLocalPort = 34;
 constexpr size_t kMetaFamily = 36;
 constexpr size_t kMetaTos = 37;
+constexpr size_t kMetaHeaderLength = 38;
 constexpr size_t kMetaInterface = 40;
 constexpr size_t kMetaStride = 48;
 

@@ -150,6 +150,7 @@ uint32_t PacketIo::PlaceDatagrams(const Socket& socket, Received& received, Batc
     received.at = 0;
     return count;
   }
+  arrival.meta[kMetaHeaderLength] = static_cast<uint8_t>(ip_header);
   if (received.at == 0) {
     received.at = ip_header;
     if (arrival.datagram < length) counters_.datagram_runs_received++;

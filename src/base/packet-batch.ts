@@ -52,7 +52,8 @@ export const PACKET_NOT_SENT = 6;
 /**
  * Octets of source information per datagram, numbers in the machine's byte order:
  * 0 remote address (16; IPv4 in the first 4), 16 local address (16), 32 remote port (2), 34 local port (2),
- * 36 family 4 or 6 (1), 37 TOS (1), 38 zero (2), 40 interface index (4), 44 zero (4).
+ * 36 family 4 or 6 (1), 37 TOS (1), 38 octets of the IP header that lies in front of the datagram, 0 when none does (1),
+ * 39 zero (1), 40 interface index (4), 44 zero (4).
  */
 export const DATAGRAM_META_STRIDE = 48;
 export const META_REMOTE_ADDRESS = 0;
@@ -61,6 +62,7 @@ export const META_REMOTE_PORT = 32;
 export const META_LOCAL_PORT = 34;
 export const META_FAMILY = 36;
 export const META_TOS = 37;
+export const META_HEADER_LENGTH = 38;
 export const META_INTERFACE = 40;
 
 /** Most octets that ESP puts in front of a payload: SPI, number and IV, with some to spare. */

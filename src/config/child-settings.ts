@@ -1,11 +1,12 @@
 /** Settings that children have in common, negotiated and manual ones alike. */
 
+import { formatAddressRange } from "../base/address-range.ts";
 import { hours } from "../base/instant.ts";
-import { familyOf } from "../base/ip-address.ts";
+import { compareIpAddress, familyOf, type IpAddress } from "../base/ip-address.ts";
 import type { Rekey } from "../policy/connection.ts";
 import type { SaHandling, SaLifetime } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
-import { ANY_PROTOCOL, type SelectorPair } from "../policy/traffic-selector.ts";
+import { ANY_PROTOCOL, type SelectorPair, type TrafficSelector } from "../policy/traffic-selector.ts";
 import type { Findings } from "./findings.ts";
 import { flowHandling } from "./flow-confidentiality.ts";
 import type { ChildInput } from "./schema.ts";
@@ -47,8 +48,56 @@ export function checkSelectors(selectors: SelectorPair, path: Path, findings: Fi
     );
 }
 
+/**
+ * Transport mode protects what the two ends say to each other: it needs addresses of our own that are known, and selectors
+ * that name no network (RFC 4301 section 4.1).
+ */
+export function checkTransport(
+  { mode, local, remote, tfc, iptfs }: Pick<ChildInput, "mode" | "local" | "remote" | "tfc" | "iptfs">,
+  listen: readonly IpAddress[],
+  path: Path,
+  findings: Findings,
+): void {
+  if (mode !== "transport") return;
+  for (const [key, given] of [
+    ["tfc", tfc],
+    ["iptfs", iptfs],
+  ] as const)
+    if (given !== undefined)
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        [...path, key],
+        "needs tunnel mode: only an IP packet tells its own length",
+      );
+  if (listen.length === 0)
+    findings.refuse(
+      "CONFIG_CONFLICT",
+      [...path, "mode"],
+      "transport mode needs to know our own addresses; list them in gateway.listen",
+    );
+  const isOurs = ({ addresses }: TrafficSelector) =>
+    listen.some((own) => compareIpAddress(own, addresses.start) === 0);
+  for (const [side, selectors] of [
+    ["local", local],
+    ["remote", remote],
+  ] as const)
+    for (const { addresses } of selectors)
+      if (compareIpAddress(addresses.start, addresses.end) !== 0)
+        findings.refuse(
+          "CONFIG_SELECTOR",
+          [...path, side],
+          `${formatAddressRange(addresses)} is no single address; transport mode is between the two outer addresses alone`,
+        );
+  if (listen.length > 0 && !local.every(isOurs))
+    findings.refuse(
+      "CONFIG_SELECTOR",
+      [...path, "local"],
+      "names an address that gateway.listen does not have; transport mode is between the two outer addresses alone",
+    );
+}
+
 export function handlingOf(
-  input: Pick<ChildInput, "replay_window" | "dscp" | "ecn" | "df" | "tfc" | "iptfs">,
+  input: Pick<ChildInput, "replay_window" | "dscp" | "ecn" | "df" | "tfc" | "iptfs" | "mode">,
   replayWindow: number,
   path: Path,
   findings: Findings,
@@ -59,6 +108,7 @@ export function handlingOf(
     ecn: input.ecn ?? DEFAULT_HANDLING.ecn,
     df: input.df ?? DEFAULT_HANDLING.df,
     ...flowHandling(input, path, findings),
+    ...(input.mode === "transport" ? { mode: "transport" } : {}),
   };
 }
 

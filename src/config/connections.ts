@@ -6,6 +6,7 @@ import type { ChildConfiguration, Connection, Keep, Rekey } from "../policy/conn
 import { DEFAULT_ESP_PROPOSALS, DEFAULT_IKE_PROPOSALS } from "../policy/proposal-keyword.ts";
 import {
   checkSelectors,
+  checkTransport,
   DEFAULT_CHILD_REKEY,
   DEFAULT_REPLAY_WINDOW,
   handlingOf,
@@ -172,7 +173,13 @@ class Assembly {
         );
       const common = { connection: this.#name, input: child.input, name: child.name, path: child.path };
       const read = readManualChild(
-        { ...common, settings: input, interface: device, directory: this.#directory },
+        {
+          ...common,
+          settings: input,
+          interface: device,
+          listen: this.#gateway.listen,
+          directory: this.#directory,
+        },
         this.#findings,
       );
       into.inlineKeys.push(...read.inlineKeys);
@@ -346,6 +353,7 @@ class Assembly {
       );
     const selectors = { local: input.local, remote: input.remote };
     checkSelectors(selectors, path, this.#findings);
+    checkTransport(input, this.#gateway.listen, path, this.#findings);
     const proposals = suites(input.esp, DEFAULT_ESP_PROPOSALS);
     warnOfProposals(proposals, [...path, "esp"], this.#findings);
     return {

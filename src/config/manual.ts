@@ -1,6 +1,6 @@
 /** Children whose keys stand in the configuration (RFC 4301 section 4.5.1): keys that fit, numbers that never repeat. */
 import { resolve } from "node:path";
-import { compareIpAddress } from "../base/ip-address.ts";
+import { compareIpAddress, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { Spi } from "../base/spi.ts";
 import { encrAlgorithm } from "../crypto/encr.ts";
 import { integAlgorithm } from "../crypto/integ.ts";
@@ -8,7 +8,7 @@ import type { Encapsulation, EspKeys, EspSuite } from "../policy/data-plane.ts";
 import { formatSuite, transformKeyword } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { Esn, KeyExchangeMethod, TransformType } from "../wire/ike/registries.ts";
-import { checkSelectors, handlingOf } from "./child-settings.ts";
+import { checkSelectors, checkTransport, handlingOf } from "./child-settings.ts";
 import type { ManualChild, ManualSa } from "./configuration.ts";
 import type { Findings } from "./findings.ts";
 import { NAT_PORT } from "./gateway.ts";
@@ -24,6 +24,7 @@ export interface ManualSource {
   /** The connection around it. */
   readonly settings: ConnectionInput;
   readonly interface: string;
+  readonly listen: readonly IpAddress[];
   /** Where relative files are found. */
   readonly directory: string;
 }
@@ -43,9 +44,12 @@ export function readManualChild(source: ManualSource, findings: Findings): Manua
   const { input, path, settings } = source;
   const selectors = { local: input.local, remote: input.remote };
   checkSelectors(selectors, path, findings);
+  checkTransport(input, source.listen, path, findings);
   const outbound = manualSa(input.out, [...path, "out"], findings);
   const inbound = manualSa(input.in, [...path, "in"], findings);
   const remoteAddress = singleAddress(source, findings);
+  if (input.mode === "transport" && remoteAddress !== undefined)
+    checkPeer(input, remoteAddress, path, findings);
   if (outbound !== undefined && repeatsGiveKeyAway(outbound.suite) && input.state === undefined)
     findings.refuse(
       "CONFIG_MANUAL_STATE",
@@ -114,6 +118,15 @@ function singleAddress({ settings, path }: ManualSource, findings: Findings) {
     true,
   );
   return undefined;
+}
+
+function checkPeer({ remote }: ManualInput, peer: IpAddress, path: Path, findings: Findings): void {
+  if (remote.some(({ addresses }) => compareIpAddress(addresses.start, peer) !== 0))
+    findings.refuse(
+      "CONFIG_SELECTOR",
+      [...path, "remote"],
+      `is not the peer's address ${formatIpAddress(peer)}; transport mode is between the two outer addresses alone`,
+    );
 }
 
 function manualSa(input: ManualSaInput, path: Path, findings: Findings): ManualSa | undefined {

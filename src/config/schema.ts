@@ -178,7 +178,7 @@ const LATER_CHILD = {
   mtu: "set gateway.tun.mtu",
   ipcomp: "leave it out",
 };
-const mode = optional(choice(["tunnel"], { transport: "use tunnel", beet: "use tunnel" }));
+const mode = optional(choice(["tunnel", "transport"], { beet: "use tunnel" }));
 
 const child = mapping(
   {

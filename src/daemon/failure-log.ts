@@ -18,6 +18,7 @@ const FAILURE_CODES: { readonly [code in FailureNotice["code"]]: true } = {
   refused: true,
   keyExchangeRefused: true,
   encapsulationImpossible: true,
+  transportRefused: true,
   noLocalAddress: true,
   noAddressToCall: true,
   peerSpeaksIkeV1: true,

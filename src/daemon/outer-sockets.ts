@@ -75,13 +75,13 @@ export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
 
 function offloadsOf(sockets: readonly OuterSocket[]): OuterSockets["offloads"] {
   const found = sockets
-    .filter(({ role }) => role !== "esp")
+    .filter(isUdp)
     .flatMap(({ fds, family, localPort }) => fds.map((fd) => udpOffloads({ fd, family, localPort })));
   return { canSend: found.every(({ canSend }) => canSend), merges: found.every(({ merges }) => merges) };
 }
 
 function laneSocket({ fds, family, role, localPort }: OuterSocket, lane: number): NativeLaneSocket {
-  const own = fds[lane];
+  const own = role === "whole" ? undefined : fds[lane];
   if (own !== undefined) return { fd: own, family, role, localPort };
   return { fd: fds[0]!, family, role, localPort, sendsOnly: true };
 }
@@ -121,6 +121,8 @@ function openAll(opening: Opening, family: IpFamily, address?: IpAddress): void 
     return fd;
   });
   sockets.push({ fds: raw, role: "esp", localPort: 0, ...kept });
+  // Transport mode: packets whose IP header is made here. Nothing is ever received.
+  sockets.push({ fds: [open(openRawSocket(where, "whole").fd)], role: "whole", localPort: 0, ...kept });
 }
 
 /** One socket per lane on the same port; the kernel brings each datagram to the lane of its SPI. */
@@ -133,6 +135,10 @@ function openGroup(options: UdpSocketOptions, lanes: number, open: (fd: Fd) => F
   return fds;
 }
 
+function isUdp({ role }: OuterSocket): boolean {
+  return role === "ike" || role === "nat";
+}
+
 function send(
   sockets: readonly OuterSocket[],
   local: UdpEndpoint,
@@ -142,7 +148,7 @@ function send(
 ): string | undefined {
   const family = familyOf(remote.address);
   const fitting = sockets.filter(
-    (socket) => socket.role !== "esp" && socket.family === family && socket.localPort === local.port,
+    (socket) => isUdp(socket) && socket.family === family && socket.localPort === local.port,
   );
   const socket =
     fitting.find(({ address }) => address !== undefined && equal(address, local.address)) ??

@@ -89,6 +89,10 @@ export const DROP_REASONS = [
   "overlappingFragment",
   /** A later fragment whose first was not seen, or too long ago, where ports matter [SPD-13]. */
   "fragmentBeforeFirst",
+  /** TUN: transport mode takes whole datagrams only (RFC 4303 section 3.3.4). */
+  "fragmentInTransport",
+  /** TUN: transport mode is between the two outer addresses, and this packet has others. */
+  "notOurHosts",
   /** No drop: the upper half of its number was found anew after a gap of 2^32 packets or more [ESP-06]. */
   "resynchronised",
   /** ICMP about outer packets of ours beyond the rate at which it is looked at; no packet of anybody's is lost. */

@@ -17,7 +17,7 @@ import { checkReplay, REPLAY_DUPLICATE, REPLAY_OK, updateReplay } from "../esp/a
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
-import { EndpointRecord, Slot } from "../policy/sa-table.ts";
+import { EndpointRecord, SaMode, Slot } from "../policy/sa-table.ts";
 import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
 import { ESP_HEADER_LENGTH, ESP_PACKET_LENGTH_MIN, espSequence, espSpi } from "../wire/esp/esp-packet.ts";
 import {
@@ -35,6 +35,7 @@ import { ACCEPTED, InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
 import { TAKEN, unwrapPayload } from "./next-header.ts";
 import type { SocketIndex } from "./packet-io.ts";
+import { RebuiltPackets } from "./rebuilt-packets.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 /** In place of a device: the packet goes nowhere. */
@@ -52,6 +53,8 @@ export class Inbound {
   readonly #recovery: EsnRecovery;
   readonly #inner: InnerPackets;
   readonly #aggfrag: AggfragInbound;
+  /** Made for the first packet in transport mode. */
+  #rebuilt: RebuiltPackets | undefined;
   /** SA of each packet that was given to the engine, or {@link SKIP_SLOT}. */
   readonly #slot: Uint32Array;
   /** Whole sequence numbers. */
@@ -138,6 +141,9 @@ export class Inbound {
     this.#slot[i] = SKIP_SLOT;
     this.#device[i] = DROPPED;
     switch (context.io.sockets[socket]!.role) {
+      case "ah":
+      case "whole":
+        return false;
       case "esp":
         // [NAT-03]
         return this.#admit(socket, i, now);
@@ -221,12 +227,22 @@ export class Inbound {
       if (slot === SKIP_SLOT || !this.#accept(i, slot, now)) continue;
       const device = this.#inner.deviceOf(slot);
       if (device === NO_DEVICE) continue;
+      if (this.#isTransport(slot)) {
+        this.#rebuilt?.deliver(device);
+        continue;
+      }
       this.#device[i] = device;
       devices |= 1 << device;
     }
     for (let device = 0; devices !== 0; device++, devices >>>= 1)
       if ((devices & 1) !== 0) this.#write(device);
     this.#aggfrag.flush();
+    this.#rebuilt?.flush();
+  }
+
+  #isTransport(slot: number): boolean {
+    const { table } = this.#context;
+    return table.u32[(slotOffset(table, slot) + Slot.MODE) >> 2] === SaMode.TRANSPORT;
   }
 
   #write(device: number): void {
@@ -261,12 +277,20 @@ export class Inbound {
       return this.#refuse(i, Drop.inboundExpired, now);
     }
     if (countPackets(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
-    const reason = unwrapPayload(batch, i, slot, this.#inner, this.#aggfrag, sequence, now);
+    const reason = this.#isTransport(slot)
+      ? this.#rebuild(i, slot, base, now)
+      : unwrapPayload(batch, i, slot, this.#inner, this.#aggfrag, sequence, now);
     if (reason === ACCEPTED) return true;
     if (reason === TAKEN) return false;
     if (reason !== Drop.dummy) return this.#refuse(i, reason, now);
     context.count(reason);
     return false;
+  }
+
+  #rebuild(i: number, slot: number, base: number, now: Instant): number {
+    const front = ESP_HEADER_LENGTH + this.#context.table.u32[(base + Slot.IV_LENGTH) >> 2]!;
+    this.#rebuilt ??= new RebuiltPackets(this.#context);
+    return this.#rebuilt.rebuild(this.#batch, i, front, slot, this.#inner, now);
   }
 
   /** Whether a packet that failed is authentic under another upper half of its number. */

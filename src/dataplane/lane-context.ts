@@ -93,17 +93,21 @@ export class LaneContext {
     return this.handOver?.mayGive === true ? Drop.handOverFull : Drop.otherLane;
   }
 
-  /** The socket that reaches an endpoint, or {@link NO_SOCKET}. */
-  socketFor(endpointOffset: number): number {
+  /**
+   * The socket that reaches an endpoint, or {@link NO_SOCKET}.
+   * @param hasHeader - packets bring their own IP header, unless they go in UDP
+   */
+  socketFor(endpointOffset: number, hasHeader = false): number {
     const { bytes } = this.table;
     const family = bytes[endpointOffset + EndpointRecord.FAMILY]!;
     const isUdp = bytes[endpointOffset + EndpointRecord.ENCAPSULATION] === 1;
     const port = this.#u16[(endpointOffset + EndpointRecord.LOCAL_PORT) >> 1]!;
+    const wanted = isUdp ? "nat" : hasHeader ? "whole" : "esp";
     const { sockets } = this.io;
     let other = NO_SOCKET;
     for (let socket = 0; socket < sockets.length; socket++) {
       const { role, family: socketFamily, localPort } = sockets[socket]!;
-      if (socketFamily !== family || role !== (isUdp ? "nat" : "esp")) continue;
+      if (socketFamily !== family || role !== wanted) continue;
       if (!isUdp || localPort === port) return socket;
       other = socket;
     }

@@ -6,8 +6,11 @@ import type { PacketBatch } from "../base/packet-batch.ts";
 export type TunIndex = number;
 export type SocketIndex = number;
 
-/** What a socket carries: IKE on 500 (and, from peers with NAT traversal, nothing else), IKE and ESP on 4500, raw ESP. */
-type SocketRole = "ike" | "nat" | "esp";
+/**
+ * What a socket carries: IKE on 500 (and, from peers with NAT traversal, nothing else), IKE and ESP on 4500, raw ESP, raw AH,
+ * and packets that are sent with the IP header that they have; of the last kind nothing is received.
+ */
+export type SocketRole = "ike" | "nat" | "esp" | "ah" | "whole";
 
 export interface LaneSocket {
   readonly role: SocketRole;

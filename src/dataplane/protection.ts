@@ -8,7 +8,7 @@ import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { tfcLength } from "../esp/tfc-padding.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
-import { AggfragMode, EndpointRecord, Slot } from "../policy/sa-table.ts";
+import { AggfragMode, EndpointRecord, SaMode, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
@@ -17,6 +17,7 @@ import type { IcmpErrors } from "./icmp-errors.ts";
 import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
 import type { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
+import { STRIPPED, stripHeader } from "./transport-mode.ts";
 
 export class Protection {
   readonly #context: LaneContext;
@@ -55,11 +56,22 @@ export class Protection {
     }
     const endpoint = Atomics.load(u32, (base + Slot.ENDPOINT) >> 2);
     const endpointAt = endpointOffset(table, endpoint);
-    const socket = context.socketFor(endpointAt);
+    const isTransport = u32[(base + Slot.MODE) >> 2] === SaMode.TRANSPORT;
+    const socket = context.socketFor(endpointAt, isTransport);
     if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, packets);
     if (packets === 1) frames.length[i] = frames.packetLength[i] = fields.totalLength;
+    frames.strip[i] = 0;
+    frames.nextHeader[i] = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
+    frames.tos[i] = outerTos(fields.tos, u32[(base + Slot.DSCP) >> 2]!, u32[(base + Slot.ECN) >> 2]!);
+    frames.fragmentable[i] = outerDf(fields.dontFragment, u32[(base + Slot.DF) >> 2]!) ? 0 : 1;
+    if (isTransport) {
+      const reason = stripHeader(frames, i, fields, table, endpointAt);
+      if (reason !== STRIPPED) return this.#drop(reason, packets);
+    }
     const isAggfrag = u32[(base + Slot.AGGFRAG_MODE) >> 2] !== AggfragMode.OFF;
-    const mtu = isAggfrag ? this.#paced.aggfragMtu(slot, now) : this.#innerMtu(base, endpointAt);
+    const mtu = isAggfrag
+      ? this.#paced.aggfragMtu(slot, now)
+      : this.#innerMtu(base, endpointAt, frames.strip[i]!);
     if (frames.packetLength[i]! > mtu) {
       this.#icmp.tooBig(frames, i, fields, device, now, mtu);
       return this.#drop(Drop.tooBig, packets);
@@ -78,29 +90,26 @@ export class Protection {
     frames.slot[i] = slot;
     frames.endpoint[i] = endpoint;
     frames.socket[i] = socket;
-    frames.tos[i] = outerTos(fields.tos, u32[(base + Slot.DSCP) >> 2]!, u32[(base + Slot.ECN) >> 2]!);
-    frames.fragmentable[i] = outerDf(fields.dontFragment, u32[(base + Slot.DF) >> 2]!) ? 0 : 1;
-    frames.nextHeader[i] = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
-    frames.strip[i] = 0;
     frames.status[i] = PACKET_OK;
     if (countPackets(table, base, octets, now, packets))
       context.raise("softLimit", slot, reachedSoft(table, base));
     return true;
   }
 
-  #innerMtu(base: number, endpointAt: number): number {
+  /** @param strip - octets of the packet's own header that are the outer one, or 0 */
+  #innerMtu(base: number, endpointAt: number, strip: number): number {
     const { u32, bytes } = this.#context.table;
-    const headers = outerHeaders(
-      bytes[endpointAt + EndpointRecord.FAMILY]!,
-      bytes[endpointAt + EndpointRecord.ENCAPSULATION] === 1,
-    );
-    return innerMtu(
+    const isUdp = bytes[endpointAt + EndpointRecord.ENCAPSULATION] === 1;
+    const headers =
+      strip > 0 && !isUdp ? strip : outerHeaders(bytes[endpointAt + EndpointRecord.FAMILY]!, isUdp);
+    const payload = innerMtu(
       u32[(base + Slot.PATH_MTU) >> 2]!,
       headers,
       u32[(base + Slot.IV_LENGTH) >> 2]!,
       u32[(base + Slot.ICV_LENGTH) >> 2]!,
       u32[(base + Slot.BLOCK_SIZE) >> 2]!,
     );
+    return payload === 0 ? 0 : payload + strip;
   }
 
   #drop(reason: number, packets: number): false {
@@ -112,9 +121,10 @@ export class Protection {
 /** Octets that the cipher sees of all packets of a frame. */
 function sealedOctets(frames: FrameBatch, i: number, blockSize: number): number {
   const padTo = frames.padTo[i]!;
-  const padded = paddedLength(Math.max(frames.packetLength[i]!, padTo), blockSize);
+  const strip = frames.strip[i]!;
+  const padded = paddedLength(Math.max(frames.packetLength[i]! - strip, padTo), blockSize);
   const others = frames.segments[i]! - 1;
   if (others === 0) return padded;
-  const last = frames.length[i]! - others * frames.segmentLength[i]!;
+  const last = frames.length[i]! - strip - others * frames.segmentLength[i]!;
   return others * padded + paddedLength(Math.max(last, padTo), blockSize);
 }

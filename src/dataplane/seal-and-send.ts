@@ -12,6 +12,7 @@ import { Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import { Drop } from "./drop-reason.ts";
 import { type LaneContext, SKIP_SLOT } from "./lane-context.ts";
+import { WholePackets } from "./whole-packets.ts";
 
 /** With any setting of DF. */
 const ANY_DF = 2;
@@ -21,6 +22,8 @@ const WITHOUT_DF = 1;
 export class SealAndSend {
   readonly #context: LaneContext;
   readonly #packets: PacketBatch;
+  /** Made for the first packet in transport mode. */
+  #whole: WholePackets | undefined;
   /** Bits of the sockets that frames leave by, with DF and without. */
   #withDf = 0;
   #withoutDf = 0;
@@ -36,6 +39,7 @@ export class SealAndSend {
     if (this.#sortBySocket(frames)) {
       frames.cursor[0] = 0;
       frames.cursor[1] = 0;
+      this.#whole?.begin();
       do {
         this.#context.engine.seal(frames, this.#packets);
         if (this.#packets.count === 0) break;
@@ -54,7 +58,8 @@ export class SealAndSend {
     for (let i = 0; i < frames.count; i++) {
       if (frames.slot[i] === SKIP_SLOT) continue;
       const socket = frames.socket[i]!;
-      const canFragment = io.sendFragmentable !== undefined && io.sockets[socket]!.family === 4;
+      const { role, family } = io.sockets[socket]!;
+      const canFragment = io.sendFragmentable !== undefined && family === 4 && role !== "whole";
       if (!canFragment) frames.fragmentable[i] = 0;
       if (frames.fragmentable[i] === 1) this.#withoutDf |= 1 << socket;
       else this.#withDf |= 1 << socket;
@@ -80,7 +85,10 @@ export class SealAndSend {
     if (!isAll)
       for (let k = 0; k < packets.count; k++)
         packets.status[k] = isSentBy(frames, packets.frame[k]!, socket, kind) ? PACKET_OK : PACKET_NOT_SENT;
-    if (fragmentable === WITHOUT_DF) io.sendFragmentable?.(socket, packets);
+    if (io.sockets[socket]!.role === "whole") {
+      this.#whole ??= new WholePackets(io);
+      this.#whole.send(frames, packets, socket);
+    } else if (fragmentable === WITHOUT_DF) io.sendFragmentable?.(socket, packets);
     else io.send(socket, packets);
     for (let k = 0; k < packets.count; k++) {
       if (packets.status[k] === PACKET_OK || !isSentBy(frames, packets.frame[k]!, socket, kind)) continue;

@@ -1,5 +1,5 @@
 /** How large an inner packet may be so that its ESP packet fits the way to the peer (RFC 4301 section 8.2, [SPD-10]). */
-import type { AggfragHandling, Encapsulation } from "../policy/data-plane.ts";
+import type { Encapsulation, SaHandling } from "../policy/data-plane.ts";
 import type { SuiteSizes } from "../policy/sa-record.ts";
 import { AGGFRAG_HEADER_LENGTH } from "../wire/esp/aggfrag.ts";
 
@@ -21,14 +21,17 @@ export interface EffectiveMtu {
   readonly inner: number;
 }
 
+/** @param mode - in transport mode the header of what is carried is the outer one */
 export function effectiveMtu(
   outer: number,
   family: 4 | 6,
   encapsulation: Encapsulation,
   sizes: SuiteSizes,
+  mode: "tunnel" | "transport" = "tunnel",
 ): EffectiveMtu {
   const headers = outerHeaders(family, encapsulation === "udp");
-  const inner = innerMtu(outer, headers, sizes.ivLength, sizes.icvLength, sizes.blockSize);
+  const payload = innerMtu(outer, headers, sizes.ivLength, sizes.icvLength, sizes.blockSize);
+  const inner = mode === "tunnel" || payload === 0 ? payload : payload + outerHeaders(family, false);
   return { outer, encapsulation: headers, esp: outer - headers - inner, inner };
 }
 
@@ -41,9 +44,9 @@ export function carriedMtu(
   family: 4 | 6,
   encapsulation: Encapsulation,
   sizes: SuiteSizes,
-  aggfrag: AggfragHandling | undefined,
+  { aggfrag, mode }: Pick<SaHandling, "aggfrag" | "mode">,
 ): number {
-  if (aggfrag === undefined) return effectiveMtu(outer, family, encapsulation, sizes).inner;
+  if (aggfrag === undefined) return effectiveMtu(outer, family, encapsulation, sizes, mode).inner;
   if (aggfrag.mayFragment) return outer;
   const size = aggfrag.packetSize === "mtu" ? outer : Math.min(aggfrag.packetSize, outer);
   return effectiveMtu(size, family, encapsulation, sizes).inner - AGGFRAG_HEADER_LENGTH;

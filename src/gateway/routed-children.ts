@@ -64,7 +64,6 @@ function childMtu(
   paths: PathTable,
 ): number {
   const encapsulation: Encapsulation = connection.encapsulation === "esp" ? "esp" : "udp";
-  const { aggfrag } = child.handling;
   const suites = child.proposals.flatMap(({ encr, integ }) =>
     encr.flatMap(({ id, keyBits }) =>
       (integ.length === 0 ? [0] : integ).map((hash): EspSuite => {
@@ -77,7 +76,7 @@ function childMtu(
       ? [{ outer: DEFAULT_PATH_MTU, family: 6 as const }]
       : peers.map((peer) => ({ outer: paths.mtuTo(peer), family: familyOf(peer) }));
   const sizes = ways.flatMap(({ outer, family }) =>
-    suites.map((suite) => carriedMtu(outer, family, encapsulation, suiteSizes(suite), aggfrag)),
+    suites.map((suite) => carriedMtu(outer, family, encapsulation, suiteSizes(suite), child.handling)),
   );
   return Math.min(...sizes);
 }
@@ -86,7 +85,7 @@ function manualMtu(child: GatewayManualChild, paths: PathTable): number {
   const { remoteAddress, encapsulation, outbound, handling } = child;
   const outer = paths.mtuTo(remoteAddress);
   const family = familyOf(remoteAddress);
-  return carriedMtu(outer, family, encapsulation, suiteSizes(outbound.suite), handling.aggfrag);
+  return carriedMtu(outer, family, encapsulation, suiteSizes(outbound.suite), handling);
 }
 
 function mtuWords(inner: number): Pick<RoutedChild, "mtu"> {

@@ -105,6 +105,12 @@ export interface ProposalMismatch {
 /** Why AGGFRAG is not in use: the peer's USE_AGGFRAG is absent, or of no use to us (RFC 9347 section 5.1). */
 export type AggfragRefusal = "absent" | "malformed" | "congestionControl" | "unknownFlag";
 
+/**
+ * The peer answered without USE_TRANSPORT_MODE; asked for tunnel mode; a NAT changes the addresses that transport mode
+ * protects; or the child's selectors are not the two outer addresses.
+ */
+export type TransportRefusal = "notConfirmed" | "tunnelAsked" | "behindNat" | "otherHosts";
+
 export type FailureNotice =
   /** We answered NO_PROPOSAL_CHOSEN, or the peer chose something that we had not offered. */
   | (Concerning & ProposalMismatch & { readonly code: "noCommonProposal"; readonly role: ExchangeRole })
@@ -180,6 +186,13 @@ export type FailureNotice =
       readonly code: "encapsulationImpossible";
       readonly wanted: "udp" | "esp";
       readonly nat: NatSituation;
+      readonly place?: ConfigurationPlace;
+    })
+  /** A child in transport mode did not come about. */
+  | (Concerning & {
+      readonly code: "transportRefused";
+      readonly role: ExchangeRole;
+      readonly reason: TransportRefusal;
       readonly place?: ConfigurationPlace;
     })
   /** No address of ours leads to the remote address. */

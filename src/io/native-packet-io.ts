@@ -1,5 +1,5 @@
 /** The addon as a lane's way to the system: TUN queues and sockets by descriptor, in batches. */
-import type { LaneSocket, PacketIo } from "../dataplane/packet-io.ts";
+import type { LaneSocket, PacketIo, SocketRole } from "../dataplane/packet-io.ts";
 import { type Fd, loadAddon } from "./native.ts";
 import { nativeBatch } from "./native-batch.ts";
 import { ioError } from "./native-error.ts";
@@ -61,6 +61,10 @@ export interface NativePacketIo extends PacketIo {
   close(): void;
 }
 
+function isRaw(role: SocketRole): boolean {
+  return role === "esp" || role === "ah" || role === "whole";
+}
+
 /** Made in the lane's thread, over that thread's own mapping of the table. */
 export function createNativePacketIo(options: NativePacketIoOptions): NativePacketIo {
   const { table, tuns, sockets } = options;
@@ -79,17 +83,16 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
     },
     receive(socket, into) {
       const { fd, family, role, localPort } = sockets[socket]!;
-      into.count = addon.receive(io, fd, family, role === "esp", localPort, nativeBatch(into));
+      into.count = addon.receive(io, fd, family, isRaw(role), localPort, nativeBatch(into));
     },
     send(socket, from) {
       const { fd, family, role, localPort } = sockets[socket]!;
-      if (from.count > 0)
-        addon.send(io, fd, family, role === "esp", localPort, nativeBatch(from), from.count);
+      if (from.count > 0) addon.send(io, fd, family, isRaw(role), localPort, nativeBatch(from), from.count);
     },
     sendFragmentable(socket, from) {
       const { fd, family, role, localPort } = sockets[socket]!;
       if (from.count > 0)
-        addon.sendFragmentable(io, fd, family, role === "esp", localPort, nativeBatch(from), from.count);
+        addon.sendFragmentable(io, fd, family, isRaw(role), localPort, nativeBatch(from), from.count);
     },
     counters() {
       addon.packetIoCounters(io, values);

@@ -135,8 +135,17 @@ export function udpOffloads(socket: UdpSocket): { readonly canSend: boolean; rea
   return { canSend: (bits & UDP_SENDS_RUNS) !== 0, merges: (bits & UDP_RECEIVES_RUNS) !== 0 };
 }
 
-/** A socket for IP protocol 50. @throws {IoError} */
-export function openRawSocket(options: SocketOptions): RawSocket {
+/**
+ * IP protocols of raw sockets: ESP, AH, and `whole`, which sends packets with the IP headers that they come with and receives
+ * nothing.
+ */
+const RAW_PROTOCOL = { esp: 50, ah: 51, whole: 255 } as const;
+
+/** A socket for an IP protocol. @throws {IoError} */
+export function openRawSocket(
+  options: SocketOptions,
+  protocol: keyof typeof RAW_PROTOCOL = "esp",
+): RawSocket {
   const fd = loadAddon().openRaw(
     options.family,
     options.address ?? NO_ADDRESS,
@@ -144,6 +153,7 @@ export function openRawSocket(options: SocketOptions): RawSocket {
     0,
     MTU_DISCOVERY[options.fragmentation ?? "probe"],
     options.bufferOctets ?? SOCKET_BUFFER_OCTETS,
+    RAW_PROTOCOL[protocol],
   );
   if (fd < 0) throw socketError(options, undefined, fd);
   return { fd, family: options.family };

@@ -88,6 +88,7 @@ export interface NativeAddon {
     flags: number,
     mtuDiscovery: number,
     bufferOctets: number,
+    protocol: number,
   ): Result;
   localPort(socket: Fd): Result;
   /** Bits: the kernel can send runs, it merges what this socket receives. */

@@ -46,6 +46,8 @@ export function failureWords(notice: FailureNotice): readonly string[] {
       return encapsulationImpossible(notice);
     case "aggfragNotAgreed":
       return aggfragNotAgreed(notice);
+    case "transportRefused":
+      return transportRefused(notice);
     case "noLocalAddress":
       return [
         `no address of this machine leads to ${formatIpAddress(notice.address)}`,
@@ -239,4 +241,34 @@ function encapsulationImpossible(notice: Notice<"encapsulationImpossible">): str
     `${where} behind a NAT, which lets no raw ESP through`,
     `set ${key}${atPlace(notice.place)} to auto; a peer that forces UDP encapsulation looks like this too`,
   ];
+}
+
+function transportRefused({ reason, role, remote, place, ...whom }: Notice<"transportRefused">): string[] {
+  const peer = peerText(remote);
+  const name = configuredName(whom.connection ?? "");
+  const key = `connections.${name}.children.${whom.child ?? ""}`;
+  switch (reason) {
+    case "notConfirmed":
+      return [
+        `${peer} did not agree to transport mode: it answered without USE_TRANSPORT_MODE`,
+        `have transport mode switched on there, or set ${key}.mode${atPlace(place)} to tunnel`,
+      ];
+    case "tunnelAsked":
+      return [
+        `${peer} asked for tunnel mode where we have transport mode`,
+        `have transport mode switched on there, or set ${key}.mode${atPlace(place)} to tunnel`,
+      ];
+    case "behindNat":
+      return [
+        `there is a NAT between us and ${peer}, which changes the addresses that transport mode protects`,
+        `set ${key}.mode${atPlace(place)} to tunnel on both sides`,
+      ];
+    case "otherHosts":
+      return [
+        `transport mode with ${peer} is for the two outer addresses alone, and ${role === "initiator" ? "what was agreed" : "the child"} names others`,
+        `set ${key}.local and ${key}.remote${atPlace(place)} to the outer addresses, or mode to tunnel`,
+      ];
+    default:
+      return reason satisfies never;
+  }
 }

@@ -70,6 +70,7 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   refused: "warn",
   keyExchangeRefused: "warn",
   encapsulationImpossible: "error",
+  transportRefused: "error",
   noLocalAddress: "warn",
   noAddressToCall: "error",
   peerSpeaksIkeV1: "error",

@@ -18,6 +18,8 @@ export interface EspSuite {
   /** 0 with combined-mode ciphers. */
   readonly integ: number;
   readonly esn: boolean;
+  /** Absent: ESP. AH has no cipher: `encr` is that of NULL (RFC 4302). */
+  readonly protocol?: "ah";
 }
 
 /** Cut from KEYMAT (RFC 7296 section 2.17). The data plane copies; the caller wipes. */
@@ -46,6 +48,8 @@ export interface SaHandling {
   readonly dscp: "copy" | number;
   readonly ecn: "copy" | "clear";
   readonly df: "copy" | "set" | "clear";
+  /** Absent: tunnel mode. In transport mode the IP header of what is carried becomes the outer one (RFC 4301 section 4.1). */
+  readonly mode?: "tunnel" | "transport";
   /** Absent: no traffic flow confidentiality by padding and dummies. */
   readonly tfc?: TfcHandling;
   /** Absent: tunnel mode as it is in RFC 4303. */

@@ -1,12 +1,14 @@
 /** One SA written to its slot of the table and read back (RFC 4301 section 4.4.2.1). */
 import { encrAlgorithm } from "../crypto/encr.ts";
 import { integAlgorithm } from "../crypto/integ.ts";
+import { IpProtocol } from "../wire/ip/protocol.ts";
 import type { EspSuite, InboundSa, OutboundSa, SaHandling } from "./data-plane.ts";
 import {
   AggfragMode,
   DSCP_COPY,
   REPLAY_WINDOW_MAX,
   replayRingBits,
+  SaMode,
   type SaTable,
   SELECTORS_PER_SIDE,
   SelectorRecord,
@@ -95,6 +97,8 @@ export function writeSaRecord(
   put(Slot.ENDPOINT, placement.endpoint);
   put(Slot.PATH_MTU, placement.pathMtu);
   put(Slot.REPLAY_WINDOW, replayWindow(sa.handling.replayWindow));
+  put(Slot.MODE, sa.handling.mode === "transport" ? SaMode.TRANSPORT : SaMode.TUNNEL);
+  put(Slot.PROTOCOL, sa.suite.protocol === "ah" ? IpProtocol.AH : IpProtocol.ESP);
   put(Slot.DSCP, sa.handling.dscp === "copy" ? DSCP_COPY : sa.handling.dscp & 63);
   put(Slot.ECN, sa.handling.ecn === "copy" ? 0 : 1);
   put(Slot.DF, { copy: 0, set: 1, clear: 2 }[sa.handling.df]);

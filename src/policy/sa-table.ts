@@ -120,6 +120,10 @@ export const Slot = {
   PATH_MTU: 172,
   /** Float64: sequence number at which the soft limit for numbers is reached. */
   SOFT_SEQUENCE: 176,
+  /** See {@link SaMode}. */
+  MODE: 184,
+  /** IP protocol: 50 ESP, 51 AH. */
+  PROTOCOL: 188,
   /** Octets that payloads are padded to, 0 for none, or TFC_PAD_TO_MTU. */
   TFC_PAD: 192,
   /** See {@link AggfragMode}. */
@@ -143,6 +147,12 @@ export const Slot = {
   /** The anti-replay bitmap. */
   REPLAY_BITMAP: 3072,
   STRIDE: 12288,
+} as const;
+
+export const SaMode = {
+  TUNNEL: 0,
+  /** The IP header of what is carried is the outer one (RFC 4301 section 4.1). */
+  TRANSPORT: 1,
 } as const;
 
 export const SlotState = {

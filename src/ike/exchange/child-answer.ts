@@ -12,6 +12,7 @@ import { isWithinOffer, readSelectors } from "../negotiation/child-selectors.ts"
 import { agree, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
 import { acceptAnswer, espSuiteOf, methodOf, type Negotiation } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
+import { transportAnswerProblem } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import { childKeys } from "../sa/child-keys.ts";
 import type { AgreedChild } from "../sa/child-lifecycle.ts";
@@ -83,6 +84,12 @@ export function readChildAnswer(
         theirs: selectors,
         place,
       },
+    };
+  const reason = transportAnswerProblem(configuration, sa, payloads, selectors);
+  if (reason !== undefined)
+    return {
+      kind: "unusable",
+      failure: { code: "transportRefused", ...whom, role: "initiator", reason, place },
     };
   const ke = methodOf(selection.chosen);
   if (ke !== KeyExchangeMethod.NONE && sharedSecret === undefined) {

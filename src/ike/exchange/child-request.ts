@@ -25,6 +25,12 @@ import {
   selectProposal,
 } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
+import {
+  betweenHosts,
+  hasTransportNotify,
+  isTransport,
+  transportNotify,
+} from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import { childKeys } from "../sa/child-keys.ts";
 import { type AgreedChild, encapsulationOf } from "../sa/child-lifecycle.ts";
@@ -62,9 +68,8 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
   const proposals = find(request.payloads, "SA")?.proposals;
   if (offered === undefined || proposals === undefined) return refused(notify(NotifyType.INVALID_SYNTAX));
   const candidates = childrenFor(turn, sa, request.old);
-  const choice = chooseChild(candidates, offered);
-  if (choice === undefined)
-    return refused(notify(NotifyType.TS_UNACCEPTABLE), selectorFailure(sa, candidates, offered));
+  const choice = chooseByMode(candidates, sa, request.payloads, offered);
+  if (choice === undefined) return refuseSelectors(sa, candidates, request.payloads, offered);
   const { configuration } = choice;
   const ke = find(request.payloads, "KE");
   const selection = selectProposal(configuration.proposals, proposals, request.negotiation, ke?.method);
@@ -112,6 +117,46 @@ function childrenFor(
   if (old !== undefined) return all.filter(({ name }) => name === old.name);
   const states = machine.keepers.get(connection)?.children;
   return all.filter((child) => !isTakenDown(states?.get(child.name), child));
+}
+
+/** Who asks for transport mode gets it where a child has it, else tunnel mode; nobody else gets it [CHILD-08]. */
+function chooseByMode(
+  candidates: readonly ChildConfiguration[],
+  sa: EstablishedIkeSa,
+  payloads: readonly Payload[],
+  offered: SelectorPair,
+): ChildChoice | undefined {
+  const tunnels = candidates.filter((child) => !isTransport(child));
+  if (!hasTransportNotify(payloads)) return chooseChild(tunnels, offered);
+  const transports = candidates.filter(isTransport).map((child) => betweenHosts(child, sa));
+  return (
+    chooseChild(
+      transports.filter((child) => child !== undefined),
+      offered,
+    ) ?? chooseChild(tunnels, offered)
+  );
+}
+
+function refuseSelectors(
+  sa: EstablishedIkeSa,
+  candidates: readonly ChildConfiguration[],
+  payloads: readonly Payload[],
+  offered: SelectorPair,
+): ChildVerdict {
+  const why = notify(NotifyType.TS_UNACCEPTABLE);
+  const transports = candidates.filter(isTransport);
+  const [first] = transports;
+  const wantsTransport = hasTransportNotify(payloads);
+  const isBehindNat = sa.nat.weAreBehind || sa.nat.peerIsBehind;
+  const isMeant = wantsTransport ? isBehindNat : chooseChild(transports, offered) !== undefined;
+  if (first === undefined || !isMeant) return refused(why, selectorFailure(sa, candidates, offered));
+  return refused(why, {
+    code: "transportRefused",
+    ...about(sa, first.name),
+    role: "responder",
+    reason: wantsTransport ? "behindNat" : "tunnelAsked",
+    place: first.place,
+  });
 }
 
 function selectorFailure(
@@ -182,6 +227,7 @@ function answer(
   const payloads: readonly Payload[] = [
     { kind: "SA", proposals: [{ ...proposal, spi: encodeChildSpi(inboundSpi) }] },
     ...kePayload,
+    ...transportNotify(configuration),
     ...selectorPayloads(selectors, "responder"),
     ...(isMorePossible ? [notify(NotifyType.ADDITIONAL_TS_POSSIBLE)] : []), // [CHILD-05]
     ...flowNotifies(configuration, old !== undefined, flow.flow.aggfrag !== "off"),

@@ -22,6 +22,7 @@ import {
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { CHILD_NEGOTIATION, offeredMethods, toProposals } from "../negotiation/proposal.ts";
+import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import {
   announceChild,
@@ -96,7 +97,7 @@ export function sendCreateChild(
     return;
   }
   const { packet } = childKeeper(keeperOf(machine, sa.connection), child);
-  const offered = offerSelectors(configuration, packet);
+  const offered = offerSelectors(betweenHosts(configuration, sa) ?? configuration, packet);
   const nonce = machine.random.publicBytes(NONCE_LENGTH);
   const { method, publicValue } = keyExchange;
   const payloads: readonly Payload[] = [
@@ -107,6 +108,7 @@ export function sendCreateChild(
     },
     { kind: "Nonce", data: nonce },
     ...(method === KeyExchangeMethod.NONE ? [] : [{ kind: "KE", method, data: publicValue } as const]),
+    ...transportNotify(configuration),
     ...selectorPayloads(offered, "initiator"),
     ...flowNotifies(configuration, replaces !== undefined, true),
   ];

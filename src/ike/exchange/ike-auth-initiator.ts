@@ -12,6 +12,7 @@ import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts";
+import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
@@ -125,15 +126,19 @@ function reserveFirstChild(
   { machine }: Turn,
   connection: Connection,
   keeper: Keeper,
-  { packet }: InitiatingIkeSa,
+  sa: InitiatingIkeSa,
 ): FirstChild | undefined | "full" {
   const { children } = connection;
   const wanted = children.find((child) => isChildWanted(keeper, child)) ?? children[0];
   if (wanted === undefined) return undefined;
-  const asker = childKeeper(keeper, wanted.name).packet ?? packet;
+  const asker = childKeeper(keeper, wanted.name).packet ?? sa.packet;
   try {
     const inboundSpi = machine.spis.reserve();
-    return { name: wanted.name, inboundSpi, offered: offerSelectors(wanted, asker) };
+    return {
+      name: wanted.name,
+      inboundSpi,
+      offered: offerSelectors(betweenHosts(wanted, sa) ?? wanted, asker),
+    };
   } catch {
     return "full";
   }
@@ -160,6 +165,7 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): 
       encodeChildSpi(firstChild.inboundSpi),
     );
     payloads.push(
+      ...transportNotify(child),
       { kind: "SA", proposals },
       ...selectorPayloads(firstChild.offered, "initiator"),
       ...flowNotifies(child, false, true),

@@ -73,6 +73,25 @@ export function writeIpv4Checksum(bytes: Uint8Array, at: number): void {
   putU16(bytes, at + CHECKSUM, internetChecksum(bytes, at, ipv4HeaderLength(bytes, at)));
 }
 
+/** Replaces total length and identification, and computes the checksum anew. */
+export function setIpv4Length(
+  bytes: Uint8Array,
+  at: number,
+  totalLength: number,
+  identification: number,
+): void {
+  putU16(bytes, at + TOTAL_LENGTH, totalLength);
+  putU16(bytes, at + 4, identification);
+  writeIpv4Checksum(bytes, at);
+}
+
+/** Replaces protocol and total length, and computes the checksum anew. */
+export function setIpv4Protocol(bytes: Uint8Array, at: number, protocol: number, totalLength: number): void {
+  bytes[at + 9] = protocol;
+  putU16(bytes, at + TOTAL_LENGTH, totalLength);
+  writeIpv4Checksum(bytes, at);
+}
+
 /** Replaces the TOS octet and keeps the checksum right. */
 export function setIpv4Tos(bytes: Uint8Array, at: number, tos: number): void {
   const before = u16(bytes, at);

@@ -29,6 +29,12 @@ export function setIpv6TrafficClass(bytes: Uint8Array, at: number, trafficClass:
   bytes[at + 1] = ((trafficClass & 0x0f) << 4) | (bytes[at + 1]! & 0x0f);
 }
 
+/** @param length - octets behind the fixed header */
+export function setIpv6PayloadLength(bytes: Uint8Array, at: number, length: number): void {
+  bytes[at + PAYLOAD_LENGTH] = length >>> 8;
+  bytes[at + PAYLOAD_LENGTH + 1] = length;
+}
+
 /** Writes a fixed header with flow label 0; the addresses must be in place at IPV6_SOURCE and IPV6_DESTINATION. */
 export function writeIpv6Header(
   bytes: Uint8Array,

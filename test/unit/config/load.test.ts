@@ -192,7 +192,7 @@ connections:
       lan:
         local: 10.1.0.1/16
         esp: [aes256gcm16-sha256]
-        mode: transport
+        mode: beet
   5: {}
 policies:
   - { action: bypas }

@@ -179,9 +179,28 @@ test.each<[string, Readonly<Record<string, string>>, string]>([
     { in: SA.replace("KEY", key("1", 36)) },
     "CONFIG_CONFLICT 9:48 connections.kernel.manual.site.in.key",
   ],
-  ["transport mode", { mode: "transport" }, "CONFIG_NOT_SUPPORTED 11:15 connections.kernel.manual.site.mode"],
+  ["BEET mode", { mode: "beet" }, "CONFIG_NOT_SUPPORTED 11:15 connections.kernel.manual.site.mode"],
 ])("%s is refused", (_name, lines, place) => {
   expect(placesOf(manual(lines))).toEqual([place]);
+});
+
+const LISTENING = "gateway: { listen: 192.0.2.1 }\n";
+const HOSTS = { mode: "transport", local: "192.0.2.1", remote: "198.51.100.2" };
+
+test("transport mode between the two outer addresses", () => {
+  const [child] = load(LISTENING + manual(HOSTS)).manual;
+  expect(child?.handling.mode).toBe("transport");
+  expect(load(manual()).manual[0]?.handling.mode).toBeUndefined();
+});
+
+test.each<[string, string, Record<string, string>, string]>([
+  ["any address of ours", "", {}, "CONFIG_CONFLICT 11:15 mode"],
+  ["a network", LISTENING, { remote: "198.51.100.0/24" }, "CONFIG_SELECTOR 8:17 remote"],
+  ["another address of the peer", LISTENING, { remote: "198.51.100.3" }, "CONFIG_SELECTOR 8:17 remote"],
+  ["an address that is not listened on", LISTENING, { local: "192.0.2.9" }, "CONFIG_SELECTOR 7:16 local"],
+])("transport mode with %s is refused", (_name, gateway, lines, place) => {
+  const places = placesOf(gateway + manual({ ...HOSTS, ...lines }));
+  expect(places.map((one) => one.replace("connections.kernel.manual.site.", ""))).toContain(place);
 });
 
 test("manual keys need one address to send to", () => {

@@ -10,6 +10,7 @@ import {
 import {
   DATAGRAM_META_STRIDE,
   META_FAMILY,
+  META_HEADER_LENGTH,
   META_LOCAL_ADDRESS,
   META_LOCAL_PORT,
   META_REMOTE_ADDRESS,
@@ -24,10 +25,15 @@ import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
 import type { LaneSocket, PacketIo, SocketIndex, TunIndex } from "../../../src/dataplane/packet-io.ts";
 import { readEndpointRecord } from "../../../src/policy/endpoint-record.ts";
 import type { SaTable } from "../../../src/policy/sa-table.ts";
+import { ipv4ChecksumIsValid, ipv4DontFragment, ipv4TotalLength } from "../../../src/wire/ip/ipv4.ts";
+import { ipv6PayloadLength, ipv6TrafficClass } from "../../../src/wire/ip/ipv6.ts";
+import { findSecurityPlace } from "../../../src/wire/ip/security-place.ts";
 import { superpacketHeaders } from "../../../src/wire/ip/superpacket.ts";
 
-/** A datagram on the wire: a UDP payload, or with ports 0 an ESP packet. */
+/** A datagram on the wire: a UDP payload, or with ports 0 an ESP or AH packet. */
 export interface Datagram {
+  /** The IP header of a packet without UDP, where there is more to say of it than `tos`. */
+  readonly header?: Uint8Array;
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
   readonly tos: number;
@@ -49,9 +55,13 @@ const DEFAULT_SOCKETS: readonly LaneSocket[] = [
   { role: "ike", family: 4, localPort: 500 },
   { role: "nat", family: 4, localPort: 4500 },
   { role: "esp", family: 4, localPort: 0 },
+  { role: "ah", family: 4, localPort: 0 },
+  { role: "whole", family: 4, localPort: 0, sendsOnly: true },
   { role: "ike", family: 6, localPort: 500 },
   { role: "nat", family: 6, localPort: 4500 },
   { role: "esp", family: 6, localPort: 0 },
+  { role: "ah", family: 6, localPort: 0 },
+  { role: "whole", family: 6, localPort: 0, sendsOnly: true },
 ];
 
 export class MemoryPacketIo implements PacketIo {
@@ -86,8 +96,10 @@ export class MemoryPacketIo implements PacketIo {
     const family = datagram.local.address.length === 4 ? 4 : 6;
     const socket = this.sockets.findIndex((one) =>
       datagram.local.port === 0
-        ? one.role === "esp" && one.family === family
-        : one.role !== "esp" && one.family === family && one.localPort === datagram.local.port,
+        ? one.role === roleOf(datagram) && one.family === family
+        : (one.role === "ike" || one.role === "nat") &&
+          one.family === family &&
+          one.localPort === datagram.local.port,
     );
     if (socket >= 0) this.arrived[socket]!.push(datagram);
   }
@@ -110,7 +122,7 @@ export class MemoryPacketIo implements PacketIo {
   }
 
   receive(socket: SocketIndex, into: PacketBatch): void {
-    fill(into, this.arrived[socket]!, ({ local, remote, tos }, i) => {
+    fill(into, this.arrived[socket]!, ({ local, remote, tos, header }, i) => {
       const at = i * DATAGRAM_META_STRIDE;
       into.meta.fill(0, at, at + DATAGRAM_META_STRIDE);
       into.meta.set(remote.address, at + META_REMOTE_ADDRESS);
@@ -120,6 +132,9 @@ export class MemoryPacketIo implements PacketIo {
       words[META_LOCAL_PORT / 2] = local.port;
       into.meta[at + META_FAMILY] = local.address.length === 4 ? 4 : 6;
       into.meta[at + META_TOS] = tos;
+      // Of IPv6 the system shows no header.
+      if (header !== undefined && local.address.length === 4)
+        into.meta[at + META_HEADER_LENGTH] = header.length;
       into.tos[i] = tos;
     });
   }
@@ -136,15 +151,42 @@ export class MemoryPacketIo implements PacketIo {
     for (let i = 0; i < from.count; i++) {
       if (from.status[i] !== PACKET_OK) continue;
       const path = readEndpointRecord(this.#table, from.endpoint[i]!);
-      const headers = (path.local.address.length === 4 ? 20 : 40) + (path.encapsulation === "udp" ? 8 : 0);
+      const isWhole = this.sockets[socket]!.role === "whole";
+      const headers = isWhole
+        ? 0
+        : (path.local.address.length === 4 ? 20 : 40) + (path.encapsulation === "udp" ? 8 : 0);
       if (this.isRefusingSends) from.status[i] = PACKET_NOT_SENT;
       else if (headers + from.length[i]! > this.pathMtu) from.status[i] = PACKET_TOO_BIG;
       else {
         const { local, remote } = path;
-        this.sent.push({ socket, local, remote, tos: from.tos[i]!, hasDf, bytes: take(from, i) });
+        const bytes = take(from, i);
+        const common = { socket, local, remote };
+        if (isWhole) this.sent.push({ ...common, ...parseWhole(bytes) });
+        else this.sent.push({ ...common, tos: from.tos[i]!, hasDf, bytes });
       }
     }
   }
+}
+
+function roleOf({ header }: Datagram): "esp" | "ah" {
+  if (header === undefined) return "esp";
+  return header[header[0]! >> 4 === 4 ? 9 : 6] === 51 ? "ah" : "esp";
+}
+
+/** What the receiver's system makes of a packet that brings its own IP header. */
+function parseWhole(packet: Uint8Array): Pick<SentDatagram, "header" | "tos" | "hasDf" | "bytes"> {
+  const place = { offset: 0, nextHeaderAt: 0 };
+  const isV4 = packet[0]! >> 4 === 4;
+  const length = isV4 ? ipv4TotalLength(packet, 0) : 40 + ipv6PayloadLength(packet, 0);
+  if (!findSecurityPlace(packet, 0, packet.length, place) || length !== packet.length)
+    throw new Error("this is no whole packet");
+  if (isV4 && !ipv4ChecksumIsValid(packet, 0)) throw new Error("a wrong header checksum");
+  return {
+    header: packet.slice(0, place.offset),
+    tos: isV4 ? packet[1]! : ipv6TrafficClass(packet, 0),
+    hasDf: !isV4 || ipv4DontFragment(packet, 0),
+    bytes: packet.slice(place.offset),
+  };
 }
 
 function placeFrame(into: FrameBatch, item: Uint8Array | Superpacket): boolean {
@@ -165,7 +207,7 @@ function placeFrame(into: FrameBatch, item: Uint8Array | Superpacket): boolean {
   return true;
 }
 
-function fill<T extends { readonly bytes: Uint8Array }>(
+function fill<T extends { readonly bytes: Uint8Array; readonly header?: Uint8Array }>(
   into: PacketBatch,
   queue: T[],
   describe: (item: T, i: number) => void,
@@ -173,8 +215,12 @@ function fill<T extends { readonly bytes: Uint8Array }>(
   into.count = 0;
   let at = 0;
   while (queue.length > 0 && into.count < into.capacity) {
-    const { bytes } = queue[0]!;
-    if (at + bytes.length > into.bytes.length) break;
+    const { bytes, header } = queue[0]!;
+    if (at + (header?.length ?? 0) + bytes.length > into.bytes.length) break;
+    if (header !== undefined) {
+      into.bytes.set(header, at);
+      at += header.length;
+    }
     const i = into.count++;
     describe(queue.shift()!, i);
     into.bytes.set(bytes, at);
@@ -201,6 +247,6 @@ export function exchange(
   return fromA.length + fromB.length;
 }
 
-function seenByReceiver({ local, remote, tos, bytes }: Datagram): Datagram {
-  return { local: remote, remote: local, tos, bytes };
+function seenByReceiver({ local, remote, tos, bytes, header }: Datagram): Datagram {
+  return { local: remote, remote: local, tos, bytes, ...(header === undefined ? {} : { header }) };
 }

@@ -66,9 +66,22 @@ test("[TFS-15] in pieces packets of the path's own size are carried, whole ones 
     reorderWindow: 3,
   } as const;
   const plain = effectiveMtu(1500, 4, "udp", sizes).inner;
-  expect(carriedMtu(1500, 4, "udp", sizes, undefined)).toBe(plain);
-  expect(carriedMtu(1500, 4, "udp", sizes, aggfrag)).toBe(1500);
-  expect(carriedMtu(1500, 4, "udp", sizes, { ...aggfrag, mayFragment: false })).toBe(plain - 4);
+  expect(carriedMtu(1500, 4, "udp", sizes, {})).toBe(plain);
+  expect(carriedMtu(1500, 4, "udp", sizes, { aggfrag })).toBe(1500);
+  expect(carriedMtu(1500, 4, "udp", sizes, { aggfrag: { ...aggfrag, mayFragment: false } })).toBe(plain - 4);
   const small = { ...aggfrag, mayFragment: false, packetSize: 1000 };
-  expect(carriedMtu(1500, 4, "udp", sizes, small)).toBe(effectiveMtu(1000, 4, "udp", sizes).inner - 4);
+  expect(carriedMtu(1500, 4, "udp", sizes, { aggfrag: small })).toBe(
+    effectiveMtu(1000, 4, "udp", sizes).inner - 4,
+  );
+});
+
+test("in transport mode there is room for what the second IP header would take", () => {
+  const sizes = { ivLength: 8, icvLength: 16, blockSize: 4 };
+  for (const [family, header] of [
+    [4, 20],
+    [6, 40],
+  ] as const)
+    expect(effectiveMtu(1500, family, "udp", sizes, "transport").inner).toBe(
+      effectiveMtu(1500, family, "udp", sizes).inner + header,
+    );
 });

@@ -5,7 +5,12 @@ import { utf8 } from "../../../src/base/bytes.ts";
 import { Instant } from "../../../src/base/instant.ts";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import { Spi, ZERO_IKE_SPI } from "../../../src/base/spi.ts";
-import type { FailureNotice, IkeNotice, TransformDifference } from "../../../src/ike/notice.ts";
+import type {
+  FailureNotice,
+  IkeNotice,
+  TransformDifference,
+  TransportRefusal,
+} from "../../../src/ike/notice.ts";
 import { failureWords } from "../../../src/observe/failure-words.ts";
 import { suggestedProposal } from "../../../src/observe/proposal-words.ts";
 import { noticeWords } from "../../../src/observe/words.ts";
@@ -252,6 +257,20 @@ test("encapsulation that cannot be names who is behind the NAT", () => {
   expect(wanted(nat(true, false))).toContain("we are behind a NAT");
   expect(wanted(nat(false, true))).toContain("198.51.100.77 is behind a NAT");
   expect(wanted(nat(true, true))).toContain("both of us are");
+});
+
+test("transport mode that cannot be says why, and which line to change", () => {
+  const place = { file: "tungate.yaml", line: 12 };
+  const words = (reason: TransportRefusal, role: "initiator" | "responder" = "initiator") =>
+    text({ ...rome, child: "gre", code: "transportRefused", role, reason, place });
+  expect(
+    words("notConfirmed"),
+  ).toBe(`198.51.100.77 did not agree to transport mode: it answered without USE_TRANSPORT_MODE
+have transport mode switched on there, or set connections.rome.children.gre.mode (tungate.yaml:12) to tunnel`);
+  expect(words("tunnelAsked")).toContain("198.51.100.77 asked for tunnel mode where we have transport mode");
+  expect(words("behindNat")).toContain("there is a NAT between us and 198.51.100.77");
+  expect(words("otherHosts")).toContain("what was agreed names others");
+  expect(words("otherHosts", "responder")).toContain("the child names others");
 });
 
 test("the other notices are one sentence that holds what matters", () => {
