@@ -147,13 +147,14 @@ class TableDataPlane implements DataPlane {
   }
 
   /** The low bits name the lane that will own the SA. [ESP-01] */
-  reserve(replaces?: Spi): Spi {
+  reserve(replaces?: Spi, owner?: number): Spi {
     this.reclaim();
     if (this.#sad.freeSlots() < 2 * (this.#reserved.size + 1) + this.#halves)
       throw new SadError("SAD_FULL", `all ${this.#table.size.slots} SA slots are in use or reserved`);
     const { lanes } = this.#table.size;
     const idlest = this.#pairsOfLane.indexOf(Math.min(...this.#pairsOfLane));
-    const lane = replaces === undefined ? idlest : laneOfSpi(replaces, lanes);
+    const lane =
+      owner !== undefined ? owner % lanes : replaces === undefined ? idlest : laneOfSpi(replaces, lanes);
     for (let attempt = 0; attempt < SPI_ATTEMPTS_MAX; attempt++) {
       const octets = this.#random.publicBytes(4);
       const drawn = new DataView(octets.buffer, octets.byteOffset, 4).getUint32(0);

@@ -79,7 +79,7 @@ export class FragmentCheck {
   }
 
   #dependsOutbound(device: number): boolean {
-    this.#dependence ??= new FlowCache();
+    this.#dependence ??= new FlowCache(this.#context.table);
     const known = this.#dependence.find(this.#any, device);
     if (known === 0 || known === 1) return known === 1;
     const depends = this.#spdDepends(device) || this.#outboundSaDepends(device);
@@ -88,7 +88,7 @@ export class FragmentCheck {
   }
 
   #dependsInbound(slot: number): boolean {
-    this.#dependence ??= new FlowCache();
+    this.#dependence ??= new FlowCache(this.#context.table);
     const known = this.#dependence.find(this.#any, slot);
     if (known === 0 || known === 1) return known === 1;
     const { table, memory, deviceOfPolicy } = this.#context;
@@ -108,12 +108,13 @@ export class FragmentCheck {
 
   /** Whether ports could choose among the SAs of a policy, which peers may have narrowed. */
   #outboundSaDepends(device: number): boolean {
-    const { spds, table, memory } = this.#context;
+    const { spds, table, memory, index } = this.#context;
     const spd = spds[device];
     const entry = spd === undefined ? -1 : firstPossibleEntry(spd, this.#any);
     if (spd === undefined || entry < 0 || spd.action[entry] !== SPD_PROTECT) return false;
     const policy = spd.policy[entry]!;
-    return outboundFor(table, memory, policy, this.#any) !== outboundFor(table, memory, policy, this.#opaque);
+    const ofAny = outboundFor(table, memory, policy, this.#any, index);
+    return ofAny !== outboundFor(table, memory, policy, this.#opaque, index);
   }
 }
 

@@ -31,10 +31,11 @@ export class InnerPackets {
   /** The one of the two keys that the packet was held against policy by. */
   #judged = this.#key;
   /** What the SPD says about recent flows: a drop reason, or {@link ACCEPTED}. */
-  readonly #flows = new FlowCache();
+  readonly #flows: FlowCache;
 
   constructor(context: LaneContext) {
     this.#context = context;
+    this.#flows = new FlowCache(context.table);
     this.#fragments = new FragmentCheck(context);
   }
 

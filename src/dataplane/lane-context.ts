@@ -44,6 +44,8 @@ export class LaneContext {
   isChanged = true;
   /** Absent: there is one lane. */
   readonly handOver: HandOver | undefined;
+  /** Goes up with every {@link setSpd}. */
+  spdChanges = 0;
   readonly #u16: Uint16Array;
 
   constructor(options: LaneOptions) {
@@ -70,6 +72,7 @@ export class LaneContext {
       if (spd.action[entry] === SPD_PROTECT && policy !== NO_POLICY) this.deviceOfPolicy[policy] = device;
     }
     this.isChanged = true;
+    this.spdChanges++;
   }
 
   count(reason: number, packets = 1): void {

@@ -5,7 +5,7 @@ import { fillInboundKey, fillOutboundKey, packetSelectors } from "../policy/pack
 import { Policy } from "../policy/sa-table.ts";
 import { NO_SLOT, outboundFor } from "../policy/sad.ts";
 import { createPacketKey, Key, type PacketKey } from "../policy/selector-record.ts";
-import { lookupSpd, SPD_BYPASS, SPD_DISCARD } from "../policy/spd.ts";
+import { lookupSpd, NO_POLICY, SPD_BYPASS, SPD_DISCARD } from "../policy/spd.ts";
 import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
@@ -55,7 +55,8 @@ export class Outbound {
   readonly #paced: PacedSas;
   readonly #icmp: IcmpErrors;
   readonly #own: OwnAddresses;
-  readonly #flows = new FlowCache();
+  readonly #flows: FlowCache;
+  #spdChanges = -1;
   readonly #fragments: FragmentCheck;
   readonly #held: HeldPackets;
   readonly #fields = createPacketFields();
@@ -65,7 +66,9 @@ export class Outbound {
   /** How often each frame of the batch was handed over. */
   readonly #hops: Uint8Array;
   /** Policy of the packet that was decided last. */
-  #policy = 0;
+  #policy = NO_POLICY;
+  /** And the generation that it then had. */
+  #generation = 0;
   /** By policy: an acquire was raised for packets that are held. */
   readonly #isAsked: Uint8Array;
   readonly #askedAt: Float64Array;
@@ -86,6 +89,7 @@ export class Outbound {
     this.#paced = parts.paced;
     this.#icmp = parts.icmp;
     this.#own = parts.own;
+    this.#flows = new FlowCache(parts.context.table);
     this.#fragments = new FragmentCheck(parts.context);
     this.#held = new HeldPackets(policies);
     this.#hops = new Uint8Array(parts.frames.capacity);
@@ -99,10 +103,9 @@ export class Outbound {
    * @returns the packets handled
    */
   turn(now: Instant): number {
-    if (this.#context.isChanged) {
-      this.#flows.clear();
-      this.#fragments.clear();
-    }
+    if (this.#context.isChanged) this.#fragments.clear();
+    if (this.#context.spdChanges !== this.#spdChanges) this.#flows.clear();
+    this.#spdChanges = this.#context.spdChanges;
     this.#paced.begin(now);
     let handled = this.#isReleaseDue(now) ? this.#releaseHeld(now) : 0;
     const frames = this.#frames;
@@ -208,18 +211,21 @@ export class Outbound {
       this.#isHeldDue = true;
       return NO_SA;
     }
-    if (answer !== NO_SA) this.#flows.store(key, device, answer);
+    if (answer !== NO_SA) this.#flows.store(key, device, answer, this.#policy, this.#generation);
     return answer;
   }
 
   #lookup(key: PacketKey, device: TunIndex): number {
     const spd = this.#context.spds[device];
     const entry = spd === undefined ? -1 : lookupSpd(spd, key);
+    this.#policy = NO_POLICY;
     if (spd === undefined || entry < 0) return NO_POLICY_MATCHES;
     if (spd.action[entry] === SPD_DISCARD) return DISCARD;
     if (spd.action[entry] === SPD_BYPASS) return BYPASS;
     this.#policy = spd.policy[entry]!;
-    const slot = outboundFor(this.#context.table, this.#context.memory, this.#policy, key);
+    this.#generation = this.#flows.generationOf(this.#policy);
+    const { table, memory, index } = this.#context;
+    const slot = outboundFor(table, memory, this.#policy, key, index);
     return slot === NO_SLOT ? NO_SA : slot;
   }
 

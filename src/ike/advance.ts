@@ -237,6 +237,7 @@ function workOn(turn: Turn, sa: EstablishedIkeSa): void {
         kind: "createChild",
         child: work.child.name,
         replaces: undefined,
+        sibling: work.sibling,
         keRetries: 0,
       });
       return;
@@ -263,6 +264,7 @@ function rekeyChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
       other !== child &&
       other.state === "installed" &&
       other.name === child.name &&
+      other.sibling === child.sibling &&
       other.createdAt >= child.createdAt &&
       coversTraffic(other, child),
   );
@@ -271,8 +273,8 @@ function rekeyChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
     workOn(turn, sa);
     return;
   }
-  const replaces = child.inboundSpi;
-  beginCreateChild(turn, sa, { kind: "createChild", child: child.name, replaces, keRetries: 0 });
+  const { inboundSpi: replaces, sibling } = child;
+  beginCreateChild(turn, sa, { kind: "createChild", child: child.name, replaces, sibling, keRetries: 0 });
 }
 
 function coversTraffic(outer: ChildSa, inner: ChildSa): boolean {

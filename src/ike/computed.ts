@@ -11,6 +11,7 @@ import { find, notify } from "./exchange/payload-list.ts";
 import { answerOrEnd, finishOrEnd } from "./exchange/receive.ts";
 import { sendRekeyIke } from "./exchange/rekey-ike-initiator.ts";
 import type { WorkResult } from "./machine.ts";
+import type { FailureNotice } from "./notice.ts";
 import type { Continuation, EstablishedIkeSa, IkeSa, Job, PlannedRequest } from "./sa/ike-sa.ts";
 import { leave, noteChildFailure } from "./sa/lifecycle.ts";
 import { disposeExchange, sendResponse } from "./sa/message-exchange.ts";
@@ -113,7 +114,8 @@ function refusePlanned(
   if (old !== undefined) postponeRekey(turn, sa, old, undefined);
   else {
     const whom = about(sa, request.child);
-    noteChildFailure(turn, sa, request.child, { code: "keyExchangeRefused", ...whom, method, reason });
+    const failure: FailureNotice = { code: "keyExchangeRefused", ...whom, method, reason };
+    noteChildFailure(turn, sa, request.child, failure, request.sibling);
   }
 }
 

@@ -43,10 +43,18 @@ export interface ChildState {
   readonly state: "up" | "connecting" | "waiting" | "down";
   /** The SA that carries the traffic. */
   readonly sa?: ChildSaState;
+  /** SAs that stand beside it; absent when there are none. */
+  readonly siblings?: readonly SiblingState[];
   /** SAs that are about to go: rekeyed or being deleted. */
   readonly old: readonly ChildSpis[];
   readonly nextTryAt?: Instant;
   readonly lastFailure?: FailureNotice;
+}
+
+/** An SA for some DSCP values, or for the packets of one lane. */
+export interface SiblingState extends ChildSaState {
+  readonly dscps?: readonly number[];
+  readonly lane?: number;
 }
 
 export interface ChildSaState extends ChildSpis {

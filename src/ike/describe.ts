@@ -1,8 +1,15 @@
 /** What the machine shows of itself: one state per connection, and per peer of a connection that serves many. */
 import type { Instant } from "../base/instant.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
-import type { ChildSaState, ChildState, ConnectionState, IkeSaState } from "./connection-state.ts";
+import type {
+  ChildSaState,
+  ChildState,
+  ConnectionState,
+  IkeSaState,
+  SiblingState,
+} from "./connection-state.ts";
 import { childKeeper, isChildWanted, isConnectionWanted, type Keeper } from "./keep-state.ts";
+import { dscpsOfSibling, laneOfSibling } from "./negotiation/siblings.ts";
 import { lastHeardAt } from "./own-work.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
@@ -102,8 +109,14 @@ function describeChild(
   const keeper = keeperOf(machine, connection.name);
   const own = childKeeper(keeper, child.name);
   const all = sa?.children.filter(({ name }) => name === child.name) ?? [];
+  const siblings = all
+    .filter((one) => one.sibling > 0 && one.state === "installed")
+    .sort((a, b) => a.sibling - b.sibling);
+  const others = all.filter((one) => !siblings.includes(one));
   const current =
-    all.findLast(({ state }) => state === "installed") ?? all.findLast(({ state }) => state === "replaced");
+    others.findLast(({ state }) => state === "installed") ??
+    siblings.at(-1) ??
+    others.findLast(({ state }) => state === "replaced");
   const isWanted = !machine.isShutDown && isChildWanted(keeper, child);
   const isWaiting = own.nextTryAt !== undefined && own.nextTryAt > now;
   const idle: ChildState["state"] =
@@ -116,11 +129,29 @@ function describeChild(
     keep: child.keep,
     state,
     ...(current === undefined || sa === undefined ? {} : { sa: describeChildSa(current, sa) }),
-    old: all
+    ...(siblings.length === 0 || sa === undefined
+      ? {}
+      : { siblings: siblings.map((one) => describeSibling(machine, child, one, sa)) }),
+    old: others
       .filter((one) => one !== current)
       .map(({ inboundSpi, outboundSpi }) => ({ inboundSpi, outboundSpi })),
     ...(state === "waiting" && nextTryAt !== undefined ? { nextTryAt } : {}),
     ...(lastFailure === undefined ? {} : { lastFailure }),
+  };
+}
+
+function describeSibling(
+  machine: Machine,
+  configuration: ChildConfiguration,
+  child: ChildSa,
+  sa: EstablishedIkeSa,
+): SiblingState {
+  const dscps = dscpsOfSibling(configuration, child.sibling);
+  const lane = laneOfSibling(machine, configuration, child.sibling);
+  return {
+    ...describeChildSa(child, sa),
+    ...(dscps === undefined ? {} : { dscps }),
+    ...(lane === undefined ? {} : { lane }),
   };
 }
 

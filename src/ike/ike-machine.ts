@@ -31,6 +31,8 @@ export interface IkeMachineOptions {
   readonly random: RandomSource;
   readonly spis: SpiAllocator;
   readonly usage: DataPlaneQuery;
+  /** Lanes that child SAs may be bound to (RFC 9611); 1 unless told: none are. */
+  readonly lanes?: number;
   /** Our UDP ports: for IKE, and for IKE and ESP together. */
   readonly ports: { readonly ike: number; readonly nat: number };
   /** Our outer address on the way to `remote`; `undefined` when there is no way. */
@@ -231,6 +233,7 @@ function newMachine(options: IkeMachineOptions): Machine {
     random,
     spis,
     usage,
+    lanes: options.lanes ?? 1,
     ports,
     localAddressFor,
     connectPlan: options.connectPlan ?? CONNECT_PLAN,

@@ -61,6 +61,8 @@ export const INBOX_MAX = 8;
 export const JOB_DEADLINE = seconds(15);
 /** Child SAs of one IKE SA, old ones included; beyond, NO_ADDITIONAL_SAS [CHILD-21]. */
 export const CHILD_SAS_PER_IKE_SA_MAX = 256;
+/** SAs that a peer may bind to its resources for one child, whatever the number of our lanes; beyond, TS_MAX_QUEUE [RES-04]. */
+export const RESOURCE_SAS_PER_CHILD_MAX = 64;
 /** IKE SAs that peers may keep with one connection; beyond, AUTHENTICATION_FAILED. */
 export const IKE_SAS_PER_CONNECTION_MAX = 10_000;
 /** Traffic selectors read from one TS payload. */

@@ -2,8 +2,9 @@
 import { after, Instant } from "../base/instant.ts";
 import type { ChildConfiguration } from "../policy/connection.ts";
 import { containsSelector } from "../policy/traffic-selector.ts";
-import { type ChildKeeper, isChildWanted } from "./keep-state.ts";
+import { type ChildKeeper, isChildWanted, isTakenDown, type Keeper } from "./keep-state.ts";
 import { IV_REKEY, MESSAGE_ID_REKEY } from "./limits.ts";
+import { keeperName, missingSiblings } from "./negotiation/siblings.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa } from "./sa/ike-sa.ts";
 import { keeperOf, type Machine, servesOnePeer } from "./turn.ts";
@@ -12,7 +13,7 @@ type Work =
   | { readonly kind: "deleteChildren" }
   | { readonly kind: "rekeyIke" }
   | { readonly kind: "rekeyChild"; readonly child: ChildSa }
-  | { readonly kind: "createChild"; readonly child: ChildConfiguration }
+  | { readonly kind: "createChild"; readonly child: ChildConfiguration; readonly sibling: number }
   | { readonly kind: "liveness" }
   | { readonly kind: "probePath" };
 
@@ -48,8 +49,8 @@ function candidates(machine: Machine, sa: EstablishedIkeSa): readonly Planned[] 
     const at = child.notBefore ?? child.rekeyAt;
     planned.push({ at, work: { kind: "rekeyChild", child } });
   }
-  for (const { at, child } of missingChildren(machine, sa))
-    planned.push({ at, work: { kind: "createChild", child } });
+  for (const { at, child, sibling } of missingChildren(machine, sa))
+    planned.push({ at, work: { kind: "createChild", child, sibling } });
   const connection = machine.connections.get(sa.connection);
   if (connection !== undefined) {
     const at = after(lastHeardAt(machine, sa), connection.ike.liveness);
@@ -78,23 +79,46 @@ export function lastHeardAt(machine: Machine, sa: EstablishedIkeSa): Instant {
 }
 
 /** Children that ought to be there and are not, with the time of the next try. */
-function missingChildren(
-  machine: Machine,
-  sa: EstablishedIkeSa,
-): readonly { readonly at: Instant; readonly child: ChildConfiguration }[] {
+function missingChildren(machine: Machine, sa: EstablishedIkeSa): readonly MissingChild[] {
   const connection = machine.connections.get(sa.connection);
   if (connection === undefined) return [];
   const keeper = keeperOf(machine, sa.connection);
   // Of many peers nobody can tell which one a child is wanted from: they bring their own.
   if (!servesOnePeer(connection) && keeper.instances.size > 1) return [];
-  const missing: { at: Instant; child: ChildConfiguration }[] = [];
+  const missing: MissingChild[] = [];
   for (const child of connection.children) {
+    missing.push(...missingBeside(machine, sa, keeper, child));
     if (!isChildWanted(keeper, child)) continue;
     const state = keeper.children.get(child.name);
     if (sa.children.some((one) => one.name === child.name && serves(one, state))) continue;
-    missing.push({ at: state?.nextTryAt ?? NOW, child });
+    missing.push({ at: state?.nextTryAt ?? NOW, child, sibling: 0 });
   }
   return missing;
+}
+
+interface MissingChild {
+  readonly at: Instant;
+  readonly child: ChildConfiguration;
+  readonly sibling: number;
+}
+
+/** SAs for classes of DSCP values or for lanes, once the first SA is there. Whoever only responds leaves them to the peer. */
+function missingBeside(
+  machine: Machine,
+  sa: EstablishedIkeSa,
+  keeper: Keeper,
+  child: ChildConfiguration,
+): readonly MissingChild[] {
+  if (
+    child.keep === "respond" ||
+    isTakenDown(keeper, child) ||
+    isTakenDown(keeper.children.get(child.name), child)
+  )
+    return [];
+  return missingSiblings(machine, sa, child).map((sibling) => {
+    const state = keeper.children.get(keeperName(child.name, sibling));
+    return { at: state?.nextTryAt ?? NOW, child, sibling };
+  });
 }
 
 /** Whether a child SA does what is asked for: the packet that raised the acquire may lie outside of what was narrowed. */

@@ -1,9 +1,11 @@
 /** Another configuration for a running machine: what did not change goes on, the rest ends and begins anew. */
 import { contains } from "../base/address-range.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import { LANES_MAX } from "../policy/sa-table.ts";
 import { closeConnection } from "./command.ts";
 import { countNamedAddresses } from "./half-open.ts";
-import { clearFailures } from "./keep-state.ts";
+import { clearFailures, type Keeper } from "./keep-state.ts";
+import { keeperName } from "./negotiation/siblings.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
 import { establishedOf, ikeSasOf, keeperOf, type Turn } from "./turn.ts";
 
@@ -45,7 +47,7 @@ function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {
   for (const child of old.children) {
     const now = fresh.children.find(({ name }) => name === child.name);
     if (now !== undefined && isSame(childEssence(child), childEssence(now))) continue;
-    keeper.children.delete(child.name);
+    forgetChild(keeper, child);
     for (const sa of establishedOf(turn.machine, fresh.name))
       for (const one of sa.children)
         if (one.name === child.name && one.state === "installed")
@@ -53,8 +55,19 @@ function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {
   }
 }
 
-function childEssence({ selectors, proposals, lifetime, handling }: ChildConfiguration): unknown {
-  return [selectors, proposals, lifetime, handling];
+function forgetChild({ children }: Keeper, { name, dscpClasses }: ChildConfiguration): void {
+  const siblings = Math.max(LANES_MAX, dscpClasses?.length ?? 0);
+  for (let sibling = 0; sibling <= siblings; sibling++) children.delete(keeperName(name, sibling));
+}
+
+function childEssence({
+  selectors,
+  proposals,
+  lifetime,
+  handling,
+  dscpClasses,
+}: ChildConfiguration): unknown {
+  return [selectors, proposals, lifetime, handling, dscpClasses];
 }
 
 /** Whether two plain values hold the same. */

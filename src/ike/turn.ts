@@ -22,6 +22,8 @@ interface Environment {
   readonly random: RandomSource;
   readonly spis: SpiAllocator;
   readonly usage: DataPlaneQuery;
+  /** Lanes that child SAs may be bound to (RFC 9611); 1: none are. */
+  readonly lanes: number;
   /** Our UDP ports: for IKE, and for IKE and ESP together. */
   readonly ports: { readonly ike: number; readonly nat: number };
   /** Our outer address on the way to `remote`; `undefined` when there is no way. */

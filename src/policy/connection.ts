@@ -36,6 +36,8 @@ export interface ChildConfiguration {
   /** Octets and packets; the hard limit in time follows from `rekey`. */
   readonly lifetime: SaLifetime;
   readonly handling: SaHandling;
+  /** DSCP values (0 to 63) whose packets leave through an SA of their own, for each such SA (RFC 4301 section 4.1). */
+  readonly dscpClasses?: readonly (readonly number[])[];
   readonly place: ConfigurationPlace;
 }
 

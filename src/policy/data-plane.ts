@@ -108,15 +108,20 @@ export interface OutboundSa extends SaCommon {
   readonly firstSequenceNumber?: number;
   /** Last sequence number that may be used: what a manually keyed SA has reserved. */
   readonly lastSequenceNumber?: number;
+  /** Packets with these DSCP values leave through this SA; absent: those that have no SA of their own (RFC 4301 section 4.1). */
+  readonly dscps?: readonly number[];
+  /** The lane that this SA is for (RFC 9611); absent: all of them. */
+  readonly resource?: number;
 }
 
 /** Hands out inbound SPIs that no live SA of this gateway has. */
 export interface SpiAllocator {
   /**
    * @param replaces - inbound SPI of the SA whose traffic the new one takes over: it is carried by the same thread
+   * @param lane - which thread is to carry it, whatever it replaces; the data plane chooses where neither is given
    * @throws when the table is full: answer NO_ADDITIONAL_SAS
    */
-  reserve(replaces?: Spi): Spi;
+  reserve(replaces?: Spi, lane?: number): Spi;
   /** Gives back a reserved SPI that never got an SA. */
   release(spi: Spi): void;
 }

@@ -7,6 +7,7 @@ import { ANY_PORT, ANY_PROTOCOL, OPAQUE_PORT, type TrafficSelector } from "./tra
 /** Fills the key of a packet on its way out: its source is local. */
 export function fillOutboundKey(key: PacketKey, fields: PacketFields): void {
   fillKey(key, fields, Key.LOCAL_ADDRESS, Key.REMOTE_ADDRESS);
+  key[Key.DSCP] = fields.tos >> 2;
   key[Key.LOCAL_PORT] = fields.hasPorts ? fields.sourcePort : KEY_PORT_OPAQUE;
   key[Key.REMOTE_PORT] = fields.hasPorts ? fields.destinationPort : KEY_PORT_OPAQUE;
 }
@@ -14,6 +15,7 @@ export function fillOutboundKey(key: PacketKey, fields: PacketFields): void {
 /** Fills the key of a packet on its way in: its destination is local. */
 export function fillInboundKey(key: PacketKey, fields: PacketFields): void {
   fillKey(key, fields, Key.REMOTE_ADDRESS, Key.LOCAL_ADDRESS);
+  key[Key.DSCP] = 0;
   key[Key.REMOTE_PORT] = fields.hasPorts ? fields.sourcePort : KEY_PORT_OPAQUE;
   key[Key.LOCAL_PORT] = fields.hasPorts ? fields.destinationPort : KEY_PORT_OPAQUE;
 }

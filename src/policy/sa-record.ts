@@ -103,6 +103,7 @@ export function writeSaRecord(
   put(Slot.ECN, sa.handling.ecn === "copy" ? 0 : 1);
   put(Slot.DF, { copy: 0, set: 1, clear: 2 }[sa.handling.df]);
   writeFlowConfidentiality(put, sa.handling);
+  if (isOutbound) writeSibling(put, sa);
   putFloat(Slot.LAST_AT, Number.NaN);
   putFloat(Slot.SOFT_PACKETS, sa.lifetime.softPackets ?? Number.POSITIVE_INFINITY);
   putFloat(Slot.HARD_PACKETS, sa.lifetime.hardPackets ?? Number.POSITIVE_INFINITY);
@@ -111,6 +112,17 @@ export function writeSaRecord(
   writeSequence(table, base, sa);
   put(Slot.LOCAL_SELECTOR_COUNT, writeSelectors(memory, base + Slot.SELECTORS, sa.selectors.local));
   put(Slot.REMOTE_SELECTOR_COUNT, writeSelectors(memory, base + REMOTE_SELECTORS, sa.selectors.remote));
+}
+
+function writeSibling(
+  put: (field: number, value: number) => void,
+  { dscps, resource }: Pick<OutboundSa, "dscps" | "resource">,
+): void {
+  const words = [0, 0];
+  for (const dscp of dscps ?? []) words[(dscp >> 5) & 1]! |= 1 << (dscp & 31);
+  put(Slot.DSCP_SET, words[0]!);
+  put(Slot.DSCP_SET + 4, words[1]!);
+  put(Slot.RESOURCE, resource === undefined ? 0 : resource + 1);
 }
 
 function writeFlowConfidentiality(

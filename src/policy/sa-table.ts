@@ -46,6 +46,8 @@ export const Policy = {
   ACQUIRE: 4,
   /** Goes up after every change of the chain of outbound SAs: answers that were taken from it before are void. */
   GENERATION: 8,
+  /** 1: SAs for some DSCP values or some lane have been in the chain, so that its first is not always the best. */
+  HAS_SIBLINGS: 12,
   STRIDE: 64,
 } as const;
 
@@ -140,6 +142,10 @@ export const Slot = {
   AGGFRAG_REORDER: 216,
   /** Packets a second that dummies fill up to; 0: none. */
   DUMMY_RATE: 220,
+  /** Outbound: one bit for each DSCP value whose packets leave here, 0 to 31 in the first word; none: what has no SA of its own. */
+  DSCP_SET: 224,
+  /** Outbound: number + 1 of the lane whose packets leave here; 0: any lane's. */
+  RESOURCE: 232,
   /** Slot + 1 of the next outbound SA that sends by the clock. */
   NEXT_PACED: 384,
   /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */

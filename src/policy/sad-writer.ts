@@ -106,7 +106,10 @@ export class SadWriter {
 
   /** Makes an outbound SA the first of its policy. */
   publishOutbound(slot: number): void {
-    const head = policyWord(this.table, this.#get(slot, Slot.POLICY), Policy.OUTBOUND_HEAD);
+    const policy = this.#get(slot, Slot.POLICY);
+    const head = policyWord(this.table, policy, Policy.OUTBOUND_HEAD);
+    if (this.#isForSome(slot))
+      Atomics.store(this.table.u32, policyWord(this.table, policy, Policy.HAS_SIBLINGS), 1);
     this.#put(slot, Slot.NEXT_FOR_POLICY, this.table.u32[head]!);
     this.#setState(slot, SlotState.LIVE);
     Atomics.store(this.table.u32, head, slot + 1);
@@ -173,6 +176,11 @@ export class SadWriter {
 
   #changed(): void {
     Atomics.add(this.table.u32, Header.GENERATION / 4, 1);
+  }
+
+  #isForSome(slot: number): boolean {
+    const fields = [Slot.DSCP_SET, Slot.DSCP_SET + 4, Slot.RESOURCE];
+    return fields.some((field) => this.#get(slot, field) !== 0);
   }
 
   /** What lanes remember about the policy is void; only after the chain has changed may that be said. */

@@ -8,7 +8,7 @@ import {
   Slot,
   SlotState,
 } from "./sa-table.ts";
-import { matchesLocal, matchesRemote, type PacketKey, type SelectorMemory } from "./selector-record.ts";
+import { Key, matchesLocal, matchesRemote, type PacketKey, type SelectorMemory } from "./selector-record.ts";
 
 /** Value of an index entry's slot field for an SA that was removed. */
 export const INDEX_DELETED = 0xffffffff;
@@ -43,21 +43,47 @@ export function findBySpi(table: SaTable, spi: number): number {
   return NO_SLOT;
 }
 
-/** The newest live outbound SA of a policy whose selectors hold the packet, or {@link NO_SLOT}. */
-export function outboundFor(table: SaTable, memory: SelectorMemory, policy: number, key: PacketKey): number {
-  const head = (table.regions.policies + policy * Policy.STRIDE + Policy.OUTBOUND_HEAD) >> 2;
-  let slotPlusOne = Atomics.load(table.u32, head);
+/**
+ * The live outbound SA of a policy whose selectors hold the packet, or {@link NO_SLOT}: the newest of those for the packet's
+ * DSCP value and the lane, else of those for everything else, else of any (RFC 4301 section 4.1, RFC 9611 section 4) [PAR-01] [RES-05].
+ */
+export function outboundFor(
+  table: SaTable,
+  memory: SelectorMemory,
+  policy: number,
+  key: PacketKey,
+  lane: number,
+): number {
+  const record = (table.regions.policies + policy * Policy.STRIDE) >> 2;
+  const hasSiblings = Atomics.load(table.u32, record + Policy.HAS_SIBLINGS / 4) !== 0;
+  let best = NO_SLOT;
+  let bestFit = -1;
+  let slotPlusOne = Atomics.load(table.u32, record + Policy.OUTBOUND_HEAD / 4);
   for (let steps = 0; slotPlusOne !== 0 && steps < table.size.slots; steps++) {
     const slot = slotPlusOne - 1;
-    const record = slotOffset(table, slot) >> 2;
-    if (
-      Atomics.load(table.u32, record + Slot.STATE / 4) === SlotState.LIVE &&
-      saMatches(table, memory, slot, key)
-    )
-      return slot;
-    slotPlusOne = Atomics.load(table.u32, record + Slot.NEXT_FOR_POLICY / 4);
+    const word = slotOffset(table, slot) >> 2;
+    const isLive = Atomics.load(table.u32, word + Slot.STATE / 4) === SlotState.LIVE;
+    if (isLive && saMatches(table, memory, slot, key)) {
+      if (!hasSiblings) return slot;
+      const fit = fitness(table, word, key[Key.DSCP]!, lane);
+      if (fit > bestFit) {
+        best = slot;
+        bestFit = fit;
+      }
+    }
+    slotPlusOne = Atomics.load(table.u32, word + Slot.NEXT_FOR_POLICY / 4);
   }
-  return NO_SLOT;
+  return best;
+}
+
+/** 2 for what is meant for exactly this, 1 for what is meant for everything; the DSCP value counts more than the lane. */
+function fitness({ u32 }: SaTable, word: number, dscp: number, lane: number): number {
+  const set = word + Slot.DSCP_SET / 4;
+  const isSet = (u32[set + (dscp >> 5)]! & (1 << (dscp & 31))) !== 0;
+  const forDscp = isSet ? 2 : u32[set] === 0 && u32[set + 1] === 0 ? 1 : 0;
+  const resource = u32[word + Slot.RESOURCE / 4]!;
+  const forLane = resource === lane + 1 ? 2 : resource === 0 ? 1 : 0;
+  return 3 * forDscp + forLane;
 }
 
 /** Whether a packet lies within the selectors of exactly this SA [SPD-04]. */

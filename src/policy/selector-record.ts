@@ -23,7 +23,9 @@ export const Key = {
   /** Four words of big-endian value each; IPv4 in the first, the others zero. */
   LOCAL_ADDRESS: 4,
   REMOTE_ADDRESS: 8,
-  LENGTH: 12,
+  /** Of an outbound packet: no selector, but it chooses among the SAs of a policy (RFC 4301 section 4.1). */
+  DSCP: 12,
+  LENGTH: 13,
 } as const;
 
 /** The header fields of one packet that selectors look at; made once and filled for each packet. */

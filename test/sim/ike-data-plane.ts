@@ -43,12 +43,16 @@ export class FakeDataPlane implements SpiAllocator, DataPlaneQuery {
     this.#random = random;
   }
 
-  reserve(): Spi {
+  /** The lanes that SPIs were reserved for. */
+  readonly owners = new Map<Spi, number>();
+
+  reserve(_?: Spi, lane?: number): Spi {
     if (this.reserved.size + this.pairs.size >= this.capacity) throw new Error("no SPI left");
     for (;;) {
       const spi = Spi(256 + this.#random.below(0xffff_0000));
       if (this.pairs.has(spi) || this.reserved.has(spi)) continue;
       this.reserved.add(spi);
+      if (lane !== undefined) this.owners.set(spi, lane);
       return spi;
     }
   }

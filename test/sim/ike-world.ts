@@ -137,6 +137,7 @@ export interface NodeOptions {
   readonly establishedPlan?: RetransmissionPlan;
   readonly connectPlan?: RetransmissionPlan;
   readonly seed?: number;
+  readonly lanes?: number;
 }
 
 export class IkeNode {

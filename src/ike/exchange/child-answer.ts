@@ -12,6 +12,7 @@ import { isWithinOffer, readSelectors } from "../negotiation/child-selectors.ts"
 import { agree, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
 import { acceptAnswer, espSuiteOf, methodOf, type Negotiation } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
+import { hasResourceInfo } from "../negotiation/siblings.ts";
 import { transportAnswerProblem } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import { childKeys } from "../sa/child-keys.ts";
@@ -31,6 +32,10 @@ export interface ChildAsked {
   /** Method of our KE payload; 0 when there was none. */
   readonly method: number;
   readonly old: ChildSa | undefined;
+  /** See {@link ChildSa}. */
+  readonly sibling: number;
+  /** Our request told of lanes. */
+  readonly hasResources: boolean;
 }
 
 export interface AgreedChildAnswer {
@@ -122,6 +127,8 @@ export function readChildAnswer(
       selectors,
       keys: childKeys(sa.protection, nonces, secret, suite),
       flow,
+      sibling: asked.sibling,
+      takesResources: (asked.hasResources && hasResourceInfo(payloads)) || asked.old?.takesResources === true,
       role: "initiator",
       old: asked.old,
     },

@@ -26,6 +26,13 @@ import {
 } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import {
+  hasResourceInfo,
+  hasResources,
+  laneOfSibling,
+  numberForRequest,
+  resourceNotifies,
+} from "../negotiation/siblings.ts";
+import {
   betweenHosts,
   hasTransportNotify,
   isTransport,
@@ -100,7 +107,25 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
   }
   // [CHILD-21] a replacement takes no more room than what it replaces, for longer than a moment.
   if (sa.children.length >= CHILD_SAS_PER_IKE_SA_MAX) return refused(notify(NotifyType.NO_ADDITIONAL_SAS));
-  return answer(turn, sa, request, { ...choice, flow }, selection, outboundSpi as Spi);
+  const seat = seatOf(turn, sa, request, configuration);
+  if (seat === undefined) return refused(notify(NotifyType.TS_MAX_QUEUE)); // [RES-04]
+  return answer(turn, sa, request, { ...choice, flow, ...seat }, selection, outboundSpi as Spi);
+}
+
+type Seat = Pick<AgreedChild, "sibling" | "takesResources">;
+
+/** A rekeyed SA's successor takes its place; anything else finds one among those that stand already. */
+function seatOf(
+  { machine }: Turn,
+  sa: EstablishedIkeSa,
+  { old, payloads }: ChildRequest,
+  configuration: ChildConfiguration,
+): Seat | undefined {
+  const takesResources = hasResources(machine, configuration) && hasResourceInfo(payloads);
+  if (old !== undefined)
+    return { sibling: old.sibling, takesResources: takesResources || old.takesResources };
+  const sibling = numberForRequest(machine, sa, configuration, takesResources);
+  return sibling === "full" ? undefined : { sibling, takesResources };
 }
 
 function refused(why: NotifyPayload, failure?: FailureNotice): ChildVerdict {
@@ -190,13 +215,14 @@ function answer(
   { machine }: Turn,
   sa: EstablishedIkeSa,
   { nonces: drawNonces, computed, old }: ChildRequest,
-  { configuration, selectors, isMorePossible, flow }: ChildChoice & { readonly flow: FlowVerdict },
+  granted: ChildChoice & Seat & { readonly flow: FlowVerdict },
   { proposal, chosen }: Selection,
   outboundSpi: Spi,
 ): ChildVerdict {
+  const { configuration, selectors, isMorePossible, flow, sibling, takesResources } = granted;
   let inboundSpi: Spi;
   try {
-    inboundSpi = machine.spis.reserve(old?.inboundSpi);
+    inboundSpi = machine.spis.reserve(old?.inboundSpi, laneOfSibling(machine, configuration, sibling));
   } catch {
     return refused(notify(NotifyType.NO_ADDITIONAL_SAS), {
       code: "saTableFull",
@@ -217,6 +243,8 @@ function answer(
     selectors,
     keys,
     flow,
+    sibling,
+    takesResources,
     role: "responder",
     old,
   };
@@ -231,6 +259,7 @@ function answer(
     ...selectorPayloads(selectors, "responder"),
     ...(isMorePossible ? [notify(NotifyType.ADDITIONAL_TS_POSSIBLE)] : []), // [CHILD-05]
     ...flowNotifies(configuration, old !== undefined, flow.flow.aggfrag !== "off"),
+    ...resourceNotifies(takesResources),
   ];
   return { kind: "agreed", agreed, answer: payloads, nonces };
 }

@@ -22,6 +22,7 @@ import {
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { CHILD_NEGOTIATION, offeredMethods, toProposals } from "../negotiation/proposal.ts";
+import { hasResources, keeperName, laneOfSibling, resourceNotifies } from "../negotiation/siblings.ts";
 import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import {
@@ -80,7 +81,7 @@ export function sendCreateChild(
   keyExchange: OwnKeyExchange,
 ): void {
   const { machine } = turn;
-  const { child, replaces, keRetries } = planned;
+  const { child, replaces, sibling, keRetries } = planned;
   const configuration = childConfiguration(machine, sa.connection, child);
   const old = sa.children.find(({ inboundSpi }) => inboundSpi === replaces);
   // What was planned may be void by the time the key pair is there.
@@ -90,14 +91,17 @@ export function sendCreateChild(
   }
   let inboundSpi: Spi;
   try {
-    inboundSpi = machine.spis.reserve(replaces);
+    inboundSpi = machine.spis.reserve(replaces, laneOfSibling(machine, configuration, sibling));
   } catch {
     wipe(keyExchange.privateValue);
-    noteChildFailure(turn, sa, child, { code: "saTableFull", ...about(sa, child) });
+    noteChildFailure(turn, sa, child, { code: "saTableFull", ...about(sa, child) }, sibling);
     return;
   }
   const { packet } = childKeeper(keeperOf(machine, sa.connection), child);
-  const offered = offerSelectors(betweenHosts(configuration, sa) ?? configuration, packet);
+  const first = sibling > 0 ? firstOf(sa, child) : undefined;
+  // Those beside it carry the same traffic (RFC 9611 section 3).
+  const offered =
+    first?.selectors ?? offerSelectors(betweenHosts(configuration, sa) ?? configuration, packet);
   const nonce = machine.random.publicBytes(NONCE_LENGTH);
   const { method, publicValue } = keyExchange;
   const payloads: readonly Payload[] = [
@@ -111,11 +115,13 @@ export function sendCreateChild(
     ...transportNotify(configuration),
     ...selectorPayloads(offered, "initiator"),
     ...flowNotifies(configuration, replaces !== undefined, true),
+    ...resourceNotifies(hasResources(machine, configuration)),
   ];
   sendRequest(turn, sa, ExchangeType.CREATE_CHILD_SA, payloads, {
     kind: "createChild",
     child,
     replaces,
+    sibling,
     inboundSpi,
     nonce,
     keyExchange,
@@ -123,6 +129,10 @@ export function sendCreateChild(
     keRetries,
     crossing: undefined,
   });
+}
+
+function firstOf(sa: EstablishedIkeSa, child: string): ChildSa | undefined {
+  return sa.children.find((one) => one.name === child && one.sibling === 0 && one.state === "installed");
 }
 
 /** What became of the exchange, for whoever handles responses. */
@@ -160,6 +170,8 @@ export function finishCreateChild(
     nonces: { initiator: exchange.nonce, responder: nonce },
     method: exchange.keyExchange.method,
     old: sa.children.find(({ inboundSpi }) => inboundSpi === exchange.replaces),
+    sibling: exchange.sibling,
+    hasResources: hasResources(turn.machine, configuration),
   };
   const answer = readChildAnswer(sa, asked, payloads, secret);
   switch (answer.kind) {
@@ -174,7 +186,7 @@ export function finishCreateChild(
     }
     case "unusable":
       discard(turn, sa, exchange);
-      noteChildFailure(turn, sa, exchange.child, answer.failure);
+      noteChildFailure(turn, sa, exchange.child, answer.failure, exchange.sibling);
       return "done";
     case "agreed":
       takeOver(turn, sa, exchange, answer, lowerNonce(exchange.nonce, nonce));
@@ -231,18 +243,23 @@ function endWithError(
   error: NotifyPayload,
 ): void {
   disposeExchange(turn, exchange);
-  const { child, replaces, crossing } = exchange;
+  const { child, replaces, sibling, crossing } = exchange;
   const old = sa.children.find(({ inboundSpi }) => inboundSpi === replaces);
   if (error.notifyType === NotifyType.INVALID_KE_PAYLOAD && retryMethod(turn, sa, exchange, error)) return;
   if (replaces === undefined) {
     const configuration = childConfiguration(turn.machine, sa.connection, child);
     if (crossing !== undefined || configuration === undefined) return; // The peer's own SA serves.
+    if (sibling > 0 && isEnough(error)) {
+      sa.refusedSiblings.push(child); // [RES-03] the others carry its traffic.
+      return;
+    }
     refuseNewChild(
       turn,
       sa,
       child,
       childRefusal(sa, { configuration, offered: exchange.offered }, error, "CREATE_CHILD_SA"),
       error,
+      sibling,
     );
     return;
   }
@@ -262,19 +279,25 @@ function endWithError(
   postponeRekey(turn, sa, old, error.notifyType);
 }
 
+/** The peer takes no further SA beside those that are there. */
+function isEnough({ notifyType }: NotifyPayload): boolean {
+  return notifyType === NotifyType.TS_MAX_QUEUE || notifyType === NotifyType.NO_ADDITIONAL_SAS;
+}
+
 function refuseNewChild(
   turn: Turn,
   sa: EstablishedIkeSa,
   child: string,
   failure: FailureNotice,
   { notifyType }: NotifyPayload,
+  sibling: number,
 ): void {
   if (notifyType !== NotifyType.TEMPORARY_FAILURE) {
-    noteChildFailure(turn, sa, child, failure);
+    noteChildFailure(turn, sa, child, failure, sibling);
     return;
   }
   // [CHILD-20] busy: no failure to talk about, just later.
-  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), child);
+  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), keeperName(child, sibling));
   postpone(keeper, undefined, turn.now, turn.machine.random);
 }
 
@@ -285,7 +308,7 @@ function retryMethod(
   exchange: CreateChildExchange,
   refusal: NotifyPayload,
 ): boolean {
-  const { child, replaces, keRetries, keyExchange } = exchange;
+  const { child, replaces, sibling, keRetries, keyExchange } = exchange;
   const configuration = childConfiguration(turn.machine, sa.connection, child);
   const wanted = wantedMethod(refusal);
   if (configuration === undefined || wanted === undefined || wanted === keyExchange.method) return false;
@@ -293,7 +316,12 @@ function retryMethod(
   const isSupported = wanted === KeyExchangeMethod.NONE || keyExchangeAlgorithm(wanted) !== undefined;
   if (!isOffered || !isSupported || keRetries >= KE_RETRIES_MAX) return false;
   notice(turn, { code: "invalidKeRetry", ...about(sa, child), sent: keyExchange.method, wanted });
-  beginCreateChild(turn, sa, { kind: "createChild", child, replaces, keRetries: keRetries + 1 }, wanted);
+  beginCreateChild(
+    turn,
+    sa,
+    { kind: "createChild", child, replaces, sibling, keRetries: keRetries + 1 },
+    wanted,
+  );
   return true;
 }
 

@@ -133,7 +133,10 @@ function install(
   }
   const own = sa.window.outstanding?.exchange;
   const isCrossing =
-    own?.kind === "createChild" && own.child === child.name && own.replaces === old?.inboundSpi;
+    own?.kind === "createChild" &&
+    own.child === child.name &&
+    own.sibling === child.sibling &&
+    own.replaces === old?.inboundSpi;
   // Whose SA stays is decided when the response to our own request is here (RFC 7296 section 2.8.1).
   if (isCrossing) own.crossing = { made: child.inboundSpi, lowestNonce };
   announceChild(turn, sa, child, agreed);

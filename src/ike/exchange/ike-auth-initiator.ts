@@ -12,6 +12,7 @@ import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts";
+import { hasResources, resourceNotifies } from "../negotiation/siblings.ts";
 import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
@@ -169,6 +170,7 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): 
       { kind: "SA", proposals },
       ...selectorPayloads(firstChild.offered, "initiator"),
       ...flowNotifies(child, false, true),
+      ...resourceNotifies(hasResources(turn.machine, child)),
     );
   }
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
@@ -311,6 +313,8 @@ function finishFirstChild(
     nonces,
     method: 0,
     old: undefined,
+    sibling: 0,
+    hasResources: hasResources(turn.machine, configuration),
   };
   const error = findError(payloads);
   if (error !== undefined && find(payloads, "SA") === undefined) {

@@ -6,7 +6,7 @@ import type { ChildKeyPair } from "../../crypto/keymat.ts";
 import type { ChildConfiguration, Rekey } from "../../policy/connection.ts";
 import type { Encapsulation, EspKeys, EspSuite, InboundSa, OutboundSa } from "../../policy/data-plane.ts";
 import { containsSelector, type SelectorPair } from "../../policy/traffic-selector.ts";
-import { childKeeper, clearFailures, postpone } from "../keep-state.ts";
+import { type ChildKeeper, childKeeper, clearFailures, postpone } from "../keep-state.ts";
 import {
   EXPIRY_FACTOR,
   EXPIRY_MARGIN_MIN,
@@ -16,6 +16,7 @@ import {
   STABLE_AFTER,
 } from "../limits.ts";
 import { agreedHandling, type FlowVerdict } from "../negotiation/flow-confidentiality.ts";
+import { dscpsOfSibling, keeperName, laneOfSibling } from "../negotiation/siblings.ts";
 import type { ChildDownReason, ExchangeRole } from "../notice.ts";
 import { about, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
 import type { ChildSa } from "./child-sa.ts";
@@ -32,6 +33,8 @@ export interface AgreedChild {
   readonly selectors: SelectorPair;
   readonly keys: ChildKeyPair;
   readonly flow: FlowVerdict;
+  readonly sibling: number;
+  readonly takesResources: boolean;
   /** Our part in the exchange that makes it. */
   readonly role: ExchangeRole;
   /** The child that it replaces. */
@@ -75,7 +78,18 @@ export function installInbound(
       : [agreed.keys.responder, agreed.keys.initiator];
   const { selectors, inboundSpi, outboundSpi } = agreed;
   const inbound: InboundSa = { ...common, selectors, keys: theirs, spi: inboundSpi };
-  const outbound: OutboundSa = { ...common, selectors, keys: ours, spi: outboundSpi, inboundSpi };
+  const { sibling, takesResources } = agreed;
+  const dscps = dscpsOfSibling(configuration, sibling);
+  const resource = laneOfSibling(turn.machine, configuration, sibling);
+  const outbound: OutboundSa = {
+    ...common,
+    selectors,
+    keys: ours,
+    spi: outboundSpi,
+    inboundSpi,
+    ...(dscps === undefined ? {} : { dscps }),
+    ...(resource === undefined ? {} : { resource }),
+  };
   command(turn, { kind: "addInboundSa", sa: inbound });
   spend(turn, theirs);
   const child: ChildSa = {
@@ -88,6 +102,8 @@ export function installInbound(
     selectors,
     encapsulation,
     flow,
+    sibling,
+    takesResources,
     createdAt: turn.now,
     ...lifetimeOf(turn, configuration.rekey),
     state: "installed",
@@ -132,7 +148,7 @@ export function discardOutbound(child: ChildSa): void {
 /** Says that a child is there, and that its policy is served. */
 export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, agreed: AgreedChild): void {
   const { inboundSpi, outboundSpi, suite, rekeyAt, selectors, encapsulation } = child;
-  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), child.name);
+  const keeper = keeperOfSibling(turn, sa, child);
   clearRequest(keeper);
   keeper.lastFailure = undefined;
   const spis = { inboundSpi, outboundSpi };
@@ -155,7 +171,11 @@ export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, 
   if (refusal !== undefined) notice(turn, { code: "aggfragOff", ...about(sa, child.name), refusal });
 }
 
-function clearRequest(keeper: ReturnType<typeof childKeeper>): void {
+function keeperOfSibling({ machine }: Turn, sa: EstablishedIkeSa, { name, sibling }: ChildSa): ChildKeeper {
+  return childKeeper(keeperOf(machine, sa.connection), keeperName(name, sibling));
+}
+
+function clearRequest(keeper: ChildKeeper): void {
   keeper.isWanted = false;
   keeper.hasAcquire = false;
   keeper.packet = undefined;
@@ -227,8 +247,10 @@ export function endChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, reaso
 
 /** The peer took away a child that we may want: again soon if it lived, later if it never lasted. */
 export function noteChildLost(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
-  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), child.name);
-  if (turn.now >= after(child.createdAt, STABLE_AFTER)) clearFailures(keeper);
+  const keeper = keeperOfSibling(turn, sa, child);
+  // An SA beside others that the peer found idle (RFC 9611 section 3) is not pressed upon it.
+  const isStable = child.sibling === 0 && turn.now >= after(child.createdAt, STABLE_AFTER);
+  if (isStable) clearFailures(keeper);
   else postpone(keeper, undefined, turn.now, turn.machine.random);
 }
 

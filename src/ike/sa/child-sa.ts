@@ -16,6 +16,10 @@ export interface ChildSa {
   /** Key exchange method of its own; 0 when it has none. */
   readonly ke: number;
   readonly selectors: SelectorPair;
+  /** Number among the SAs that stand beside each other for this traffic; 0 is for what has none of its own. */
+  readonly sibling: number;
+  /** Both ends will have further ones bound to lanes (RFC 9611). */
+  readonly takesResources: boolean;
   readonly encapsulation: Encapsulation;
   readonly flow: FlowConfidentiality;
   readonly createdAt: Instant;

@@ -147,6 +147,7 @@ export type PlannedRequest =
       readonly kind: "createChild";
       readonly child: string;
       readonly replaces: Spi | undefined;
+      readonly sibling: number;
       readonly keRetries: number;
     }
   | { readonly kind: "rekeyIke"; readonly keRetries: number };
@@ -188,6 +189,8 @@ export interface EstablishedIkeSa extends Common {
   lastHeardAt: Instant;
   lastSentAt: Instant;
   children: ChildSa[];
+  /** Children for which the peer takes no further SA beside those that are there [RES-03]. */
+  refusedSiblings: string[];
   lingering: Lingering[];
   /** Children that are gone or never were installed here, and that the peer must be told to delete. */
   orphans: Orphan[];

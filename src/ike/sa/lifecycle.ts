@@ -4,6 +4,7 @@ import { after, DurationMs } from "../../base/instant.ts";
 import type { Rekey } from "../../policy/connection.ts";
 import { childKeeper, postpone } from "../keep-state.ts";
 import { RECONNECT_JITTER, REFUSED_LIFETIME, REPLACED_PATIENCE, STABLE_AFTER } from "../limits.ts";
+import { keeperName } from "../negotiation/siblings.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import {
   about,
@@ -184,6 +185,7 @@ export function newEstablishedIkeSa(turn: Turn, made: NewIkeSa, rekey: Rekey): E
     lastHeardAt: turn.now,
     lastSentAt: turn.now,
     children: [],
+    refusedSiblings: [],
     lingering: [],
     orphans: [],
     job: undefined,
@@ -251,10 +253,11 @@ export function noteChildFailure(
   sa: EstablishedIkeSa,
   child: string,
   failure: FailureNotice | undefined,
+  sibling = 0,
 ): void {
-  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), child);
+  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), keeperName(child, sibling));
   const at = postpone(keeper, failure, turn.now, turn.machine.random);
-  releaseAcquire(turn, sa.connection, child);
+  if (sibling === 0) releaseAcquire(turn, sa.connection, child);
   if (failure === undefined) return;
   notice(turn, failure);
   notice(turn, { code: "retrying", ...about(sa, child), at, attempt: keeper.failures + 1, failure });

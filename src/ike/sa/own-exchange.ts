@@ -26,6 +26,8 @@ export interface CreateChildExchange {
   readonly child: string;
   /** Inbound SPI of the child that is replaced; absent for a new one. */
   readonly replaces: Spi | undefined;
+  /** Number of the SA among those that stand beside each other. */
+  readonly sibling: number;
   readonly inboundSpi: Spi;
   readonly nonce: Uint8Array;
   readonly keyExchange: OwnKeyExchange;

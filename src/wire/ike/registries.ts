@@ -167,6 +167,7 @@ export const NotifyType = {
   USE_ASSIGNED_HOA: 42,
   TEMPORARY_FAILURE: 43,
   CHILD_SA_NOT_FOUND: 44,
+  TS_MAX_QUEUE: 48,
   INITIAL_CONTACT: 16384,
   SET_WINDOW_SIZE: 16385,
   ADDITIONAL_TS_POSSIBLE: 16386,
@@ -204,6 +205,7 @@ export const NotifyType = {
   INTERMEDIATE_EXCHANGE_SUPPORTED: 16438,
   ADDITIONAL_KEY_EXCHANGE: 16441,
   USE_AGGFRAG: 16442,
+  SA_RESOURCE_INFO: 16444,
 } as const;
 /** First of the status types; everything below reports an error. */
 export const NOTIFY_STATUS_FIRST = 16384;

@@ -16,6 +16,7 @@ import {
 } from "../../../src/policy/sa-table.ts";
 import { findBySpi, NO_SLOT, outboundFor, saMatches, slotOffset } from "../../../src/policy/sad.ts";
 import { SadWriter } from "../../../src/policy/sad-writer.ts";
+import { Key, type SelectorMemory } from "../../../src/policy/selector-record.ts";
 import { parseSelector } from "../../../src/policy/selector-text.ts";
 import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
 import { keyOf } from "./arbitraries.ts";
@@ -130,15 +131,58 @@ describe("a policy's outbound SAs", () => {
       outbound(0x1002, { selectors: { local: [read("10.1.9.0/24")], remote: [read("10.2.0.0/16")] } }),
     );
     const newest = place(writer, outbound(0x1003));
-    expect(outboundFor(table, memory, 0, packet)).toBe(NO_SLOT);
+    expect(outboundFor(table, memory, 0, packet, 0)).toBe(NO_SLOT);
     for (const slot of [wide, other, newest]) writer.publishOutbound(slot);
-    expect(outboundFor(table, memory, 0, packet)).toBe(newest);
-    expect(outboundFor(table, memory, 1, packet)).toBe(NO_SLOT);
+    expect(outboundFor(table, memory, 0, packet, 0)).toBe(newest);
+    expect(outboundFor(table, memory, 1, packet, 0)).toBe(NO_SLOT);
     writer.stopOutbound(newest);
-    expect(outboundFor(table, memory, 0, packet)).toBe(wide);
+    expect(outboundFor(table, memory, 0, packet, 0)).toBe(wide);
     writer.retire(wide);
-    expect(outboundFor(table, memory, 0, packet)).toBe(NO_SLOT);
+    expect(outboundFor(table, memory, 0, packet, 0)).toBe(NO_SLOT);
     expect(saMatches(table, memory, other, packet)).toBe(false);
+  });
+});
+
+describe("SAs beside each other for one policy", () => {
+  const lookup = (table: SaTable, memory: SelectorMemory, dscp: number, lane: number) => {
+    const key = packet.slice();
+    key[Key.DSCP] = dscp;
+    return outboundFor(table, memory, 0, key, lane);
+  };
+
+  test("[PAR-01] a packet leaves through the SA for its DSCP value, else through the one for everything else", () => {
+    const writer = new SadWriter(makeTable());
+    const { table, memory } = writer;
+    const first = place(writer, outbound(0x1001));
+    const voice = place(writer, outbound(0x1002, { dscps: [46, 44] }));
+    const assured = place(writer, outbound(0x1003, { dscps: [10, 12, 14, 0] }));
+    for (const slot of [first, voice, assured]) writer.publishOutbound(slot);
+    const bySlot = Array.from({ length: 64 }, (_, dscp) => lookup(table, memory, dscp, 0));
+    for (const [dscp, slot] of bySlot.entries())
+      expect(slot, `DSCP ${dscp}`).toBe(
+        [44, 46].includes(dscp) ? voice : [0, 10, 12, 14].includes(dscp) ? assured : first,
+      );
+    const renewed = place(writer, outbound(0x1004, { dscps: [46, 44] }));
+    writer.publishOutbound(renewed);
+    expect(lookup(table, memory, 46, 0)).toBe(renewed);
+    writer.retire(renewed);
+    writer.retire(voice);
+    expect(lookup(table, memory, 46, 0)).toBe(first);
+    writer.retire(first);
+    expect(lookup(table, memory, 46, 0)).toBe(assured);
+  });
+
+  test("[RES-05] a lane sends through its own SA, else through the one for all, else through another's", () => {
+    const writer = new SadWriter(makeTable(8, 4));
+    const { table, memory } = writer;
+    const all = place(writer, outbound(0x1001));
+    const ofLane0 = place(writer, outbound(0x1002, { resource: 0 }));
+    const ofLane2 = place(writer, outbound(0x1003, { resource: 2 }));
+    for (const slot of [all, ofLane0, ofLane2]) writer.publishOutbound(slot);
+    expect([0, 1, 2, 3].map((lane) => lookup(table, memory, 0, lane))).toEqual([ofLane0, all, ofLane2, all]);
+    writer.retire(all);
+    expect(lookup(table, memory, 0, 0)).toBe(ofLane0);
+    expect([ofLane0, ofLane2]).toContain(lookup(table, memory, 0, 1));
   });
 });
 
