@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the addon's tests against a build with address and undefined-behaviour sanitizers (native/build/Debug), or with
-# --fuzz as the first word scripts/fuzz-native.ts. Build it first: npm run build:native:sanitized
+# --fuzz as the first word scripts/fuzz-native*.ts. Build it first: npm run build:native:sanitized
 set -eu
 cd "$(dirname "$0")/.."
 library() { ${CC:-gcc} -print-file-name="$1"; }
@@ -13,6 +13,7 @@ UBSAN_OPTIONS=print_stacktrace=1
 export TUNGATE_NATIVE_ADDON LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS
 if [ "${1-}" = --fuzz ]; then
   shift
-  exec node --import tsx scripts/fuzz-native.ts "$@"
+  node --import tsx scripts/fuzz-native.ts "$@"
+  exec node --import tsx scripts/fuzz-native-calls.ts "$@"
 fi
 exec node node_modules/vitest/vitest.mjs run --project unit test/unit/io/native "$@"

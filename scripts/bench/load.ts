@@ -1,4 +1,5 @@
 /** Load on the hosts: iperf3 for TCP, native/udp-load.cc for UDP, ping for latency. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BackgroundProcess, type Outcome, until } from "../../test/interop/harness/command.ts";
@@ -28,6 +29,8 @@ export interface UdpResult {
   /** Part of what was sent, 0..1. */
   readonly loss: number;
   readonly sentPerSecond: number;
+  /** Part of what was sent that came behind a later one, 0..1; of a single flow. */
+  readonly late: number;
 }
 
 interface IperfReport {
@@ -41,17 +44,19 @@ export class Load {
   readonly #target: string;
   readonly #servers: readonly BackgroundProcess[];
   readonly #udpLoad: string;
+  readonly #counters: string;
 
   private constructor(
     [client, far, target]: readonly [Namespace, Namespace, string],
     servers: readonly BackgroundProcess[],
-    udpLoad: string,
+    { udpLoad, counters }: { readonly udpLoad: string; readonly counters: string },
   ) {
     this.#client = client;
     this.#far = far;
     this.#target = target;
     this.#servers = servers;
     this.#udpLoad = udpLoad;
+    this.#counters = counters;
   }
 
   static async start(client: Namespace, far: Namespace, target: string, folder: string): Promise<Load> {
@@ -67,12 +72,13 @@ export class Load {
       return server;
     };
     const servers: BackgroundProcess[] = [];
+    const counters = join(folder, "udp-counters");
     for (const port of TCP_PORTS)
       servers.push(
         await start(`iperf-${port}`, ["iperf3", "-s", "-p", `${port}`, "--forceflush"], /listening/),
       );
-    servers.push(await start("udp-sink", [udpLoad, "sink", `${UDP_PORT}`], /ready/));
-    return new Load([client, far, target], servers, udpLoad);
+    servers.push(await start("udp-sink", [udpLoad, "sink", `${UDP_PORT}`, counters], /ready/));
+    return new Load([client, far, target], servers, { udpLoad, counters });
   }
 
   async stop(): Promise<void> {
@@ -98,6 +104,7 @@ export class Load {
     { packetsPerSecond, flows = 1 }: { packetsPerSecond: number; flows?: number },
   ): Promise<UdpResult> {
     const before = await this.#arrived();
+    const lateBefore = this.#late();
     const { stdout } = await this.#client.run(
       [
         ...[this.#udpLoad, "send", this.#target, `${UDP_PORT}`, `${octets}`, `${seconds * 1000}`],
@@ -112,7 +119,13 @@ export class Load {
       packetsPerSecond: arrived / sender.seconds,
       loss: sender.sent === 0 ? 1 : 1 - arrived / sender.sent,
       sentPerSecond: sender.sent / sender.seconds,
+      late: sender.sent === 0 ? 0 : (this.#late() - lateBefore) / sender.sent,
     };
+  }
+
+  /** Datagrams so far that came behind a later one; the second counter of the sink's file. */
+  #late(): number {
+    return Number(readFileSync(this.#counters).readBigUInt64LE(8));
   }
 
   /** Datagrams that the far host has received so far; its socket may have had no room for some. */

@@ -46,6 +46,8 @@ export const METRICS: readonly Metric[] = [
   ...UDP_SIZES.map((octets) => packets(`udp${octets}`, `UDP ${octets} octets, below 1 % loss`)),
   ...UDP_SIZES.map((octets) => packets(`flood${octets}`, `UDP ${octets} octets, delivered of a flood`)),
   packets("flood200", "UDP 64 octets, 200 flows, delivered of a flood"),
+  less("lossAtHalf", "UDP 1400 octets at half that rate, lost", "ppm", 0, 1e6),
+  less("lateAtHalf", "UDP 1400 octets at half that rate, out of order", "ppm", 0, 1e6),
   less("idleP50", "round trip idle, after the start, p50", "ms", 3),
   less("idleP99", "round trip idle, after the start, p99", "ms", 3),
   less("warmP50", "round trip idle, after load, p50", "ms", 3),

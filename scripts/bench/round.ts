@@ -107,11 +107,21 @@ async function measureUdp(
       `udp ${octets}: ${Math.round(search.packetsPerSecond)}/s, flood ${Math.round(search.flood.packetsPerSecond)}/s`,
     );
   }
+  await measureLoss(load, sample);
   const { packetsPerSecond } = await load.udp(UDP_SECONDS, UDP_SIZES[0], {
     packetsPerSecond: 0,
     flows: MANY_FLOWS,
   });
   sample["flood200"] = packetsPerSecond;
+}
+
+/** At half of what it carries a gateway should lose nothing and keep the order. */
+async function measureLoss(load: Load, sample: Record<string, number>): Promise<void> {
+  const highest = sample["udp1400"];
+  if (highest === undefined) return;
+  const half = await load.udp(2 * UDP_SECONDS, 1400, { packetsPerSecond: highest / 2 });
+  sample["lossAtHalf"] = Math.max(0, half.loss);
+  sample["lateAtHalf"] = half.late;
 }
 
 /** Collections of young objects under load, less those that come without any packet: what packets leave behind. */

@@ -88,6 +88,10 @@ function ratios(results: Results, wire: Wire): Verdict[] {
 function limits(results: Results, wire: Wire): Verdict[] {
   const resident = middleOf(results, wire, OURS, "resident");
   const collections = middleOf(results, wire, OURS, "minorCollections");
+  const parts = [
+    ["lossAtHalf", "packets lost at half the rate that it carries"],
+    ["lateAtHalf", "packets out of order at half the rate that it carries"],
+  ] as const;
   const megabytes = resident === undefined ? undefined : resident / 1e6;
   return [
     verdict(
@@ -98,6 +102,12 @@ function limits(results: Results, wire: Wire): Verdict[] {
       megabytes !== undefined && megabytes <= RESIDENT_MB_MAX,
     ),
     // Looked at on one wire only.
+    ...parts.flatMap(([key, title]) => {
+      const part = middleOf(results, wire, OURS, key);
+      return part === undefined
+        ? []
+        : [verdict(title, wire, "none", `${Math.round(part * 1e6)} ppm`, part === 0)];
+    }),
     ...(collections === undefined
       ? []
       : [verdict("minor collections by packets in 10 s", wire, "none", `${collections}`, collections === 0)]),

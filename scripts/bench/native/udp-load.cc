@@ -1,12 +1,16 @@
 // Sends UDP datagrams at a rate, many per system call, so that the sender takes little of the machine that is measured.
 //
 //   udp-load send ADDRESS PORT OCTETS MILLISECONDS PACKETS-PER-SECOND (0: as many as possible) FLOWS
-//   udp-load sink PORT                                                (reads and forgets until it is ended)
+//   udp-load sink PORT FILE                                           (reads until it is ended)
 //
-// `send` prints how many were sent and in how many seconds. Each flow has a source port of its own.
+// `send` prints how many were sent and in how many seconds. Each flow has a source port of its own. Datagrams of 8 octets
+// and more are numbered; FILE holds, in the machine's byte order, two counters of 64 bits: received, and come behind a
+// later one of the same run.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,7 +20,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
-#include <memory>
 #include <vector>
 
 namespace {
@@ -38,7 +41,24 @@ double Now() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-int Sink(uint16_t port) {
+struct Number {
+  uint32_t run, place;
+};
+
+struct Counters {
+  volatile uint64_t received, late;
+};
+
+Counters* CountersIn(const char* path) {
+  const int fd = open(path, O_RDWR | O_CREAT, 0644);
+  if (fd < 0 || ftruncate(fd, sizeof(Counters)) < 0) Fail(path);
+  void* memory = mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) Fail(path);
+  return static_cast<Counters*>(memory);
+}
+
+int Sink(uint16_t port, const char* path) {
+  Counters* counters = CountersIn(path);
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);
   const int octets = 8 << 20;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &octets, sizeof octets);
@@ -57,9 +77,18 @@ int Sink(uint16_t port) {
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
   }
-  while (recvmmsg(fd, messages, kBurst, MSG_WAITFORONE, nullptr) >= 0 || errno == EINTR) {
+  Number last = {};
+  for (;;) {
+    const int count = recvmmsg(fd, messages, kBurst, MSG_WAITFORONE, nullptr);
+    if (count < 0 && errno != EINTR) Fail("receive");
+    for (int i = 0; i < count; i++) {
+      Number number;
+      memcpy(&number, octet[i], sizeof number);
+      if (number.run == last.run && number.place < last.place) counters->late = counters->late + 1;
+      else last = number;
+    }
+    if (count > 0) counters->received = counters->received + static_cast<uint64_t>(count);
   }
-  Fail("receive");
 }
 
 struct Order {
@@ -76,13 +105,15 @@ int Send(const Order& order) {
     if (fd < 0 || connect(fd, reinterpret_cast<const sockaddr*>(&order.to), sizeof order.to) < 0) Fail("connect");
     sockets.push_back(fd);
   }
-  const std::vector<uint8_t> payload(order.octets, 0x5a);
+  std::vector<std::vector<uint8_t>> payloads(kBurst, std::vector<uint8_t>(order.octets, 0x5a));
   mmsghdr messages[kBurst] = {};
-  iovec part = {const_cast<uint8_t*>(payload.data()), payload.size()};
-  for (mmsghdr& message : messages) {
-    message.msg_hdr.msg_iov = &part;
-    message.msg_hdr.msg_iovlen = 1;
+  iovec parts[kBurst];
+  for (uint32_t i = 0; i < kBurst; i++) {
+    parts[i] = {payloads[i].data(), payloads[i].size()};
+    messages[i].msg_hdr.msg_iov = &parts[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
   }
+  const uint32_t run = static_cast<uint32_t>(getpid());
   const double start = Now();
   uint64_t sent = 0;
   double skipped = 0;
@@ -105,6 +136,10 @@ int Send(const Order& order) {
     }
     // Several flows take turns packet by packet, as hosts' packets come.
     if (order.flows > 1) burst = 1;
+    for (uint32_t i = 0; i < burst && order.octets >= sizeof(Number); i++) {
+      const Number number = {run, static_cast<uint32_t>(sent) + i};
+      memcpy(payloads[i].data(), &number, sizeof number);
+    }
     const int count = sendmmsg(sockets[flow], messages, burst, 0);
     if (count > 0) sent += static_cast<uint64_t>(count);
     else if (errno != EINTR && errno != ENOBUFS && errno != ECONNREFUSED) Fail("send");
@@ -116,7 +151,7 @@ int Send(const Order& order) {
 }  // namespace
 
 int main(int count, char** words) {
-  if (count == 3 && strcmp(words[1], "sink") == 0) return Sink(static_cast<uint16_t>(atoi(words[2])));
+  if (count == 4 && strcmp(words[1], "sink") == 0) return Sink(static_cast<uint16_t>(atoi(words[2])), words[3]);
   Order order = {};
   if (count == 8 && strcmp(words[1], "send") == 0) {
     order.to.sin_family = AF_INET;
@@ -129,6 +164,6 @@ int main(int count, char** words) {
         order.seconds > 0 && order.flows > 0)
       return Send(order);
   }
-  fprintf(stderr, "usage: udp-load send ADDRESS PORT OCTETS MILLISECONDS RATE FLOWS | udp-load sink PORT\n");
+  fprintf(stderr, "usage: udp-load send ADDRESS PORT OCTETS MILLISECONDS RATE FLOWS | udp-load sink PORT FILE\n");
   return 2;
 }
