@@ -15,6 +15,7 @@ import {
   suites,
 } from "./child-settings.ts";
 import type { ConfiguredConnection, GatewaySettings, ManualChild, TunSettings } from "./configuration.ts";
+import { dscpClassesOf } from "./dscp-classes.ts";
 import type { Findings } from "./findings.ts";
 import { IKE_PORT, isUnicast } from "./gateway.ts";
 import { readManualChild } from "./manual.ts";
@@ -364,6 +365,7 @@ class Assembly {
       rekey: rekeyOf(input.rekey, DEFAULT_CHILD_REKEY),
       lifetime: lifetimeOf(input.rekey),
       handling: handlingOf(input, DEFAULT_REPLAY_WINDOW, path, this.#findings),
+      ...dscpClassesOf(input.dscp_sas, path, this.#findings),
       place: this.#findings.place(path),
     };
   }

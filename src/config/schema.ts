@@ -5,6 +5,7 @@ import type { IpAddress } from "../base/ip-address.ts";
 import { ProposalError, parseProposal, type SuiteProtocol } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
+import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { identity } from "./identity.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
@@ -189,6 +190,7 @@ const child = mapping(
     mode,
     keep,
     priority,
+    dscp_sas: dscpClassesSchema,
     ...handling,
   },
   {
