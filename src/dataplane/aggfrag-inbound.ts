@@ -1,5 +1,6 @@
 /** AGGFRAG payloads that came in, and the inner packets that come out of them (RFC 9347 section 2.5). */
 import { type Instant, Instant as instant } from "../base/instant.ts";
+import { OctetCopy } from "../base/octet-copy.ts";
 import { createArenaBatch, PACKET_NOT_SENT, PACKET_OK, type PacketBatch } from "../base/packet-batch.ts";
 import { AggfragLoss, type AggfragSink } from "../esp/aggfrag-reassembly.ts";
 import { AggfragReceiver } from "../esp/aggfrag-receiver.ts";
@@ -37,6 +38,9 @@ export class AggfragInbound {
   readonly #inner: InnerPackets;
   readonly #out: PacketBatch = createArenaBatch(OUT_PACKETS, OUT_OCTETS);
   readonly #device = new Uint8Array(OUT_PACKETS);
+  #received: Uint8Array | undefined;
+  readonly #copyReceived = new OctetCopy();
+  readonly #copyWaiting = new OctetCopy();
   readonly #bySlot: (Stream | undefined)[];
   #streams: Stream[] = [];
   /** Of the call that packets come out of. */
@@ -77,6 +81,7 @@ export class AggfragInbound {
   take(batch: PacketBatch, i: number, length: number, slot: number, sequence: number, now: Instant): void {
     const isMarked = (batch.tos[i]! & CE) === CE;
     this.#now = now;
+    this.#received = batch.bytes;
     this.#receiverOf(slot).take(sequence, batch.bytes, batch.offset[i]!, length, isMarked, now);
   }
 
@@ -115,7 +120,9 @@ export class AggfragInbound {
       this.flush();
       to = 0;
     }
-    for (let k = 0; k < length; k++) out.bytes[to + k] = bytes[at + k]!;
+    // What was put together lies in a memory of each stream, the rest where it was received.
+    if (bytes === this.#received) this.#copyReceived.run(bytes, at, out.bytes, to, length);
+    else this.#copyWaiting.run(bytes, at, out.bytes, to, length);
     const reason = this.#inner.check(out, to, length, slot, outerTosFor(out.bytes, to, isMarked), this.#now);
     if (reason !== ACCEPTED) {
       this.#context.count(reason);

@@ -1,4 +1,5 @@
 /** AGGFRAG payloads in order of their sequence numbers, taken apart into inner packets (RFC 9347 sections 2.2.3 and 2.3). */
+import { OctetCopy } from "../base/octet-copy.ts";
 import {
   aggfragBlockOffset,
   aggfragHeaderLength,
@@ -35,6 +36,7 @@ export class AggfragReassembly {
   readonly #sink: AggfragSink;
   /** The packet of which pieces are here. */
   readonly #partial: Uint8Array;
+  readonly #copy = new OctetCopy();
   #have = 0;
   /** Octets of the whole packet; 0 while too few are here to tell. */
   #total = 0;
@@ -86,7 +88,7 @@ export class AggfragReassembly {
       this.gap();
       return;
     }
-    for (let i = 0; i < count; i++) this.#partial[this.#have + i] = bytes[at + i]!;
+    this.#copy.run(bytes, at, this.#partial, this.#have, count);
     this.#have += count;
     this.#isMarked ||= isMarked;
     if (this.#total === 0 && !this.#learnTotal(total)) return;
@@ -133,7 +135,7 @@ export class AggfragReassembly {
       this.#sink.lose(AggfragLoss.TOO_LONG);
       return;
     }
-    for (let i = 0; i < count; i++) this.#partial[i] = bytes[at + i]!;
+    this.#copy.run(bytes, at, this.#partial, 0, count);
     this.#have = count;
     this.#total = total;
     this.#isMarked = isMarked;

@@ -1,4 +1,5 @@
 /** The reorder window in front of the reassembly: payloads in order of their sequence numbers again (RFC 9347 section 2.2.3). */
+import { OctetCopy } from "../base/octet-copy.ts";
 import { AggfragLoss, AggfragReassembly, type AggfragSink } from "./aggfrag-reassembly.ts";
 
 /** How long a payload waits for those that should come before it; at low rates nothing else would tell that they are lost. */
@@ -22,6 +23,7 @@ export class AggfragReceiver {
   readonly #window: number;
   readonly #stride: number;
   readonly #bytes: Uint8Array;
+  readonly #copy = new OctetCopy();
   readonly #lengths: Uint32Array;
   /** Sequence number of the payload that waits in each place; 0: none does. */
   readonly #sequences: Float64Array;
@@ -159,7 +161,7 @@ export class AggfragReceiver {
       return;
     }
     const to = place * this.#stride;
-    for (let i = 0; i < length; i++) this.#bytes[to + i] = bytes[at + i]!;
+    this.#copy.run(bytes, at, this.#bytes, to, length);
     this.#lengths[place] = length;
     this.#sequences[place] = sequence;
     this.#arrivedAt[place] = now;

@@ -1,4 +1,5 @@
 /** The stream of AGGFRAG payloads of one outbound SA: inner packets in, payloads of a given size out (RFC 9347 section 2.2). */
+import { OctetCopy } from "../base/octet-copy.ts";
 import { AGGFRAG_HEADER_LENGTH, writeAggfragHeader } from "../wire/esp/aggfrag.ts";
 
 /** A first piece has at least a whole IPv6 header, so that its receiver knows the length from the start. */
@@ -12,6 +13,8 @@ const PACKET_LENGTH_MAX = 0xffff;
 export class AggfragSender {
   readonly #ring: Uint8Array;
   readonly #lengths: Uint16Array;
+  readonly #copyIn = new OctetCopy();
+  readonly #copyOut = new OctetCopy();
   /** Octet of the ring where the front packet starts. */
   #head = 0;
   #octets = 0;
@@ -40,11 +43,10 @@ export class AggfragSender {
     const ring = this.#ring;
     if (length < 1 || length > PACKET_LENGTH_MAX || this.#packets === this.#lengths.length) return false;
     if (length > ring.length - this.#octets) return false;
-    let to = (this.#head + this.#octets) % ring.length;
-    for (let i = 0; i < length; i++) {
-      ring[to] = bytes[at + i]!;
-      if (++to === ring.length) to = 0;
-    }
+    const to = (this.#head + this.#octets) % ring.length;
+    const beforeEnd = Math.min(length, ring.length - to);
+    this.#copyIn.run(bytes, at, ring, to, beforeEnd);
+    this.#copyIn.run(bytes, at + beforeEnd, ring, 0, length - beforeEnd);
     this.#lengths[(this.#firstPacket + this.#packets) % this.#lengths.length] = length;
     this.#packets++;
     this.#octets += length;
@@ -73,7 +75,7 @@ export class AggfragSender {
       if (count === left) this.dropFront();
     }
     if (!isFixed) return to - at;
-    while (to < end) bytes[to++] = 0;
+    bytes.fill(0, to, end);
     return size;
   }
 
@@ -117,10 +119,9 @@ export class AggfragSender {
   /** Copies octets of the front packet from the first unsent one on. */
   #copyFront(bytes: Uint8Array, at: number, count: number): void {
     const ring = this.#ring;
-    let from = (this.#head + this.#frontSent) % ring.length;
-    for (let i = 0; i < count; i++) {
-      bytes[at + i] = ring[from]!;
-      if (++from === ring.length) from = 0;
-    }
+    const from = (this.#head + this.#frontSent) % ring.length;
+    const beforeEnd = Math.min(count, ring.length - from);
+    this.#copyOut.run(ring, from, bytes, at, beforeEnd);
+    this.#copyOut.run(ring, 0, bytes, at + beforeEnd, count - beforeEnd);
   }
 }

@@ -1,5 +1,6 @@
 /** TCP and UDP superpackets, and the packets that a network card would make of them (RFC 9293 section 3.7.1, RFC 768). */
 import { FRAME_TCP4, FRAME_TCP6, FRAME_UDP } from "../../base/frame-batch.ts";
+import { OctetCopy } from "../../base/octet-copy.ts";
 import { addToSum, finishSum, pseudoHeaderSum } from "./checksum.ts";
 import { IPV4_HEADER_LENGTH, ipv4HeaderLength, ipv4TotalLength, writeIpv4Checksum } from "./ipv4.ts";
 import { IPV6_HEADER_LENGTH, ipv6PayloadLength } from "./ipv6.ts";
@@ -11,6 +12,8 @@ const TCP_CHECKSUM = 16;
 const UDP_CHECKSUM = 6;
 const FIN_AND_PSH = 0x09;
 const CWR = 0x80;
+
+const copy = new OctetCopy();
 
 /** The first octets of a superpacket, which each of its packets begins with. */
 export interface SuperpacketHeaders {
@@ -94,8 +97,8 @@ export function writeSegment(
   const from = headers.length + index * segmentLength;
   const end = Math.min(from + segmentLength, length);
   const octets = headers.length + end - from;
-  for (let i = 0; i < headers.length; i++) packet[i] = bytes[at + i]!;
-  for (let i = headers.length; i < octets; i++) packet[i] = bytes[at + from - headers.length + i]!;
+  copy.run(bytes, at, packet, 0, headers.length);
+  copy.run(bytes, at + from, packet, headers.length, end - from);
   if (packet[0]! >>> 4 === 4) {
     view.setUint16(2, octets);
     view.setUint16(4, view.getUint16(4) + index);

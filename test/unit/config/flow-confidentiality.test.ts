@@ -1,5 +1,9 @@
 import { expect, test } from "vitest";
+import { DurationMs } from "../../../src/base/instant.ts";
 import { ConfigError } from "../../../src/config/config-error.ts";
+import { Findings } from "../../../src/config/findings.ts";
+import { flowHandling } from "../../../src/config/flow-confidentiality.ts";
+import { readYaml } from "../../../src/config/yaml-text.ts";
 import { load } from "./memory-reader.ts";
 
 const child = (keys: string) =>
@@ -64,4 +68,20 @@ test("what cannot be is refused in words", () => {
   expect(refusalOf("iptfs: { mode: aggregate, fragment: maybe }")).toContain("has to be true or false");
   expect(refusalOf("tfc: sometimes")).toContain("is no way to pad");
   expect(refusalOf("tfc: 10")).toContain("out of range");
+});
+
+test("padding and payloads of their own are for tunnel mode and ESP; dummies go with transport mode", () => {
+  const refusals = (input: Parameters<typeof flowHandling>[0]) => {
+    const findings = new Findings("file", readYaml("{}"));
+    flowHandling(input, [], findings);
+    return findings.problems.map(({ message }) => message);
+  };
+  const iptfs = { mode: "aggregate", delay: DurationMs(1) } as const;
+  expect(refusals({ mode: "transport", iptfs })).toEqual([
+    "does not go with mode: transport; leave one of them out",
+  ]);
+  expect(refusals({ mode: "transport", tfc: { pad: "mtu" } })).toHaveLength(1);
+  expect(refusals({ mode: "transport", tfc: { dummies: 5 } })).toEqual([]);
+  expect(refusals({ ah: [], tfc: { dummies: 5 } })).toEqual(["does not go with ah; leave one of them out"]);
+  expect(refusals({ mode: "tunnel", iptfs })).toEqual([]);
 });
