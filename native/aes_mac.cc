@@ -35,11 +35,10 @@ AesMac::~AesMac() {
 
 bool AesMac::Prepare(MacMode mode, const uint8_t* key) {
   uint8_t block[kBlock] = {};
-  int done = 0;
   CipherContext single = KeyedCipher("AES-128-ECB", key, true);
   if (single == nullptr) return false;
   const auto encrypt = [&](const uint8_t* from, uint8_t* to) {
-    return EVP_EncryptUpdate(single.get(), to, &done, from, kBlock) == 1 && done == kBlock;
+    return CryptBlocks(single.get(), from, to, kBlock);
   };
   bool is_made = false;
   if (mode == MacMode::kAesXcbc) {
@@ -65,11 +64,8 @@ bool AesMac::Begin() {
 
 bool AesMac::Chain(const uint8_t* blocks, size_t length) {
   uint8_t unused[kChunk];
-  int done = 0;
-  for (size_t at = 0; at < length; at += kChunk) {
-    const int octets = static_cast<int>(std::min(kChunk, length - at));
-    if (EVP_EncryptUpdate(cipher_.get(), unused, &done, blocks + at, octets) != 1 || done != octets) return false;
-  }
+  for (size_t at = 0; at < length; at += kChunk)
+    if (!CryptBlocks(cipher_.get(), blocks + at, unused, std::min(kChunk, length - at))) return false;
   return true;
 }
 
@@ -100,8 +96,7 @@ bool AesMac::Final(uint8_t* mac) {
   }
   const uint8_t* mask = is_whole ? whole_ : partial_;
   for (size_t i = 0; i < kBlock; i++) pending_[i] ^= mask[i];
-  int done = 0;
-  return EVP_EncryptUpdate(cipher_.get(), mac, &done, pending_, kBlock) == 1 && done == kBlock;
+  return CryptBlocks(cipher_.get(), pending_, mac, kBlock);
 }
 
 }  // namespace tungate

@@ -44,11 +44,16 @@ const char* CipherName(const EncrTransform& encr, char (&buffer)[32]) {
   return buffer;
 }
 
-// AES-GCM, AES-GMAC and ChaCha20-Poly1305.
+// AES-GCM, AES-GMAC and ChaCha20-Poly1305. The tag goes in with the nonce and comes out by a parameter made once, as
+// EVP_CIPHER_CTX_ctrl makes parameters anew with every call.
 class AeadCipher final : public EspCipher {
  public:
   AeadCipher(const EspShape& shape, CipherContext context)
-      : shape_(shape), is_gmac_(shape.encr->mode == CipherMode::kAesGmac), context_(std::move(context)) {}
+      : shape_(shape),
+        is_gmac_(shape.encr->mode == CipherMode::kAesGmac),
+        context_(std::move(context)),
+        tag_{OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, nullptr, shape.icv_length),
+             OSSL_PARAM_construct_end()} {}
 
   bool Seal(uint8_t* esp, size_t length, uint64_t sequence) override {
     shape_.WriteCounterIv(esp, sequence);
@@ -57,10 +62,10 @@ class AeadCipher final : public EspCipher {
     uint8_t nonce[kNonceMax];
     shape_.Nonce(esp, static_cast<uint32_t>(sequence >> 32), nonce);
     int done = 0;
+    tag_[0].data = icv;
     return EVP_EncryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) == 1 &&
            Crypt(esp, length, static_cast<uint32_t>(sequence >> 32)) &&
-           EVP_EncryptFinal_ex(context, icv, &done) == 1 &&
-           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(shape_.icv_length), icv) == 1;
+           EVP_EncryptFinal_ex(context, icv, &done) == 1 && EVP_CIPHER_CTX_get_params(context, tag_) == 1;
   }
 
   bool Open(uint8_t* esp, size_t length, uint32_t sequence_high) override {
@@ -69,9 +74,9 @@ class AeadCipher final : public EspCipher {
     uint8_t nonce[kNonceMax];
     shape_.Nonce(esp, sequence_high, nonce);
     int done = 0;
-    return EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce, nullptr) == 1 &&
-           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, static_cast<int>(shape_.icv_length), icv) == 1 &&
-           Crypt(esp, length, sequence_high) && EVP_DecryptFinal_ex(context, icv, &done) == 1;
+    tag_[0].data = icv;
+    return EVP_DecryptInit_ex2(context, nullptr, nullptr, nonce, tag_) == 1 && Crypt(esp, length, sequence_high) &&
+           EVP_DecryptFinal_ex(context, icv, &done) == 1;
   }
 
  private:
@@ -93,6 +98,7 @@ class AeadCipher final : public EspCipher {
   const EspShape shape_;
   const bool is_gmac_;
   CipherContext context_;
+  OSSL_PARAM tag_[2];
 };
 
 // AES-CCM, which wants lengths beforehand (RFC 4309).
@@ -239,11 +245,8 @@ class CipherWithMac final : public EspCipher {
   // Nobody without the key can tell the next one, and with AES none comes twice [ESP-21].
   bool MakeCbcIv(uint64_t sequence, uint8_t* iv) {
     uint8_t counter[kIvMax] = {};
-    int done = 0;
     WriteBig64(counter, sequence);
-    if (EVP_EncryptUpdate(iv_cipher_.get(), counter, &done, counter, sizeof counter) != 1 ||
-        done != static_cast<int>(sizeof counter))
-      return false;
+    if (!CryptBlocks(iv_cipher_.get(), counter, counter, sizeof counter)) return false;
     memcpy(iv, counter, shape_.encr->iv_length);
     return true;
   }
@@ -256,10 +259,8 @@ class CipherWithMac final : public EspCipher {
     else
       shape_.CounterBlock(esp, start);
     uint8_t* data = shape_.data(esp);
-    int done = 0;
     return EVP_CipherInit_ex2(context_.get(), nullptr, nullptr, start, -1, nullptr) == 1 &&
-           EVP_CipherUpdate(context_.get(), data, &done, data, static_cast<int>(length)) == 1 &&
-           done == static_cast<int>(length);
+           CryptBlocks(context_.get(), data, data, length);
   }
 
   const EspShape shape_;

@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -18,15 +19,20 @@ struct OpensslDelete {
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, OpensslDelete>;
 using MacContext = std::unique_ptr<EVP_MAC_CTX, OpensslDelete>;
 
-// Null when OpenSSL refuses; without padding of its own.
+// Null when OpenSSL refuses. Without padding switched off, which would cost a set of parameters with every new IV: what
+// this is not for is EVP_CipherUpdate of a block cipher.
 inline CipherContext KeyedCipher(const char* name, const uint8_t* key, bool encrypts) {
   std::unique_ptr<EVP_CIPHER, OpensslDelete> cipher(EVP_CIPHER_fetch(nullptr, name, nullptr));
   CipherContext context(EVP_CIPHER_CTX_new());
   if (cipher == nullptr || context == nullptr ||
-      EVP_CipherInit_ex2(context.get(), cipher.get(), key, nullptr, encrypts ? 1 : 0, nullptr) != 1 ||
-      EVP_CIPHER_CTX_set_padding(context.get(), 0) != 1)
+      EVP_CipherInit_ex2(context.get(), cipher.get(), key, nullptr, encrypts ? 1 : 0, nullptr) != 1)
     return nullptr;
   return context;
+}
+
+// Whole blocks of a block cipher, or any octets of a stream cipher, without padding and without holding anything back.
+inline bool CryptBlocks(EVP_CIPHER_CTX* context, const uint8_t* from, uint8_t* to, size_t length) {
+  return EVP_Cipher(context, to, from, static_cast<unsigned>(length)) == static_cast<int>(length);
 }
 
 }  // namespace tungate
