@@ -41,6 +41,8 @@ export interface WorldOptions {
   readonly seed: number;
   readonly yaml: Readonly<Record<Side, string>>;
   readonly weather?: Weather;
+  /** 1 unless told. */
+  readonly lanes?: Readonly<Record<Side, number>>;
 }
 
 export const ROUTER = IpAddress(parseIpAddress("203.0.113.1")!);
@@ -95,6 +97,8 @@ export class GatewayWorld {
       yaml: this.#options.yaml[side],
       random,
       now: this.now,
+      lanes: this.#options.lanes?.[side] ?? 1,
+      whims: seededRandom(this.#options.seed * 1000 + 500 + life),
       send: (datagram) => this.#transmit(datagram, other),
       compute: (job, work) => this.#compute(side, life, job, work, random),
       notice: (notice) => this.notices[side].push(notice),
@@ -110,9 +114,16 @@ export class GatewayWorld {
   /** The host behind a gateway sends a packet to the host behind the other. */
   sendInner(side: Side, octets?: number): number {
     const { id, packet } = this.ledger.make(side, this.now, octets);
-    this.#nodes[side]?.io.fromHost[0]?.push(packet);
+    this.#nodes[side]?.fromHost(packet);
     this.#turn(side);
     return id;
+  }
+
+  /** Several packets of one flow, one directly behind the other. */
+  sendBurst(side: Side, count: number): void {
+    const packets = Array.from({ length: count }, () => this.ledger.make(side, this.now).packet);
+    this.#nodes[side]?.fromHost(...packets);
+    this.#turn(side);
   }
 
   at(delay: number, run: () => void): void {
@@ -162,7 +173,7 @@ export class GatewayWorld {
     const node = this.#nodes[side];
     if (node === undefined) return;
     node.turn(this.now);
-    for (const packet of node.io.toHost[0]!.splice(0)) this.ledger.deliver(side, packet, this.now);
+    for (const packet of node.toHost()) this.ledger.deliver(side, packet, this.now);
   }
 
   #nextMoment(): Instant | undefined {
@@ -183,7 +194,7 @@ export class GatewayWorld {
     for (let i = 0; i < copies; i++) {
       const wait = delay[0] + this.#random.fraction() * (delay[1] - delay[0]);
       this.at(wait, () => {
-        this.#nodes[to]?.io.arrive({ local: datagram.remote, remote: datagram.local, tos: 0, bytes });
+        this.#nodes[to]?.arrive({ local: datagram.remote, remote: datagram.local, tos: 0, bytes });
         this.#turn(to);
       });
     }

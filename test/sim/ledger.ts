@@ -17,6 +17,9 @@ const HOSTS = { a: "10.1.0.9", b: "10.2.0.9" } as const;
 export class Ledger {
   readonly sent = new Map<number, SentPacket>();
   readonly delivered = new Map<number, Instant>();
+  /** Packets that arrived behind one that was sent later from the same side. */
+  readonly overtaken: number[] = [];
+  readonly #newest = { a: 0, b: 0 };
   /** What must not happen, in words. */
   readonly faults: string[] = [];
   /** Datagrams that the wire saw, by kind. */
@@ -47,6 +50,8 @@ export class Ledger {
     if (!equal(source, address(HOSTS[original.from])) || !contains(inner, SECRET))
       this.faults.push(`packet ${id} arrived changed`);
     this.delivered.set(id, now);
+    if (id < this.#newest[original.from]) this.overtaken.push(id);
+    this.#newest[original.from] = Math.max(id, this.#newest[original.from]);
   }
 
   wire({ local, remote, bytes }: Outgoing, now: Instant): void {
