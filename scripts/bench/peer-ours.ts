@@ -1,4 +1,4 @@
-/** Tungate itself: with the bench's settings, with raw ESP, and as a configuration without any setting leaves it. */
+/** Tungate itself: with the bench's settings, with raw ESP, with two lanes, and as a configuration without any setting leaves it. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Gateway } from "../../test/interop/harness/gateway.ts";
@@ -11,11 +11,12 @@ const MINOR_COLLECTION = /: (?:Scavenge|Minor Mark-(?:Compact|Sweep)) /g;
 type Settings = (own: Site, other: Site, side: Side, options: PeerOptions) => string;
 
 const chosen =
-  (encapsulation: "auto" | "esp"): Settings =>
+  (encapsulation: "auto" | "esp", lanes: "auto" | number = "auto"): Settings =>
   (own, other, side, { cipher }) =>
     `version: 1
 gateway:
   listen: [${own.addresses.outer4}]
+  lanes: ${lanes}
 connections:
   bench:
     local: { id: "ip:${own.addresses.outer4}" }
@@ -79,5 +80,6 @@ export const OURS_DEFAULT = "ours, default";
 export const ours: readonly Peer[] = [
   variant(OURS, chosen("auto")),
   variant("ours, raw ESP", chosen("esp")),
+  variant("ours, two lanes", chosen("auto", 2)),
   variant(OURS_DEFAULT, untouched),
 ];
