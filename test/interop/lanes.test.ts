@@ -93,7 +93,6 @@ describeWith(["tun", "build", "tcpdump"], "lanes", () => {
   });
 
   test.each([
-    [1, 1, "auto"],
     [1, 2, "auto"],
     [1, 4, "auto"],
     [2, 1, "auto"],
@@ -151,6 +150,13 @@ describeWith(["tun", "build", "tcpdump"], "lanes", () => {
     expect(await sending).toEqual({ sent: 600, refused: 0, echoed: 600 });
     await expectNoneLost(a, 2);
     await expectNoneLost(b, 4);
+  });
+
+  test("a lane that fails ends the gateway", async () => {
+    await startGateway(a, { site: SITE_A, lanes: 2, keep: "respond" });
+    await sites.a.gateway.run(["ip", "link", "delete", "tungate0"]);
+    expect(await a.process.ended()).not.toBe(0);
+    expect(a.log()).toMatch(/lane [01] failed: the TUN device was deleted/);
   });
 
   test("a device made for several queues serves any number of lanes, one made for one queue a single lane", async () => {
