@@ -51,7 +51,7 @@ EspCipher* MakeFaster(void* lane, const SlotKeys& keys, const EspShape& shape) {
     case CipherMode::kAesGmac:
       return MakeAny(lane, keys, shape);
     case CipherMode::kChaCha20Poly1305:
-      return architecture == IMB_ARCH_AVX512 ? MakeAny(lane, keys, shape) : nullptr;
+      return architecture == IMB_ARCH_AVX2 || architecture == IMB_ARCH_AVX512 ? MakeAny(lane, keys, shape) : nullptr;
     default:
       return nullptr;
   }

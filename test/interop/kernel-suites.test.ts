@@ -1,7 +1,10 @@
 /** Every ESP suite that the Linux kernel has too, under manual keys: one child each, all of them at once in one guest. */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CRYPTO_VARIABLE } from "../../src/io/crypto-provider.ts";
+import { addonPath } from "../../src/io/native.ts";
 import { Capture, type Frame } from "./harness/capture.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
@@ -193,7 +196,10 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's suit
     await peer.run(`ip -batch - <<'END'\n${kernelBatch()}\nEND\n`, { timeoutMs: 100_000 });
     for (const index of SUITES.keys()) ours.writeSecret(`numbers-${index}`, "next 1\n");
     // A configuration with keys inside is a secret.
-    ours.launch(settings(), { before: `chown 64997:64997 "$CONFIGURATION"; chmod 600 "$CONFIGURATION"` });
+    ours.launch(settings(), {
+      before: `chown 64997:64997 "$CONFIGURATION"; chmod 600 "$CONFIGURATION"`,
+      env: { [CRYPTO_VARIABLE]: "ipsec-mb" },
+    });
     await ours.isReady();
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
     const ping = (index: number, size: number) => sites.a.host.ping(address(index), ["-s", String(size)]);
@@ -224,6 +230,11 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's suit
       }
     },
   );
+
+  test("libipsec-mb does all of it where it is there, and says so", async () => {
+    const isBuilt = existsSync(join(dirname(addonPath()), "tungate_ipsec_mb.node"));
+    expect((await ours.status()).engine).toMatch(isBuilt ? /^libipsec-mb \d/ : /^OpenSSL \d/);
+  });
 
   test("the kernel counted no error", async () => {
     const failures = await peer.run(
