@@ -5,6 +5,7 @@ import { DurationMs } from "../../src/base/instant.ts";
 import { REORDER_MS } from "../../src/esp/aggfrag-receiver.ts";
 import { CATCH_UP_MS } from "../../src/esp/constant-rate.ts";
 import type { AggfragHandling, SaHandling, TfcHandling } from "../../src/policy/data-plane.ts";
+import { laneOfSpi } from "../../src/policy/lane-of-spi.ts";
 import {
   type Gateway,
   type GatewayOptions,
@@ -454,4 +455,40 @@ describe("constant rate", () => {
     expect(a.drops("aggfragQueueFull")).toBeGreaterThan(0);
     expect(a.lane.nextTimeout()).toBeUndefined();
   });
+});
+
+describe("several lanes", () => {
+  test.each([2, 4])(
+    "[TFS-06] [TFS-04] with %i lanes one of them packs, paces and unpacks for all",
+    (lanes) => {
+      for (const aggfrag of [AGGREGATE, CONSTANT]) {
+        const { a, b, spis } = pairWith({ aggfrag }, { lanes });
+        const owner = laneOfSpi(spis.aInbound, lanes);
+        const others = a.lanes.map((_, lane) => lane).filter((lane) => lane !== owner);
+        const packets = Array.from({ length: 40 }, (_, i) => inner(i % 3 === 0 ? 1400 : 60, i));
+        for (const one of packets) a.ios[others[0]!]!.fromHost[0]!.push(one);
+        const heard: string[] = [];
+        let sent = 0;
+        for (let now = 0; now <= 1200; now++) {
+          a.turn(now);
+          for (const lane of others) expect(a.ios[lane]!.sent).toEqual([]);
+          const datagrams = a.ios[owner]!.sent.splice(0);
+          sent += datagrams.length;
+          // All come to a lane of B that may not be the owner.
+          for (const { local, remote, tos, bytes } of datagrams)
+            b.ios[(laneOfSpi(spis.bInbound, lanes) + 1) % lanes]!.arrive({
+              local: remote,
+              remote: local,
+              tos,
+              bytes,
+            });
+          b.turn(now);
+          for (const io of b.ios) io.sent.splice(0);
+          for (const io of b.ios) heard.push(...io.toHost[0]!.splice(0).map(toHex));
+        }
+        expect(heard).toEqual(packets.map(toHex));
+        if (aggfrag === CONSTANT) expect(sent).toBe(101);
+      }
+    },
+  );
 });
