@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fromHex, toHex } from "../../../src/base/bytes.ts";
 import { PACKET_NOT_AUTHENTIC, PACKET_OK } from "../../../src/base/packet-batch.ts";
+import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
 import {
   assign,
   type EngineSuite,
@@ -123,36 +124,50 @@ interface ScapyCase {
   readonly protected_packet: string;
 }
 
-const HMAC_BY_NAME: Readonly<Record<string, readonly [id: number, keyLength: number]>> = {
-  "SHA2-256-128": [12, 32],
-  "SHA2-384-192": [13, 48],
-  "SHA2-512-256": [14, 64],
+const MAC_BY_NAME: Readonly<Record<string, readonly [id: number, keyLength: number, icvLength: number]>> = {
+  none: [Integ.NONE, 0, 16],
+  "HMAC-SHA1-96": [Integ.HMAC_SHA1_96, 20, 12],
+  "AES-CMAC-96": [Integ.AES_CMAC_96, 16, 12],
+  "SHA2-256-128": [Integ.HMAC_SHA2_256_128, 32, 16],
+  "SHA2-384-192": [Integ.HMAC_SHA2_384_192, 48, 24],
+  "SHA2-512-256": [Integ.HMAC_SHA2_512_256, 64, 32],
+};
+
+/** With the octets of salt, of IV, and of alignment. */
+const CIPHER_BY_NAME: Readonly<
+  Record<string, readonly [id: number, salt: number, iv: number, block: number]>
+> = {
+  NULL: [Encr.NULL, 0, 0, 4],
+  "3DES": [Encr.DES3, 0, 8, 8],
+  "AES-CBC": [Encr.AES_CBC, 0, 16, 16],
+  "AES-CTR": [Encr.AES_CTR, 4, 8, 4],
+  "AES-GCM": [Encr.AES_GCM_16, 4, 8, 4],
+  "AES-CCM": [Encr.AES_CCM_16, 3, 8, 4],
+  "CHACHA20-POLY1305": [Encr.CHACHA20_POLY1305, 4, 8, 4],
 };
 
 function scapyPackets(): SealedByOthers[] {
   return casesOf<ScapyCase>(join(SHARED, "captures/scapy-esp-ah.json")).flatMap((given) => {
-    const hmac = HMAC_BY_NAME[given.integrity];
-    const isKnown = given.encryption === "AES-CBC" || given.encryption === "NULL";
-    if (given.protocol !== "esp" || hmac === undefined || !isKnown) return [];
-    if (given.udp_encap || given.extension_headers !== null || given.esn_high !== null) return [];
-    const isNull = given.encryption === "NULL";
-    const suite: EngineSuite = {
-      ...suiteNamed(isNull ? "NULL HMAC-SHA2-256" : "AES-CBC 128 HMAC-SHA2-256"),
-      keyBits: given.key.length * 4,
-      keyLength: given.key.length / 2,
-      integ: hmac[0],
-      integKeyLength: hmac[1],
-      icvLength: hmac[1] / 2,
-    };
+    const mac = MAC_BY_NAME[given.integrity];
+    const cipher = CIPHER_BY_NAME[given.encryption];
+    if (given.protocol !== "esp" || given.udp_encap || given.extension_headers !== null) return [];
+    if (mac === undefined || cipher === undefined) throw new Error(`scapy ${given.id} has another suite`);
+    const [encr, saltLength, ivLength, blockSize] = cipher;
+    const keyLength = given.key.length / 2;
+    const isFixed = [Encr.NULL, Encr.DES3, Encr.CHACHA20_POLY1305].some((id) => id === encr);
+    const [integ, integKeyLength, icvLength] = mac;
+    const keyBits = isFixed ? 0 : (keyLength - saltLength) * 8;
+    const name = `${given.encryption} ${given.integrity}`;
+    const lengths = { keyLength, integKeyLength, ivLength, icvLength, blockSize };
     const innerHeader = given.mode === "transport" ? (given.outer_family === 4 ? 40 : 80) : 0;
     return [
       {
-        name: `scapy ${given.id} ${given.encryption} ${given.integrity}`,
-        suite,
+        name: `scapy ${given.id} ${name}`,
+        suite: { name, encr, keyBits, integ, ...lengths },
         encr: given.key,
         integ: given.integrity_key,
-        esn: false,
-        sequenceHigh: 0,
+        esn: given.esn_high !== null,
+        sequenceHigh: given.esn_high ?? 0,
         packet: given.protected_packet.slice(given.outer_family === 4 ? 40 : 80),
         plaintextStart: given.original_packet.slice(innerHeader),
       },
@@ -186,11 +201,12 @@ export function engineVectors(make: () => EngineUnderTest): void {
     test.skipIf(isAbsent).each(isAbsent ? [] : [...chaChaPackets(), ...linuxPackets()])("$name", (given) =>
       opens(make(), given),
     );
-    test.skipIf(isAbsent).each(isAbsent ? [] : scapyPackets())("[ESP-22] $name", (given) =>
+    test.skipIf(isAbsent).each(isAbsent ? [] : scapyPackets())("[ESP-19] [ESP-20] [ESP-22] $name", (given) =>
       opens(make(), given),
     );
     test.skipIf(isAbsent)("there are such packets", () => {
-      expect(scapyPackets().length).toBeGreaterThan(5);
+      const suites = new Set(scapyPackets().map(({ suite }) => suite.name));
+      expect([scapyPackets().length, suites.size]).toEqual([68, 18]);
       expect(linuxPackets().length).toBe(1);
       expect(chaChaPackets().length).toBe(1);
     });
