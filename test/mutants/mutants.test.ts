@@ -1,85 +1,18 @@
 /** Plants each bug of mutants.ts in a copy of the tree and requires that the named test fails because of it. */
-import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MUTANTS } from "./mutants.ts";
+import { copyTree, expectKilled } from "./mutated-tree.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
 let copy: string;
-
 beforeAll(() => {
-  copy = mkdtempSync(join(tmpdir(), "mutants-"));
-  const tracked = execFileSync(
-    "git",
-    ["ls-files", "--cached", "--others", "--exclude-standard", "src", "test", "*.json", "*.ts"],
-    {
-      cwd: ROOT,
-      encoding: "utf8",
-    },
-  );
-  for (const path of tracked.split("\n").filter(Boolean)) {
-    mkdirSync(dirname(join(copy, path)), { recursive: true });
-    cpSync(join(ROOT, path), join(copy, path));
-  }
-  symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
+  copy = copyTree();
 });
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
-
-interface Outcome {
-  readonly passed: string[];
-  readonly failed: string[];
-}
-
-/** Runs the tests of one file whose full names hold `name`. */
-function run(file: string, name: string): Outcome {
-  const report = join(copy, "report.json");
-  rmSync(report, { force: true });
-  const pattern = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
-  const outcome = spawnSync(
-    process.execPath,
-    [vitest, "run", "--project", "unit", file, "-t", pattern, "--reporter=json", `--outputFile=${report}`],
-    { cwd: copy, encoding: "utf8", timeout: 240_000 },
-  );
-  let results: {
-    testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[];
-  };
-  try {
-    results = JSON.parse(readFileSync(report, "utf8"));
-  } catch {
-    throw new Error(`vitest left no report: ${outcome.stdout}${outcome.stderr}`);
-  }
-  const unloadable = results.testResults.find(({ assertionResults }) => assertionResults.length === 0);
-  if (unloadable !== undefined) throw new Error(`${file} cannot be run: ${unloadable.message}`);
-  const all = results.testResults.flatMap((result) => result.assertionResults);
-  const names = (status: string) => all.filter((one) => one.status === status).map((one) => one.fullName);
-  return { passed: names("passed"), failed: names("failed") };
-}
 
 test("there are mutants", () => {
   expect(MUTANTS.length).toBeGreaterThanOrEqual(12);
 });
 
-for (const mutant of MUTANTS) {
-  test(`${mutant.bug} is killed by "${mutant.killedBy}"`, () => {
-    const path = join(copy, mutant.file);
-    const original = readFileSync(path, "utf8");
-    expect(original.split(mutant.find).length, `${mutant.file} holds the line to change exactly once`).toBe(
-      2,
-    );
-    const before = run(mutant.test, mutant.killedBy);
-    expect(before.failed).toEqual([]);
-    expect(before.passed.length).toBeGreaterThan(0);
-    writeFileSync(
-      path,
-      original.replace(mutant.find, () => mutant.replace),
-    );
-    try {
-      expect(run(mutant.test, mutant.killedBy).failed.length).toBeGreaterThan(0);
-    } finally {
-      writeFileSync(path, original);
-    }
-  });
-}
+for (const mutant of MUTANTS)
+  test(`${mutant.bug} is killed by "${mutant.killedBy}"`, () => expectKilled(copy, mutant));

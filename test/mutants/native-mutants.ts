@@ -1,0 +1,72 @@
+/** Bugs of the addon worth fearing, and the tests that must notice them. */
+import type { Mutant } from "./mutants.ts";
+
+const OFFLOAD_TESTS = "test/unit/io/native-offload.test.ts";
+const ENGINE_TESTS = "test/unit/io/native-esp-engine.test.ts";
+
+export const NATIVE_MUTANTS: readonly Mutant[] = [
+  {
+    bug: "a damaged segment is merged, and gets a checksum that is right",
+    file: "native/tun_coalesce.cc",
+    find: "transport.PseudoHeader(packet, length), header, length - transport.ip_header)) == 0xffff;",
+    replace: "transport.PseudoHeader(packet, length), header, length - transport.ip_header)) != 0;",
+    test: OFFLOAD_TESTS,
+    killedBy: "a damaged segment stays damaged and alone",
+  },
+  {
+    bug: "segments are merged over a gap",
+    file: "native/tun_coalesce.cc",
+    find: "Load32(theirs + 4) == next_sequence && ",
+    replace: "",
+    test: OFFLOAD_TESTS,
+    killedBy: "not merged with a segment that differs in { sequence: 2001 }",
+  },
+  {
+    bug: "congestion marks get lost where segments are merged",
+    file: "native/tun_coalesce.cc",
+    find: "packet[1] != first[1] || ",
+    replace: "",
+    test: OFFLOAD_TESTS,
+    killedBy: "IPv4: not merged with a segment that differs in { tos: 3 }",
+  },
+  {
+    bug: "every segment of a superpacket ends the stream",
+    file: "native/tun_segment.cc",
+    find: "if (from + payload < length_) transport[13] &= static_cast<uint8_t>(~(kTcpFin | kTcpPsh));",
+    replace: "",
+    test: ENGINE_TESTS,
+    killedBy: "is cut as a network card would, one number for each segment",
+  },
+  {
+    bug: "a datagram joins the run to another peer",
+    file: "native/packet_io_send.cc",
+    find: "run.endpoint != batch.endpoint[i] || ",
+    replace: "",
+    test: "test/unit/io/native-socket.test.ts",
+    killedBy: "a run ends where endpoint or traffic class change",
+  },
+  {
+    bug: "sequence numbers go on behind their limit",
+    file: "native/esp_engine.cc",
+    find: "count = std::min<uint64_t>(wanted, limit - last);",
+    replace: "count = wanted;",
+    test: ENGINE_TESTS,
+    killedBy: "[ESP-03]",
+  },
+  {
+    bug: "two packets get one number",
+    file: "native/esp_engine.cc",
+    find: "while (!counter.compare_exchange_weak(last, last + count,",
+    replace: "while (!counter.compare_exchange_weak(last, last + count - (count > 1 ? 1 : 0),",
+    test: ENGINE_TESTS,
+    killedBy: "[ESP-03] a superpacket is cut short at the limit",
+  },
+  {
+    bug: "what is not authentic leaves its plaintext in the arena",
+    file: "native/esp_engine.cc",
+    find: "    OPENSSL_cleanse(packet.data, packet.length);\n",
+    replace: "",
+    test: ENGINE_TESTS,
+    killedBy: "a change of any octet leaves zeros",
+  },
+];
