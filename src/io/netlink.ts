@@ -145,25 +145,40 @@ async function routeTo(
   address: IpAddress,
   mark: number,
 ): Promise<HostRoute | undefined> {
+  const found = await lookUp(socket, address, mark, false);
+  if (found?.prefsrc === undefined || found.oif === undefined) return undefined;
+  // What a lookup gives may have been learnt from anybody's ICMP; the route itself holds what the operator set.
+  const hasMtu = numberOf(found.metrics?.mtu) !== 0;
+  const mtu = hasMtu ? numberOf((await lookUp(socket, address, mark, true))?.metrics?.mtu) : 0;
+  return {
+    source: toIpAddress(new Uint8Array(found.prefsrc)),
+    link: found.oif,
+    ...(mtu === 0 ? {} : { mtu }),
+  };
+}
+
+/** @param isStored - the route as it is in its table, instead of what a packet would meet */
+async function lookUp(
+  socket: RtNetlinkSocket,
+  address: IpAddress,
+  mark: number,
+  isStored: boolean,
+): Promise<rt.RouteMessage["attrs"] | undefined> {
   const markOctets = Buffer.from(new Uint32Array([mark]).buffer);
-  let answers: readonly rt.RouteMessage[];
   try {
-    answers = await socket.getRoute(
-      { family: address.length === 4 ? AF_INET : AF_INET6, dstLen: address.length * 8 },
+    const answers = await socket.getRoute(
+      {
+        family: address.length === 4 ? AF_INET : AF_INET6,
+        dstLen: address.length * 8,
+        ...(isStored ? { flags: { fibMatch: true } } : {}),
+      },
       { dst: Buffer.from(address), mark: markOctets },
       { timeout: REQUEST_TIMEOUT_MS },
     );
+    return answers[0]?.attrs;
   } catch {
     return undefined;
   }
-  const attributes = answers[0]?.attrs;
-  if (attributes?.prefsrc === undefined || attributes.oif === undefined) return undefined;
-  const mtu = numberOf(attributes.metrics?.mtu);
-  return {
-    source: toIpAddress(new Uint8Array(attributes.prefsrc)),
-    link: attributes.oif,
-    ...(mtu === 0 ? {} : { mtu }),
-  };
 }
 
 /** A uint32 attribute in the machine's byte order; 0 when it is absent. */
