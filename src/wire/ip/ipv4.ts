@@ -100,6 +100,23 @@ export function setIpv4Tos(bytes: Uint8Array, at: number, tos: number): void {
 }
 
 /**
+ * Makes the packet a fragment, and its checksum right; DF is clear then.
+ * @param totalLength - octets of header and payload
+ * @param offset - octets of the original payload in front of it, a multiple of 8
+ */
+export function setIpv4Fragment(
+  bytes: Uint8Array,
+  at: number,
+  totalLength: number,
+  offset: number,
+  hasMore: boolean,
+): void {
+  putU16(bytes, at + TOTAL_LENGTH, totalLength);
+  putU16(bytes, at + FLAGS_AND_OFFSET, (offset >>> 3) | (hasMore ? MORE_FRAGMENTS : 0));
+  writeIpv4Checksum(bytes, at);
+}
+
+/**
  * Writes a header without options, with DF and identification 0 (RFC 6864 section 4.1), and its checksum; the addresses must be in place at IPV4_SOURCE and IPV4_DESTINATION.
  * @param totalLength - octets of header and payload
  */
