@@ -103,14 +103,21 @@ function trafficText({ rates, counters, mtu, encapsulation, flow }: ChildStatus)
     );
   else if (counters !== undefined)
     parts.push(`in ${octetsText(counters.inboundOctets)}   out ${octetsText(counters.outboundOctets)}`);
-  if (mtu !== undefined) {
-    const outer = `IPv${mtu.outerFamily}${encapsulation === "udp" ? ", UDP" : ""}`;
-    parts.push(
-      `inner MTU ${mtu.inner} = ${mtu.path} - ${mtu.outer} (${outer}) - ${mtu.path - mtu.outer - mtu.inner} (ESP)`,
-    );
-  }
+  if (mtu !== undefined) parts.push(mtuText(mtu, encapsulation === "udp"));
   if (flow !== undefined) parts.push(flow);
   return parts.join(COLUMN_GAP);
+}
+
+function mtuText(mtu: NonNullable<ChildStatus["mtu"]>, isUdp: boolean): string {
+  const { inner, path, outer, outerFamily, esp, source, reporter, isProbed } = mtu;
+  if (source === "configured") return `inner MTU ${inner}, configured`;
+  const sum = `inner MTU ${inner} = ${path} - ${outer} (IPv${outerFamily}${isUdp ? ", UDP" : ""}) - ${esp} (ESP)`;
+  const why = {
+    interface: "from the interface",
+    icmp: `learnt from ICMP of ${reporter ?? "a router"}`,
+    probed: "probed",
+  }[source];
+  return `${sum}, ${why}${isProbed ? "" : "; only ICMP can tell more"}`;
 }
 
 function layOut(rows: readonly Row[]): string[] {

@@ -97,7 +97,7 @@ export function checkTransport(
 }
 
 export function handlingOf(
-  input: Pick<ChildInput, "replay_window" | "dscp" | "ecn" | "df" | "tfc" | "iptfs" | "mode">,
+  input: Pick<ChildInput, "replay_window" | "dscp" | "ecn" | "df" | "mtu" | "mss" | "tfc" | "iptfs" | "mode">,
   replayWindow: number,
   path: Path,
   findings: Findings,
@@ -107,6 +107,8 @@ export function handlingOf(
     dscp: input.dscp ?? DEFAULT_HANDLING.dscp,
     ecn: input.ecn ?? DEFAULT_HANDLING.ecn,
     df: input.df ?? DEFAULT_HANDLING.df,
+    ...(input.mtu === undefined || input.mtu === "auto" ? {} : { innerMtu: input.mtu }),
+    ...(input.mss === undefined || input.mss === "auto" ? {} : { mss: input.mss }),
     ...flowHandling(input, path, findings),
     ...(input.mode === "transport" ? { mode: "transport" } : {}),
   };

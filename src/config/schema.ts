@@ -31,6 +31,11 @@ const PRIORITY_MOST = 32764;
 /** RFC 8200 section 5: no IPv6 link has less. */
 const MTU_LEAST = 1280;
 const MTU_MOST = 65535;
+/** Octets of an inner packet that every host takes (RFC 791 section 3.2). */
+const INNER_MTU_LEAST = 576;
+/** Of the least packet that IPv4 carries whole, without headers, and of the largest. */
+const MSS_LEAST = 28;
+const MSS_MOST = 65495;
 
 const optional = <T>(check: (value: unknown) => T) => z.optional(leaf(check));
 const port = (value: unknown) => integer(value, "a UDP port", 1, 65535);
@@ -171,12 +176,19 @@ const handling = {
   df: optional(choice(["copy", "set", "clear"])),
   dscp: optional((value) => (value === "copy" ? "copy" : integer(value, "copy, or a DSCP", 0, 63))),
   ecn: optional(choice(["copy", "clear"])),
+  mtu: optional((value) =>
+    value === "auto" ? "auto" : integer(value, "auto, or an MTU", INNER_MTU_LEAST, MTU_MOST),
+  ),
+  mss: optional((value) =>
+    value === "auto" || value === "off"
+      ? value
+      : integer(value, "auto, off, or a segment size", MSS_LEAST, MSS_MOST),
+  ),
   tfc: tfcSchema,
   iptfs: iptfsSchema,
 } as const;
 const LATER_CHILD = {
   ah: "use esp",
-  mtu: "set gateway.tun.mtu",
   ipcomp: "leave it out",
 };
 const mode = optional(choice(["tunnel", "transport"], { beet: "use tunnel" }));

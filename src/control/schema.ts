@@ -34,8 +34,14 @@ const mtu = z.strictObject({
   /** Outer IP header and, with `encapsulation` udp, the UDP header. */
   outer: z.number(),
   outerFamily: z.union([z.literal(4), z.literal(6)]),
-  /** SPI, number, IV, trailer, ICV. */
+  /** SPI, number, IV, trailer, ICV; and what a configured `mtu` leaves unused. */
   esp: z.number(),
+  /** Why: the link's or route's own; ICMP told it; the peer answered probes up to it; the configuration's `mtu`. */
+  source: z.enum(["interface", "icmp", "probed", "configured"]),
+  /** Who sent the ICMP. */
+  reporter: z.string().optional(),
+  /** `false`: nobody answers probes (manual keys), so ICMP alone can tell. */
+  isProbed: z.boolean(),
 });
 
 const childStatus = z.strictObject({

@@ -86,6 +86,7 @@ export class DaemonControl implements ControlTarget {
         ...(crypto.problem === undefined ? [] : [crypto.problem]),
       ],
       rates: (pair) => this.#meter.rates(pair, now),
+      pathTo: (remote) => running?.pathTo(remote),
       failedAt: (failure) => this.#failures.at(failure, now),
       words: failureWords,
       escape: escapeForeign,

@@ -1,7 +1,7 @@
 /** The status document: what the gateway knows, as the control API says it. */
 import { formatAddressRange } from "../base/address-range.ts";
 import type { Instant } from "../base/instant.ts";
-import { familyOf, formatIpAddress } from "../base/ip-address.ts";
+import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { formatSpi } from "../base/spi.ts";
 import type { Configuration, ConfiguredConnection, ManualChild } from "../config/configuration.ts";
 import {
@@ -12,6 +12,7 @@ import {
 } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import { effectiveMtu } from "../esp/effective-mtu.ts";
+import type { PathState } from "../gateway/path-mtus.ts";
 import type { ChildState, ConnectionState, IkeSaState } from "../ike/connection-state.ts";
 import type { FailureNotice } from "../ike/notice.ts";
 import { flowText } from "../observe/flow-words.ts";
@@ -37,6 +38,7 @@ export interface StatusInput {
   readonly transfers: StatusDocument["transfers"];
   readonly advice: readonly string[];
   readonly rates: (pair: SaPairState) => Rates | undefined;
+  readonly pathTo: (remote: IpAddress) => PathState | undefined;
   readonly failedAt: (failure: FailureNotice) => Instant;
   /** Words for the operator, the summary first, peer-supplied parts escaped. */
   readonly words: (failure: FailureNotice) => readonly string[];
@@ -167,12 +169,18 @@ function pairWords(pair: SaPairState, input: StatusInput) {
   const rates = input.rates(pair);
   const family = familyOf(pair.remote.address);
   const size = effectiveMtu(pair.pathMtu, family, pair.encapsulation, suiteSizes(pair.suite));
+  const path = input.pathTo(pair.remote.address);
+  const isConfigured = pair.innerMtuMax > 0 && pair.innerMtuMax < size.inner;
+  const inner = isConfigured ? pair.innerMtuMax : size.inner;
   const mtu = {
-    inner: size.inner,
+    inner,
     path: size.outer,
     outer: size.encapsulation,
     outerFamily: family,
-    esp: size.esp,
+    esp: size.outer - size.encapsulation - inner,
+    source: isConfigured ? ("configured" as const) : (path?.source ?? ("interface" as const)),
+    ...(path?.reporter === undefined ? {} : { reporter: formatIpAddress(path.reporter) }),
+    isProbed: path?.isProbed ?? false,
   };
   const flow = flowText(pair.flow);
   return {

@@ -56,6 +56,8 @@ export interface SaPairState {
   readonly remote: UdpEndpoint;
   /** Octets of the largest outer packet on the way. */
   readonly pathMtu: number;
+  /** Octets of the largest inner packet that the operator allows; 0: what the path takes. */
+  readonly innerMtuMax: number;
   /** How much of the traffic shows, as far as both ends agreed. */
   readonly flow: SaFlow;
   readonly usage: SaUsage;
@@ -384,6 +386,7 @@ class TableDataPlane implements DataPlane {
         },
         ...path,
         pathMtu: this.#get(pair.inbound, Slot.PATH_MTU),
+        innerMtuMax: this.#get(pair.inbound, Slot.INNER_MTU_MAX),
         flow: this.#flowOf(pair.outbound ?? pair.inbound),
         usage: this.#usageOf(pair),
       };

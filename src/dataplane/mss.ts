@@ -1,11 +1,8 @@
 /** TCP's maximum segment size held to what the path carries, in SYN and SYN/ACK of both directions (RFC 9293 section 3.7.1, RFC 6691). */
+import { MSS_AUTO, MSS_OFF } from "../policy/sa-table.ts";
 import { updateChecksum } from "../wire/ip/checksum.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
-
-/** In the SA's slot: as the path's MTU has it; or never; any other number is the most. */
-export const MSS_AUTO = 0;
-export const MSS_OFF = 0xffffffff;
 
 const TCP_HEADER = 20;
 const IP_HEADER = { 4: 20, 6: 40 } as const;

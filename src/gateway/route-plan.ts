@@ -20,6 +20,8 @@ export interface RoutedChild {
   readonly peers: readonly IpAddress[];
   /** Octets of the largest inner packet per address family; absent: the device's MTU holds. */
   readonly mtu?: { readonly ipv4?: number; readonly ipv6?: number };
+  /** Likewise, as far as this host's own links say: what devices are made for. */
+  readonly ceiling?: number;
 }
 
 export interface RoutePlanInput {

@@ -12,13 +12,22 @@ import type { RoutedChild } from "./route-plan.ts";
 /** The least that every IPv6 link carries; a route must not say less (RFC 8200 section 5). */
 const IPV6_MTU_MIN = 1280;
 
+/** Octets of the largest outer packet on the way to a peer. */
+type OuterTo = (remote: IpAddress) => number;
+
 /** @param mtuCap - the most that the operator allows on a TUN device; `undefined`: what fits */
 export function routedChildren(
   configuration: GatewayConfiguration,
   paths: PathTable,
   mtuCap: (device: string) => number | undefined,
 ): readonly RoutedChild[] {
-  const capped = (device: string, inner: number) => mtuWords(Math.min(inner, mtuCap(device) ?? inner));
+  const sizes = (device: string, innerOf: (outerTo: OuterTo) => number) => {
+    const cap = mtuCap(device) ?? Number.POSITIVE_INFINITY;
+    return {
+      ...mtuWords(Math.min(innerOf(paths.mtuTo), cap)),
+      ceiling: Math.min(innerOf(paths.ceilingTo), cap),
+    };
+  };
   return [
     ...configuration.connections.flatMap(({ connection, interface: device, routes }) => {
       const peers = peersOf(connection);
@@ -28,7 +37,7 @@ export function routedChildren(
         selectors: child.selectors,
         routes,
         peers,
-        ...capped(device, childMtu(connection, child, peers, paths)),
+        ...sizes(device, (outerTo) => childMtu(connection, child, peers, outerTo)),
       }));
     }),
     ...configuration.manual.map((child) => ({
@@ -37,7 +46,7 @@ export function routedChildren(
       selectors: child.selectors,
       routes: child.routes,
       peers: [child.remoteAddress],
-      ...capped(child.interface, manualMtu(child, paths)),
+      ...sizes(child.interface, (outerTo) => manualMtu(child, outerTo)),
     })),
   ];
 }
@@ -46,7 +55,7 @@ export function routedChildren(
 export function deviceMtu(children: readonly RoutedChild[], device: string): number {
   const sizes = children
     .filter((child) => child.interface === device)
-    .map((child) => child.mtu?.ipv4)
+    .map((child) => child.ceiling)
     .filter((size) => size !== undefined);
   return sizes.length === 0 ? DEFAULT_PATH_MTU : Math.max(...sizes, IPV6_MTU_MIN);
 }
@@ -61,7 +70,7 @@ function childMtu(
   connection: Connection,
   child: ChildConfiguration,
   peers: readonly IpAddress[],
-  paths: PathTable,
+  outerTo: OuterTo,
 ): number {
   const encapsulation: Encapsulation = connection.encapsulation === "esp" ? "esp" : "udp";
   const suites = child.proposals.flatMap(({ encr, integ }) =>
@@ -74,18 +83,19 @@ function childMtu(
   const ways =
     peers.length === 0
       ? [{ outer: DEFAULT_PATH_MTU, family: 6 as const }]
-      : peers.map((peer) => ({ outer: paths.mtuTo(peer), family: familyOf(peer) }));
-  const sizes = ways.flatMap(({ outer, family }) =>
+      : peers.map((peer) => ({ outer: outerTo(peer), family: familyOf(peer) }));
+  const fitting = ways.flatMap(({ outer, family }) =>
     suites.map((suite) => carriedMtu(outer, family, encapsulation, suiteSizes(suite), child.handling)),
   );
-  return Math.min(...sizes);
+  return Math.min(...fitting, child.handling.innerMtu ?? Number.POSITIVE_INFINITY);
 }
 
-function manualMtu(child: GatewayManualChild, paths: PathTable): number {
+function manualMtu(child: GatewayManualChild, outerTo: OuterTo): number {
   const { remoteAddress, encapsulation, outbound, handling } = child;
-  const outer = paths.mtuTo(remoteAddress);
   const family = familyOf(remoteAddress);
-  return carriedMtu(outer, family, encapsulation, suiteSizes(outbound.suite), handling);
+  const sizes = suiteSizes(outbound.suite);
+  const inner = carriedMtu(outerTo(remoteAddress), family, encapsulation, sizes, handling);
+  return Math.min(inner, handling.innerMtu ?? inner);
 }
 
 function mtuWords(inner: number): Pick<RoutedChild, "mtu"> {

@@ -48,6 +48,10 @@ export interface SaHandling {
   readonly dscp: "copy" | number;
   readonly ecn: "copy" | "clear";
   readonly df: "copy" | "set" | "clear";
+  /** Octets of the largest inner packet; absent: what the path takes. */
+  readonly innerMtu?: number;
+  /** TCP's maximum segment size in SYN packets: at most so many octets, or left alone; absent: what fits. */
+  readonly mss?: number | "off";
   /** Absent: tunnel mode. In transport mode the IP header of what is carried becomes the outer one (RFC 4301 section 4.1). */
   readonly mode?: "tunnel" | "transport";
   /** Absent: no traffic flow confidentiality by padding and dummies. */

@@ -6,6 +6,8 @@ import type { EspSuite, InboundSa, OutboundSa, SaHandling } from "./data-plane.t
 import {
   AggfragMode,
   DSCP_COPY,
+  MSS_AUTO,
+  MSS_OFF,
   REPLAY_WINDOW_MAX,
   replayRingBits,
   SaMode,
@@ -104,6 +106,8 @@ export function writeSaRecord(
   put(Slot.DF, { copy: 0, set: 1, clear: 2 }[sa.handling.df]);
   writeFlowConfidentiality(put, sa.handling);
   if (isOutbound) writeSibling(put, sa);
+  put(Slot.INNER_MTU_MAX, sa.handling.innerMtu ?? 0);
+  put(Slot.MSS, sa.handling.mss === "off" ? MSS_OFF : (sa.handling.mss ?? MSS_AUTO));
   putFloat(Slot.LAST_AT, Number.NaN);
   putFloat(Slot.SOFT_PACKETS, sa.lifetime.softPackets ?? Number.POSITIVE_INFINITY);
   putFloat(Slot.HARD_PACKETS, sa.lifetime.hardPackets ?? Number.POSITIVE_INFINITY);

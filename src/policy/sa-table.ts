@@ -142,6 +142,10 @@ export const Slot = {
   AGGFRAG_REORDER: 216,
   /** Packets a second that dummies fill up to; 0: none. */
   DUMMY_RATE: 220,
+  /** Octets of the largest inner packet that the operator allows; 0: what the path takes. */
+  INNER_MTU_MAX: 240,
+  /** TCP's MSS is lowered to fit (0), to this at most, or not at all (0xffffffff). */
+  MSS: 244,
   /** Outbound: one bit for each DSCP value whose packets leave here, 0 to 31 in the first word; none: what has no SA of its own. */
   DSCP_SET: 224,
   /** Outbound: number + 1 of the lane whose packets leave here; 0: any lane's. */
@@ -171,6 +175,9 @@ export const SlotState = {
 } as const;
 
 export const DSCP_COPY = 0xff;
+/** In {@link Slot.MSS}; other numbers are the most that is let through. */
+export const MSS_AUTO = 0;
+export const MSS_OFF = 0xffffffff;
 /** In {@link Slot.TFC_PAD}: as long as the path takes. */
 export const TFC_PAD_TO_MTU = 0xffffffff;
 export const AggfragMode = { OFF: 0, AGGREGATE: 1, CONSTANT: 2 } as const;

@@ -26,7 +26,15 @@ const PARIS: StatusDocument["connections"][number] = {
       rekeyInSeconds: 2_460,
       counters: { inboundPackets: 1, inboundOctets: 48.3e9, outboundPackets: 1, outboundOctets: 9.1e9 },
       rates: { inboundBitsPerSecond: 1.2e9, outboundBitsPerSecond: 310e6 },
-      mtu: { inner: 1438, path: 1500, outer: 28, outerFamily: 4, esp: 34 },
+      mtu: {
+        inner: 1438,
+        path: 1500,
+        outer: 28,
+        outerFamily: 4,
+        esp: 34,
+        source: "probed",
+        isProbed: true,
+      },
     },
   ],
 };
@@ -71,7 +79,7 @@ tungate 0.1.0   up 3 d 4 h   tungate0, 2 lanes, openssl
 
 paris  up       198.51.100.2, we are behind NAT    aes256gcm16-prfsha384-x25519    rekey in 2 h 51 min
   lan  up       10.1.0.0/16 <-> 10.2.0.0/16        aes256gcm16-esn                 rekey in 41 min
-                in 1.20 Gbit/s (48.3 GB)   out 310 Mbit/s (9.10 GB)    inner MTU 1438 = 1500 - 28 (IPv4, UDP) - 34 (ESP)
+                in 1.20 Gbit/s (48.3 GB)   out 310 Mbit/s (9.10 GB)    inner MTU 1438 = 1500 - 28 (IPv4, UDP) - 34 (ESP), probed
 oslo   waiting  203.0.113.7 rejected our IKE proposal, 12 s ago; next try in 18 s
                 they answered NO_PROPOSAL_CHOSEN to aes256gcm16-prfsha384-x25519
   lan  down     10.1.0.0/16 <-> 10.3.0.0/16`);
@@ -123,7 +131,15 @@ test("nothing configured, manual keys, drops and advice", () => {
         suite: "aes128-sha256",
         encapsulation: "esp",
         counters: { inboundPackets: 0, inboundOctets: 0, outboundPackets: 3, outboundOctets: 252 },
-        mtu: { inner: 1422, path: 1500, outer: 20, outerFamily: 4, esp: 58 },
+        mtu: {
+          inner: 1422,
+          path: 1500,
+          outer: 20,
+          outerFamily: 4,
+          esp: 58,
+          source: "interface",
+          isProbed: false,
+        },
       },
     ],
   } as const;
@@ -146,7 +162,7 @@ test("nothing configured, manual keys, drops and advice", () => {
   expect(`\n${lines.slice(2).join("\n")}`).toBe(`
 kernel  manual  198.51.100.9
   site  manual  10.1.0.0/16 <-> 10.7.0.0/16    aes128-sha256
-                in 0 B   out 252 B    inner MTU 1422 = 1500 - 20 (IPv4) - 58 (ESP)
+                in 0 B   out 252 B    inner MTU 1422 = 1500 - 20 (IPv4) - 58 (ESP), from the interface; only ICMP can tell more
 
 dropped packets: 12 seen before (replayed); 3 not authentic
 
@@ -183,4 +199,17 @@ test("offloads that are not used are named, those in use are not", () => {
     "without offloads: coalescing off, udp_segment refused by a device, udp_gro not in this kernel",
   );
   expect(statusLines(document({ offloads: { tso: "on" } })).join()).not.toContain("offloads");
+});
+
+test("the inner MTU says why it is what it is", () => {
+  const [child] = PARIS.children;
+  const text = (changes: object) => {
+    const children = [{ ...child!, mtu: { ...child!.mtu!, ...changes } }];
+    return statusLines(document({ connections: [{ ...PARIS, children }] })).join("\n");
+  };
+  expect(text({ source: "icmp", reporter: "203.0.113.1", path: 1400, inner: 1338 })).toContain(
+    "inner MTU 1338 = 1400 - 28 (IPv4, UDP) - 34 (ESP), learnt from ICMP of 203.0.113.1",
+  );
+  expect(text({ source: "interface" })).toContain("34 (ESP), from the interface");
+  expect(text({ source: "configured", inner: 1300, esp: 172 })).toMatch(/inner MTU 1300, configured$/m);
 });

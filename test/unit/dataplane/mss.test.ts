@@ -1,7 +1,8 @@
 /** The MSS of SYN packets: lowered where it is too large, never raised, and the checksum stays right. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { clampMss, MSS_AUTO, MSS_OFF } from "../../../src/dataplane/mss.ts";
+import { clampMss } from "../../../src/dataplane/mss.ts";
+import { MSS_AUTO, MSS_OFF } from "../../../src/policy/sa-table.ts";
 import { addToSum, finishSum, pseudoHeaderSum } from "../../../src/wire/ip/checksum.ts";
 import { createPacketFields, parseIpPacket } from "../../../src/wire/ip/ip-packet.ts";
 import { packet } from "./packets.ts";
