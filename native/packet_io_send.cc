@@ -149,8 +149,7 @@ void PacketIo::SendSingly(const Socket& socket, Batch& batch, uint32_t message, 
 
 void PacketIo::SendPrepared(const Socket& socket, Batch& batch, bool is_fragmentable) {
   if (prepared_messages_ == 0) return;
-  // IPv6 has no DF: only the sender of a packet fragments it.
-  if (is_fragmentable && socket.family == AF_INET) {
+  if (is_fragmentable) {
     const FragmentsAllowed allowed(socket.fd, socket.family);
     Transmit(socket, batch);
   } else {

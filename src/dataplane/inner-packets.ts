@@ -17,6 +17,8 @@ import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
 import { FragmentCheck } from "./fragment-check.ts";
 import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
 import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
+import { clampMss, isSyn } from "./mss.ts";
+import { slotInnerMtu } from "./slot-mtu.ts";
 
 /** In place of a drop reason: the packet may be delivered. */
 export const ACCEPTED = -1;
@@ -73,7 +75,16 @@ export class InnerPackets {
       if (fields.family === 4) setIpv4Tos(batch.bytes, at, tos);
       else setIpv6TrafficClass(batch.bytes, at, tos);
     }
+    if (isSyn(batch.bytes, at, fields)) this.#clampMss(batch, at, slot);
     return ACCEPTED;
+  }
+
+  /** What the peer's host announces bounds what is sent back through the tunnel. */
+  #clampMss(batch: PacketBatch, at: number, slot: number): void {
+    const { table } = this.#context;
+    const base = slotOffset(table, slot);
+    const setting = table.u32[(base + Slot.MSS) >> 2]!;
+    clampMss(batch.bytes, at, this.#fields, slotInnerMtu(table, base, 0), setting);
   }
 
   /** The device for the packet that was accepted last, or NO_DEVICE: counted. */

@@ -10,6 +10,7 @@ import { Inbound } from "./inbound.ts";
 import { LaneContext } from "./lane-context.ts";
 import type { LaneOptions } from "./lane-options.ts";
 import { Outbound } from "./outbound.ts";
+import { Oversize } from "./oversize.ts";
 import { OwnAddresses } from "./own-addresses.ts";
 import { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
@@ -70,7 +71,7 @@ export function createLane(options: LaneOptions): Lane {
     context,
     frames: createFrameBatch(options.frames ?? FRAMES, FRAMES_OCTETS),
     made: createFrameBatch(MADE_FRAMES, MADE_OCTETS),
-    protection: new Protection(context, icmp, paced),
+    protection: new Protection(context, new Oversize(icmp, sealAndSend), paced),
     sealAndSend,
     paced,
     icmp,

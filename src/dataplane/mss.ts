@@ -15,6 +15,13 @@ const NO_OPERATION = 1;
 const MAXIMUM_SEGMENT_SIZE = 2;
 const MSS_OPTION_LENGTH = 4;
 
+/** Whether the packet at `bytes[at]` opens a TCP connection, or answers one that does. */
+export function isSyn(bytes: Uint8Array, at: number, fields: PacketFields): boolean {
+  if (fields.protocol !== IpProtocol.TCP || fields.isFragment) return false;
+  if (fields.totalLength - fields.headerLength < TCP_HEADER) return false;
+  return (bytes[at + fields.headerLength + FLAGS]! & SYN) !== 0;
+}
+
 /**
  * Lowers the MSS that a SYN announces, and keeps its checksum right. A SYN without the option is left alone: what it stands for
  * (536 or 1220 octets) fits.
@@ -30,10 +37,9 @@ export function clampMss(
   mtu: number,
   setting: number,
 ): void {
-  if (fields.protocol !== IpProtocol.TCP || fields.isFragment || setting === MSS_OFF) return;
+  if (setting === MSS_OFF || !isSyn(bytes, at, fields)) return;
   const tcp = at + fields.headerLength;
   const end = at + fields.totalLength;
-  if (end - tcp < TCP_HEADER || (bytes[tcp + FLAGS]! & SYN) === 0) return;
   const options = mssOption(bytes, tcp, Math.min(end, tcp + (bytes[tcp + DATA_OFFSET]! >>> 4) * 4));
   if (options === 0) return;
   const fitting = Math.max(mtu - IP_HEADER[fields.family] - TCP_HEADER, 1);

@@ -144,6 +144,7 @@ export class Outbound {
   #send(): void {
     if (this.#frames.count > 0) this.#sealAndSend.run(this.#frames);
     if (this.#made.count > 0) this.#sealAndSend.run(this.#made);
+    this.#protection.flush();
   }
 
   nextTimeout(): Instant | undefined {
@@ -307,6 +308,7 @@ export class Outbound {
     }
     held.compact();
     if (made.count > 0) this.#sealAndSend.run(made);
+    this.#protection.flush();
     return released;
   }
 

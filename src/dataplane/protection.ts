@@ -4,7 +4,7 @@ import type { Instant } from "../base/instant.ts";
 import { PACKET_OK } from "../base/packet-batch.ts";
 import { outerDf } from "../esp/dont-fragment.ts";
 import { outerTos } from "../esp/ecn.ts";
-import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
+import { paddedLength } from "../esp/effective-mtu.ts";
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { tfcLength } from "../esp/tfc-padding.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
@@ -13,27 +13,29 @@ import { slotOffset } from "../policy/sad.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
-import type { IcmpErrors } from "./icmp-errors.ts";
 import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
+import { clampMss, isSyn } from "./mss.ts";
+import { OVERSIZE_OUTER_FRAGMENTS, OVERSIZE_REFUSED, OVERSIZE_REPLACED, type Oversize } from "./oversize.ts";
 import type { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
+import { slotInnerMtu } from "./slot-mtu.ts";
 import { STRIPPED, stripHeader } from "./transport-mode.ts";
 
 export class Protection {
   readonly #context: LaneContext;
-  readonly #icmp: IcmpErrors;
+  readonly #oversize: Oversize;
   readonly #paced: PacedSas;
 
-  constructor(context: LaneContext, icmp: IcmpErrors, paced: PacedSas) {
+  constructor(context: LaneContext, oversize: Oversize, paced: PacedSas) {
     this.#context = context;
-    this.#icmp = icmp;
+    this.#oversize = oversize;
     this.#paced = paced;
   }
 
   /**
    * Writes the columns by which the engine seals frame `i`, which `fields` describes, with the SA of `slot`.
    * @returns false when it does not leave as it is, its slot is SKIP_SLOT: it may not, which is counted and its sender told
-   *   where that is due, or it goes into AGGFRAG payloads, or another lane has got it
+   *   where that is due, or its fragments leave in its place, or it goes into AGGFRAG payloads, or another lane has got it
    */
   protect(
     frames: FrameBatch,
@@ -47,7 +49,7 @@ export class Protection {
     const { table } = context;
     const { u32 } = table;
     const base = slotOffset(table, slot);
-    const packets = frames.segments[i]!;
+    let packets = frames.segments[i]!;
     frames.slot[i] = SKIP_SLOT;
     const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
     if (owner !== context.index) {
@@ -63,18 +65,23 @@ export class Protection {
     frames.strip[i] = 0;
     frames.nextHeader[i] = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
     frames.tos[i] = outerTos(fields.tos, u32[(base + Slot.DSCP) >> 2]!, u32[(base + Slot.ECN) >> 2]!);
-    frames.fragmentable[i] = outerDf(fields.dontFragment, u32[(base + Slot.DF) >> 2]!) ? 0 : 1;
+    frames.fragmentable[i] = this.#isDfClear(fields, base, endpointAt) ? 1 : 0;
     if (isTransport) {
       const reason = stripHeader(frames, i, fields, table, endpointAt);
       if (reason !== STRIPPED) return this.#drop(reason, packets);
     }
     const isAggfrag = u32[(base + Slot.AGGFRAG_MODE) >> 2] !== AggfragMode.OFF;
-    const mtu = isAggfrag
-      ? this.#paced.aggfragMtu(slot, now)
-      : this.#innerMtu(base, endpointAt, frames.strip[i]!);
+    const mtu = isAggfrag ? this.#paced.aggfragMtu(slot, now) : slotInnerMtu(table, base, frames.strip[i]!);
+    if (isSyn(frames.bytes, frames.offset[i]!, fields))
+      clampMss(frames.bytes, frames.offset[i]!, fields, mtu, u32[(base + Slot.MSS) >> 2]!);
     if (frames.packetLength[i]! > mtu) {
-      this.#icmp.tooBig(frames, i, fields, device, now, mtu);
-      return this.#drop(Drop.tooBig, packets);
+      const fitting = isTransport
+        ? this.#oversize.refuse(frames, i, fields, device, now, mtu)
+        : this.#oversize.fit(frames, i, fields, slot, device, now, mtu, this);
+      if (fitting === OVERSIZE_REFUSED) return this.#drop(Drop.tooBig, packets);
+      if (fitting === OVERSIZE_REPLACED) return false;
+      if (fitting === OVERSIZE_OUTER_FRAGMENTS) frames.fragmentable[i] = 1;
+      packets = frames.segments[i]!;
     }
     if (isAggfrag) {
       // [TFS-13]
@@ -96,20 +103,16 @@ export class Protection {
     return true;
   }
 
-  /** @param strip - octets of the packet's own header that are the outer one, or 0 */
-  #innerMtu(base: number, endpointAt: number, strip: number): number {
+  /** Lets what was cut in this turn leave. */
+  flush(): void {
+    this.#oversize.flush();
+  }
+
+  /** IPv6 has no DF: only who sends a packet fragments it. */
+  #isDfClear({ dontFragment }: PacketFields, base: number, endpointAt: number): boolean {
     const { u32, bytes } = this.#context.table;
-    const isUdp = bytes[endpointAt + EndpointRecord.ENCAPSULATION] === 1;
-    const headers =
-      strip > 0 && !isUdp ? strip : outerHeaders(bytes[endpointAt + EndpointRecord.FAMILY]!, isUdp);
-    const payload = innerMtu(
-      u32[(base + Slot.PATH_MTU) >> 2]!,
-      headers,
-      u32[(base + Slot.IV_LENGTH) >> 2]!,
-      u32[(base + Slot.ICV_LENGTH) >> 2]!,
-      u32[(base + Slot.BLOCK_SIZE) >> 2]!,
-    );
-    return payload === 0 ? 0 : payload + strip;
+    if (bytes[endpointAt + EndpointRecord.FAMILY] !== 4) return false;
+    return !outerDf(dontFragment, u32[(base + Slot.DF) >> 2]!);
   }
 
   #drop(reason: number, packets: number): false {

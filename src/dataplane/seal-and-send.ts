@@ -58,8 +58,7 @@ export class SealAndSend {
     for (let i = 0; i < frames.count; i++) {
       if (frames.slot[i] === SKIP_SLOT) continue;
       const socket = frames.socket[i]!;
-      const { role, family } = io.sockets[socket]!;
-      const canFragment = io.sendFragmentable !== undefined && family === 4 && role !== "whole";
+      const canFragment = io.sendFragmentable !== undefined && io.sockets[socket]!.role !== "whole";
       if (!canFragment) frames.fragmentable[i] = 0;
       if (frames.fragmentable[i] === 1) this.#withoutDf |= 1 << socket;
       else this.#withDf |= 1 << socket;

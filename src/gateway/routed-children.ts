@@ -99,5 +99,5 @@ function manualMtu(child: GatewayManualChild, outerTo: OuterTo): number {
 }
 
 function mtuWords(inner: number): Pick<RoutedChild, "mtu"> {
-  return { mtu: { ipv4: inner, ...(inner < IPV6_MTU_MIN ? {} : { ipv6: inner }) } };
+  return { mtu: { ipv4: inner, ipv6: Math.max(inner, IPV6_MTU_MIN) } };
 }

@@ -51,13 +51,26 @@ describe("a superpacket of the host", () => {
     expect(there.outboundOctets).toBe(here.inboundOctets);
   });
 
-  test("[SPD-10] whose segments do not fit the path is refused as a whole, one error goes to its sender", () => {
-    const { a } = makePair({ selectors: PAIR });
-    a.io.fromHost[0]!.push(tcp(20_000, 1460), tcp(20_000, 1360));
+  test("[SPD-10] of TCP whose segments do not fit the path is cut smaller, and its sender told once", () => {
+    const { a, b } = makePair({ selectors: PAIR });
+    const large = tcp(20_000, 1460);
+    a.io.fromHost[0]!.push(large, tcp(20_000, 1360));
     a.turn();
-    expect(a.allDrops()).toEqual({ tooBig: 14 });
+    expect(a.allDrops()).toEqual({});
     expect(a.io.toHost[0]!.length).toBe(1);
-    expect(a.io.sent.length).toBe(15);
+    exchange(a.io, b.io);
+    while (b.turn() > 0);
+    const fitting = { ...large, segmentLength: 1438 - 40 };
+    expect(b.io.toHost[0]!.map(digest)).toEqual([...cut(fitting), ...cut(tcp(20_000, 1360))]);
+  });
+
+  test("[SPD-10] of UDP whose datagrams do not fit the path is refused as a whole", () => {
+    const { a } = makePair({ selectors: PAIR });
+    a.io.fromHost[0]!.push(udp(4500, 1500));
+    a.turn();
+    expect(a.allDrops()).toEqual({ tooBig: 3 });
+    expect(a.io.toHost[0]!.length).toBe(1);
+    expect(a.io.sent).toEqual([]);
   });
 
   test("that no policy lets through is dropped with all its packets", () => {

@@ -48,9 +48,9 @@ test("raw ESP has eight octets more room, which here come to nothing for want of
   });
 });
 
-test("a path that is too narrow for IPv6 says nothing about IPv6", () => {
+test("a path that is too narrow for IPv6 carries what every link has to: the lane fragments outside", () => {
   const narrow = pathsWith(1300);
-  expect(mtuOf("    remote: { address: 198.51.100.2 }", narrow)).toEqual({ ipv4: 1230 });
+  expect(mtuOf("    remote: { address: 198.51.100.2 }", narrow)).toEqual({ ipv4: 1230, ipv6: 1280 });
 });
 
 test("a peer that is not known yet is taken to be far away behind IPv6", () => {
