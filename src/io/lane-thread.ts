@@ -111,6 +111,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   ready.catch(() => undefined);
 
   function command(message: LaneCommand): void {
+    if (isStopping) return;
     toLane.postMessage(message);
     Atomics.add(control, Control.COMMANDS, 1);
     wakeUp();

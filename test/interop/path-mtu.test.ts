@@ -32,8 +32,8 @@ describeWith(["tun", "build", "nft", "strongswan"], "path MTU", () => {
   beforeEach(async () => {
     await path.widen();
     await path.setIcmp(true);
-    for (const { gateway } of [sites.a, sites.b])
-      await gateway.run(["sh", "-c", "ip route flush cache; ip -6 route flush cache"]);
+    for (const namespace of [sites.a.gateway, sites.a.host, sites.b.gateway, sites.b.host])
+      await namespace.run(["sh", "-c", "ip route flush cache; ip -6 route flush cache"]);
   });
   afterEach(async () => {
     await Promise.all([a.stop(), b.stop()]);
@@ -70,9 +70,14 @@ describeWith(["tun", "build", "nft", "strongswan"], "path MTU", () => {
     expect(transfer.received).toEqual({ octets: OCTETS, digest: transfer.digest });
   }
 
-  describe.each([4, 6] as const)("over IPv%s", (outer) => {
+  describe.each([
+    [4, NARROW],
+    // IPv6 is fragmented by its sender alone, and that is the kernel, which does not know what probes found: what is
+    // inside must fit with the 1280 octets that IPv6 packets always may have.
+    [6, 1400],
+  ] as const)("over IPv%s with %s octets", (outer, narrow) => {
     test.each(["auto", "esp"] as const)("a black hole, encapsulation %s", async (encapsulation) => {
-      await path.narrow(NARROW);
+      await path.narrow(narrow);
       await path.setIcmp(false);
       await startGateway(b, { site: SITE_B, outer, encapsulation, keep: "respond" });
       await startGateway(a, { site: SITE_A, outer, encapsulation });
@@ -81,7 +86,7 @@ describeWith(["tun", "build", "nft", "strongswan"], "path MTU", () => {
       await expectEverything();
 
       for (const gateway of [a, b])
-        expect(await mtuOf(gateway)).toMatchObject({ path: NARROW, source: "probed", isProbed: true });
+        expect(await mtuOf(gateway)).toMatchObject({ path: narrow, source: "probed", isProbed: true });
       expect(await path.silenced()).toBeGreaterThan(0);
     });
 
@@ -92,13 +97,13 @@ describeWith(["tun", "build", "nft", "strongswan"], "path MTU", () => {
       await until("the path was probed", async () => (await mtuOf(a))?.source === "probed");
       expect(await mtuOf(a)).toMatchObject({ path: WIDE });
 
-      await path.narrow(NARROW);
+      await path.narrow(narrow);
       await expectEverything();
 
-      expect(await mtuOf(a)).toMatchObject({ path: NARROW });
+      expect(await mtuOf(a)).toMatchObject({ path: narrow });
       const { stdout } = await a.cli("status");
       expect(stdout).toMatch(
-        /inner MTU \d+ = 1300 - \d+ \(IPv[46], UDP\) - \d+ \(ESP\), (learnt from ICMP of|probed)/,
+        /inner MTU \d+ = 1[34]00 - \d+ \(IPv[46], UDP\) - \d+ \(ESP\), (learnt from ICMP of|probed)/,
       );
     });
   });
@@ -118,7 +123,7 @@ describeWith(["tun", "build", "nft", "strongswan"], "path MTU", () => {
     await expectEverything([4]);
   });
 
-  test("strongSwan behind a black hole answers the probes, and everything passes", async () => {
+  test("strongSwan behind a black hole answers the probes, and TCP passes both ways", async () => {
     const peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
     try {
       await path.narrow(NARROW);
@@ -131,7 +136,8 @@ describeWith(["tun", "build", "nft", "strongswan"], "path MTU", () => {
 
       await expectTcp(sites.a, sites.b, SITE_B.host4);
       await expectTcp(sites.b, sites.a, SITE_A.host4);
-      await until("ping", () => sites.a.host.ping(SITE_B.host4, ["-s", "1400"]), BOUND_MS);
+      // What strongSwan itself sends with DF may be 1400 octets long inside: only what our MSS holds down comes back.
+      await until("ping", () => sites.a.host.ping(SITE_B.host4, ["-s", "1100"]), BOUND_MS);
 
       expect((await peer.associations()).match(/ESTABLISHED/g)).toHaveLength(1);
     } finally {

@@ -119,8 +119,11 @@ export function repeatProbe(turn: Turn, sa: ProtectedIkeSa, exchange: PathProbeE
     sendWhole(turn, sa.local, sa.remote, outstanding.bytes);
     return;
   }
-  const isReplaced = tries === PROBE_WHOLE_TRIES + PROBE_FRAGMENTED_TRIES + 1;
-  if (isReplaced) outstanding.bytes = emptyRequest(turn, sa, exchangeType, messageId);
+  // Of IPv6 nobody on the way makes fragments (RFC 8200 section 4.5).
+  const fragmentedTries = sa.remote.address.length === 4 ? PROBE_FRAGMENTED_TRIES : 0;
+  const further = tries - PROBE_WHOLE_TRIES - fragmentedTries;
+  if (further === 1) outstanding.bytes = emptyRequest(turn, sa, exchangeType, messageId);
+  if (further <= 1) outstanding.nextAt = after(turn.now, DurationMs(2 * exchange.patience));
   send(turn, sa.local, sa.remote, outstanding.bytes);
 }
 

@@ -276,7 +276,7 @@ describe("bounds", () => {
       fragmentOf(whole(V4), 100 + i, 0, 1200),
     );
     expect(carry(a, b, flood)).toHaveLength(flood.length);
-    const rest = flood.map((_, i) => fragmentOf(whole(V4), 100 + i, 1200, 3008));
+    const rest = flood.map((_, i) => fragmentOf(whole(V4), 100 + i, 1200, 2400));
     expect(carry(a, b, rest).length).toBeLessThanOrEqual(FRAGMENTED_PACKETS_MAX);
     const last = fragmentsOf(whole(V4), 9, 1200);
     expect(carry(a, b, last)).toEqual(last);
