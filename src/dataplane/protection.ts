@@ -74,15 +74,9 @@ export class Protection {
     const mtu = isAggfrag ? this.#paced.aggfragMtu(slot, now) : slotInnerMtu(table, base, frames.strip[i]!);
     if (isSyn(frames.bytes, frames.offset[i]!, fields))
       clampMss(frames.bytes, frames.offset[i]!, fields, mtu, u32[(base + Slot.MSS) >> 2]!);
-    if (frames.packetLength[i]! > mtu) {
-      const fitting = isTransport
-        ? this.#oversize.refuse(frames, i, fields, device, now, mtu)
-        : this.#oversize.fit(frames, i, fields, slot, device, now, mtu, this);
-      if (fitting === OVERSIZE_REFUSED) return this.#drop(Drop.tooBig, packets);
-      if (fitting === OVERSIZE_REPLACED) return false;
-      if (fitting === OVERSIZE_OUTER_FRAGMENTS) frames.fragmentable[i] = 1;
-      packets = frames.segments[i]!;
-    }
+    if (frames.packetLength[i]! > mtu && !this.#isMadeToFit(frames, i, fields, slot, device, now, mtu))
+      return false;
+    packets = frames.segments[i]!;
     if (isAggfrag) {
       // [TFS-13]
       this.#paced.aggfrag.take(frames, i, slot, now);
@@ -101,6 +95,26 @@ export class Protection {
     if (countPackets(table, base, octets, now, packets))
       context.raise("softLimit", slot, reachedSoft(table, base));
     return true;
+  }
+
+  /** Whether a frame that is too long goes on, cut smaller or to be fragmented outside. */
+  #isMadeToFit(
+    frames: FrameBatch,
+    i: number,
+    fields: PacketFields,
+    slot: number,
+    device: TunIndex,
+    now: Instant,
+    mtu: number,
+  ): boolean {
+    // In transport mode only whole packets are protected (RFC 4301 section 7).
+    const fitting =
+      frames.strip[i]! > 0
+        ? this.#oversize.refuse(frames, i, fields, device, now, mtu)
+        : this.#oversize.fit(frames, i, fields, slot, device, now, mtu, this);
+    if (fitting === OVERSIZE_REFUSED) return this.#drop(Drop.tooBig, frames.segments[i]!);
+    if (fitting === OVERSIZE_OUTER_FRAGMENTS) frames.fragmentable[i] = 1;
+    return fitting !== OVERSIZE_REPLACED;
   }
 
   /** Lets what was cut in this turn leave. */
