@@ -71,7 +71,8 @@ export class AggfragInbound {
   }
 
   isFor(slot: number): boolean {
-    return this.#get(slot, Slot.AGGFRAG_MODE) !== AggfragMode.OFF;
+    const { table } = this.#context;
+    return table.u32[(slotOffset(table, slot) + Slot.AGGFRAG_MODE) >> 2] !== AggfragMode.OFF;
   }
 
   /**

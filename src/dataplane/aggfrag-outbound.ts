@@ -2,7 +2,7 @@
 import { FRAME_PLAIN, type FrameBatch } from "../base/frame-batch.ts";
 import { AggfragSender } from "../esp/aggfrag-sender.ts";
 import { ConstantRate } from "../esp/constant-rate.ts";
-import { AggfragMode, Policy, Slot } from "../policy/sa-table.ts";
+import { AggfragMode, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import { AGGFRAG_HEADER_LENGTH } from "../wire/esp/aggfrag.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
@@ -17,6 +17,8 @@ const QUEUE_OCTETS_MIN = 128 * 1024;
 const QUEUE_OCTETS_MAX = 4 * 1024 * 1024;
 /** The peer of a new SA may not know yet that it has it: its answer is still on the way. */
 const START_DELAY_MS = 200;
+/** In a rekey the old SA may stop before the new one begins to send. */
+const SUCCESSION_MS = 250;
 /** Octets of an inner packet of usual size, by which places are counted. */
 const PACKET_OCTETS_USUAL = 128;
 const SEGMENT_OCTETS = 65_536;
@@ -38,6 +40,8 @@ export class AggfragOutbound {
   readonly #context: LaneContext;
   readonly #payloads: MadePayloads;
   #streams: readonly Stream[] = [];
+  /** SAs that went and had no successor yet; `flushAt` is when nobody waits for one any more. */
+  #gone: Stream[] = [];
   readonly #bySlot: (Stream | undefined)[];
   readonly #segment = new Uint8Array(SEGMENT_OCTETS);
   readonly #segmentView = new DataView(this.#segment.buffer);
@@ -53,7 +57,7 @@ export class AggfragOutbound {
     const before = this.#streams;
     // A successor goes on in the rhythm of its predecessor.
     const startOf = (slot: number) =>
-      before.find(({ policy }) => policy === this.#get(slot, Slot.POLICY))?.rate.dueAt ??
+      [...before, ...this.#gone].find(({ policy }) => policy === this.#get(slot, Slot.POLICY))?.rate.dueAt ??
       now + START_DELAY_MS;
     this.#streams = slots.map((slot) => {
       const known = this.#bySlot[slot];
@@ -64,7 +68,12 @@ export class AggfragOutbound {
     for (const { slot } of before) this.#bySlot[slot] = undefined;
     for (const stream of this.#streams) this.#bySlot[stream.slot] = stream;
     const staying = new Set(this.#streams);
-    for (const stream of before) if (!staying.has(stream)) this.#leave(stream, now);
+    for (const stream of before) {
+      if (staying.has(stream)) continue;
+      stream.flushAt = now + SUCCESSION_MS;
+      this.#gone.push(stream);
+    }
+    this.#settleGone(now);
   }
 
   #open(slot: number, startAt: number): Stream {
@@ -83,16 +92,17 @@ export class AggfragOutbound {
     };
   }
 
-  #leave({ sender, policy }: Stream, now: number): void {
-    const { table } = this.#context;
-    const head = table.u32[(table.regions.policies + policy * Policy.STRIDE + Policy.OUTBOUND_HEAD) >> 2]!;
-    const successor = head === 0 ? undefined : this.#bySlot[head - 1];
-    if (successor === undefined) {
-      this.#context.count(Drop.aggfragQueueFull, sender.packets);
-      return;
-    }
-    this.#context.count(Drop.aggfragQueueFull, sender.moveTo(successor.sender));
-    successor.flushAt = Math.min(successor.flushAt, now);
+  /** Those that went hand over what waits as soon as there is a successor, which may come a moment later. */
+  #settleGone(now: number): void {
+    this.#gone = this.#gone.filter((stream) => {
+      const successor = this.#streams.find(({ policy }) => policy === stream.policy);
+      if (successor !== undefined) {
+        this.#context.count(Drop.aggfragQueueFull, stream.sender.moveTo(successor.sender));
+        successor.flushAt = Math.min(successor.flushAt, now);
+      } else if (now < stream.flushAt) return true;
+      else this.#context.count(Drop.aggfragQueueFull, stream.sender.packets);
+      return false;
+    });
   }
 
   has(slot: number): boolean {
@@ -155,6 +165,7 @@ export class AggfragOutbound {
 
   /** Sends what is due. */
   turn(now: number): void {
+    if (this.#gone.length > 0) this.#settleGone(now);
     for (let k = 0; k < this.#streams.length; k++) {
       const stream = this.#streams[k]!;
       if (stream.isConstant) this.#keepRate(stream, now);

@@ -439,6 +439,21 @@ describe("constant rate", () => {
     expect(a.allDrops()).toEqual({});
   });
 
+  test("[TFS-05] a successor that comes a moment after its predecessor has stopped takes over what waits", () => {
+    const { a, b, spis } = pairWith({ aggfrag: CONSTANT });
+    const packets = Array.from({ length: 12 }, (_, i) => inner(900, i));
+    send(a, ...packets);
+    const before = run(a, b, 0, 255);
+    a.dataPlane.execute({ kind: "removeOutboundSa", inboundSpi: spis.aInbound });
+    const between = run(a, b, 256, 256);
+    installPair(a, b, { handling: { aggfrag: CONSTANT } });
+    const after = run(a, b, 257, 999);
+    expect(taken(b)).toEqual(packets.map(toHex));
+    expect(between).toEqual([]);
+    expect(before.length + after.length).toBe(80);
+    expect(a.allDrops()).toEqual({});
+  });
+
   test("[CHILD-24] at its hard limit the SA falls silent", () => {
     const { a, b } = pairWith({ aggfrag: CONSTANT }, { lifetime: { softPackets: 5, hardPackets: 10 } });
     expect(run(a, b, 0, 1000)).toHaveLength(10);
