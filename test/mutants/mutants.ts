@@ -39,7 +39,7 @@ export const MUTANTS: readonly Mutant[] = [
     bug: "a probe that is lost whole and in fragments is repeated for ever",
     file: "src/ike/exchange/path-probe.ts",
     find: "if (further === 1) outstanding.bytes = ",
-    replace: "if (further < 0) outstanding.bytes = ",
+    replace: "if (further === 99) outstanding.bytes = ",
     test: "test/sim/ike-path-probe.test.ts",
     killedBy: "where fragments are lost too",
   },
