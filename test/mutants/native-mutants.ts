@@ -69,4 +69,28 @@ export const NATIVE_MUTANTS: readonly Mutant[] = [
     test: ENGINE_TESTS,
     killedBy: "a change of any octet leaves zeros",
   },
+  {
+    bug: "an implicit IV takes in a high half that the SA does not have",
+    file: "native/esp_shape.h",
+    find: "WriteBig32(iv, esn ? sequence_high : 0);",
+    replace: "WriteBig32(iv, sequence_high);",
+    test: ENGINE_TESTS,
+    killedBy: "'AES-GCM-16 256 implicit IV': without ESN the high half means nothing",
+  },
+  {
+    bug: "GMAC leaves the last octets of the payload out",
+    file: "native/esp_openssl.cc",
+    find: "const int covered = static_cast<int>(shape_.encr->iv_length + length);",
+    replace: "const int covered = static_cast<int>(length);",
+    test: ENGINE_TESTS,
+    killedBy: "'AES-GMAC 128': a change of any octet leaves zeros",
+  },
+  {
+    bug: "the last octet of a check value is not compared",
+    file: "native/esp_openssl.cc",
+    find: "CRYPTO_memcmp(full, shape_.data(esp) + length, shape_.icv_length) == 0;",
+    replace: "CRYPTO_memcmp(full, shape_.data(esp) + length, shape_.icv_length - 1) == 0;",
+    test: ENGINE_TESTS,
+    killedBy: "'AES-CTR 128 AES-XCBC': a change of any octet leaves zeros",
+  },
 ];
