@@ -86,16 +86,25 @@ function childRow(child: ChildStatus): Row {
   const below: string[] = [];
   const traffic = trafficText(child);
   if (traffic !== "") below.push(traffic);
+  below.push(...(child.siblings ?? []).map(siblingText));
   if (failure !== undefined && state !== "up" && state !== "rekeying" && state !== "manual")
     below.push(failureSummary(failure, undefined), ...failure.lines.slice(1));
   return { cells: [`  ${name}`, state, selectors, suite ?? "", rekeyText(child.rekeyInSeconds)], below };
+}
+
+function siblingText({ dscps, lane, counters, rates }: NonNullable<ChildStatus["siblings"]>[number]): string {
+  const purpose = dscps === undefined ? `lane ${lane ?? "?"}` : `DSCP ${dscps.join(", ")}`;
+  const traffic = trafficText({ counters, rates });
+  return traffic === "" ? purpose : `${purpose}${COLUMN_GAP}${traffic}`;
 }
 
 function sideText(side: readonly string[]): string {
   return side.length === 0 ? "?" : side.join(", ");
 }
 
-function trafficText({ rates, counters, mtu, encapsulation, flow }: ChildStatus): string {
+type TrafficStatus = Pick<ChildStatus, "rates" | "counters" | "mtu" | "encapsulation" | "flow">;
+
+function trafficText({ rates, counters, mtu, encapsulation, flow }: TrafficStatus): string {
   const parts: string[] = [];
   if (rates !== undefined && counters !== undefined)
     parts.push(

@@ -366,6 +366,7 @@ class Assembly {
       lifetime: lifetimeOf(input.rekey),
       handling: handlingOf(input, DEFAULT_REPLAY_WINDOW, path, this.#findings),
       ...dscpClassesOf(input.dscp_sas, path, this.#findings),
+      ...(input.lane_sas === "off" ? { hasNoLaneSas: true } : {}),
       place: this.#findings.place(path),
     };
   }

@@ -203,6 +203,7 @@ const child = mapping(
     keep,
     priority,
     dscp_sas: dscpClassesSchema,
+    lane_sas: optional(choice(["auto", "off"])),
     ...handling,
   },
   {

@@ -11,6 +11,7 @@ export const ANSWER_OCTETS_MAX = 16 * 1024 * 1024;
 export const WAIT_SECONDS_MAX = 600;
 const NAME_LENGTH_MAX = 128;
 
+const rates = z.strictObject({ inboundBitsPerSecond: z.number(), outboundBitsPerSecond: z.number() });
 const counters = z.strictObject({
   inboundPackets: z.number(),
   inboundOctets: z.number(),
@@ -58,7 +59,21 @@ const childStatus = z.strictObject({
   rekeyInSeconds: z.number().optional(),
   counters: counters.optional(),
   /** Over the time since the last look, a few seconds. */
-  rates: z.strictObject({ inboundBitsPerSecond: z.number(), outboundBitsPerSecond: z.number() }).optional(),
+  rates: rates.optional(),
+  /** SAs beside the one above, for the packets of some DSCP values or of one lane; with counters of their own. */
+  siblings: z
+    .array(
+      z.strictObject({
+        dscps: z.array(z.number()).optional(),
+        lane: z.number().optional(),
+        inboundSpi: z.string(),
+        outboundSpi: z.string(),
+        rekeyInSeconds: z.number(),
+        counters: counters.optional(),
+        rates: rates.optional(),
+      }),
+    )
+    .optional(),
   mtu: mtu.optional(),
   /** What is done so that sizes and times of packets show less, in words. */
   flow: z.string().optional(),

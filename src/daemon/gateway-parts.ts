@@ -45,6 +45,7 @@ export function makeGatewayParts(
     random,
     spis: dataPlane,
     usage: dataPlane,
+    lanes,
     ports,
     localAddressFor: (remote) => paths.localAddressFor(remote),
     now: clock.now(),

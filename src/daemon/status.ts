@@ -13,7 +13,7 @@ import {
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import { effectiveMtu } from "../esp/effective-mtu.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
-import type { ChildState, ConnectionState, IkeSaState } from "../ike/connection-state.ts";
+import type { ChildState, ConnectionState, IkeSaState, SiblingState } from "../ike/connection-state.ts";
 import type { FailureNotice } from "../ike/notice.ts";
 import { flowText } from "../observe/flow-words.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
@@ -45,7 +45,16 @@ export interface StatusInput {
   readonly escape: (text: string) => string;
 }
 
-export function buildStatus(input: StatusInput): StatusDocument {
+/** With the pairs by SPI, for configurations with thousands of them. */
+interface StatusSource extends StatusInput {
+  readonly pairOf: ReadonlyMap<number, SaPairState>;
+}
+
+export function buildStatus(given: StatusInput): StatusDocument {
+  const input: StatusSource = {
+    ...given,
+    pairOf: new Map(given.pairs.map((pair) => [pair.inboundSpi, pair])),
+  };
   const manualNames = [...new Set(input.configuration.manual.map((child) => child.connection))];
   const byIke = new Set(input.states.map((state) => state.connection));
   return {
@@ -67,7 +76,7 @@ export function buildStatus(input: StatusInput): StatusDocument {
   };
 }
 
-function connectionStatus(state: ConnectionState, input: StatusInput): ConnectionStatus {
+function connectionStatus(state: ConnectionState, input: StatusSource): ConnectionStatus {
   const configured = input.configuration.connections.find((one) => one.connection.name === state.connection);
   const isListening = state.state === "down" && state.keep !== "up";
   return {
@@ -95,7 +104,7 @@ function remoteText(state: ConnectionState, configured: ConfiguredConnection | u
   return texts.length === 0 ? "any" : texts.join(", ");
 }
 
-function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusInput) {
+function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusSource) {
   const { weAreBehind, peerIsBehind } = sa.nat;
   const nat = weAreBehind ? (peerIsBehind ? "both" : "local") : peerIsBehind ? "remote" : "none";
   return {
@@ -115,12 +124,13 @@ function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusInput) {
 function childStatus(
   child: ChildState,
   configured: ConfiguredConnection | undefined,
-  input: StatusInput,
+  input: StatusSource,
 ): ChildStatus {
   const { sa } = child;
   const selectors =
     sa?.selectors ?? configured?.connection.children.find(({ name }) => name === child.name)?.selectors;
-  const pair = sa && input.pairs.find(({ inboundSpi }) => inboundSpi === sa.inboundSpi);
+  const pair = sa && input.pairOf.get(sa.inboundSpi);
+  const siblings = child.siblings?.filter(({ inboundSpi }) => inboundSpi !== sa?.inboundSpi) ?? [];
   const isHeld = child.state === "down" && child.keep === "on-demand";
   return {
     name: child.name,
@@ -136,11 +146,34 @@ function childStatus(
           rekeyInSeconds: secondsBetween(input.now, sa.rekeyAt),
         }),
     ...(pair === undefined ? {} : pairWords(pair, input)),
+    ...(siblings.length === 0 ? {} : { siblings: siblings.map((one) => siblingWords(one, input)) }),
     ...failureWords(child.lastFailure, input),
   };
 }
 
-function manualStatus(name: string, input: StatusInput): ConnectionStatus {
+function siblingWords(sibling: SiblingState, input: StatusSource) {
+  const { dscps, lane, inboundSpi, outboundSpi, rekeyAt } = sibling;
+  const pair = input.pairOf.get(inboundSpi);
+  return {
+    ...(dscps === undefined ? {} : { dscps: [...dscps] }),
+    ...(lane === undefined ? {} : { lane }),
+    inboundSpi: formatSpi(inboundSpi),
+    outboundSpi: formatSpi(outboundSpi),
+    rekeyInSeconds: secondsBetween(input.now, rekeyAt),
+    ...(pair === undefined ? {} : trafficWords(pair, input)),
+  };
+}
+
+function trafficWords(pair: SaPairState, input: StatusSource) {
+  const { inboundPackets, inboundOctets, outboundPackets, outboundOctets } = pair.usage;
+  const rates = input.rates(pair);
+  return {
+    counters: { inboundPackets, inboundOctets, outboundPackets, outboundOctets },
+    ...(rates === undefined ? {} : { rates }),
+  };
+}
+
+function manualStatus(name: string, input: StatusSource): ConnectionStatus {
   const children = input.configuration.manual.filter((child) => child.connection === name);
   return {
     name,
@@ -150,8 +183,8 @@ function manualStatus(name: string, input: StatusInput): ConnectionStatus {
   };
 }
 
-function manualChildStatus(child: ManualChild, input: StatusInput): ChildStatus {
-  const pair = input.pairs.find(({ inboundSpi }) => inboundSpi === child.inbound.spi);
+function manualChildStatus(child: ManualChild, input: StatusSource): ChildStatus {
+  const pair = input.pairOf.get(child.inbound.spi);
   return {
     name: child.name,
     state: pair === undefined ? "down" : "manual",
@@ -164,9 +197,7 @@ function manualChildStatus(child: ManualChild, input: StatusInput): ChildStatus 
   };
 }
 
-function pairWords(pair: SaPairState, input: StatusInput) {
-  const { inboundPackets, inboundOctets, outboundPackets, outboundOctets } = pair.usage;
-  const rates = input.rates(pair);
+function pairWords(pair: SaPairState, input: StatusSource) {
   const family = familyOf(pair.remote.address);
   const size = effectiveMtu(pair.pathMtu, family, pair.encapsulation, suiteSizes(pair.suite));
   const path = input.pathTo(pair.remote.address);
@@ -184,8 +215,7 @@ function pairWords(pair: SaPairState, input: StatusInput) {
   };
   const flow = flowText(pair.flow);
   return {
-    counters: { inboundPackets, inboundOctets, outboundPackets, outboundOctets },
-    ...(rates === undefined ? {} : { rates }),
+    ...trafficWords(pair, input),
     // In AGGFRAG mode packets of any size are carried, and their sum is another.
     ...(pair.flow.aggfrag === "off" ? { mtu } : {}),
     ...(flow === undefined ? {} : { flow }),
@@ -199,7 +229,7 @@ function selectorWords(selectors: SelectorPair | undefined) {
   };
 }
 
-function failureWords(failure: FailureNotice | undefined, input: StatusInput) {
+function failureWords(failure: FailureNotice | undefined, input: StatusSource) {
   if (failure === undefined) return {};
   return {
     failure: {

@@ -60,14 +60,9 @@ function forgetChild({ children }: Keeper, { name, dscpClasses }: ChildConfigura
   for (let sibling = 0; sibling <= siblings; sibling++) children.delete(keeperName(name, sibling));
 }
 
-function childEssence({
-  selectors,
-  proposals,
-  lifetime,
-  handling,
-  dscpClasses,
-}: ChildConfiguration): unknown {
-  return [selectors, proposals, lifetime, handling, dscpClasses];
+function childEssence(child: ChildConfiguration): unknown {
+  const { selectors, proposals, lifetime, handling, dscpClasses, hasNoLaneSas } = child;
+  return [selectors, proposals, lifetime, handling, dscpClasses, hasNoLaneSas];
 }
 
 /** Whether two plain values hold the same. */

@@ -38,6 +38,8 @@ export interface ChildConfiguration {
   readonly handling: SaHandling;
   /** DSCP values (0 to 63) whose packets leave through an SA of their own, for each such SA (RFC 4301 section 4.1). */
   readonly dscpClasses?: readonly (readonly number[])[];
+  /** Present: no SAs are bound to lanes, although the peer might know how (RFC 9611). */
+  readonly hasNoLaneSas?: true;
   readonly place: ConfigurationPlace;
 }
 

@@ -19,13 +19,16 @@ const PORT = 5003;
 const LAN6 = (own: string, other: string) => `      lan6:
         local: ["${own}"]
         remote: ["${other}"]
-        esp: [aes256gcm16]`;
+        esp: [aes256gcm16]
+        lane_sas: off`;
+/** One SA for all lanes, so that there is something to hand over. */
+const ONE_SA = "        lane_sas: off\n";
 
 const facts = (site: typeof SITE_A, lanes: number, more: Partial<TunnelFacts> = {}): TunnelFacts => ({
   site,
   lanes,
   networks: [[SITE_A.lan4], [SITE_B.lan4]],
-  child: site === SITE_A ? LAN6(SITE_A.lan6, SITE_B.lan6) : LAN6(SITE_B.lan6, SITE_A.lan6),
+  child: ONE_SA + (site === SITE_A ? LAN6(SITE_A.lan6, SITE_B.lan6) : LAN6(SITE_B.lan6, SITE_A.lan6)),
   ...more,
 });
 

@@ -14,9 +14,9 @@ import type { Machine } from "../turn.ts";
 /** Whether SAs of a child may be bound to lanes: DSCP classes and lanes are not combined. */
 export function hasResources(
   { lanes }: Pick<Machine, "lanes">,
-  { dscpClasses }: ChildConfiguration,
+  { dscpClasses, hasNoLaneSas }: ChildConfiguration,
 ): boolean {
-  return lanes > 1 && (dscpClasses ?? []).length === 0;
+  return lanes > 1 && hasNoLaneSas !== true && (dscpClasses ?? []).length === 0;
 }
 
 /** What a request or an answer says about lanes; empty when its SA is none of ours to bind. [RES-01] */

@@ -213,3 +213,17 @@ test("the inner MTU says why it is what it is", () => {
   expect(text({ source: "interface" })).toContain("34 (ESP), from the interface");
   expect(text({ source: "configured", inner: 1300, esp: 172 })).toMatch(/inner MTU 1300, configured$/m);
 });
+
+test("SAs beside the first one have a line each", () => {
+  const sibling = { inboundSpi: "c0ffee03", outboundSpi: "c0ffee04", rekeyInSeconds: 60 };
+  const counters = { inboundPackets: 0, inboundOctets: 0, outboundPackets: 1, outboundOctets: 1000 };
+  const [lan] = PARIS.children;
+  const siblings = [
+    { ...sibling, dscps: [10, 12], counters },
+    { ...sibling, lane: 3 },
+  ];
+  const connections = [{ ...PARIS, children: [{ ...lan!, siblings }] }];
+  const lines = statusLines(document({ connections })).map((line) => line.trim());
+  expect(lines).toContain("lane 3");
+  expect(lines.some((line) => line.startsWith("DSCP 10, 12") && line.includes("out "))).toBe(true);
+});

@@ -52,6 +52,42 @@ function makeWorld(keep: string): GatewayWorld {
   return new GatewayWorld({ seed: 1, yaml: { a: yaml(1, 2, keep), b: yaml(2, 1, "respond") } });
 }
 
+test("[PAR-01] SAs for DSCP values stand in status with their own counters, and carry what is marked so", () => {
+  const text = (own: number, other: number, keep: string) =>
+    yaml(own, other, keep).replace(
+      "esp: [aes128-sha256] }",
+      "esp: [aes128-sha256], dscp_sas: [ef, [af11, af12]] }",
+    );
+  const world = new GatewayWorld({ seed: 1, yaml: { a: text(1, 2, "up"), b: text(2, 1, "respond") } });
+  world.run(10_000);
+  const marked = [46 << 2, 46 << 2, 12 << 2, 8 << 2, 0];
+  for (const tos of marked) {
+    const { packet } = world.ledger.make("a", world.now);
+    packet[1] = tos;
+    finishIpv4Checksum(packet);
+    world.node("a").io.fromHost[0]?.push(packet);
+    world.sendInner("a");
+  }
+  world.run(100);
+  const [lan] = statusOf(world, text(1, 2, "up")).connections[0]!.children;
+  const sent = (counters: { outboundPackets: number } | undefined) => counters?.outboundPackets;
+  expect(lan!.siblings!.map(({ dscps, counters }) => [dscps, sent(counters)])).toEqual([
+    [[46], 2],
+    [[10, 12], 1],
+  ]);
+  expect(sent(lan!.counters)).toBe(marked.length + 2);
+  expect(world.node("b").drops()).toEqual({});
+});
+
+function finishIpv4Checksum(packet: Uint8Array): void {
+  packet.fill(0, 10, 12);
+  const view = new DataView(packet.buffer, packet.byteOffset);
+  let sum = 0;
+  for (let at = 0; at < 20; at += 2) sum += view.getUint16(at);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  view.setUint16(10, ~sum & 0xffff);
+}
+
 test("a connection that is up: suites, SPIs, counters, and where the MTU goes", () => {
   const world = makeWorld("up");
   world.run(3_000);
