@@ -65,7 +65,7 @@ test("[PAR-01] SAs for DSCP values stand in status with their own counters, and 
     const { packet } = world.ledger.make("a", world.now);
     packet[1] = tos;
     finishIpv4Checksum(packet);
-    world.node("a").io.fromHost[0]?.push(packet);
+    world.node("a").fromHost(packet);
     world.sendInner("a");
   }
   world.run(100);
