@@ -254,8 +254,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "an SA goes on past its hard limit",
     file: "src/esp/lifetime.ts",
-    find: "f64[(base + Slot.PACKETS) >> 3]! < f64[(base + Slot.HARD_PACKETS) >> 3]! &&",
-    replace: "f64[(base + Slot.PACKETS) >> 3]! < Number.POSITIVE_INFINITY &&",
+    find: "f64[(base + Slot.PACKETS) >> 3]! + packets <= f64[(base + Slot.HARD_PACKETS) >> 3]! &&",
+    replace: "f64[(base + Slot.PACKETS) >> 3]! + packets <= Number.POSITIVE_INFINITY &&",
     test: "test/unit/dataplane/inbound.test.ts",
     killedBy: "[CHILD-24]",
   },
