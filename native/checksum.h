@@ -12,6 +12,21 @@ namespace tungate {
 
 // Adds octets to an unfolded sum. Only the last part of a sum may have an odd length.
 inline uint64_t AddOctets(uint64_t sum, const uint8_t* data, size_t length) {
+  if (length >= 64) {
+    // Four sums of 32-bit words each, which no length of a packet overflows.
+    typedef uint64_t Lanes __attribute__((vector_size(32)));
+    const Lanes low = {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff};
+    Lanes even = {};
+    Lanes odd = {};
+    for (; length >= 32; data += 32, length -= 32) {
+      Lanes words;
+      memcpy(&words, data, sizeof words);
+      even += words & low;
+      odd += words >> 32;
+    }
+    even += odd;
+    sum += even[0] + even[1] + even[2] + even[3];
+  }
   for (; length >= 8; data += 8, length -= 8) {
     uint64_t words;
     memcpy(&words, data, 8);

@@ -2,7 +2,7 @@
  * What a lane protects: packets, or superpackets that become several packets when they are sealed. One decision is made
  * for each of them; its columns tell the engine what to make of it.
  */
-import { createArenaBatch, type PacketBatch } from "./packet-batch.ts";
+import { createWideBatch, type PacketBatch } from "./packet-batch.ts";
 
 export interface FrameBatch extends PacketBatch {
   /** {@link FRAME_PLAIN} and the kinds beside it. */
@@ -41,24 +41,28 @@ export const FRAME_UDP = 5;
 export const FRAME_SEGMENTS_MAX = 1366;
 /** The longest frame that a device gives at once. */
 export const FRAME_OCTETS_MAX = 65_536;
+const FRAME_COLUMNS = 11;
+/** Octets of the columns that frames have besides, of one frame. */
+const FRAME_COLUMN_OCTETS = 4 + 4 * 2 + 5;
 /** Frames begin at multiples of this. */
 const FRAME_ALIGNMENT = 64;
 
 /** @param octets - of the arena; at least {@link FRAME_OCTETS_MAX} for one that a device is read into */
 export function createFrameBatch(capacity: number, octets: number): FrameBatch {
+  const [batch, memory] = createWideBatch(capacity, octets, capacity * FRAME_COLUMN_OCTETS + 8, FRAME_COLUMNS);
   return {
-    ...createArenaBatch(capacity, octets),
-    kind: new Uint8Array(capacity),
-    segmentLength: new Uint16Array(capacity),
-    segments: new Uint16Array(capacity),
-    packetLength: new Uint32Array(capacity),
-    nextHeader: new Uint8Array(capacity),
-    strip: new Uint8Array(capacity),
-    padTo: new Uint16Array(capacity),
-    socket: new Uint8Array(capacity),
-    fragmentable: new Uint8Array(capacity),
-    sealed: new Uint16Array(capacity),
-    cursor: new Uint32Array(2),
+    ...batch,
+    kind: memory.u8(capacity),
+    segmentLength: memory.u16(capacity),
+    segments: memory.u16(capacity),
+    packetLength: memory.u32(capacity),
+    nextHeader: memory.u8(capacity),
+    strip: memory.u8(capacity),
+    padTo: memory.u16(capacity),
+    socket: memory.u8(capacity),
+    fragmentable: memory.u8(capacity),
+    sealed: memory.u16(capacity),
+    cursor: memory.u32(2),
   };
 }
 

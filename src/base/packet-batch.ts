@@ -78,22 +78,73 @@ export const RECEIVE_STRIDE = 65_536 + 1_600;
 /** Datagrams that the system merges into one run, as a rule; the rest of a longer one waits for the next turn. */
 export const RECEIVE_RUN_MAX = 128;
 
+/** Columns and arena in one memory, so that whoever checks that it is still there looks at one thing. */
+export class BatchMemory {
+  readonly #buffer: ArrayBuffer;
+  #at = 0;
+
+  constructor(octets: number, columns: number) {
+    this.#buffer = new ArrayBuffer(octets + columns * BatchMemory.ALIGNMENT);
+  }
+
+  u8(count: number): Uint8Array {
+    return new Uint8Array(this.#buffer, this.#take(count), count);
+  }
+
+  u16(count: number): Uint16Array {
+    return new Uint16Array(this.#buffer, this.#take(2 * count), count);
+  }
+
+  u32(count: number): Uint32Array {
+    return new Uint32Array(this.#buffer, this.#take(4 * count), count);
+  }
+
+  /** Columns begin on cache lines. */
+  #take(octets: number): number {
+    const at = this.#at;
+    this.#at = Math.ceil((at + octets) / BatchMemory.ALIGNMENT) * BatchMemory.ALIGNMENT;
+    return at;
+  }
+
+  static readonly ALIGNMENT = 64;
+}
+
+const COLUMNS = 10;
+/** Octets of all columns of one packet. */
+const COLUMN_OCTETS = 6 * 4 + 2 + DATAGRAM_META_STRIDE;
+
 /** An arena of `octets` for up to `capacity` packets. */
 export function createArenaBatch(capacity: number, octets: number): PacketBatch {
-  const bytes = new Uint8Array(octets);
+  return arenaBatch(new BatchMemory(octets + capacity * COLUMN_OCTETS, COLUMNS), capacity, octets);
+}
+
+/** Such a batch out of a memory that has room for `moreOctets` and `moreColumns` besides. */
+export function createWideBatch(
+  capacity: number,
+  octets: number,
+  moreOctets: number,
+  moreColumns: number,
+): readonly [PacketBatch, BatchMemory] {
+  const size = octets + capacity * COLUMN_OCTETS + moreOctets;
+  const memory = new BatchMemory(size, COLUMNS + moreColumns);
+  return [arenaBatch(memory, capacity, octets), memory];
+}
+
+function arenaBatch(memory: BatchMemory, capacity: number, octets: number): PacketBatch {
+  const bytes = memory.u8(octets);
   return {
     bytes,
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     capacity,
-    offset: new Uint32Array(capacity),
-    length: new Uint32Array(capacity),
-    slot: new Uint32Array(capacity),
-    endpoint: new Uint32Array(capacity),
-    sequenceHigh: new Uint32Array(capacity),
-    frame: new Uint32Array(capacity),
-    tos: new Uint8Array(capacity),
-    status: new Uint8Array(capacity),
-    meta: new Uint8Array(capacity * DATAGRAM_META_STRIDE),
+    offset: memory.u32(capacity),
+    length: memory.u32(capacity),
+    slot: memory.u32(capacity),
+    endpoint: memory.u32(capacity),
+    sequenceHigh: memory.u32(capacity),
+    frame: memory.u32(capacity),
+    tos: memory.u8(capacity),
+    status: memory.u8(capacity),
+    meta: memory.u8(capacity * DATAGRAM_META_STRIDE),
     count: 0,
   };
 }
