@@ -90,7 +90,8 @@ napi_value Layout(napi_env env) {
             {"TOO_BIG", kPacketTooBig},
             {"NOT_SENT", kPacketNotSent}});
   AddGroup(env, layout, "batch",
-           {{"RECEIVE_STRIDE", kReceiveStride},
+           {{"READ_MORE", kReadMore},
+            {"RECEIVE_STRIDE", kReceiveStride},
             {"RECEIVE_RUN_MAX", kReceiveRunMax},
             {"FRAME_SEGMENTS_MAX", kFrameSegmentsMax},
             {"FRAME_OCTETS_MAX", kFrameOctetsMax}});

@@ -49,6 +49,10 @@ struct Socket {
   uint16_t local_port;
 };
 
+// In the result of a read: there may be more. Above every capacity.
+constexpr uint32_t kReadMore = 1u << 20;
+static_assert(kReadMore > kBatchCapacityMax);
+
 // A TUN queue: what its device refused to take merged.
 struct TunState {
   int fd;
@@ -93,9 +97,10 @@ class PacketIo {
   // False when the memory holds no SA table.
   bool Attach(std::shared_ptr<Mapping> table);
 
-  // How many frames were placed in the batch.
+  // How many frames were placed in the batch, and kReadMore unless the queue is empty.
   uint32_t ReadTun(int fd, Batch& frames);
   void WriteTun(int fd, Batch& batch, uint32_t count);
+  // How many datagrams are in the batch, and kReadMore unless the socket is empty.
   uint32_t Receive(const Socket& socket, Batch& batch);
   // Fragmentable: DF is clear in the IPv4 header, whatever the socket's own setting.
   void Send(const Socket& socket, Batch& batch, uint32_t count, bool is_fragmentable);

@@ -179,12 +179,13 @@ uint32_t PacketIo::Receive(const Socket& socket, Batch& batch) {
     if (!Refill(socket.fd, received)) return 0;
   } else if (received.fd != socket.fd) {
     // What another socket gave lies in the arena still, and goes first.
-    return 0;
+    return kReadMore;
   }
   uint32_t count = 0;
   while (received.next < received.received && count < batch.capacity)
     count = PlaceDatagrams(socket, received, batch, count);
-  return count;
+  const bool is_empty = received.next == received.received && received.received < received.places;
+  return count | (is_empty ? 0 : kReadMore);
 }
 
 }  // namespace tungate

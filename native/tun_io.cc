@@ -101,16 +101,21 @@ bool PacketIo::ReadFrame(int fd, Batch& frames, uint32_t count, size_t at, size_
 uint32_t PacketIo::ReadTun(int fd, Batch& frames) {
   uint32_t count = 0;
   size_t at = 0;
+  uint32_t more = kReadMore;
   frames.frames.cursor[0] = frames.frames.cursor[1] = 0;
   // Bounds the work when the packets that come are none that a lane may see.
   for (uint32_t reads = 0; reads < frames.capacity; reads++) {
     size_t octets = 0;
-    if (at + kFrameOctetsMax > frames.octets || !ReadFrame(fd, frames, count, at, &octets)) break;
+    if (at + kFrameOctetsMax > frames.octets) break;
+    if (!ReadFrame(fd, frames, count, at, &octets)) {
+      more = 0;
+      break;
+    }
     if (octets == 0) continue;
     count++;
     at = (at + octets + kFrameAlignment - 1) / kFrameAlignment * kFrameAlignment;
   }
-  return count;
+  return count | more;
 }
 
 void PacketIo::WriteOne(int fd, Batch& batch, uint32_t i) {

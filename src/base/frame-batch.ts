@@ -49,7 +49,12 @@ const FRAME_ALIGNMENT = 64;
 
 /** @param octets - of the arena; at least {@link FRAME_OCTETS_MAX} for one that a device is read into */
 export function createFrameBatch(capacity: number, octets: number): FrameBatch {
-  const [batch, memory] = createWideBatch(capacity, octets, capacity * FRAME_COLUMN_OCTETS + 8, FRAME_COLUMNS);
+  const [batch, memory] = createWideBatch(
+    capacity,
+    octets,
+    capacity * FRAME_COLUMN_OCTETS + 8,
+    FRAME_COLUMNS,
+  );
   return {
     ...batch,
     kind: memory.u8(capacity),

@@ -148,6 +148,7 @@ export class Outbound {
   }
 
   nextTimeout(): Instant | undefined {
+    if (this.#isHeldDue && this.#held.count > 0) return instant(0);
     const expiry = this.#held.nextExpiry();
     const held = expiry === undefined ? expiry : instant(Math.min(expiry, this.#acquireDue[0]!));
     const paced = this.#paced.nextTimeout();

@@ -32,14 +32,15 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
   const table = openNativeSaTable(data.tableFd);
   const keys = openNativeKeyStore(data.keysFd, table);
   const engine = createNativeEspEngine(table, keys);
+  const reads = new Reads(data);
   const io = createNativePacketIo({
     table,
+    mayHaveMore: reads.mayHaveMore,
     tuns: data.tuns,
     sockets: data.sockets,
     ...data.offloads,
   });
-  const received = data.sockets.filter(({ sendsOnly }) => sendsOnly !== true).map(({ fd }) => fd);
-  const waiter = createWaiter([...data.tuns, ...received], data.wakeFd);
+  const waiter = createWaiter(reads.fds, data.wakeFd);
   const post = (message: LaneMessage) => parent.postMessage(message);
   const lane = createLane({
     index: data.index,
@@ -62,7 +63,7 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
   post({ kind: "ready" });
   try {
     const drain = errorDrain(data, control, post);
-    loop({ control, commands, lane, engine, io, waiter, tuns: data.tuns.length, received, post, drain });
+    loop({ control, commands, lane, engine, io, waiter, reads, post, drain });
   } finally {
     waiter.close();
     io.close();
@@ -94,6 +95,37 @@ function enqueue(control: Int32Array, cell: number, most: number): boolean {
   return true;
 }
 
+/** What the lane reads from: TUN queues, then the sockets that are not for sending alone. */
+class Reads {
+  readonly tuns: number;
+  /** As the waiter has them. */
+  readonly fds: readonly Fd[];
+  /** As the transfers have it, every socket included. */
+  readonly mayHaveMore: Uint8Array;
+  /** Index there of each of `fds`. */
+  readonly #places: Uint8Array;
+
+  constructor({ tuns, sockets }: LaneThreadData) {
+    const isRead = [...tuns.map(() => true), ...sockets.map(({ sendsOnly }) => sendsOnly !== true)];
+    const all = [...tuns, ...sockets.map(({ fd }) => fd)];
+    this.tuns = tuns.length;
+    this.fds = all.filter((_, i) => isRead[i]);
+    this.mayHaveMore = Uint8Array.from(isRead, Number);
+    this.#places = Uint8Array.from(all.keys()).filter((i) => isRead[i]);
+  }
+
+  /** Every read that was tried has found its end. */
+  areEmpty(): boolean {
+    for (let i = 0; i < this.mayHaveMore.length; i++) if (this.mayHaveMore[i] !== 0) return false;
+    return true;
+  }
+
+  /** @param ready - of the waiter */
+  note(ready: Uint8Array): void {
+    for (let i = 0; i < this.#places.length; i++) if (ready[i] !== 0) this.mayHaveMore[this.#places[i]!] = 1;
+  }
+}
+
 interface Loop {
   readonly control: Int32Array;
   readonly commands: MessagePort;
@@ -101,9 +133,7 @@ interface Loop {
   readonly engine: NativeEspEngine;
   readonly io: NativePacketIo;
   readonly waiter: Waiter;
-  readonly tuns: number;
-  /** Sockets that the waiter knows, behind the TUN devices. */
-  readonly received: readonly Fd[];
+  readonly reads: Reads;
   readonly post: (message: LaneMessage) => void;
   /** Empties a socket's error queue. */
   readonly drain: (socket: Fd) => void;
@@ -128,7 +158,7 @@ function errorDrain(
 }
 
 function loop(parts: Loop): void {
-  const { control, commands, lane, engine, io, waiter, received, post, drain } = parts;
+  const { control, commands, lane, engine, io, waiter, reads, post, drain } = parts;
   let commandsDone = 0;
   let countersAt = 0;
   let countersText = "";
@@ -140,20 +170,23 @@ function loop(parts: Loop): void {
       commandsDone = (commandsDone + 1) | 0;
     }
     const now = bootTime();
-    const handled = lane.turn(now);
+    lane.turn(now);
     Atomics.add(control, Control.TURNS, 1);
     if (now >= countersAt) {
       countersAt = now + COUNTERS_EVERY_MS;
-      for (const socket of received) drain(socket);
+      for (let i = reads.tuns; i < reads.fds.length; i++) drain(reads.fds[i]!);
       const counters = io.counters();
       const text = JSON.stringify(counters);
       if (text !== countersText) post({ kind: "counters", counters });
       countersText = text;
     }
-    if (handled > 0 || !lane.fallAsleep()) continue;
-    const next = lane.nextTimeout();
-    if (waiter.wait(next === undefined ? WAIT_MS_MAX : next - now) > 0) settleErrors(parts);
-    lane.stayAwake();
+    const mayRest = reads.areEmpty() && lane.fallAsleep();
+    const next = mayRest ? lane.nextTimeout() : now;
+    const ready = waiter.wait(next === undefined ? WAIT_MS_MAX : next - now);
+    if (mayRest) lane.stayAwake();
+    if (ready === 0) continue;
+    reads.note(waiter.ready);
+    settleErrors(parts);
   }
 }
 
@@ -171,15 +204,15 @@ function carryOut(command: LaneCommand, lane: Lane, engine: NativeEspEngine): vo
   }
 }
 
-function settleErrors({ waiter: { ready }, tuns, received, drain }: Loop): void {
+function settleErrors({ waiter: { ready }, reads, drain }: Loop): void {
   for (let i = 0; i < ready.length; i++) {
     if ((ready[i]! & READY_ERROR) === 0) continue;
-    if (i < tuns)
+    if (i < reads.tuns)
       throw new IoError(
         "IO_TUN_UNAVAILABLE",
         "the TUN device was deleted while in use; start the gateway again",
       );
-    const socket = received[i - tuns];
+    const socket = reads.fds[i];
     if (socket !== undefined) drain(socket);
   }
 }

@@ -1,6 +1,6 @@
 /** The addon as a lane's way to the system: TUN queues and sockets by descriptor, in batches. */
 import type { LaneSocket, PacketIo, SocketRole } from "../dataplane/packet-io.ts";
-import { type Fd, loadAddon } from "./native.ts";
+import { type Fd, loadAddon, READ_MORE } from "./native.ts";
 import { nativeBatch } from "./native-batch.ts";
 import { ioError } from "./native-error.ts";
 import type { NativeSaTable } from "./native-memory.ts";
@@ -15,6 +15,11 @@ export interface NativePacketIoOptions {
   /** One queue of each TUN device. */
   readonly tuns: readonly Fd[];
   readonly sockets: readonly NativeLaneSocket[];
+  /**
+   * Per TUN device, then per socket: 0 is not read from at all. A read that finds it empty writes 0, and whoever waits
+   * writes something else when there is something to read. Absent: every read asks the system.
+   */
+  readonly mayHaveMore?: Uint8Array;
   /** Sends runs of equally long datagrams at once (UDP_SEGMENT), until a device refuses; on unless told. */
   readonly sendsRuns?: boolean;
   /** Hands consecutive segments and datagrams to the host as one superpacket, until a device refuses; on unless told. */
@@ -72,18 +77,28 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
   const io = addon.createPacketIo(table.handle, options.sendsRuns ?? true, options.coalesces ?? true);
   if (io < 0) throw ioError("make a lane's packet transfers", "createPacketIo", io);
   const values = new Float64Array(COUNTERS);
+  const isWaitedFor = options.mayHaveMore !== undefined;
+  const mayHaveMore = options.mayHaveMore ?? new Uint8Array(tuns.length + sockets.length).fill(1);
   return {
     tunCount: tuns.length,
     sockets,
     readTun(tun, into) {
-      into.count = addon.readTun(io, tuns[tun]!, nativeBatch(into));
+      into.count = 0;
+      if (mayHaveMore[tun] === 0) return;
+      const read = addon.readTun(io, tuns[tun]!, nativeBatch(into));
+      into.count = read & (READ_MORE - 1);
+      if (isWaitedFor) mayHaveMore[tun] = read >= READ_MORE ? 1 : 0;
     },
     writeTun(tun, from) {
       if (from.count > 0) addon.writeTun(io, tuns[tun]!, nativeBatch(from), from.count);
     },
     receive(socket, into) {
+      into.count = 0;
+      if (mayHaveMore[tuns.length + socket] === 0) return;
       const { fd, family, role, localPort } = sockets[socket]!;
-      into.count = addon.receive(io, fd, family, isRaw(role), localPort, nativeBatch(into));
+      const read = addon.receive(io, fd, family, isRaw(role), localPort, nativeBatch(into));
+      into.count = read & (READ_MORE - 1);
+      if (isWaitedFor) mayHaveMore[tuns.length + socket] = read >= READ_MORE ? 1 : 0;
     },
     send(socket, from) {
       const { fd, family, role, localPort } = sockets[socket]!;

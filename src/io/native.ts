@@ -113,8 +113,10 @@ export interface NativeAddon {
   // Batched transfer
   createPacketIo(table: Handle, sendsRuns: boolean, coalesces: boolean): Result;
   closePacketIo(io: Handle): void;
+  /** @returns how many frames, and {@link READ_MORE} unless the queue is empty now */
   readTun(io: Handle, fd: Fd, frames: Handle): number;
   writeTun(io: Handle, fd: Fd, batch: Handle, count: number): void;
+  /** @returns how many datagrams, and {@link READ_MORE} unless the socket is empty now */
   receive(io: Handle, fd: Fd, family: number, isRaw: boolean, localPort: number, batch: Handle): number;
   readonly send: SendBatch;
   /** Without DF in the IPv4 header. */
@@ -137,6 +139,9 @@ export interface NativeAddon {
   forbidDumps(): Result;
   lockFile(fd: Fd): Result;
 }
+
+/** In what {@link NativeAddon.readTun} and {@link NativeAddon.receive} return: there may be more to read. */
+export const READ_MORE = 2 ** 20;
 
 /** Names another build of the addon by its path, for instance the one with sanitizers. */
 export const ADDON_PATH_VARIABLE = "TUNGATE_NATIVE_ADDON";

@@ -325,6 +325,35 @@ describeNative("datagrams", () => {
     expect(io.counters().datagramRunsReceived).toBe(0);
   });
 
+  test("a socket that was found empty is asked again when whoever waits says so", () => {
+    const [sender, receiver] = [udp("127.0.0.1"), udp("127.0.0.1")];
+    const mayHaveMore = Uint8Array.of(0, 1);
+    const io = createNativePacketIo({
+      table: sa,
+      tuns: [],
+      sockets: [sender, receiver].map((socket) => ({ ...socket, role: "nat" })),
+      sendsRuns: false,
+      mayHaveMore,
+    });
+    ios.push(io);
+    writeEndpoint(sa, 0, { remote: "127.0.0.1", port: receiver.localPort });
+    const into = createReceiveBatch(4);
+    const receive = () => {
+      io.receive(1, into);
+      return [into.count, mayHaveMore[1]];
+    };
+    expect(receive()).toEqual([0, 0]);
+    io.send(0, batchOf(Array.from({ length: 6 }, (_, i) => octets(20, i))));
+    expect(receive()).toEqual([0, 0]);
+    mayHaveMore[1] = 1;
+    expect([receive(), receive(), receive()]).toEqual([
+      [4, 1],
+      [2, 0],
+      [0, 0],
+    ]);
+    expect(mayHaveMore[0]).toBe(0);
+  });
+
   test("packets that lie one behind the other leave as one piece, in runs", () => {
     const [sender, receiver] = [udp("127.0.0.1"), udp("127.0.0.1")];
     const io = packetIo(sender, receiver);

@@ -6,7 +6,7 @@ import { afterEach, expect, test } from "vitest";
 import * as frames from "../../../src/base/frame-batch.ts";
 import * as batches from "../../../src/base/packet-batch.ts";
 import { IoError } from "../../../src/io/io-error.ts";
-import { ADDON_PATH_VARIABLE, type Handle, loadAddon } from "../../../src/io/native.ts";
+import { ADDON_PATH_VARIABLE, type Handle, loadAddon, READ_MORE } from "../../../src/io/native.ts";
 import { nativeBatch } from "../../../src/io/native-batch.ts";
 import {
   createNativeKeyStore,
@@ -83,6 +83,7 @@ describeNative("the layout", () => {
   test("of batches", () => {
     const { batch, status, meta } = loadAddon().layout;
     expect(batch).toEqual({
+      READ_MORE,
       RECEIVE_STRIDE: batches.RECEIVE_STRIDE,
       RECEIVE_RUN_MAX: batches.RECEIVE_RUN_MAX,
       FRAME_SEGMENTS_MAX: frames.FRAME_SEGMENTS_MAX,
