@@ -63,6 +63,12 @@ export class Inbound {
   readonly #device: Uint8Array;
   readonly #audits = new TokenBucket(AUDITS_PER_SECOND, AUDITS_BURST);
   readonly #movedAt: Float64Array;
+  /** The SPI that was looked up last in this turn, and what was found. */
+  #lastSpi = 0;
+  #lastSlot = NO_SLOT;
+  /** Where datagrams came from, in words: four of address, and half words. */
+  readonly #metaWords: Uint32Array;
+  readonly #metaHalves: Uint16Array;
   /** Of datagrams that other lanes have received: socket, and how often they were handed over. */
   readonly #socket: Uint8Array;
   readonly #hops: Uint8Array;
@@ -74,6 +80,9 @@ export class Inbound {
     this.#gate = new IkeGate(context);
     this.#inner = new InnerPackets(context);
     this.#aggfrag = new AggfragInbound(context, this.#inner);
+    const { buffer, byteOffset, byteLength } = batch.meta;
+    this.#metaWords = new Uint32Array(buffer, byteOffset, byteLength / 4);
+    this.#metaHalves = new Uint16Array(buffer, byteOffset, byteLength / 2);
     this.#slot = new Uint32Array(batch.capacity);
     this.#sequence = new Float64Array(batch.capacity);
     this.#device = new Uint8Array(batch.capacity);
@@ -86,6 +95,7 @@ export class Inbound {
   turn(now: Instant): number {
     const batch = this.#batch;
     const { io, handOver } = this.#context;
+    this.#lastSpi = 0;
     this.#inner.begin();
     this.#aggfrag.begin(now);
     let handled = handOver === undefined ? 0 : this.#turnHandedOver(handOver, now);
@@ -184,7 +194,7 @@ export class Inbound {
     if (length < ESP_PACKET_LENGTH_MIN) return this.#refuse(i, Drop.shortDatagram, now);
     const spi = espSpi(batch.bytes, at);
     if (spi < SPI_MIN) return this.#refuse(i, Drop.reservedSpi, now);
-    const slot = findBySpi(table, spi);
+    const slot = spi === this.#lastSpi ? this.#lastSlot : this.#find(spi);
     // [ESP-15]
     if (slot === NO_SLOT) return this.#refuse(i, Drop.unknownSpi, now);
     const base = slotOffset(table, slot);
@@ -216,6 +226,14 @@ export class Inbound {
     if (this.#recovery.isInDoubt(slot) && u32[(base + Slot.ESN) >> 2] === 1)
       this.#recovery.keep(batch, i, slot, high, now);
     return true;
+  }
+
+  /** Most packets belong to the SA of the one before. */
+  #find(spi: number): number {
+    const slot = findBySpi(this.#context.table, spi);
+    this.#lastSpi = slot === NO_SLOT ? 0 : spi;
+    this.#lastSlot = slot;
+    return slot;
   }
 
   #openAndDeliver(now: Instant): void {
@@ -324,22 +342,17 @@ export class Inbound {
 
   /** A change between UDP and raw ESP alone is no move: both are accepted at any time [NAT-03]. */
   #hasMoved(meta: number, endpoint: number): boolean {
-    const { bytes } = this.#context.table;
-    const from = this.#batch.meta;
-    const isUdp = from[meta + META_REMOTE_PORT] !== 0 || from[meta + META_REMOTE_PORT + 1] !== 0;
-    if (isUdp !== (bytes[endpoint + EndpointRecord.ENCAPSULATION] === 1)) return false;
-    const family = from[meta + META_FAMILY];
+    const { bytes, u32 } = this.#context.table;
+    const words = this.#metaWords;
+    const family = this.#batch.meta[meta + META_FAMILY];
+    const port = this.#metaHalves[(meta + META_REMOTE_PORT) >> 1]!;
+    if ((port !== 0) !== (bytes[endpoint + EndpointRecord.ENCAPSULATION] === 1)) return false;
     if (family !== bytes[endpoint + EndpointRecord.FAMILY]) return true;
-    const length = family === 4 ? 4 : 16;
-    for (let octet = 0; octet < length; octet++)
-      if (
-        from[meta + META_REMOTE_ADDRESS + octet] !== bytes[endpoint + EndpointRecord.REMOTE_ADDRESS + octet]
-      )
-        return true;
-    for (let octet = 0; octet < 2; octet++)
-      if (from[meta + META_REMOTE_PORT + octet] !== bytes[endpoint + EndpointRecord.REMOTE_PORT + octet])
-        return true;
-    return false;
+    const from = (meta + META_REMOTE_ADDRESS) >> 2;
+    const known = (endpoint + EndpointRecord.REMOTE_ADDRESS) >> 2;
+    const length = family === 4 ? 1 : 4;
+    for (let word = 0; word < length; word++) if (words[from + word] !== u32[known + word]) return true;
+    return port !== this.#context.memory.u16[(endpoint + EndpointRecord.REMOTE_PORT) >> 1];
   }
 
   /** Counts the drop and, within the rate, leaves a sample of it; always false. */

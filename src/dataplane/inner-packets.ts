@@ -4,7 +4,7 @@ import type { PacketBatch } from "../base/packet-batch.ts";
 import { ECN_DROP, mergedTos } from "../esp/ecn.ts";
 import { fillInboundKey, fillOutboundKey } from "../policy/packet-key.ts";
 import { Slot } from "../policy/sa-table.ts";
-import { saMatches, slotOffset } from "../policy/sad.ts";
+import { NO_SLOT, saMatches, slotOffset } from "../policy/sad.ts";
 import { createPacketKey } from "../policy/selector-record.ts";
 import { lookupSpd, SPD_DISCARD } from "../policy/spd.ts";
 import { quotesPacket } from "../wire/ip/icmp.ts";
@@ -17,6 +17,7 @@ import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
 import { FragmentCheck } from "./fragment-check.ts";
 import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
 import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
+import { LastPacket } from "./last-packet.ts";
 import { clampMss, isSyn } from "./mss.ts";
 import { slotInnerMtu } from "./slot-mtu.ts";
 
@@ -34,6 +35,12 @@ export class InnerPackets {
   #judged = this.#key;
   /** What the SPD says about recent flows: a drop reason, or {@link ACCEPTED}. */
   readonly #flows: FlowCache;
+  /** The packet that was accepted last, if others of its flow go by it. */
+  readonly #last = new LastPacket();
+  #lastSlot = NO_SLOT;
+  #lastTos = 0;
+  /** Its device, once that is known. */
+  #lastDevice = NO_DEVICE;
 
   constructor(context: LaneContext) {
     this.#context = context;
@@ -43,6 +50,7 @@ export class InnerPackets {
 
   /** At the begin of a turn: forgets answers that may have changed. */
   begin(): void {
+    this.#lastSlot = NO_SLOT;
     if (!this.#context.isChanged) return;
     this.#flows.clear();
     this.#fragments.clear();
@@ -61,6 +69,10 @@ export class InnerPackets {
     outerTos: number,
     now: Instant,
   ): number {
+    const isOfLast = slot === this.#lastSlot && outerTos === this.#lastTos;
+    if (isOfLast && this.#last.isLike(batch.view, at, length)) return ACCEPTED;
+    this.#lastSlot = NO_SLOT;
+    this.#lastDevice = NO_DEVICE;
     const fields = this.#fields;
     if (!parseIpPacket(batch.bytes, at, length, fields)) return Drop.malformedInner;
     fillInboundKey(this.#key, fields);
@@ -74,6 +86,9 @@ export class InnerPackets {
     if (tos !== fields.tos) {
       if (fields.family === 4) setIpv4Tos(batch.bytes, at, tos);
       else setIpv6TrafficClass(batch.bytes, at, tos);
+    } else if (this.#last.remember(batch.view, at, fields)) {
+      this.#lastSlot = slot;
+      this.#lastTos = outerTos;
     }
     if (isSyn(batch.bytes, at, fields)) this.#clampMss(batch, at, slot);
     return ACCEPTED;
@@ -89,11 +104,15 @@ export class InnerPackets {
 
   /** The device for the packet that was accepted last, or NO_DEVICE: counted. */
   deviceOf(slot: number): number {
+    if (this.#lastDevice !== NO_DEVICE && slot === this.#lastSlot) return this.#lastDevice;
     const context = this.#context;
     const policy = context.table.u32[(slotOffset(context.table, slot) + Slot.POLICY) >> 2]!;
     const device = context.deviceOfPolicy[policy]!;
     const reason = device === NO_DEVICE ? Drop.noInterface : this.#judge(device);
-    if (reason === ACCEPTED) return device;
+    if (reason === ACCEPTED) {
+      this.#lastDevice = device;
+      return device;
+    }
     context.count(reason);
     return NO_DEVICE;
   }

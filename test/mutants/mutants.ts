@@ -284,6 +284,14 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: "[CHILD-24]",
   },
   {
+    bug: "what one SA let in lets packets of another SA in",
+    file: "src/dataplane/inner-packets.ts",
+    find: "const isOfLast = slot === this.#lastSlot && outerTos === this.#lastTos;",
+    replace: "const isOfLast = this.#lastSlot >= 0 && outerTos === this.#lastTos;",
+    test: "test/unit/dataplane/last-packet.test.ts",
+    killedBy: "[SPD-04]",
+  },
+  {
     bug: "in a crossing of child rekeys the highest nonce loses",
     file: "src/ike/exchange/create-child-sa-initiator.ts",
     find: "compare(lowestNonce, crossing.lowestNonce) < 0",
