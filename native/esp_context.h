@@ -28,6 +28,9 @@ class EspContext {
   size_t block_size() const { return cipher_block_size() < 4 ? 4 : cipher_block_size(); }
   size_t cipher_block_size() const { return shape_.encr->block_size; }
 
+  // No cipher: what is sealed stays as it is.
+  bool only_authenticates() const { return shape_.encr->id == kEncrNull; }
+
   // As EspCipher's.
   bool Seal(uint8_t* esp, size_t length, uint64_t sequence) { return cipher_->Seal(esp, length, sequence); }
   bool Open(uint8_t* esp, size_t length, uint32_t sequence_high) {

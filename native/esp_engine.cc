@@ -16,6 +16,9 @@ namespace tungate {
 
 namespace {
 
+// Octet of the sequence number in AH (RFC 4302 section 2).
+constexpr size_t kAhSequence = 8;
+
 // Takes the next numbers of the slot, at most `wanted` and as many as are left: how many, and which is the first. No
 // interleaving of threads gives one number twice or steps over the limit [ESP-02] [ESP-03].
 uint32_t TakeSequences(uint8_t* slot, bool esn, uint32_t wanted, uint64_t* first) {
@@ -210,6 +213,27 @@ void EspEngine::Open(Batch& batch, uint32_t count) {
   if (has_failed) ERR_clear_error();
 }
 
+// The ICV goes behind the packet: a cipher that changes nothing computes it over whatever it is given.
+uint8_t EspEngine::AuthenticateOne(Batch& batch, uint32_t i) {
+  Packet packet;
+  EspContext* context = ContextFor(batch.slot[i], sa_table::kDirectionOutbound);
+  if (context == nullptr || !context->only_authenticates()) return kPacketNoKey;
+  const size_t number = size_t{batch.frame[i]} + kAhSequence;
+  if (!batch.Find(i, &packet) || packet.length <= kEspHeader || number + 4 > packet.length ||
+      size_t{batch.offset[i]} + packet.length + context->icv_length() > batch.octets)
+    return kPacketBadLength;
+  uint64_t sequence = 0;
+  if (TakeSequences(table_.slot(batch.slot[i]), context->esn(), 1, &sequence) == 0) return kPacketSequenceExhausted;
+  if (keys_->Version(batch.slot[i]) != context->version()) return kPacketNoKey;
+  const uint32_t sequence_low = __builtin_bswap32(static_cast<uint32_t>(sequence));
+  memcpy(packet.data + number, &sequence_low, 4);
+  return context->Seal(packet.data, packet.length - kEspHeader, sequence) ? kPacketOk : kPacketNoKey;
+}
+
+void EspEngine::Authenticate(Batch& batch, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) batch.status[i] = AuthenticateOne(batch, i);
+}
+
 uint32_t EspEngine::ReleaseStale() {
   uint32_t released = 0;
   for (uint32_t slot = 0; slot < contexts_.size(); slot++) {
@@ -281,6 +305,15 @@ napi_value OpenPackets(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value AuthenticatePackets(napi_env env, napi_callback_info info) {
+  Args args(env, info, 3);
+  EspEngine* engine = Find(args, State::Of(env).engines, 0);
+  Batch* batch = FindBatch(args, 1);
+  const uint32_t count = BatchCount(args, batch, 2);
+  if (args.ok()) engine->Authenticate(*batch, count);
+  return nullptr;
+}
+
 napi_value ReleaseStaleContexts(napi_env env, napi_callback_info info) {
   Args args(env, info, 1);
   EspEngine* engine = Find(args, State::Of(env).engines, 0);
@@ -296,6 +329,7 @@ void DefineEspEngine(napi_env env, napi_value exports) {
   Define(env, exports, "closeEngine", CloseEngine);
   Define(env, exports, "seal", SealFrames);
   Define(env, exports, "open", OpenPackets);
+  Define(env, exports, "authenticate", AuthenticatePackets);
   Define(env, exports, "releaseStaleContexts", ReleaseStaleContexts);
 }
 

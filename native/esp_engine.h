@@ -28,6 +28,8 @@ class EspEngine {
   // Seals from the cursor of the frames on until they end or `packets` is full; how many packets there are.
   uint32_t Seal(Batch& frames, uint32_t count, Batch& packets);
   void Open(Batch& batch, uint32_t count);
+  // Numbers and authenticates whole packets as AH sees them; `frame` says where AH begins in each.
+  void Authenticate(Batch& batch, uint32_t count);
   // How many contexts were freed because their key is gone.
   uint32_t ReleaseStale();
 
@@ -45,6 +47,7 @@ class EspEngine {
   bool SealPacket(const FrameSeal& seal, uint32_t k, uint64_t sequence, uint8_t* esp);
   uint32_t SealFrame(Batch& frames, uint32_t i, uint32_t first, Batch& packets, Output* output);
   uint8_t OpenOne(Batch& batch, uint32_t i);
+  uint8_t AuthenticateOne(Batch& batch, uint32_t i);
 
   std::shared_ptr<Mapping> memory_;
   std::shared_ptr<KeyStore> keys_;

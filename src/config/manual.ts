@@ -12,6 +12,7 @@ import { checkSelectors, checkTransport, handlingOf } from "./child-settings.ts"
 import type { ManualChild, ManualSa } from "./configuration.ts";
 import type { Findings } from "./findings.ts";
 import { NAT_PORT } from "./gateway.ts";
+import { checkAh, manualAh } from "./manual-ah.ts";
 import { warnOfProposals } from "./proposal-advice.ts";
 import type { ConnectionInput, ManualInput, ManualSaInput } from "./schema.ts";
 import type { Path } from "./yaml-text.ts";
@@ -45,16 +46,19 @@ export function readManualChild(source: ManualSource, findings: Findings): Manua
   const selectors = { local: input.local, remote: input.remote };
   checkSelectors(selectors, path, findings);
   checkTransport(input, source.listen, path, findings);
+  checkAh(input, settings.encapsulation, source.listen, path, findings);
   const outbound = manualSa(input.out, [...path, "out"], findings);
   const inbound = manualSa(input.in, [...path, "in"], findings);
   const remoteAddress = singleAddress(source, findings);
   if (input.mode === "transport" && remoteAddress !== undefined)
     checkPeer(input, remoteAddress, path, findings);
-  if (outbound !== undefined && repeatsGiveKeyAway(outbound.suite) && input.state === undefined)
+  const { esp } = input.out;
+  const repeats = outbound !== undefined && repeatsGiveKeyAway(outbound.suite);
+  if (repeats && esp !== undefined && input.state === undefined)
     findings.refuse(
       "CONFIG_MANUAL_STATE",
       path,
-      `${formatSuite(input.out.esp)} repeats sequence numbers after a restart, which gives its key away; add state: FILE, which the service may write, or use a suite such as aes256-sha256`,
+      `${formatSuite(esp)} repeats sequence numbers after a restart, which gives its key away; add state: FILE, which the service may write, or use a suite such as aes256-sha256`,
       true,
     );
   const inlineKeys = inlineKeysOf(input, path);
@@ -130,10 +134,22 @@ function checkPeer({ remote }: ManualInput, peer: IpAddress, path: Path, finding
 }
 
 function manualSa(input: ManualSaInput, path: Path, findings: Findings): ManualSa | undefined {
+  if (input.ah !== undefined) return manualAh(input, path, findings);
+  if (input.esp === undefined || input.key === undefined) {
+    findings.refuse(
+      "CONFIG_MISSING_KEY",
+      path,
+      input.esp === undefined
+        ? "needs esp, for instance aes256gcm16, or ah, for instance sha256"
+        : "needs key, the key of the cipher",
+      true,
+    );
+    return undefined;
+  }
   const suite = singleSuite(input.esp, path, findings);
   if (suite === undefined) return undefined;
   warnOfProposals([input.esp], [...path, "esp"], findings);
-  const keys = manualKeys(suite, input, path, findings);
+  const keys = manualKeys(suite, input, input.key.bytes, path, findings);
   return keys === undefined ? undefined : { spi: Spi(input.spi), suite, keys };
 }
 
@@ -162,6 +178,7 @@ function singleSuite(
 function manualKeys(
   suite: EspSuite,
   input: ManualSaInput,
+  encrKey: Uint8Array,
   path: Path,
   findings: Findings,
 ): EspKeys | undefined {
@@ -174,7 +191,6 @@ function manualKeys(
     findings.refuse("CONFIG_PROPOSAL", [...path, "esp"], `${encrWord} is not supported with manual keys`);
     return undefined;
   }
-  const encrKey = input.key.bytes;
   const integKey = input.integrity_key?.bytes ?? new Uint8Array(0);
   if (encrKey.length !== encr.keyLength) {
     const parts =

@@ -2,9 +2,16 @@
 import { z } from "zod";
 import { hours, minutes, seconds } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
-import { ProposalError, parseProposal, type SuiteProtocol } from "../policy/proposal-keyword.ts";
+import { integAlgorithm } from "../crypto/integ.ts";
+import {
+  ProposalError,
+  parseProposal,
+  type SuiteProtocol,
+  transformKeyword,
+} from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
+import { Integ, TransformType } from "../wire/ike/registries.ts";
 import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { identity } from "./identity.ts";
@@ -227,8 +234,9 @@ const child = mapping(
 function manualSa(secrets: SecretSettings) {
   return mapping({
     spi: leaf(manualSpi),
-    esp: leaf(manualSuite),
-    key: leaf((value) => manualKey(value, secrets)),
+    esp: optional(manualSuite),
+    ah: optional(manualIntegrity),
+    key: optional((value) => manualKey(value, secrets)),
     integrity_key: optional((value) => manualKey(value, secrets)),
   });
 }
@@ -236,6 +244,27 @@ function manualSa(secrets: SecretSettings) {
 function manualSpi(value: unknown): number {
   const parsed = typeof value === "string" && /^0x[0-9a-f]{1,8}$/i.test(value) ? Number(value) : value;
   return integer(parsed, "an SPI such as 0xc0ffee01", 256, 0xffffffff);
+}
+
+/** What AH is made of: an integrity algorithm, and whether its sequence numbers are extended. */
+interface ManualIntegrity {
+  readonly integ: number;
+  readonly esn: boolean;
+}
+
+function manualIntegrity(value: unknown): ManualIntegrity {
+  const given = text(value, "an integrity algorithm such as sha256");
+  const words = given.trim().split("-");
+  const esn = words.at(-1) === "esn";
+  const word = (esn ? words.slice(0, -1) : words).join("-");
+  const integ = Object.values(Integ).find(
+    (id) => integAlgorithm(id) !== undefined && transformKeyword(TransformType.INTEG, id) === word,
+  );
+  if (integ !== undefined) return { integ, esn };
+  throw new Refusal(
+    "CONFIG_PROPOSAL",
+    `"${printable(given)}" is no integrity algorithm such as sha256, or sha256-esn for extended sequence numbers`,
+  );
 }
 
 function manualSuite(value: unknown): ProposalSuite {

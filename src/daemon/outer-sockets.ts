@@ -24,6 +24,8 @@ export interface OuterSocketsOptions {
   readonly ports: { readonly ike: number; readonly nat: number };
   readonly mark: number;
   readonly lanes: number;
+  /** Some SA is of AH. */
+  readonly receivesAh?: boolean;
   /** The kernel may merge what one peer sends (UDP_GRO). */
   readonly mergesReceived: boolean;
 }
@@ -81,7 +83,7 @@ function offloadsOf(sockets: readonly OuterSocket[]): OuterSockets["offloads"] {
 }
 
 function laneSocket({ fds, family, role, localPort }: OuterSocket, lane: number): NativeLaneSocket {
-  const own = role === "whole" ? undefined : fds[lane];
+  const own = role === "whole" || (role === "ah" && lane > 0) ? undefined : fds[lane];
   if (own !== undefined) return { fd: own, family, role, localPort };
   return { fd: fds[0]!, family, role, localPort, sendsOnly: true };
 }
@@ -121,7 +123,10 @@ function openAll(opening: Opening, family: IpFamily, address?: IpAddress): void 
     return fd;
   });
   sockets.push({ fds: raw, role: "esp", localPort: 0, ...kept });
-  // Transport mode: packets whose IP header is made here. Nothing is ever received.
+  // The first lane has all SAs of AH: its packets come with their IP headers, which no other lane could be handed.
+  if (opening.receivesAh === true)
+    sockets.push({ fds: [open(openRawSocket(where, "ah").fd)], role: "ah", localPort: 0, ...kept });
+  // Transport mode and AH: packets whose IP header is made here. Nothing is ever received.
   sockets.push({ fds: [open(openRawSocket(where, "whole").fd)], role: "whole", localPort: 0, ...kept });
 }
 

@@ -24,7 +24,7 @@ export interface Resources {
  * @throws {IoError} what was opened before is in `cleanup`
  */
 export function openResources(
-  { gateway: settings }: Configuration,
+  { gateway: settings, manual }: Configuration,
   clock: Clock,
   cleanup: Cleanup,
   onNetworkChange: () => void,
@@ -41,7 +41,14 @@ export function openResources(
   const { listen, ports, routing, offloads } = settings;
   const sockets = cleanup.add(
     "outer sockets",
-    openOuterSockets({ listen, ports, mark: routing.mark.value, mergesReceived: offloads.udpGro, lanes }),
+    openOuterSockets({
+      listen,
+      ports,
+      mark: routing.mark.value,
+      mergesReceived: offloads.udpGro,
+      lanes,
+      receivesAh: manual.some(({ inbound }) => inbound.suite.protocol === "ah"),
+    }),
     (opened) => opened.close(),
   );
   const parts = cleanup.add("SA table", makeGatewayParts(settings, lanes, clock), (made) => made.close());

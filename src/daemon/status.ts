@@ -199,7 +199,7 @@ function manualChildStatus(child: ManualChild, input: StatusSource): ChildStatus
 
 function pairWords(pair: SaPairState, input: StatusSource) {
   const family = familyOf(pair.remote.address);
-  const size = effectiveMtu(pair.pathMtu, family, pair.encapsulation, suiteSizes(pair.suite));
+  const size = effectiveMtu(pair.pathMtu, family, pair.encapsulation, suiteSizes(pair.suite), pair.mode);
   const path = input.pathTo(pair.remote.address);
   const isConfigured = pair.innerMtuMax > 0 && pair.innerMtuMax < size.inner;
   const inner = isConfigured ? pair.innerMtuMax : size.inner;
@@ -216,8 +216,8 @@ function pairWords(pair: SaPairState, input: StatusSource) {
   const flow = flowText(pair.flow);
   return {
     ...trafficWords(pair, input),
-    // In AGGFRAG mode packets of any size are carried, and their sum is another.
-    ...(pair.flow.aggfrag === "off" ? { mtu } : {}),
+    // In AGGFRAG mode packets of any size are carried, and their sum is another; so is that of AH.
+    ...(pair.flow.aggfrag === "off" && pair.suite.protocol === undefined ? { mtu } : {}),
     ...(flow === undefined ? {} : { flow }),
   };
 }

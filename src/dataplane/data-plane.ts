@@ -21,10 +21,11 @@ import type {
 import { outerPath } from "../policy/endpoint-record.ts";
 import { laneBits, laneOfSpi } from "../policy/lane-of-spi.ts";
 import { readUint64, setSequenceLimit, writeSaRecord } from "../policy/sa-record.ts";
-import { AggfragMode, type SaTable, Slot } from "../policy/sa-table.ts";
+import { AggfragMode, SaMode, type SaTable, Slot } from "../policy/sa-table.ts";
 import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
 import { SadError } from "../policy/sad-error.ts";
 import { SadWriter } from "../policy/sad-writer.ts";
+import { IpProtocol } from "../wire/ip/protocol.ts";
 import type { LaneUpcall } from "./lane-options.ts";
 import { createPolicyRegistry, type PolicyRegistry } from "./policy-registry.ts";
 
@@ -51,6 +52,8 @@ export interface SaPairState {
   /** Absent while there is no outbound half. */
   readonly outboundSpi: Spi | undefined;
   readonly suite: EspSuite;
+  /** Absent: tunnel mode. */
+  readonly mode?: "transport";
   readonly encapsulation: Encapsulation;
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
@@ -209,7 +212,9 @@ class TableDataPlane implements DataPlane {
   #addInbound(sa: InboundSa): void {
     if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) !== NO_SLOT)
       throw new SadError("SAD_DUPLICATE", `there is an inbound SA with SPI ${formatSpi(sa.spi)} already`);
-    const slot = this.#write(sa, laneOfSpi(sa.spi, this.#table.size.lanes));
+    // AH is received by the first lane alone.
+    const lane = sa.suite.protocol === "ah" ? 0 : laneOfSpi(sa.spi, this.#table.size.lanes);
+    const slot = this.#write(sa, lane);
     if (!this.#reserved.delete(sa.spi)) this.#countPair(sa.spi, 1);
     this.#pairs.set(sa.spi, { policy: sa.policy, inbound: slot, outbound: undefined });
     this.#pairsOfPolicy.set(sa.policy, (this.#pairsOfPolicy.get(sa.policy) ?? 0) + 1);
@@ -383,7 +388,9 @@ class TableDataPlane implements DataPlane {
           encrKeyBits: this.#get(pair.inbound, Slot.ENCR_KEY_BITS),
           integ: this.#get(pair.inbound, Slot.INTEG),
           esn: this.#get(pair.inbound, Slot.ESN) === 1,
+          ...(this.#get(pair.inbound, Slot.PROTOCOL) === IpProtocol.AH ? { protocol: "ah" } : {}),
         },
+        ...(this.#get(pair.inbound, Slot.MODE) === SaMode.TRANSPORT ? { mode: "transport" } : {}),
         ...path,
         pathMtu: this.#get(pair.inbound, Slot.PATH_MTU),
         innerMtuMax: this.#get(pair.inbound, Slot.INNER_MTU_MAX),

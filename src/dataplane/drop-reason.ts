@@ -89,6 +89,8 @@ export const DROP_REASONS = [
   "overlappingFragment",
   /** A later fragment whose first was not seen, or too long ago, where ports matter [SPD-13]. */
   "fragmentBeforeFirst",
+  /** AH of a length that its SA does not have, or behind headers that cannot be read. */
+  "badAhLength",
   /** TUN: transport mode takes whole datagrams only (RFC 4303 section 3.3.4). */
   "fragmentInTransport",
   /** TUN: transport mode is between the two outer addresses, and this packet has others. */

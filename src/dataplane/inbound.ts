@@ -26,7 +26,9 @@ import {
   NatDatagram,
   NON_ESP_MARKER_LENGTH,
 } from "../wire/esp/udp-encapsulation.ts";
+import { IpProtocol } from "../wire/ip/protocol.ts";
 import { AggfragInbound } from "./aggfrag-inbound.ts";
+import { AhInbound } from "./ah-inbound.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
 import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
 import type { HandOver } from "./hand-over.ts";
@@ -53,6 +55,8 @@ export class Inbound {
   readonly #recovery: EsnRecovery;
   readonly #inner: InnerPackets;
   readonly #aggfrag: AggfragInbound;
+  /** Made for the first packet with AH. */
+  #ah: AhInbound | undefined;
   /** Made for the first packet in transport mode. */
   #rebuilt: RebuiltPackets | undefined;
   /** SA of each packet that was given to the engine, or {@link SKIP_SLOT}. */
@@ -108,6 +112,7 @@ export class Inbound {
       let admitted = 0;
       this.#recovery.begin();
       for (let i = 0; i < batch.count; i++) if (this.#sort(socket, i, now)) admitted++;
+      this.#ah?.flush(now);
       handOver?.wakeOthers();
       if (admitted > 0) this.#openAndDeliver(now);
     }
@@ -152,6 +157,9 @@ export class Inbound {
     this.#device[i] = DROPPED;
     switch (context.io.sockets[socket]!.role) {
       case "ah":
+        this.#ah ??= new AhInbound(context, this.#inner);
+        this.#ah.admit(batch, i, now);
+        return false;
       case "whole":
         return false;
       case "esp":
@@ -198,6 +206,8 @@ export class Inbound {
     // [ESP-15]
     if (slot === NO_SLOT) return this.#refuse(i, Drop.unknownSpi, now);
     const base = slotOffset(table, slot);
+    // [SPD-06] an SA is its SPI's and its protocol's.
+    if (u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.ESP) return this.#refuse(i, Drop.unknownSpi, now);
     const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
     if (owner !== context.index) {
       if (context.giveDatagram(owner, batch, i, socket)) return false;

@@ -67,11 +67,12 @@ export function createLane(options: LaneOptions): Lane {
   const inbound = new Inbound(context, createReceiveBatch(options.receiveReads ?? RECEIVE_READS));
   const sealAndSend = new SealAndSend(context, createArenaBatch(PACKETS, PACKETS_OCTETS));
   const paced = new PacedSas(context, createFrameBatch(MADE_FRAMES, MADE_OCTETS), sealAndSend);
+  const protection = new Protection(context, new Oversize(icmp, sealAndSend), paced);
   const outbound = new Outbound({
     context,
     frames: createFrameBatch(options.frames ?? FRAMES, FRAMES_OCTETS),
     made: createFrameBatch(MADE_FRAMES, MADE_OCTETS),
-    protection: new Protection(context, new Oversize(icmp, sealAndSend), paced),
+    protection,
     sealAndSend,
     paced,
     icmp,

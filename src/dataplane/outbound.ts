@@ -191,7 +191,8 @@ export class Outbound {
   /** One of our own outer packets: sealing it would send it round for ever. */
   #isLoop(key: PacketKey): boolean {
     const protocol = key[Key.PROTOCOL];
-    if (protocol !== IpProtocol.ESP && protocol !== IpProtocol.UDP) return false;
+    if (protocol !== IpProtocol.ESP && protocol !== IpProtocol.AH && protocol !== IpProtocol.UDP)
+      return false;
     if (protocol === IpProtocol.UDP && !this.#isOwnPort(key[Key.LOCAL_PORT]!)) return false;
     return this.#own.hasLocal(key);
   }

@@ -12,6 +12,7 @@ import { AggfragMode, EndpointRecord, SaMode, Slot } from "../policy/sa-table.ts
 import { slotOffset } from "../policy/sad.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
+import { AH_TAKEN, AhOutbound } from "./ah-outbound.ts";
 import { Drop } from "./drop-reason.ts";
 import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
 import { clampMss, isSyn } from "./mss.ts";
@@ -24,6 +25,8 @@ import { STRIPPED, stripHeader } from "./transport-mode.ts";
 export class Protection {
   readonly #context: LaneContext;
   readonly #oversize: Oversize;
+  /** Made for the first packet with AH. */
+  #ah: AhOutbound | undefined;
   readonly #paced: PacedSas;
 
   constructor(context: LaneContext, oversize: Oversize, paced: PacedSas) {
@@ -58,6 +61,10 @@ export class Protection {
     }
     const endpoint = Atomics.load(u32, (base + Slot.ENDPOINT) >> 2);
     const endpointAt = endpointOffset(table, endpoint);
+    if (u32[(base + Slot.PROTOCOL) >> 2] === IpProtocol.AH) {
+      this.#protectByAh(frames, i, fields, slot, { index: endpoint, at: endpointAt }, device, now);
+      return false;
+    }
     const isTransport = u32[(base + Slot.MODE) >> 2] === SaMode.TRANSPORT;
     const socket = context.socketFor(endpointAt, isTransport);
     if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, packets);
@@ -120,6 +127,24 @@ export class Protection {
   /** Lets what was cut in this turn leave. */
   flush(): void {
     this.#oversize.flush();
+    this.#ah?.flush();
+  }
+
+  #protectByAh(
+    frames: FrameBatch,
+    i: number,
+    fields: PacketFields,
+    slot: number,
+    endpoint: { readonly index: number; readonly at: number },
+    device: TunIndex,
+    now: Instant,
+  ): void {
+    if (frames.segments[i] === 1) frames.length[i] = frames.packetLength[i] = fields.totalLength;
+    this.#ah ??= new AhOutbound(this.#context);
+    const mtu = this.#ah.take(frames, i, fields, slot, endpoint, now);
+    if (mtu === AH_TAKEN) return;
+    this.#oversize.refuse(frames, i, fields, device, now, mtu);
+    this.#drop(Drop.tooBig, frames.segments[i]!);
   }
 
   /** IPv6 has no DF: only who sends a packet fragments it. */

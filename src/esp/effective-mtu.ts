@@ -1,6 +1,8 @@
 /** How large an inner packet may be so that its ESP packet fits the way to the peer (RFC 4301 section 8.2, [SPD-10]). */
+
 import type { Encapsulation, SaHandling } from "../policy/data-plane.ts";
 import type { SuiteSizes } from "../policy/sa-record.ts";
+import { ahHeaderLength } from "../wire/ah/ah-header.ts";
 import { AGGFRAG_HEADER_LENGTH } from "../wire/esp/aggfrag.ts";
 
 const IPV4_HEADER = 20;
@@ -50,6 +52,17 @@ export function carriedMtu(
   if (aggfrag.mayFragment) return outer;
   const size = aggfrag.packetSize === "mtu" ? outer : Math.min(aggfrag.packetSize, outer);
   return effectiveMtu(size, family, encapsulation, sizes).inner - AGGFRAG_HEADER_LENGTH;
+}
+
+/** The longest packet that fits `outer` octets with AH, and in tunnel mode with an IP header in front. */
+export function ahInnerMtu(
+  outer: number,
+  family: 4 | 6,
+  icvLength: number,
+  mode: "tunnel" | "transport" = "tunnel",
+): number {
+  const header = mode === "tunnel" ? outerHeaders(family, false) : 0;
+  return Math.max(0, outer - header - ahHeaderLength(icvLength, family));
 }
 
 /** Octets that IP and UDP put in front of an ESP packet. */

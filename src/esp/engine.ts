@@ -35,4 +35,12 @@ export interface EspEngine {
    * trailer; on failure there are zeros in its place. [ESP-12] [ESP-13]
    */
   open(batch: PacketBatch): void;
+  /**
+   * Numbers and authenticates whole IP packets, as AH's integrity check sees them, with slots that have no cipher (RFC 4302
+   * section 3.3). On entry packet `i` has zeros for sequence number and ICV, `frame[i]` is the octet of the packet at which AH
+   * begins, and there is room for the ICV behind the packet. Takes the slot's next number, writes its lower half into AH,
+   * writes the ICV behind the packet, and sets `status` [AH-09]. Such packets are verified by {@link open}, with the ICV
+   * that came behind them.
+   */
+  authenticate(batch: PacketBatch): void;
 }

@@ -23,12 +23,15 @@ import {
   writeEspHeader,
   writeEspTrailer,
 } from "../wire/esp/esp-packet.ts";
+import { Encr } from "../wire/ike/registries.ts";
 import { cutSegment, superpacketHeaders } from "../wire/ip/superpacket.ts";
 import { paddedLength } from "./effective-mtu.ts";
 import type { EspEngine, EspKeyStore } from "./engine.ts";
 
 /** ESP aligns the trailer's end to this with every cipher [ESP-09]. */
 const ESP_ALIGNMENT = 4;
+/** Octet of the sequence number in AH. */
+const AH_SEQUENCE = 8;
 const INBOUND = 0;
 const OUTBOUND = 1;
 const LAST_SHORT_SEQUENCE = 0xffffffffn;
@@ -136,6 +139,9 @@ export function createTwinEspEngine(table: SaTable, store: TwinKeyStore, random:
       }
       frames.cursor.set([i, segment]);
     },
+    authenticate(batch) {
+      for (let i = 0; i < batch.count; i++) batch.status[i] = authenticateOne(twin, batch, i);
+    },
     open(batch) {
       for (let i = 0; i < batch.count; i++) batch.status[i] = openOne(twin, batch, i);
     },
@@ -203,6 +209,24 @@ function sealPayload(
   esp.set(payload, front);
   writeEspTrailer(esp, front + payload.length, length - payload.length - ESP_TRAILER_LENGTH, nextHeader);
   sealInPlace(keys, esp, front, length, Number(sequence >> 32n));
+}
+
+/** The number goes into AH, the ICV behind the packet. */
+function authenticateOne(twin: Twin, batch: PacketBatch, i: number): number {
+  const slot = batch.slot[i]!;
+  const keys = keysFor(twin, slot, OUTBOUND);
+  if (keys === undefined || keys.suite.isCombined || keys.suite.encr.id !== Encr.NULL) return PACKET_NO_KEY;
+  const at = batch.offset[i]!;
+  const length = batch.length[i]!;
+  const number = batch.frame[i]! + AH_SEQUENCE;
+  const room = batch.bytes.length - at - length;
+  if (length <= ESP_HEADER_LENGTH || number + 4 > length || room < keys.icvLength) return PACKET_BAD_LENGTH;
+  const taken = takeSequences(twin, slot, keys.esn, 1);
+  if (taken.count === 0) return PACKET_SEQUENCE_EXHAUSTED;
+  batch.view.setUint32(at + number, Number(BigInt.asUintN(32, taken.first)));
+  const image = batch.bytes.subarray(at, at + length);
+  batch.bytes.set(icvOf(keys, keys.suite.integ, image, Number(taken.first >> 32n)), at + length);
+  return PACKET_OK;
 }
 
 function openOne(twin: Twin, batch: PacketBatch, i: number): number {

@@ -1,7 +1,7 @@
 /** The configured children as far as routes are concerned, and the largest inner packet of each. */
 import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress } from "../base/ip-address.ts";
-import { carriedMtu } from "../esp/effective-mtu.ts";
+import { ahInnerMtu, carriedMtu } from "../esp/effective-mtu.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
 import type { Encapsulation, EspSuite } from "../policy/data-plane.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
@@ -94,7 +94,11 @@ function manualMtu(child: GatewayManualChild, outerTo: OuterTo): number {
   const { remoteAddress, encapsulation, outbound, handling } = child;
   const family = familyOf(remoteAddress);
   const sizes = suiteSizes(outbound.suite);
-  const inner = carriedMtu(outerTo(remoteAddress), family, encapsulation, sizes, handling);
+  const outer = outerTo(remoteAddress);
+  const inner =
+    outbound.suite.protocol === "ah"
+      ? ahInnerMtu(outer, family, sizes.icvLength, handling.mode)
+      : carriedMtu(outer, family, encapsulation, sizes, handling);
   return Math.min(inner, handling.innerMtu ?? inner);
 }
 

@@ -33,6 +33,9 @@ export function createNativeEspEngine(
     open(batch) {
       if (batch.count > 0) addon.open(engine, nativeBatch(batch), batch.count);
     },
+    authenticate(batch) {
+      if (batch.count > 0) addon.authenticate(engine, nativeBatch(batch), batch.count);
+    },
     releaseStale: () => addon.releaseStaleContexts(engine),
     close: () => addon.closeEngine(engine),
   };

@@ -63,6 +63,7 @@ export interface NativeAddon {
   /** @returns how many packets were made */
   seal(engine: Handle, frames: Handle, count: number, packets: Handle): number;
   open(engine: Handle, batch: Handle, count: number): void;
+  authenticate(engine: Handle, batch: Handle, count: number): void;
   /** @returns how many cipher contexts were freed because their key is gone */
   releaseStaleContexts(engine: Handle): number;
 

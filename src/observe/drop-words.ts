@@ -50,6 +50,7 @@ export const LANE_DROPS: Readonly<Record<LaneDropReason | AddonDrop, string>> = 
   tinyFragment: "fragments too small to show their ports",
   overlappingFragment: "fragments of what has passed before",
   fragmentBeforeFirst: "fragments whose first was not seen",
+  badAhLength: "an impossible AH",
   fragmentInTransport: "fragments, which transport mode does not take",
   notOurHosts: "in transport mode, but not between the outer addresses",
   resynchronised: "sequence numbers found again after a long gap",

@@ -15,9 +15,9 @@ export function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke }: IkeSuite): s
 }
 
 /** `aes256gcm16-noesn`; the sequence numbers are always named, as a proposal without them means both. */
-export function espSuiteText({ encr, encrKeyBits, integ, esn }: EspSuite): string {
+export function espSuiteText({ encr, encrKeyBits, integ, esn, protocol }: EspSuite): string {
   return [
-    transformKeyword(TransformType.ENCR, encr, encrKeyBits),
+    protocol ?? transformKeyword(TransformType.ENCR, encr, encrKeyBits),
     ...(integ === 0 ? [] : [transformKeyword(TransformType.INTEG, integ)]),
     transformKeyword(TransformType.ESN, esn ? 1 : 0),
   ].join("-");

@@ -493,4 +493,28 @@ export const MUTANTS: readonly Mutant[] = [
     test: "test/unit/dataplane/data-plane.test.ts",
     killedBy: "name the lane of the SA that they replace",
   },
+  {
+    bug: "AH's integrity check sees the TTL",
+    file: "src/wire/ah/mutable-fields.ts",
+    find: "  bytes[at + IPV4_TTL] = 0;",
+    replace: "",
+    test: "test/unit/wire/ah/ah.test.ts",
+    killedBy: "[AH-03] TOS, flags, offset, TTL and checksum are zero",
+  },
+  {
+    bug: "an SA of AH takes ESP, whose integrity alone would then be checked",
+    file: "src/dataplane/inbound.ts",
+    find: "if (u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.ESP) return this.#refuse(i, Drop.unknownSpi, now);",
+    replace: "void IpProtocol.ESP;",
+    test: "test/unit/dataplane/ah.test.ts",
+    killedBy: "[AH-12] an SPI of AH is none of ESP",
+  },
+  {
+    bug: "AH's window moves although the ICV is wrong",
+    file: "src/dataplane/ah-inbound.ts",
+    find: "const verdict = checkReplay(table, base, sequence);",
+    replace: "const verdict = updateReplay(table, base, sequence);\n    void checkReplay;",
+    test: "test/unit/dataplane/ah.test.ts",
+    killedBy: "[AH-12] [AH-13] may change nothing else, and what fails moves no window",
+  },
 ];

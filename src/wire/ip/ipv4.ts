@@ -85,6 +85,13 @@ export function setIpv4Length(
   writeIpv4Checksum(bytes, at);
 }
 
+/** Lets the packet be fragmented, which needs an identification, and computes the checksum anew. */
+export function clearIpv4DontFragment(bytes: Uint8Array, at: number, identification: number): void {
+  putU16(bytes, at + 4, identification);
+  putU16(bytes, at + FLAGS_AND_OFFSET, 0);
+  writeIpv4Checksum(bytes, at);
+}
+
 /** Replaces protocol and total length, and computes the checksum anew. */
 export function setIpv4Protocol(bytes: Uint8Array, at: number, protocol: number, totalLength: number): void {
   bytes[at + 9] = protocol;

@@ -66,6 +66,8 @@ export async function configureKernel(peer: KernelPeer, side: KernelSide): Promi
     side.encapsulation === "udp" ? `encap espinudp 4500 4500 ${anywhere}` : "",
     side.esn ? "replay-window 64 flag esn" : "replay-window 32",
     mode === "tunnel" ? "flag af-unspec" : "",
+    // Without it Linux pads AH to eight octets over IPv4 too, which RFC 4302 does not.
+    protocol === "ah" ? "flag align4" : "",
   ].join(" ");
   const state = (from: string, to: string, spi: number, direction: string) =>
     `ip xfrm state add src ${from} dst ${to} proto ${protocol} spi ${spi} reqid 1 mode ${mode} ${suite.kernel(

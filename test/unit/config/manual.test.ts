@@ -147,7 +147,7 @@ test.each<[string, Readonly<Record<string, string>>, string]>([
   [
     "no key",
     { out: "{ spi: 300, esp: aes256gcm16 }" },
-    "CONFIG_MISSING_KEY 8:9 connections.kernel.manual.site.out.key",
+    "CONFIG_MISSING_KEY 8:9 connections.kernel.manual.site.out",
   ],
   [
     "no integrity key",
@@ -201,6 +201,40 @@ test.each<[string, string, Record<string, string>, string]>([
 ])("transport mode with %s is refused", (_name, gateway, lines, place) => {
   const places = placesOf(gateway + manual({ ...HOSTS, ...lines }));
   expect(places.map((one) => one.replace("connections.kernel.manual.site.", ""))).toContain(place);
+});
+
+const AH = (spi: number, digit: string) =>
+  `{ spi: ${spi}, ah: sha256-esn, integrity_key: ${key(digit, 32)} }`;
+
+test("AH has an integrity key alone, and needs no state file", () => {
+  const text = LISTENING + manual({ out: AH(300, "3"), in: AH(301, "4"), state: "" });
+  const child = load(text).manual[0]!;
+  expect(child.outbound.suite).toEqual({ encr: 11, encrKeyBits: 0, integ: 12, esn: true, protocol: "ah" });
+  expect([child.outbound.keys.encr.length, child.outbound.keys.integ.length]).toEqual([0, 32]);
+});
+
+test.each<[string, string, Record<string, string>, string]>([
+  ["in UDP", LISTENING, { encapsulation: "udp" }, "CONFIG_CONFLICT"],
+  ["with any address of ours", "", {}, "CONFIG_CONFLICT"],
+  ["in one direction", LISTENING, { in: SA.replace("KEY", key("5", 36)) }, "CONFIG_CONFLICT"],
+  [
+    "with a cipher's key",
+    LISTENING,
+    { out: AH(300, "3").replace("ah:", `key: ${key("1", 36)}, ah:`) },
+    "CONFIG_CONFLICT",
+  ],
+  [
+    "with a short key",
+    LISTENING,
+    { out: AH(300, "3").replace(key("3", 32), key("3", 31)) },
+    "CONFIG_SECRET_MALFORMED",
+  ],
+  ["with no algorithm", LISTENING, { out: AH(300, "3").replace("sha256-esn", "sha257") }, "CONFIG_PROPOSAL"],
+])("AH %s is refused", (_name, gateway, { encapsulation, ...lines }, code) => {
+  const text = gateway + manual({ out: AH(300, "3"), in: AH(301, "4"), ...lines });
+  const changed =
+    encapsulation === undefined ? text : text.replace("    manual:", "    encapsulation: udp\n    manual:");
+  expect(placesOf(changed).map((place) => place.split(" ")[0])).toContain(code);
 });
 
 test("manual keys need one address to send to", () => {

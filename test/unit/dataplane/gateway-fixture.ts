@@ -4,6 +4,8 @@ import { IpAddress } from "../../../src/base/ip-address.ts";
 import type { RandomSource } from "../../../src/base/random.ts";
 import type { Spi } from "../../../src/base/spi.ts";
 import type { UdpEndpoint } from "../../../src/base/udp-endpoint.ts";
+import { encrAlgorithm } from "../../../src/crypto/encr.ts";
+import { integAlgorithm } from "../../../src/crypto/integ.ts";
 import { createDataPlane, type DataPlane } from "../../../src/dataplane/data-plane.ts";
 import { DROP_REASONS, Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
 import {
@@ -58,10 +60,11 @@ export const SUITES = {
 export const HANDLING: SaHandling = { replayWindow: 4096, dscp: "copy", ecn: "copy", df: "copy" };
 
 function keysOf(suite: EspSuite, direction: number): EspKeys {
-  const length = suite.encr === Encr.AES_CBC ? suite.encrKeyBits / 8 : (suite.encrKeyBits || 256) / 8 + 4;
+  const encr = encrAlgorithm(suite.encr, suite.encrKeyBits);
+  const integ = suite.integ === 0 ? undefined : integAlgorithm(suite.integ);
   return {
-    encr: new Uint8Array(length).fill(0x40 + direction),
-    integ: new Uint8Array(suite.integ === 0 ? 0 : 32).fill(0x60 + direction),
+    encr: new Uint8Array(encr?.keyLength ?? 0).fill(0x40 + direction),
+    integ: new Uint8Array(integ?.keyLength ?? 0).fill(0x60 + direction),
   };
 }
 

@@ -86,6 +86,7 @@ function makeIo(mode: "outbound" | "inbound" | "miss"): PacketIo & { spi: number
 /** Moves offsets as an engine would. */
 function makeEngine(): EspEngine {
   return {
+    authenticate() {},
     seal(frames, packets) {
       packets.count = 0;
       for (let i = 0; i < frames.count; i++) {

@@ -14,6 +14,7 @@ import { encrAlgorithm, encrypt, sealAead } from "../../../src/crypto/encr.ts";
 import { computeIcv, integAlgorithm } from "../../../src/crypto/integ.ts";
 import { Slot } from "../../../src/policy/sa-table.ts";
 import { Encr } from "../../../src/wire/ike/registries.ts";
+import { authenticating } from "./authenticate-contract.ts";
 import {
   allPackets,
   assign,
@@ -52,6 +53,7 @@ export function engineContract(make: () => EngineUnderTest): void {
   describe("lengths", () => lengths(make));
   describe("places in the arena", () => places(make));
   describe("keys", () => keyLife(make));
+  describe("authenticating whole packets", () => authenticating(make));
 }
 
 function sealAndOpen(make: () => EngineUnderTest): void {

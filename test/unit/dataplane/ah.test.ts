@@ -1,0 +1,194 @@
+/** AH through two lanes: tunnel and transport, both families, both kinds of number, and whatever a wire may change (RFC 4302). */
+import { describe, expect, test } from "vitest";
+import { Slot } from "../../../src/policy/sa-table.ts";
+import { findBySpi, slotOffset } from "../../../src/policy/sad.ts";
+import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
+import { ipv4Packet } from "../wire/ip/packets.ts";
+import { fragmentsOf } from "./fragments.ts";
+import { type Gateway, makePair, type PairOptions, selectors, send } from "./gateway-fixture.ts";
+import type { Datagram } from "./memory-packet-io.ts";
+import { packet } from "./packets.ts";
+
+const SHA_256 = {
+  encr: Encr.NULL,
+  encrKeyBits: 0,
+  integ: Integ.HMAC_SHA2_256_128,
+  esn: false,
+  protocol: "ah",
+} as const;
+const SHA_1 = { ...SHA_256, integ: Integ.HMAC_SHA1_96 };
+const TRANSPORT = { mode: "transport" } as const;
+const HOSTS = { source: "192.0.2.1", destination: "198.51.100.2" };
+const HOSTS_6 = { source: "2001:db8::1", destination: "2001:db8::2" };
+const LAN = { source: "10.1.0.5", destination: "10.2.0.9" };
+const LAN_6 = { source: "fd01::5", destination: "fd02::9" };
+
+function tunnel(options: PairOptions = {}) {
+  return makePair({ suite: SHA_256, encapsulation: "esp", ...options });
+}
+
+function hosts(options: PairOptions = {}) {
+  return tunnel({ selectors: selectors(HOSTS.source, HOSTS.destination), handling: TRANSPORT, ...options });
+}
+
+function sealed(a: Gateway, ...packets: Uint8Array[]): Datagram[] {
+  send(a, ...packets);
+  a.turn();
+  return a.io.sent.splice(0).map(({ local, remote, ...rest }) => ({ ...rest, local: remote, remote: local }));
+}
+
+function receive(b: Gateway, datagrams: readonly Datagram[]): Uint8Array[] {
+  for (const one of datagrams) b.io.arrive(one);
+  b.turn();
+  return b.io.toHost[0]!.splice(0);
+}
+
+function carry(a: Gateway, b: Gateway, packets: readonly Uint8Array[]): Uint8Array[] {
+  return receive(b, sealed(a, ...packets));
+}
+
+describe("[AH-13] tunnel mode", () => {
+  test.each([
+    ["SHA-256", SHA_256],
+    ["SHA-256 with ESN [AH-09]", { ...SHA_256, esn: true }],
+    ["SHA-1", SHA_1],
+  ])("%s carries both families in both, each way", (_, suite) => {
+    for (const outer of [{}, { a: HOSTS_6.source, b: HOSTS_6.destination }]) {
+      const { a, b } = tunnel({ suite, ...outer });
+      const packets = [packet(LAN), packet(LAN_6), packet({ ...LAN, dontFragment: false, tos: 0xb8 })];
+      expect(carry(a, b, packets)).toEqual(packets);
+      const back = packet({ source: LAN.destination, destination: LAN.source });
+      expect(carry(b, a, [back])).toEqual([back]);
+      expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
+    }
+  });
+
+  test("the outer header is ours, with the DSCP of what it carries", () => {
+    const { a } = tunnel();
+    const [one] = sealed(a, packet({ ...LAN, tos: 0xb8 }));
+    expect([...one!.header!.subarray(12)]).toEqual([192, 0, 2, 1, 198, 51, 100, 2]);
+    expect([one!.header![9], one!.header![1], one!.header![8]]).toEqual([51, 0xb8, 64]);
+    // Next header 4, 28 octets, and the packet as it is.
+    expect([one!.bytes[0], one!.bytes[1]]).toEqual([4, 5]);
+    expect(one!.bytes.subarray(28)).toEqual(packet({ ...LAN, tos: 0xb8 }));
+  });
+
+  test("the largest packet fills the path, one octet more gets an ICMP error", () => {
+    const { a, b } = tunnel();
+    const room = 1500 - 20 - 28;
+    const sized = (length: number) => packet({ ...LAN, payload: new Uint8Array(length - 28) });
+    expect(carry(a, b, [sized(room)])).toHaveLength(1);
+    expect(carry(a, b, [sized(room + 1)])).toHaveLength(0);
+    expect(a.allDrops()).toEqual({ tooBig: 1 });
+    expect(new DataView(a.io.toHost[0]![0]!.buffer).getUint16(26)).toBe(room);
+  });
+
+  test("an identification of zero is never left for the system to fill in where DF is clear", () => {
+    const { a } = tunnel({ handling: { df: "clear" } });
+    for (const one of sealed(a, packet(LAN), packet(LAN)))
+      expect(new DataView(one.header!.buffer).getUint16(4)).toBeGreaterThan(0);
+  });
+});
+
+describe("transport mode", () => {
+  test("[AH-10] packets between the two hosts arrive as they were sent", () => {
+    const { a, b } = hosts();
+    const packets = [
+      packet({ ...HOSTS, id: 77, tos: 0xb9, hopLimit: 17 }),
+      packet({ ...HOSTS, protocol: 1, ports: [8, 0], dontFragment: false, id: 5 }),
+      ipv4Packet({ ...HOSTS, protocol: 47, options: Uint8Array.of(148, 4, 0, 1) }, new Uint8Array(31)),
+    ];
+    expect(carry(a, b, packets)).toEqual(packets);
+    expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
+  });
+
+  test("[AH-10] IPv6 likewise", () => {
+    const six = { a: HOSTS_6.source, b: HOSTS_6.destination };
+    const { a, b } = hosts({ ...six, selectors: selectors(six.a, six.b) });
+    expect(carry(a, b, [packet(HOSTS_6)])).toEqual([packet(HOSTS_6)]);
+    expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
+  });
+
+  test("[AH-11] fragments and other hosts are refused", () => {
+    const { a, b } = hosts({ selectors: selectors("192.0.2.0/24", "198.51.100.0/24") });
+    const parts = fragmentsOf(packet({ ...HOSTS, payload: new Uint8Array(1000) }), 7, 512);
+    expect(carry(a, b, [...parts, packet({ ...HOSTS, source: "192.0.2.9" })])).toEqual([]);
+    expect(a.allDrops()).toEqual({ fragmentInTransport: 2, notOurHosts: 1 });
+  });
+});
+
+describe("the wire", () => {
+  test("[AH-03] may change what routers change", () => {
+    const { a, b } = tunnel();
+    const [one] = sealed(a, packet(LAN));
+    const header = Uint8Array.from(one!.header!);
+    header.set([0x04], 1);
+    header[6] = 0;
+    header[8] = 3;
+    header.set([0xab, 0xcd], 10);
+    expect(receive(b, [{ ...one!, header }])).toHaveLength(1);
+  });
+
+  test("[AH-03] [AH-12] [AH-13] may change nothing else, and what fails moves no window", () => {
+    const { a, b, spis } = tunnel();
+    const [good] = sealed(a, packet(LAN));
+    const protectedOctets = [0, 2, 3, 4, 5, 9, 12, 13, 14, 15, 16, 17, 18, 19];
+    for (const at of protectedOctets.filter((one) => ![0, 9].includes(one))) {
+      const header = Uint8Array.from(good!.header!);
+      header[at] = header[at]! ^ 1;
+      expect(receive(b, [{ ...good!, header }])).toEqual([]);
+    }
+    let counted = protectedOctets.length - 2;
+    for (let at = 0; at < good!.bytes.length; at++) {
+      if (at === 1 || (at >= 4 && at < 8)) continue;
+      const bytes = Uint8Array.from(good!.bytes);
+      bytes[at] = bytes[at]! ^ 0x80;
+      expect(receive(b, [{ ...good!, bytes }])).toEqual([]);
+      counted++;
+    }
+    expect(b.drops("notAuthentic")).toBe(counted);
+    const base = slotOffset(b.table, findBySpi(b.table, spis.bInbound));
+    expect(b.table.f64[(base + Slot.REPLAY_HIGHEST) / 8]).toBe(0);
+    expect(receive(b, [good!, good!])).toHaveLength(1);
+    expect(receive(b, [good!])).toHaveLength(0);
+    expect(b.drops("replayed")).toBe(2);
+  });
+
+  test("[AH-12] an SPI of AH is none of ESP, nor the other way round, and lengths are the SA's", () => {
+    const { a, b } = tunnel();
+    const [ah] = sealed(a, packet(LAN));
+    const asEsp = Uint8Array.from(ah!.header!);
+    asEsp[9] = 50;
+    expect(receive(b, [{ ...ah!, header: asEsp, bytes: ah!.bytes.slice(4) }])).toEqual([]);
+    const esp = makePair({ encapsulation: "esp" });
+    const [other] = sealed(esp.a, packet(LAN));
+    const asAh = Uint8Array.from(ah!.header!);
+    const shifted = new Uint8Array(other!.bytes.length + 4);
+    shifted.set(other!.bytes, 4);
+    expect(receive(esp.b, [{ ...other!, header: asAh, bytes: shifted }])).toEqual([]);
+    expect([b.allDrops(), esp.b.allDrops()]).toEqual([{ unknownSpi: 1 }, { unknownSpi: 1 }]);
+    const long = Uint8Array.from(ah!.bytes);
+    long[1] = 6;
+    expect(
+      receive(b, [
+        { ...ah!, bytes: long },
+        { ...ah!, bytes: ah!.bytes.slice(0, 20) },
+        { ...ah!, bytes: ah!.bytes.slice(0, 8) },
+      ]),
+    ).toEqual([]);
+    expect(b.allDrops()).toEqual({ unknownSpi: 1, badAhLength: 2, shortDatagram: 1 });
+  });
+
+  test("[SPD-04] what is inside is held against the SA", () => {
+    const { a, b } = tunnel({ selectors: selectors("10.0.0.0/8", "10.0.0.0/8") });
+    b.setSpd([b.protect("net/lan", selectors("10.2.0.0/16", "10.1.0.0/16"))]);
+    expect(carry(a, b, [packet(LAN), packet({ ...LAN, destination: "10.3.0.1" })])).toHaveLength(1);
+    expect(b.allDrops()).toEqual({ noPolicy: 1 });
+  });
+
+  test("numbers end where they end", () => {
+    const { a, b } = tunnel({ lastSequenceNumber: 2 });
+    expect(carry(a, b, [packet(LAN), packet(LAN), packet(LAN)])).toHaveLength(2);
+    expect(a.drops("sequenceExhausted")).toBe(1);
+  });
+});
