@@ -168,7 +168,7 @@ describe("the wire", () => {
     expect(receive(esp.b, [{ ...other!, header: asAh, bytes: shifted }])).toEqual([]);
     expect([b.allDrops(), esp.b.allDrops()]).toEqual([{ unknownSpi: 1 }, { unknownSpi: 1 }]);
     const long = Uint8Array.from(ah!.bytes);
-    long[1] = 6;
+    long[1] = 7;
     expect(
       receive(b, [
         { ...ah!, bytes: long },
