@@ -59,43 +59,47 @@ export class AhInbound {
 
   /** Finds the SA of datagram `i` and asks its window; it is verified with the next {@link flush} [AH-12]. */
   admit(batch: PacketBatch, i: number, now: Instant): void {
+    const reason = this.#admit(batch, i, now);
+    if (reason !== ACCEPTED) this.#context.count(reason);
+  }
+
+  #admit(batch: PacketBatch, i: number, now: Instant): number {
     const context = this.#context;
     const { table } = context;
     const { u32 } = table;
     const at = batch.offset[i]!;
     const length = batch.length[i]!;
-    if (length < AH_FIXED_LENGTH) return context.count(Drop.shortDatagram);
+    if (length < AH_FIXED_LENGTH) return Drop.shortDatagram;
     const slot = findBySpi(table, ahSpi(batch.bytes, at));
     const base = slot === NO_SLOT ? 0 : slotOffset(table, slot);
-    if (slot === NO_SLOT || u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.AH)
-      return context.count(Drop.unknownSpi);
-    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) return context.count(Drop.otherLane);
+    if (slot === NO_SLOT || u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.AH) return Drop.unknownSpi;
+    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) return Drop.otherLane;
     const family = batch.meta[i * DATAGRAM_META_STRIDE + META_FAMILY]!;
     const ahLength = ahReceivedLength(batch.bytes, at);
     const icvLength = u32[(base + Slot.ICV_LENGTH) >> 2]!;
     // Some pad to eight octets over IPv4 too; the ICV covers whatever the padding is [AH-08].
     const isKnown =
       ahLength === ahHeaderLength(icvLength, family) || ahLength === ahHeaderLength(icvLength, 6);
-    if (!isKnown || length < ahLength) return context.count(Drop.badAhLength);
+    if (!isKnown || length < ahLength) return Drop.badAhLength;
     const low = ahSequence(batch.bytes, at);
     let high = 0;
     if (u32[(base + Slot.ESN) >> 2] === 1) {
       const highest = table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
       high = guessSequenceHigh(highest, low, u32[(base + Slot.REPLAY_WINDOW) >> 2]!);
-      if (high === SEQUENCE_HIGH_UNKNOWN) return context.count(Drop.leftOfWindow);
+      if (high === SEQUENCE_HIGH_UNKNOWN) return Drop.leftOfWindow;
     }
     const sequence = wholeSequenceNumber(high, low);
     const verdict = checkReplay(table, base, sequence);
-    if (verdict !== REPLAY_OK)
-      return context.count(verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow);
+    if (verdict !== REPLAY_OK) return verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow;
     if (this.#cells.count === CAPACITY) this.flush(now);
-    if (!this.#place(batch, i, base)) return context.count(Drop.badAhLength);
+    if (!this.#place(batch, i, base)) return Drop.badAhLength;
     const cell = this.#cells.count++;
     this.#slot[cell] = slot;
     this.#sequence[cell] = sequence;
     this.#cells.slot[cell] = slot;
     this.#cells.sequenceHigh[cell] = high;
     this.#cells.tos[cell] = batch.tos[i]!;
+    return ACCEPTED;
   }
 
   /** Verifies and delivers what was admitted. */
