@@ -63,9 +63,12 @@ function mentions(
 /** Names of checks that a test file runs in another process, each as a test of its own. */
 const CHECK_NAME = /^ {2}"([^"]+)": /gm;
 
+/** Test files, and suites that several of them run over different implementations. */
+const SUITE = /(\.test|-contract|-vectors)\.ts$/;
+
 function testNames(text: string, path: string): string {
   if (path.endsWith("-checks.ts")) return [...text.matchAll(CHECK_NAME)].map(([, name]) => name).join("\n");
-  if (!path.endsWith(".test.ts")) return "";
+  if (!SUITE.test(path)) return "";
   return [...text.matchAll(TEST_NAME)].map((name) => name[2]).join("\n");
 }
 

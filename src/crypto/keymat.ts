@@ -49,7 +49,7 @@ export interface ChildKeyPair {
 /** What the PSK is mixed with: 17 octets of ASCII without a terminator [AUTH-05]. */
 const KEY_PAD = utf8("Key Pad for IKEv2");
 
-/** SKEYSEED of a new IKE SA: prf(Ni | Nr, g^ir), `outputLength` octets (RFC 7296 section 2.14). */
+/** SKEYSEED of a new IKE SA: prf(Ni | Nr, g^ir), `outputLength` octets (RFC 7296 section 2.14) [AUTH-02]. */
 export function skeyseed(alg: PrfAlgorithm, nonces: NoncePair, sharedSecret: Uint8Array): Uint8Array {
   const key = concat(
     nonces.initiator.subarray(0, alg.nonceOctetsInKey),

@@ -65,7 +65,7 @@ test("[ESP-17] AES-GCM takes 4 octets of salt beyond what its key length attribu
   ]);
 });
 
-test("ChaCha20-Poly1305 takes 36 octets and no key length attribute", () => {
+test("[ESP-18] ChaCha20-Poly1305 takes 36 octets and no key length attribute", () => {
   expect(encrAlgorithm(Encr.CHACHA20_POLY1305, 0)).toMatchObject({
     keyBits: 0,
     keyLength: 36,

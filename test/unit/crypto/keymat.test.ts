@@ -37,6 +37,14 @@ test("SKEYSEED is keyed by both whole nonces, the initiator's first", () => {
   expect(toHex(skeyseed(alg, nonces, gir))).toBe(hmac(concat(nonces.initiator, nonces.responder), gir));
 });
 
+test("[AUTH-02] AES-XCBC and AES-CMAC take the first 8 octets of each nonce into the key of SKEYSEED", () => {
+  const key = concat(nonces.initiator.subarray(0, 8), nonces.responder.subarray(0, 8));
+  for (const id of [Prf.AES128_XCBC, Prf.AES128_CMAC]) {
+    const fixed = prfAlgorithm(id)!;
+    expect(toHex(skeyseed(fixed, nonces, gir))).toBe(toHex(prf(fixed, key, gir)));
+  }
+});
+
 test("a PRF of fixed key takes the first octets of each nonce only", () => {
   const fixed = { ...alg, nonceOctetsInKey: 8 };
   const key = concat(nonces.initiator.subarray(0, 8), nonces.responder.subarray(0, 8));
