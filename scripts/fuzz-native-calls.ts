@@ -127,6 +127,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   closeEngine: { takes: ["engine"], ends: "engine" },
   seal: { takes: ["engine", "batch", "number", "batch"] },
   open: { takes: ["engine", "batch", "number"] },
+  authenticate: { takes: ["engine", "batch", "number"] },
   releaseStaleContexts: { takes: ["engine"] },
   openTun: { takes: ["deviceName", "number", "number"] },
   openUdp: { takes: ["family", "address", "number", "number", "number", "number", "number"], makes: "fd" },
