@@ -238,8 +238,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "a packet that no entry matches is let through as the first entry says",
     file: "src/policy/spd.ts",
-    find: "  return -1;\n}\n\n/** The last interval",
-    replace: "  return 0;\n}\n\n/** The last interval",
+    find: "  return found;\n}\n\nfunction entryMatches",
+    replace: "  return Math.max(found, 0);\n}\n\nfunction entryMatches",
     test: "test/unit/policy/spd.test.ts",
     killedBy: "[SPD-01]",
   },

@@ -6,7 +6,7 @@ import {
   RING_RECORDS_MAX,
   ringMemory,
 } from "../../../src/dataplane/hand-over-ring.ts";
-import { typescriptWorker } from "../io/native-addon.ts";
+import { typescriptWorker } from "../run-typescript.ts";
 import { lengthOf, type RingOrder } from "./hand-over-ring-worker.ts";
 
 const OCTETS = 1024;

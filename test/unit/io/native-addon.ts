@@ -1,7 +1,6 @@
 /** Whether the addon is built: without it native tests are skipped, in CI they fail. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { Worker } from "node:worker_threads";
 import { describe } from "vitest";
 import { addonPath, isAddonBuilt } from "../../../src/io/native.ts";
 
@@ -24,13 +23,3 @@ function canUseNamespaces(): boolean {
 
 /** For what needs namespaces, TUN devices and raw sockets besides: root, and in CI nothing excuses their absence. */
 export const describeNativeInNamespace = describe.skipIf(!isBuilt || !canUseNamespaces());
-
-/** Options of a child process that runs a TypeScript file. */
-export const RUN_TYPESCRIPT = ["--import", "tsx"];
-
-/** A thread that runs a TypeScript file. */
-export function typescriptWorker(file: URL, workerData: unknown): Worker {
-  const target = JSON.stringify(file.href);
-  const start = `import("tsx/esm/api").then(({ register }) => { register(); return import(${target}); });`;
-  return new Worker(start, { eval: true, workerData });
-}

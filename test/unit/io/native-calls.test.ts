@@ -2,7 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { describeNative, RUN_TYPESCRIPT } from "./native-addon.ts";
+import { RUN_TYPESCRIPT } from "../run-typescript.ts";
+import { describeNative } from "./native-addon.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 

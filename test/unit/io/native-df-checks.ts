@@ -23,7 +23,7 @@ import { parseSelector } from "../../../src/policy/selector-text.ts";
 import { compileSpd } from "../../../src/policy/spd.ts";
 import { packet } from "../dataplane/packets.ts";
 import { allPackets, octets, packets } from "../esp/engine-suites.ts";
-import { typescriptWorker } from "./native-addon.ts";
+import { typescriptWorker } from "../run-typescript.ts";
 import { END, ORDER, PAUSE, SEND, SENT } from "./native-df-signals.ts";
 
 /** The address of the capture's device, and one that it leads to. */

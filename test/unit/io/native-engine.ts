@@ -41,7 +41,7 @@ import {
   writeSlot,
 } from "../esp/engine-suites.ts";
 import { engineVectors } from "../esp/engine-vectors.ts";
-import { RUN_TYPESCRIPT, typescriptWorker } from "./native-addon.ts";
+import { RUN_TYPESCRIPT, typescriptWorker } from "../run-typescript.ts";
 import type { SealOrder, SealReport } from "./native-seal-worker.ts";
 import { headersOf, tcpPacket, udpPacket } from "./tcp-segments.ts";
 

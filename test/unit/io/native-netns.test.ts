@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { describeNativeInNamespace, RUN_TYPESCRIPT } from "./native-addon.ts";
+import { RUN_TYPESCRIPT } from "../run-typescript.ts";
+import { describeNativeInNamespace } from "./native-addon.ts";
 import { CHECKS } from "./native-netns-checks.ts";
 
 describeNativeInNamespace("in a namespace", () => {

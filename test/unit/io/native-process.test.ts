@@ -8,7 +8,8 @@ import { IoError } from "../../../src/io/io-error.ts";
 import { bootTime, notifyServiceManager, setCloseOnExec } from "../../../src/io/native-process.ts";
 import { closeFd } from "../../../src/io/native-socket.ts";
 import { createWake } from "../../../src/io/native-wait.ts";
-import { describeNative, RUN_TYPESCRIPT } from "./native-addon.ts";
+import { RUN_TYPESCRIPT } from "../run-typescript.ts";
+import { describeNative } from "./native-addon.ts";
 
 /** Prints what one datagram on the Unix socket `path` says, and how many descriptors came along. */
 const RECEIVER = `

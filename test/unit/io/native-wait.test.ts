@@ -12,7 +12,8 @@ import {
   WAIT_MS_MAX,
   wake,
 } from "../../../src/io/native-wait.ts";
-import { describeNative, typescriptWorker } from "./native-addon.ts";
+import { typescriptWorker } from "../run-typescript.ts";
+import { describeNative } from "./native-addon.ts";
 import type { WaitOrder, WaitReport } from "./native-wait-worker.ts";
 
 const LOOPBACK = IpAddress(Uint8Array.of(127, 0, 0, 1));
