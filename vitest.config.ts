@@ -15,7 +15,8 @@ export default defineConfig({
         test: {
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
-          fileParallelism: false,
+          // Their namespaces and guests bear the names of their processes, and most of the time they wait.
+          maxWorkers: 3,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           // Real daemons against real time: where the machine is not ours, one stall of it is no verdict.
