@@ -6,7 +6,7 @@
  *
  * Rounds are interleaved: each peer once, the order turned by one from round to round, so that what else the machine does
  * hits all of them. Figures are medians over the rounds; ratios say how many times better ours is. A peer that is missing or
- * fails is named. Without --quick it takes about 25 minutes, with it about five.
+ * fails is named. Without --quick it takes about 45 minutes, with it about ten; --peers and --no-udp make it shorter.
  * --peers       only those whose names begin so: "ours", "wireguard-go", "native loop" ...
  * --wire        plain: frames of at most 1500 octets cross the router; offloads: NICs that cut and merge; both
  * --wireguard-go  one more binary, for instance of a newer Debian (dpkg-deb -x), besides the one that is installed
