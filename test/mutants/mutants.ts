@@ -387,7 +387,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (this.#hasPassed(entry, start, end, moreFragments)) return Drop.overlappingFragment;",
     replace: "this.#hasPassed(entry, start, end, moreFragments);",
     test: "test/unit/dataplane/fragments.test.ts",
-    killedBy: "[SPD-13] whatever comes in whatever order, no octet passes twice",
+    killedBy: "[SPD-13] the same fragment again",
   },
   {
     bug: "one policy's first fragment speaks for another's later ones",

@@ -285,9 +285,10 @@ describe("bounds", () => {
 
 test("[SPD-13] whatever comes in whatever order, no octet passes twice, nor one of a packet whose ports are wrong", () => {
   const cut = fc.record({
-    id: fc.integer({ min: 1, max: 3 }),
+    id: fc.integer({ min: 1, max: 2 }),
     isGood: fc.boolean(),
-    start: fc.integer({ min: 0, max: 20 }),
+    // Without a first fragment nothing passes at all.
+    start: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 19 })),
     length: fc.integer({ min: 0, max: 20 }),
     isV6: fc.boolean(),
   });
