@@ -1,5 +1,5 @@
 /** DSCP values that have SAs of their own (RFC 4301 section 4.1): by number, or by the names that the field gives them. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Findings } from "./findings.ts";
 import { integer, leaf, listOf, Refusal } from "./leaf.ts";
 import type { Path } from "./yaml-text.ts";

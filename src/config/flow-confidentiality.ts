@@ -1,5 +1,5 @@
 /** The keys tfc and iptfs of a child: how much of its traffic shows from outside. */
-import { z } from "zod";
+import * as z from "zod";
 import { DurationMs, seconds } from "../base/instant.ts";
 import type { AggfragHandling, TfcHandling } from "../policy/data-plane.ts";
 import type { Findings } from "./findings.ts";

@@ -1,5 +1,5 @@
 /** Building blocks of the schema: checks of single values that refuse in words, and mappings that know their keys. */
-import { z } from "zod";
+import * as z from "zod";
 import { TungateError } from "../base/errors.ts";
 import { nearestWord } from "../base/nearest-word.ts";
 import type { ConfigProblemCode } from "./config-error.ts";

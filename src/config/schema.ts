@@ -1,5 +1,5 @@
 /** The keys of a configuration file: which there are, what each may hold, and what is said about others. */
-import { z } from "zod";
+import * as z from "zod";
 import { hours, minutes, seconds } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import { integAlgorithm } from "../crypto/integ.ts";

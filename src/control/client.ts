@@ -1,6 +1,6 @@
 /** Talks to a running daemon over its control socket. */
 import { request } from "node:http";
-import type { z } from "zod";
+import type * as z from "zod";
 import { ControlError, systemCode } from "./error.ts";
 import {
   ANSWER_OCTETS_MAX,

@@ -1,5 +1,5 @@
 /** What travels over the control socket, as schemas that daemon and command line share. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** Raised when a field changes its meaning; a client refuses any other. */
 export const CONTROL_API_VERSION = 1;
