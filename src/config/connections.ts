@@ -272,13 +272,17 @@ class Assembly {
     const remoteId = input.remote.id;
     return {
       name: this.#name,
-      local: { ...(address === undefined ? {} : { address }), ...(id === undefined ? {} : { id }) },
+      local: {
+        ...(address === undefined ? {} : { address }),
+        ...(id === undefined ? {} : { id }),
+        auth: { kind: "psk", secret: psk.local },
+      },
       remote: {
         addresses: ranges,
         port: input.remote.port ?? IKE_PORT,
         ...(remoteId === undefined ? {} : { id: remoteId }),
+        auth: { kind: "psk", secret: psk.remote },
       },
-      psk,
       keep,
       encapsulation: input.encapsulation ?? "auto",
       ike: {

@@ -13,6 +13,8 @@ const FAILURE_CODES: { readonly [code in FailureNotice["code"]]: true } = {
   localIdentityMismatch: true,
   authenticationFailed: true,
   authenticationRejectedByPeer: true,
+  authenticationNotComputed: true,
+  noCommonSignature: true,
   noAnswer: true,
   errorFromPeer: true,
   refused: true,

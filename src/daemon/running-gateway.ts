@@ -356,7 +356,9 @@ export class RunningGateway {
     for (const { inboundSpi } of this.pairs()) dataPlane.execute({ kind: "removePair", inboundSpi });
     dataPlane.reclaim();
     const { connections, manual } = this.#options.configuration;
-    for (const { connection } of connections) wipe(connection.psk.local, connection.psk.remote);
+    for (const { connection } of connections)
+      for (const { auth } of [connection.local, connection.remote])
+        if (auth.kind === "psk") wipe(auth.secret);
     for (const { outbound, inbound } of manual)
       wipe(outbound.keys.encr, outbound.keys.integ, inbound.keys.encr, inbound.keys.integ);
   }

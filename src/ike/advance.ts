@@ -53,7 +53,7 @@ export function timeoutOf(
     case "halfOpen":
       return timeout(earlier(sa.expiresAt, sa.job?.deadline), "half-open IKE SA");
     case "authenticating":
-      return timeout(sa.window.outstanding?.nextAt, "IKE_AUTH");
+      return timeout(earlier(sa.window.outstanding?.nextAt, sa.job?.deadline), "IKE_AUTH");
     case "leaving":
       return timeout(earlier(sa.window.outstanding?.nextAt, sa.deadline), "end of an IKE SA");
     case "established":

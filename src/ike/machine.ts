@@ -3,10 +3,17 @@ import type { Branded } from "../base/brand.ts";
 import type { Instant } from "../base/instant.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { SignatureScheme } from "../crypto/signature-scheme.ts";
+import type { Identification, PeerAuthentication, PrivateKeyId } from "../policy/connection.ts";
 import type { DataPlaneCommand, DataPlaneEvent } from "../policy/data-plane.ts";
 import type { IkeNotice } from "./notice.ts";
 
 export type JobId = Branded<number, "JobId">;
+
+/** What speaks against a peer that was to prove its identity. */
+export type PeerFinding =
+  /** It proved another key than the one that belongs to the identity. */
+  { readonly check: "signature" };
 
 /** A slow or secret computation, asked for by an action and answered by a `computed` event. */
 export type Work =
@@ -16,11 +23,32 @@ export type Work =
       readonly method: number;
       readonly privateValue: Uint8Array;
       readonly peerPublicValue: Uint8Array;
+    }
+  /** Sign with a private key that only its holder has. */
+  | {
+      readonly kind: "sign";
+      readonly key: PrivateKeyId;
+      readonly scheme: SignatureScheme;
+      readonly octets: Uint8Array;
+    }
+  /** Check the peer's AUTH payload over these octets, and that its key is one of those that are trusted for its identity. */
+  | {
+      readonly kind: "verifyPeer";
+      readonly identity: Identification;
+      readonly trust: Exclude<PeerAuthentication, { kind: "psk" }>;
+      /** AUTH method and data as received. */
+      readonly method: number;
+      readonly data: Uint8Array;
+      readonly octets: Uint8Array;
     };
 
 export type WorkResult =
   | { readonly kind: "keyExchange"; readonly privateValue: Uint8Array; readonly publicValue: Uint8Array }
   | { readonly kind: "sharedSecret"; readonly secret: Uint8Array }
+  /** Method and data of an AUTH payload. */
+  | { readonly kind: "signed"; readonly method: number; readonly data: Uint8Array }
+  | { readonly kind: "peerVerified" }
+  | { readonly kind: "peerRefused"; readonly finding: PeerFinding }
   /** The peer's value is not acceptable [INIT-11] [INIT-12]. */
   | { readonly kind: "refused"; readonly reason: string }
   /** This gateway could not compute it; nothing that a peer sent is the reason. */

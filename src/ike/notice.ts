@@ -3,7 +3,7 @@ import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
-import type { ConfigurationPlace, Identification } from "../policy/connection.ts";
+import type { ConfigurationPlace, Identification, PeerAuthentication } from "../policy/connection.ts";
 import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
@@ -144,16 +144,27 @@ export type FailureNotice =
       readonly ours: Identification;
       readonly place?: ConfigurationPlace;
     })
-  /** The peer's AUTH does not fit the key configured for it (wrongKey), or uses another method than a PSK (otherMethod). */
+  /** The peer's AUTH does not fit the key configured for it (wrongKey), or its method is not the one configured (otherMethod). */
   | (Concerning & {
       readonly code: "authenticationFailed";
       readonly role: ExchangeRole;
       readonly cause: "wrongKey" | "otherMethod";
+      /** What the connection expects. */
+      readonly expects: PeerAuthentication["kind"];
       readonly identity: Identification;
       /** IANA authentication method that the peer used. */
       readonly method: number;
       readonly place?: ConfigurationPlace;
     })
+  /** This gateway could not make its own AUTH (proof), or not judge the peer's (check). */
+  | (Concerning & {
+      readonly code: "authenticationNotComputed";
+      readonly what: "proof" | "check";
+      readonly reason: string;
+      readonly place?: ConfigurationPlace;
+    })
+  /** The peer takes no signature that our key can make. */
+  | (Concerning & { readonly code: "noCommonSignature"; readonly place?: ConfigurationPlace })
   /** The peer answered AUTHENTICATION_FAILED: it has another key or does not expect our identity. */
   | (Concerning & {
       readonly code: "authenticationRejectedByPeer";

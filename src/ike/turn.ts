@@ -144,7 +144,9 @@ export function startJob(turn: Turn, id: IkeSaId, work: Work, continuation?: Con
   const job = machine.nextJobId++ as JobId;
   machine.jobs.set(job, id);
   turn.actions.push({ kind: "compute", job, work });
-  return { id: job, deadline: after(turn.now, JOB_DEADLINE), method: work.method, continuation };
+  // What is remembered of the work: the key exchange method.
+  const method = work.kind === "generateKeyExchange" || work.kind === "deriveSharedSecret" ? work.method : 0;
+  return { id: job, deadline: after(turn.now, JOB_DEADLINE), method, continuation };
 }
 
 /** Why a computation gave no key, in words. */

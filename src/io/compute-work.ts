@@ -10,10 +10,12 @@ export function performWork(work: Work, random: RandomSource): WorkResult {
       const { privateValue, publicValue } = generateKeyExchange(work.method, random);
       return { kind: "keyExchange", privateValue, publicValue };
     }
-    return {
-      kind: "sharedSecret",
-      secret: deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue),
-    };
+    if (work.kind === "deriveSharedSecret")
+      return {
+        kind: "sharedSecret",
+        secret: deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue),
+      };
+    return ownFailure("it holds no keys for signatures");
   } catch (error) {
     if (error instanceof CryptoError && error.code === "CRYPTO_BAD_PUBLIC_VALUE")
       return { kind: "refused", reason: error.message };

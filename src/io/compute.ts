@@ -76,7 +76,7 @@ export function createComputePool(random: RandomSource): ComputePool {
       }
       const id = nextId++;
       waiting.set(id, { job, done });
-      if (INLINE.has(work.method)) {
+      if (!("method" in work) || INLINE.has(work.method)) {
         setImmediate(() => settle(id, performWork(work, random)));
         return;
       }

@@ -29,6 +29,17 @@ export function failureWords(notice: FailureNotice): readonly string[] {
       return authenticationFailed(notice);
     case "authenticationRejectedByPeer":
       return authenticationRejected(notice);
+    case "authenticationNotComputed":
+      return [
+        notice.what === "proof"
+          ? `this gateway could not prove its identity to ${peerText(notice.remote)}: ${escapeForeign(notice.reason)}`
+          : `this gateway could not check the identity of ${peerText(notice.remote)}: ${escapeForeign(notice.reason)}`,
+      ];
+    case "noCommonSignature":
+      return [
+        `${peerText(notice.remote)} takes no signature that our key can make`,
+        "a peer that does not announce signatures by RFC 7427 takes RSA and ECDSA keys only",
+      ];
     case "noAnswer":
       return noAnswer(notice);
     case "errorFromPeer":
@@ -142,13 +153,20 @@ function localIdentityMismatch(notice: Notice<"localIdentityMismatch">): string[
   ];
 }
 
+const EXPECTED: Readonly<Record<Notice<"authenticationFailed">["expects"], string>> = {
+  psk: "a pre-shared key",
+  pubkey: "a signature with its raw public key",
+};
+
 function authenticationFailed(notice: Notice<"authenticationFailed">): string[] {
   const who = `${peerText(notice.remote)} (${identityText(notice.identity)})`;
   if (notice.cause === "otherMethod")
     return [
-      `${who} proves its identity by ${nameOf(AuthMethod, notice.method)}, and only pre-shared keys are supported`,
-      "have it authenticate with a pre-shared key",
+      `${who} proves its identity by ${nameOf(AuthMethod, notice.method)}, and we expect ${EXPECTED[notice.expects]}`,
+      `have it authenticate with ${EXPECTED[notice.expects]}`,
     ];
+  if (notice.expects !== "psk")
+    return [`the signature of ${who} was not made with the key that is configured for it here`];
   return [
     `the pre-shared key of ${who} is not the one configured here`,
     `put the same key into ${keyOf(notice, "psk")}${atPlace(notice.place)} and over there; mind blanks, quotes and line ends, and whether it is text, hex or base64`,

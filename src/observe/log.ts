@@ -65,6 +65,8 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   localIdentityMismatch: "error",
   authenticationFailed: "error",
   authenticationRejectedByPeer: "error",
+  authenticationNotComputed: "error",
+  noCommonSignature: "error",
   noAnswer: "warn",
   errorFromPeer: "warn",
   refused: "warn",

@@ -1,7 +1,9 @@
 /** The PAD and the children's policies of one connection (RFC 4301 section 4.4.3), as the configuration gives them. */
 import type { AddressRange } from "../base/address-range.ts";
+import type { Branded } from "../base/brand.ts";
 import type { DurationMs } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
+import type { SigningKeyType } from "../crypto/signature-scheme.ts";
 import type { SaHandling, SaLifetime } from "./data-plane.ts";
 import type { ProposalSuite } from "./proposal-suite.ts";
 import type { SelectorPair } from "./traffic-selector.ts";
@@ -11,6 +13,28 @@ export interface Identification {
   readonly idType: number;
   readonly data: Uint8Array;
 }
+
+/** Names a private key to whoever holds it; the key itself is never where IKE is. */
+export type PrivateKeyId = Branded<string, "PrivateKeyId">;
+
+/** A key pair of ours, its private half by name. */
+export interface OwnKey {
+  readonly id: PrivateKeyId;
+  readonly type: SigningKeyType;
+  /** SubjectPublicKeyInfo (RFC 5280 section 4.1), DER. */
+  readonly publicKey: Uint8Array;
+}
+
+/** How we prove our identity (RFC 4301 section 4.4.3.2). Secrets are read and never copied into the machine's state. */
+export type OwnAuthentication =
+  | { readonly kind: "psk"; readonly secret: Uint8Array }
+  | { readonly kind: "pubkey"; readonly key: OwnKey };
+
+/** What the peer has to prove its identity with. */
+export type PeerAuthentication =
+  | { readonly kind: "psk"; readonly secret: Uint8Array }
+  /** One of these keys, each a SubjectPublicKeyInfo in DER. */
+  | { readonly kind: "pubkey"; readonly keys: readonly Uint8Array[] };
 
 /** Where the configuration says something, so that a notice can name the place. */
 export interface ConfigurationPlace {
@@ -50,6 +74,7 @@ export interface Connection {
     readonly address?: IpAddress;
     /** Absent: our outer address. */
     readonly id?: Identification;
+    readonly auth: OwnAuthentication;
   };
   readonly remote: {
     /** Single addresses are called; ranges only answer. Empty: any. */
@@ -58,9 +83,8 @@ export interface Connection {
     readonly port: number;
     /** Absent: the peer's outer address. `any` accepts every identity with the right key. */
     readonly id?: Identification | "any";
+    readonly auth: PeerAuthentication;
   };
-  /** PSK; the machine reads it and never copies it into its state. */
-  readonly psk: { readonly local: Uint8Array; readonly remote: Uint8Array };
   readonly keep: Keep;
   readonly encapsulation: "auto" | "udp" | "esp";
   readonly ike: {

@@ -18,6 +18,7 @@ import {
   World,
 } from "./ike-world.ts";
 
+const psk = (secret: string) => ({ kind: "psk", secret: utf8(secret) }) as const;
 const FQDN_A = { idType: IdType.FQDN, data: utf8("gw-a.example.net") };
 const FQDN_B = { idType: IdType.FQDN, data: utf8("gw-b.example.net") };
 
@@ -56,8 +57,8 @@ describe("identities and keys", () => {
 
   test("a wrong key between two of us is seen by both, and tried again for ever with growing waits", () => {
     const world = new World();
-    const other = { local: utf8("a secret"), remote: utf8("a secret") };
-    const [a, b] = pair(world, { psk: other });
+    const auth = psk("a secret");
+    const [a, b] = pair(world, { local: { auth }, remote: { auth } });
     world.run(minutes(20));
     expect(a.find("authenticationRejectedByPeer")).toBeDefined();
     expect(b.find("authenticationFailed")?.cause).toBe("wrongKey");
@@ -73,24 +74,20 @@ describe("identities and keys", () => {
 
   test("two secrets: each side proves its own", () => {
     const world = new World();
-    const one = utf8("what A proves");
-    const other = utf8("what B proves");
-    const [a, b] = pair(
-      world,
-      { psk: { local: one, remote: other } },
-      { keep: "respond", psk: { local: other, remote: one } },
-    );
+    const one = { auth: psk("what A proves") };
+    const other = { auth: psk("what B proves") };
+    const [a, b] = pair(world, { local: one, remote: other }, { keep: "respond", local: other, remote: one });
     world.run(minutes(1));
     expectConverged(a, b, ["lan"]);
   });
 
   test("a responder with another key is refused by the initiator, which tells it so", () => {
     const world = new World();
-    const both = utf8("what A proves");
+    const both = { auth: psk("what A proves") };
     const [a, b] = pair(
       world,
-      { psk: { local: both, remote: utf8("what A expects") } },
-      { keep: "respond", psk: { local: utf8("what B proves"), remote: both } },
+      { local: both, remote: { auth: psk("what A expects") } },
+      { keep: "respond", local: { auth: psk("what B proves") }, remote: both },
     );
     world.run(seconds(1));
     expect(a.find("authenticationFailed")).toMatchObject({ role: "initiator", cause: "wrongKey" });

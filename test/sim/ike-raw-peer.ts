@@ -8,6 +8,7 @@ import {
   type KeyExchangePair,
 } from "../../src/crypto/key-exchange.ts";
 import { sharedKeyMic } from "../../src/ike/auth/psk.ts";
+import { authOctets } from "../../src/ike/auth/signed-octets.ts";
 import { protectionFor } from "../../src/ike/sa/ike-keys.ts";
 import { openMessage, type Protection, sealMessage } from "../../src/ike/sa/sk-payload.ts";
 import type { Identification } from "../../src/policy/connection.ts";
@@ -170,7 +171,8 @@ export class RawPeer {
 
   authPayload(secret = this.secret): Payload {
     const transcript = { request: this.request, response: this.response, nonces: this.nonces };
-    const data = sharedKeyMic(this.keys(), transcript, true, this.identity, secret);
+    const octets = authOctets(this.keys(), transcript, true, this.identity);
+    const data = sharedKeyMic(this.keys(), octets, secret);
     return { kind: "AUTH", method: AuthMethod.SHARED_KEY, data };
   }
 

@@ -16,6 +16,7 @@ import type { ProposalSuite } from "../../src/policy/proposal-suite.ts";
 import { addressSelector } from "../../src/policy/traffic-selector.ts";
 import { type EspSim, FakeDataPlane } from "./ike-data-plane.ts";
 import { type SeededRandom, seededRandom } from "./ike-random.ts";
+import { solveSignature } from "./ike-signatures.ts";
 
 export interface Datagram {
   readonly from: UdpEndpoint;
@@ -255,8 +256,11 @@ function solve(work: Work, random: SeededRandom): WorkResult {
     if (work.kind === "generateKeyExchange") {
       return { kind: "keyExchange", ...generateKeyExchange(work.method, random) };
     }
-    const secret = deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue);
-    return { kind: "sharedSecret", secret };
+    if (work.kind === "deriveSharedSecret") {
+      const secret = deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue);
+      return { kind: "sharedSecret", secret };
+    }
+    return solveSignature(work);
   } catch (error) {
     if (error instanceof CryptoError) return { kind: "refused", reason: error.code };
     throw error;
@@ -305,6 +309,7 @@ export const ESP_CBC: ProposalSuite = {
   esn: [0],
 };
 
+const SHARED_SECRET = { kind: "psk", secret: utf8("a secret for both") } as const;
 const PLACE = { file: "sim.yaml", line: 1 };
 
 export function child(
@@ -329,7 +334,7 @@ export function child(
 export interface ConnectionChanges extends Partial<Omit<Connection, "ike" | "remote" | "local">> {
   readonly ike?: Partial<Connection["ike"]>;
   readonly remote?: Partial<Connection["remote"]>;
-  readonly local?: Connection["local"];
+  readonly local?: Partial<Connection["local"]>;
 }
 
 export function connection(
@@ -337,17 +342,16 @@ export function connection(
   children: readonly ChildConfiguration[],
   changes: ConnectionChanges = {},
 ): Connection {
-  const { ike, remote: remoteChanges, ...rest } = changes;
+  const { ike, remote: remoteChanges, local, ...rest } = changes;
   return {
     name: "net",
-    local: {},
-    psk: { local: utf8("a secret for both"), remote: utf8("a secret for both") },
     keep: "up",
     encapsulation: "auto",
     place: PLACE,
     children,
     ...rest,
-    remote: { addresses: [range(remote)], port: 500, ...remoteChanges },
+    local: { auth: SHARED_SECRET, ...local },
+    remote: { addresses: [range(remote)], port: 500, auth: SHARED_SECRET, ...remoteChanges },
     ike: {
       proposals: [GCM_X25519],
       rekey: { time: hours(4), jitter: 0.2 },

@@ -6,9 +6,12 @@ import type { Connection } from "../../policy/connection.ts";
 import { expectedIdentity, localIdentity, matchIdentity } from "../../policy/pad.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
-import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
-import { sharedKeyMic, verifySharedKeyMic } from "../auth/psk.ts";
+import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { proveOurselves } from "../auth/own-proof.ts";
+import { checkPeer, type PeerCheck } from "../auth/peer-check.ts";
+import { authOctets } from "../auth/signed-octets.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
+import type { WorkResult } from "../machine.ts";
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts";
@@ -38,10 +41,12 @@ import {
   about,
   addIkeSa,
   childConfiguration,
+  failureReason,
   instanceOf,
   keeperOf,
   lowerNonce,
   notice,
+  startJob,
   type Turn,
 } from "../turn.ts";
 import { type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
@@ -76,6 +81,7 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
   }
   const authenticating: AuthenticatingIkeSa = {
     state: "authenticating",
+    phase: "proving",
     id: sa.id,
     isOriginalInitiator: true,
     initiatorSpi: sa.initiatorSpi,
@@ -90,11 +96,81 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
     nat: answer.nat,
     localIdentity: localIdentity(connection, local.address),
     firstChild,
+    certificates: [],
+    response: undefined,
+    job: undefined,
+    inbox: [],
   };
   addIkeSa(machine, authenticating);
   if (answer.nat.weAreBehind || answer.nat.peerIsBehind)
     notice(turn, { code: "natDetected", ...about(sa), nat: answer.nat });
-  sendAuth(turn, authenticating, connection);
+  prove(turn, authenticating, connection);
+}
+
+/** Makes our AUTH, or has it made. */
+function prove(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): void {
+  const octets = authOctets(sa.protection, sa.transcript, true, sa.localIdentity);
+  const proof = proveOurselves(sa.protection, octets, connection.local.auth);
+  if (proof.kind === "made") {
+    sendAuth(turn, sa, connection, proof.auth);
+    return;
+  }
+  if (proof.kind === "impossible") {
+    abandon(turn, sa, { code: "noCommonSignature", ...about(sa), place: connection.place });
+    return;
+  }
+  sa.certificates = proof.certificates;
+  sa.job = startJob(turn, sa.id, proof.work);
+}
+
+/** Nothing was sent under the keys yet, or nothing that the peer sent is worth an answer. */
+function abandon(turn: Turn, sa: AuthenticatingIkeSa, failure: FailureNotice): void {
+  forget(turn, sa);
+  noteConnectionFailure(turn, sa, failure);
+}
+
+/** Our AUTH is there, or the peer's has been judged. */
+export function continueAuth(turn: Turn, sa: AuthenticatingIkeSa, result: WorkResult): void {
+  sa.job = undefined;
+  const connection = turn.machine.connections.get(sa.connection);
+  if (connection === undefined) {
+    forget(turn, sa);
+    return;
+  }
+  const { place } = connection;
+  if (sa.phase === "proving") {
+    if (result.kind === "signed") {
+      sendAuth(turn, sa, connection, { kind: "AUTH", method: result.method, data: result.data });
+      return;
+    }
+    const reason = failureReason(result);
+    abandon(turn, sa, { code: "authenticationNotComputed", ...about(sa), what: "proof", reason, place });
+    return;
+  }
+  const { response } = sa;
+  const idr = response && find(response, "IDr");
+  const auth = response && find(response, "AUTH");
+  if (response === undefined || idr === undefined || auth === undefined) return;
+  sa.response = undefined;
+  if (result.kind === "peerVerified") {
+    establish(turn, sa, connection, idr, response);
+    return;
+  }
+  rejectPeer(turn, sa);
+  noteConnectionFailure(turn, sa, checkFailure(sa, connection, idr, auth, result));
+}
+
+function checkFailure(
+  sa: AuthenticatingIkeSa,
+  connection: Connection,
+  idr: IdPayload,
+  auth: AuthPayload,
+  result: WorkResult,
+): FailureNotice {
+  const { place } = connection;
+  if (result.kind === "peerRefused") return authFailure(sa, connection, idr, auth, "wrongKey");
+  const reason = failureReason(result);
+  return { code: "authenticationNotComputed", ...about(sa), what: "check", reason, place };
 }
 
 function encapsulationProblem(
@@ -145,18 +221,18 @@ function reserveFirstChild(
   }
 }
 
-function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): void {
-  const { protection, transcript, localIdentity: identity, firstChild } = sa;
-  const data = sharedKeyMic(protection, transcript, true, identity, connection.psk.local);
+function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection, auth: AuthPayload): void {
+  const { localIdentity: identity, firstChild } = sa;
   const expected = connection.remote.id;
   const idr: readonly IdPayload[] =
     expected === undefined || expected === "any" ? [] : [{ kind: "IDr", ...expected }];
   const isOnly = !hasAnother(turn, sa);
   const payloads: Payload[] = [
     { kind: "IDi", ...identity },
+    ...sa.certificates,
     ...(isOnly ? [notify(NotifyType.INITIAL_CONTACT)] : []),
     ...idr,
-    { kind: "AUTH", method: AuthMethod.SHARED_KEY, data },
+    auth,
   ];
   const child = firstChild && childConfiguration(turn.machine, connection.name, firstChild.name);
   if (firstChild !== undefined && child !== undefined) {
@@ -173,6 +249,7 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): 
       ...resourceNotifies(hasResources(turn.machine, child)),
     );
   }
+  sa.phase = "sent";
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
 }
 
@@ -199,13 +276,19 @@ export function handleAuthResponse(turn: Turn, sa: AuthenticatingIkeSa, payloads
     noteConnectionFailure(turn, sa, authRefusal(sa, connection, payloads));
     return;
   }
-  const failure = authenticate(sa, connection, idr, auth);
-  if (failure !== undefined) {
+  const outcome = authenticate(sa, connection, idr, auth);
+  if (outcome.kind === "failed") {
     rejectPeer(turn, sa);
-    noteConnectionFailure(turn, sa, failure);
+    noteConnectionFailure(turn, sa, outcome.failure);
     return;
   }
-  establish(turn, sa, connection, idr, payloads);
+  if (outcome.kind === "proven") {
+    establish(turn, sa, connection, idr, payloads);
+    return;
+  }
+  sa.phase = "checking";
+  sa.response = payloads;
+  sa.job = startJob(turn, sa.id, outcome.work);
 }
 
 function authRefusal(
@@ -226,26 +309,31 @@ function authenticate(
   connection: Connection,
   idr: IdPayload,
   auth: AuthPayload,
-): FailureNotice | undefined {
+): Exclude<PeerCheck, { kind: "disproved" }> | { readonly kind: "failed"; readonly failure: FailureNotice } {
   const { place } = connection;
   const received = { idType: idr.idType, data: idr.data };
   const expected = expectedIdentity(connection, sa.remote.address);
-  if (expected !== "any" && !matchIdentity(expected, received))
-    return {
-      code: "identityMismatch",
-      ...about(sa),
-      role: "initiator",
-      received,
-      expected: [expected],
-      place,
-    };
-  const { method } = auth;
-  const common = { ...about(sa), role: "initiator", identity: received, method, place } as const;
-  if (method !== AuthMethod.SHARED_KEY)
-    return { code: "authenticationFailed", ...common, cause: "otherMethod" };
-  const { protection, transcript } = sa;
-  const isProven = verifySharedKeyMic(protection, transcript, false, idr, connection.psk.remote, auth.data);
-  return isProven ? undefined : { code: "authenticationFailed", ...common, cause: "wrongKey" };
+  if (expected !== "any" && !matchIdentity(expected, received)) {
+    const mismatch = { role: "initiator", received, expected: [expected], place } as const;
+    return { kind: "failed", failure: { code: "identityMismatch", ...about(sa), ...mismatch } };
+  }
+  const octets = authOctets(sa.protection, sa.transcript, false, idr);
+  const check = checkPeer(sa.protection, octets, connection.remote.auth, received, auth);
+  if (check.kind !== "disproved") return check;
+  return { kind: "failed", failure: authFailure(sa, connection, idr, auth, check.cause) };
+}
+
+function authFailure(
+  sa: AuthenticatingIkeSa,
+  connection: Connection,
+  { idType, data }: IdPayload,
+  { method }: AuthPayload,
+  cause: "wrongKey" | "otherMethod",
+): FailureNotice {
+  const identity = { idType, data };
+  const { place, remote } = connection;
+  const how = { role: "initiator", cause, expects: remote.auth.kind, identity, method, place } as const;
+  return { code: "authenticationFailed", ...about(sa), ...how };
 }
 
 /** Tells the peer in an exchange of its own, and keeps nothing else (RFC 7296 section 2.21.2). */
@@ -286,6 +374,7 @@ function establish(
     },
     connection.ike.rekey,
   );
+  established.inbox = sa.inbox;
   announceIkeSa(turn, established);
   if (sa.firstChild !== undefined)
     finishFirstChild(turn, established, sa.transcript, sa.firstChild, payloads);

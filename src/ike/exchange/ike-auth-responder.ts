@@ -5,9 +5,11 @@ import type { Connection, Identification } from "../../policy/connection.ts";
 import { connectionsForIdentities, expectedIdentity, localIdentity } from "../../policy/pad.ts";
 import { decodeMessage, decodePayloadChain } from "../../wire/ike/message.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
-import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
-import { sharedKeyMic, verifySharedKeyMic } from "../auth/psk.ts";
+import { proveOurselves } from "../auth/own-proof.ts";
+import { checkPeer } from "../auth/peer-check.ts";
+import { authOctets } from "../auth/signed-octets.ts";
 import {
   HALF_OPEN_FAILURES_MAX,
   HALF_OPEN_INBOX_MAX,
@@ -19,7 +21,13 @@ import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
-import type { EstablishedIkeSa, HalfOpenIkeSa, InboxMessage, InitTranscript } from "../sa/ike-sa.ts";
+import type {
+  EstablishedIkeSa,
+  HalfOpenIkeSa,
+  InboxMessage,
+  InitTranscript,
+  PendingAuth,
+} from "../sa/ike-sa.ts";
 import { announceIkeSa, forget, newEstablishedIkeSa, releaseHalfOpen } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
@@ -112,7 +120,8 @@ function openAuthRequest(turn: Turn, sa: Opened, { local, remote, bytes }: Inbox
   const kind = classifyRequest(sa.window, header.messageId);
   if (kind === "repeated" && sa.window.lastResponse !== undefined)
     send(turn, local, remote, sa.window.lastResponse.bytes);
-  if (kind !== "next" || sa.isRefused) return;
+  // While the answer is being computed, repetitions of the request say nothing new: it comes as soon as it is there.
+  if (kind !== "next" || sa.isRefused || sa.auth !== undefined) return;
   if (header.exchangeType !== ExchangeType.IKE_AUTH) {
     drop(turn, "unexpectedExchange", remote);
     return;
@@ -142,12 +151,22 @@ function answerAuth(turn: Turn, sa: Opened, first: number, plaintext: Uint8Array
     refuse(turn, sa, messageId, NotifyType.INVALID_SYNTAX, undefined);
     return;
   }
-  const { connection, failure } = identify(turn, sa, idi, find(payloads, "IDr"), find(payloads, "AUTH"));
-  if (connection === undefined) {
+  const auth = find(payloads, "AUTH");
+  const identified = identify(turn, sa, idi, find(payloads, "IDr"), auth);
+  if (auth === undefined || identified.kind === "nobody") {
+    const failure = identified.kind === "nobody" ? identified.failure : undefined;
     refuse(turn, sa, messageId, NotifyType.AUTHENTICATION_FAILED, failure); // [AUTH-07]
     return;
   }
-  establish(turn, sa, connection, identityOf(idi), payloads, messageId);
+  const { candidates } = identified;
+  checkCandidates(turn, sa, {
+    messageId,
+    payloads,
+    step: "checking",
+    certificates: [],
+    candidates: candidates.map(({ name }) => name),
+    failure: undefined,
+  });
 }
 
 /** Ends it; the refusal stays for a while to answer repetitions. */
@@ -172,12 +191,11 @@ function refuse(
   noticeRefusal(turn, failure.connection, failure);
 }
 
-interface Identified {
-  readonly connection: Connection | undefined;
-  readonly failure: FailureNotice | undefined;
-}
+type Identified =
+  /** The connections whose identities fit (RFC 4301 section 4.4.3). */
+  | { readonly kind: "candidates"; readonly candidates: readonly Connection[] }
+  | { readonly kind: "nobody"; readonly failure: FailureNotice | undefined };
 
-/** The connection whose identities fit and whose key the peer proves (RFC 4301 section 4.4.3) [AUTH-09]. */
 function identify(
   turn: Turn,
   sa: Opened,
@@ -186,42 +204,142 @@ function identify(
   auth: AuthPayload | undefined,
 ): Identified {
   const peer = identityOf(idi);
-  const candidates = sa.candidates
-    .map((name) => turn.machine.connections.get(name))
-    .filter((connection) => connection !== undefined);
-  const [first] = candidates;
-  if (first === undefined) return { connection: undefined, failure: undefined };
+  const possible = connectionsNamed(turn, sa.candidates);
+  const [first] = possible;
+  if (first === undefined) return { kind: "nobody", failure: undefined };
   const { local, remote } = sa;
-  const role = "responder";
   const asked = idr && identityOf(idr);
-  const anyOfOurs = connectionsForIdentities(candidates, local.address, remote.address, peer, undefined);
-  const [named] = anyOfOurs;
+  const [named] = connectionsForIdentities(possible, local.address, remote.address, peer, undefined);
   if (named === undefined) {
-    const expected = candidates
+    const expected = possible
       .map((one) => expectedIdentity(one, remote.address))
       .filter((identity) => identity !== "any");
     const whom = { connection: first.name, remote, place: first.place };
-    return {
-      connection: undefined,
-      failure: { code: "identityMismatch", ...whom, role, received: peer, expected },
-    };
+    const mismatch = { role: "responder", received: peer, expected } as const;
+    return { kind: "nobody", failure: { code: "identityMismatch", ...whom, ...mismatch } };
   }
-  const fitting = connectionsForIdentities(candidates, local.address, remote.address, peer, asked);
-  const whom = { connection: named.name, remote, place: named.place };
-  if (asked !== undefined && fitting.length === 0) {
+  const candidates = connectionsForIdentities(possible, local.address, remote.address, peer, asked);
+  if (asked !== undefined && candidates.length === 0) {
     const ours = localIdentity(named, local.address);
-    return { connection: undefined, failure: { code: "localIdentityMismatch", ...whom, asked, ours } };
+    const whom = { connection: named.name, remote, place: named.place };
+    return { kind: "nobody", failure: { code: "localIdentityMismatch", ...whom, asked, ours } };
   }
-  const method = auth?.method ?? 0;
-  const failed = { code: "authenticationFailed", ...whom, role, identity: peer, method } as const;
-  if (auth === undefined || method !== AuthMethod.SHARED_KEY)
-    return { connection: undefined, failure: { ...failed, cause: "otherMethod" } };
-  const proven = fitting.find((one) =>
-    verifySharedKeyMic(sa.protection, transcriptOf(sa), true, idi, one.psk.remote, auth.data),
-  );
-  return proven === undefined
-    ? { connection: undefined, failure: { ...failed, cause: "wrongKey" } }
-    : { connection: proven, failure: undefined };
+  if (auth === undefined) return { kind: "nobody", failure: authFailure(sa, named, peer, 0, "otherMethod") };
+  return { kind: "candidates", candidates };
+}
+
+function connectionsNamed({ machine }: Turn, names: readonly string[]): readonly Connection[] {
+  return names.map((name) => machine.connections.get(name)).filter((connection) => connection !== undefined);
+}
+
+function authFailure(
+  { remote }: Opened,
+  { name, place, remote: { auth } }: Connection,
+  identity: Identification,
+  method: number,
+  cause: "wrongKey" | "otherMethod",
+): FailureNotice {
+  const how = { role: "responder", cause, expects: auth.kind, identity, method } as const;
+  return { code: "authenticationFailed", connection: name, remote, place, ...how };
+}
+
+/** Looks at one connection after the other until the peer proves what it expects [AUTH-09]. */
+function checkCandidates(turn: Turn, sa: Opened, pending: PendingAuth): void {
+  const idi = find(pending.payloads, "IDi");
+  const auth = find(pending.payloads, "AUTH");
+  sa.auth = undefined;
+  if (idi === undefined || auth === undefined) return;
+  const octets = authOctets(sa.protection, transcriptOf(sa), true, idi);
+  const peer = identityOf(idi);
+  let { failure } = pending;
+  const candidates = connectionsNamed(turn, pending.candidates);
+  for (const [i, connection] of candidates.entries()) {
+    const check = checkPeer(sa.protection, octets, connection.remote.auth, peer, auth);
+    const left = { ...pending, candidates: candidates.slice(i).map(({ name }) => name), failure };
+    if (check.kind === "proven") {
+      prove(turn, sa, connection, left);
+      return;
+    }
+    if (check.kind === "asked") {
+      sa.auth = left;
+      sa.job = startJob(turn, sa.id, check.work);
+      return;
+    }
+    failure = moreTelling(failure, authFailure(sa, connection, peer, auth.method, check.cause));
+  }
+  refuse(turn, sa, pending.messageId, NotifyType.AUTHENTICATION_FAILED, failure);
+}
+
+/** Of what spoke against two connections, what the operator should hear: a wrong key rather than another method. */
+function moreTelling(before: FailureNotice | undefined, now: FailureNotice): FailureNotice {
+  const isOther = (one: FailureNotice) => one.code === "authenticationFailed" && one.cause === "otherMethod";
+  return before === undefined || (isOther(before) && !isOther(now)) ? now : before;
+}
+
+/** The peer is who it says: makes our AUTH, or has it made. */
+function prove(turn: Turn, sa: Opened, connection: Connection, pending: PendingAuth): void {
+  const own = localIdentity(connection, sa.local.address);
+  const octets = authOctets(sa.protection, transcriptOf(sa), false, own);
+  const proof = proveOurselves(sa.protection, octets, connection.local.auth);
+  if (proof.kind === "made") {
+    establish(turn, sa, connection, pending, proof.auth);
+    return;
+  }
+  if (proof.kind === "impossible") {
+    const { name, place } = connection;
+    const whom = { connection: name, remote: sa.remote, place };
+    const failure: FailureNotice = { code: "noCommonSignature", ...whom };
+    refuse(turn, sa, pending.messageId, NotifyType.AUTHENTICATION_FAILED, failure);
+    return;
+  }
+  sa.auth = { ...pending, step: "proving", certificates: proof.certificates };
+  sa.job = startJob(turn, sa.id, proof.work);
+}
+
+/** The peer's AUTH has been judged, or ours is there. */
+export function continueAuthAnswer(
+  turn: Turn,
+  sa: HalfOpenIkeSa,
+  pending: PendingAuth,
+  result: WorkResult,
+): void {
+  const opened = sa as Opened;
+  const { payloads, candidates, step, messageId } = pending;
+  const [connection] = connectionsNamed(turn, candidates.slice(0, 1));
+  const idi = find(payloads, "IDi");
+  sa.auth = undefined;
+  if (idi === undefined || connection === undefined) {
+    refuse(turn, opened, messageId, NotifyType.AUTHENTICATION_FAILED, undefined);
+    return;
+  }
+  if (step === "proving" && result.kind === "signed") {
+    const { method, data } = result;
+    establish(turn, opened, connection, pending, { kind: "AUTH", method, data });
+    return;
+  }
+  if (step === "checking" && result.kind === "peerVerified") {
+    prove(turn, opened, connection, pending);
+    return;
+  }
+  const method = find(payloads, "AUTH")?.method ?? 0;
+  if (step === "checking" && result.kind === "peerRefused") {
+    const failure = moreTelling(
+      pending.failure,
+      authFailure(opened, connection, identityOf(idi), method, "wrongKey"),
+    );
+    checkCandidates(turn, opened, { ...pending, candidates: candidates.slice(1), failure });
+    return;
+  }
+  const { name, place } = connection;
+  const what = step === "proving" ? "proof" : "check";
+  const whom = { connection: name, remote: sa.remote, place };
+  const reason = failureReason(result);
+  refuse(turn, opened, messageId, NotifyType.AUTHENTICATION_FAILED, {
+    code: "authenticationNotComputed",
+    ...whom,
+    what,
+    reason,
+  });
 }
 
 function identityOf({ idType, data }: IdPayload): Identification {
@@ -236,11 +354,13 @@ function establish(
   turn: Turn,
   sa: Opened,
   connection: Connection,
-  peerIdentity: Identification,
-  payloads: readonly Payload[],
-  messageId: number,
+  { payloads, messageId, certificates }: PendingAuth,
+  auth: AuthPayload,
 ): void {
   const { machine } = turn;
+  const idi = find(payloads, "IDi");
+  if (idi === undefined) return;
+  const peerIdentity = identityOf(idi);
   if (establishedOf(machine, connection.name).length >= IKE_SAS_PER_CONNECTION_MAX) {
     refuse(turn, sa, messageId, NotifyType.AUTHENTICATION_FAILED, undefined);
     return;
@@ -276,17 +396,7 @@ function establish(
   announceIkeSa(turn, established);
   if (sa.nat.weAreBehind || sa.nat.peerIsBehind)
     notice(turn, { code: "natDetected", ...about(established), nat: sa.nat });
-  const data = sharedKeyMic(sa.protection, transcriptOf(sa), false, own, connection.psk.local);
-  respond(
-    turn,
-    established,
-    messageId,
-    [
-      { kind: "IDr", ...own },
-      { kind: "AUTH", method: AuthMethod.SHARED_KEY, data },
-    ],
-    verdict,
-  );
+  respond(turn, established, messageId, [{ kind: "IDr", ...own }, ...certificates, auth], verdict);
   const isInitialContact = findNotify(payloads, NotifyType.INITIAL_CONTACT) !== undefined;
   settleDuplicates(turn, established, isInitialContact ? sa.begunAt : undefined);
 }

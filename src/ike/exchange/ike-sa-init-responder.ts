@@ -251,6 +251,7 @@ function openHalf(
     window: newMessageWindow({ own: 0, peer: 1 }), // [MID-01]
     inbox: [],
     failedOpens: 0,
+    auth: undefined,
     isRefused: false,
     job: undefined,
   };

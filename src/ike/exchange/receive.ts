@@ -43,7 +43,7 @@ export function receive(turn: Turn, sa: ProtectedIkeSa, message: IkeMessage, env
     return;
   }
   if (!isExpected(turn, sa, header, envelope)) return;
-  if (sa.state === "established" && sa.job !== undefined) {
+  if (sa.state !== "leaving" && sa.job !== undefined) {
     if (sa.inbox.length < INBOX_MAX) sa.inbox.push(envelope);
     else drop(turn, "inboxFull", remote, sa.connection);
     return;

@@ -6,7 +6,7 @@ import type { NoncePair } from "../../crypto/keymat.ts";
 import type { Identification } from "../../policy/connection.ts";
 import type { PacketSelectors } from "../../policy/data-plane.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
-import type { Payload, Proposal } from "../../wire/ike/payload.ts";
+import type { CertPayload, Payload, Proposal } from "../../wire/ike/payload.ts";
 import type { IkeSuite, NatSituation } from "../connection-state.ts";
 import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
@@ -76,11 +76,22 @@ export interface InitTranscript {
   readonly request: Uint8Array;
   readonly response: Uint8Array;
   readonly nonces: NoncePair;
+  /** Present when IKE_INTERMEDIATE exchanges came in between (RFC 9242 section 3.3.2). */
+  readonly intermediate?: IntermediateTranscript;
 }
 
-/** Our IKE_AUTH request is on its way. */
+export interface IntermediateTranscript {
+  /** IntAuth_iN and IntAuth_rN. */
+  readonly initiator: Uint8Array;
+  readonly responder: Uint8Array;
+  /** Message ID of the first IKE_AUTH request. */
+  readonly authMessageId: number;
+}
+
+/** The peer answered IKE_SA_INIT: our AUTH is being made, our IKE_AUTH request is on its way, or the response is being checked. */
 export interface AuthenticatingIkeSa extends Common {
   readonly state: "authenticating";
+  phase: "proving" | "sent" | "checking";
   readonly connection: string;
   readonly startedAt: Instant;
   readonly protection: Protection;
@@ -89,6 +100,26 @@ export interface AuthenticatingIkeSa extends Common {
   readonly nat: NatSituation;
   readonly localIdentity: Identification;
   readonly firstChild: FirstChild | undefined;
+  /** What IKE_AUTH tells besides AUTH about our key, while that is being made. */
+  certificates: readonly CertPayload[];
+  /** The response while it is being checked. */
+  response: readonly Payload[] | undefined;
+  job: Job | undefined;
+  /** What the peer sends meanwhile: to it the IKE SA is there. */
+  inbox: InboxMessage[];
+}
+
+/** An IKE_AUTH request that waits for a computation: first the peer's AUTH is checked, then ours is made. */
+export interface PendingAuth {
+  readonly messageId: number;
+  readonly payloads: readonly Payload[];
+  readonly step: "checking" | "proving";
+  /** What the response tells besides AUTH about our key. */
+  readonly certificates: readonly CertPayload[];
+  /** Names of the connections that the peer may be; the first is being looked at. */
+  readonly candidates: readonly string[];
+  /** What spoke against those that were looked at already. */
+  readonly failure: FailureNotice | undefined;
 }
 
 /** A peer wants an IKE SA: its IKE_SA_INIT request is being answered, or was. */
@@ -114,6 +145,8 @@ export interface HalfOpenIkeSa extends Common {
   /** IKE_AUTH candidates that wait for the keys, and where they came from. */
   inbox: readonly InboxMessage[];
   failedOpens: number;
+  /** The IKE_AUTH request under computation. */
+  auth: PendingAuth | undefined;
   /** Refused: kept to repeat the refusal only. */
   isRefused: boolean;
   job: Job | undefined;

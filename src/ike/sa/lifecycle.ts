@@ -51,6 +51,7 @@ export function leave(turn: Turn, sa: ProtectedIkeSa, reason: IkeDownReason, how
     return sa;
   }
   if (sa.state === "established") leaveEstablished(turn, sa, reason, how);
+  else dropJob(machine, sa.job);
   if (how.deletedBy === "nobody") abandonExchange(turn, sa.window);
   const leaving: LeavingIkeSa = {
     state: "leaving",
@@ -125,8 +126,10 @@ export function forget(turn: Turn, sa: IkeSa): void {
     return;
   }
   abandonExchange(turn, sa.window);
-  if (sa.state === "authenticating" && sa.firstChild !== undefined)
-    machine.spis.release(sa.firstChild.inboundSpi);
+  if (sa.state === "authenticating") {
+    dropJob(machine, sa.job);
+    if (sa.firstChild !== undefined) machine.spis.release(sa.firstChild.inboundSpi);
+  }
   wipeProtection(sa.protection);
 }
 

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { formatAddressRange, formatPrefix } from "../../../src/base/address-range.ts";
-import { fromUtf8, toHex, utf8 } from "../../../src/base/bytes.ts";
+import { toHex, utf8 } from "../../../src/base/bytes.ts";
 import { ConfigError } from "../../../src/config/config-error.ts";
 import { CONFIGURATION_OCTETS_MAX } from "../../../src/config/load.ts";
 import {
@@ -58,8 +58,8 @@ test("remote address, key and two prefixes are enough, and the rest has good def
     handling: { replayWindow: 4096, dscp: "copy", ecn: "copy", df: "copy" },
     place: { file: FILE, line: 6 },
   });
-  expect(fromUtf8(connection.psk.local)).toBe(KEY);
-  expect(connection.psk.remote).toBe(connection.psk.local);
+  expect(connection.local.auth).toEqual({ kind: "psk", secret: utf8(KEY) });
+  expect(connection.remote.auth).toEqual(connection.local.auth);
   expect([policies, manual, warnings]).toEqual([[], [], []]);
 });
 

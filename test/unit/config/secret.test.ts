@@ -7,8 +7,17 @@ import { fromUtf8, toHex, utf8 } from "../../../src/base/bytes.ts";
 import { createFileReader } from "../../../src/config/file-reader.ts";
 import { KEY, load, paris, problemsOf, type World } from "./memory-reader.ts";
 
+/** Ours and the peer's. */
+function secretsOf(text: string, world: World = {}): readonly Uint8Array[] {
+  const { local, remote } = load(text, world).connections[0]!.connection;
+  return [local.auth, remote.auth].map((auth) => {
+    if (auth.kind !== "psk") throw new Error(`authentication by ${auth.kind}`);
+    return auth.secret;
+  });
+}
+
 function pskOf(psk: string, world: World = {}): Uint8Array {
-  return load(paris().replace("{ file: secrets/paris }", psk), world).connections[0]!.connection.psk.local;
+  return secretsOf(paris().replace("{ file: secrets/paris }", psk), world)[0]!;
 }
 
 function refusal(psk: string, world: World = {}) {
@@ -61,8 +70,8 @@ test("keys come from the environment and from systemd's credentials too", () => 
 
 test("each side may have a key of its own", () => {
   const text = paris().replace("198.51.100.2 }", "198.51.100.2, psk: { env: THEIRS } }");
-  const { psk } = load(text, { environment: { THEIRS: `${KEY}-theirs` } }).connections[0]!.connection;
-  expect([fromUtf8(psk.local), fromUtf8(psk.remote)]).toEqual([KEY, `${KEY}-theirs`]);
+  const secrets = secretsOf(text, { environment: { THEIRS: `${KEY}-theirs` } });
+  expect(secrets.map(fromUtf8)).toEqual([KEY, `${KEY}-theirs`]);
 });
 
 test.each<[string, string, World, string, string]>([

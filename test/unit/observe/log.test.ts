@@ -24,6 +24,7 @@ const wrongKey: IkeNotice = {
   remote,
   role: "responder",
   cause: "wrongKey",
+  expects: "psk",
   identity: { idType: 2, data: utf8("gw-b") },
   method: 2,
 };

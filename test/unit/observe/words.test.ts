@@ -218,7 +218,7 @@ test("an identity cannot command a terminal or the reader's YAML", () => {
 });
 
 test("wrong key, other method and rejection by the peer are three different things", () => {
-  const failed = { ...rome, role: "responder", identity: fqdn("gw-b"), method: 2 } as const;
+  const failed = { ...rome, role: "responder", expects: "psk", identity: fqdn("gw-b"), method: 2 } as const;
   const wrongKey = text({ ...failed, code: "authenticationFailed", cause: "wrongKey" });
   expect(wrongKey).toContain("the pre-shared key of 198.51.100.77 (gw-b) is not the one configured here");
   expect(wrongKey).toContain("connections.rome.psk (tungate.yaml:31)");

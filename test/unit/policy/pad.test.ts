@@ -18,6 +18,8 @@ const address = (text: string): IpAddress => IpAddress(parseIpAddress(text)!);
 const fqdn = (name: string): Identification => ({ idType: IdType.FQDN, data: utf8(name) });
 const mail = (name: string): Identification => ({ idType: IdType.RFC822_ADDR, data: utf8(name) });
 
+const NO_SECRET = { kind: "psk", secret: new Uint8Array() } as const;
+
 function connection(
   name: string,
   remotes: readonly string[],
@@ -30,13 +32,14 @@ function connection(
     local: {
       ...(more.local !== undefined && { address: address(more.local) }),
       ...(more.localId !== undefined && { id: more.localId }),
+      auth: NO_SECRET,
     },
     remote: {
       addresses: remotes.map((text) => prefixRange(parsePrefix(text)!)),
       port: 500,
       ...(more.remoteId !== undefined && { id: more.remoteId }),
+      auth: NO_SECRET,
     },
-    psk: { local: new Uint8Array(), remote: new Uint8Array() },
     keep: "respond",
     encapsulation: "auto",
     ike: { proposals: [], rekey, liveness: DurationMs(1), place },

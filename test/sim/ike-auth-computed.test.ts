@@ -1,0 +1,196 @@
+/** IKE_AUTH with proofs that somebody else computes, in their own time (RFC 7296 section 2.15). */
+import { describe, expect, test } from "vitest";
+import { equal, utf8 } from "../../src/base/bytes.ts";
+import { minutes, seconds } from "../../src/base/instant.ts";
+import type { Work } from "../../src/ike/machine.ts";
+import { ExchangeType, NotifyType } from "../../src/wire/ike/registries.ts";
+import { expectConverged, expectGone } from "./ike-invariants.ts";
+import { notifyTypes, RawPeer } from "./ike-raw-peer.ts";
+import { ownKey, peerKeys } from "./ike-signatures.ts";
+import { badNetwork, type ConnectionChanges, connection, LAN_B, pair, World } from "./ike-world.ts";
+
+const A: ConnectionChanges = { local: { auth: ownKey("key of A") }, remote: { auth: peerKeys("key of B") } };
+const B: ConnectionChanges = {
+  keep: "respond",
+  local: { auth: ownKey("key of B") },
+  remote: { auth: peerKeys("key of another", "key of A") },
+};
+const SECRET = { kind: "psk", secret: utf8("a secret for both") } as const;
+
+const isProof = ({ kind }: Work) => kind === "sign" || kind === "verifyPeer";
+
+/** How often a node was asked for each kind of proof. */
+function asked(node: { readonly actions: readonly unknown[] }, kind: Work["kind"]): number {
+  return (node.actions as readonly { kind: string; work?: Work }[]).filter(
+    (action) => action.kind === "compute" && action.work?.kind === kind,
+  ).length;
+}
+
+describe("both ends sign", () => {
+  test("[AUTH-04] each proves its own key over its own octets, however long that takes", () => {
+    for (const delay of [0, 7, 3000]) {
+      const world = new World();
+      world.computeDelay = (work) => (isProof(work) ? delay : 0);
+      const [a, b] = pair(world, A, B);
+      world.run(minutes(1));
+      expectConverged(a, b, ["lan"]);
+      for (const node of [a, b]) expect([asked(node, "sign"), asked(node, "verifyPeer")]).toEqual([1, 1]);
+    }
+  });
+
+  test("[MID-06] a request repeated while its answer is computed is computed once and answered with the same octets", () => {
+    const world = new World();
+    world.computeDelay = (work) => (isProof(work) ? 4000 : 0);
+    const [a, b] = pair(world, A, B);
+    world.run(seconds(13));
+    const requests = world.wire.filter(({ bytes }) => bytes[18] === 35 && (bytes[19]! & 0x20) === 0);
+    expect(requests.length).toBeGreaterThan(2);
+    const responses = world.wire.filter(({ bytes }) => bytes[18] === 35 && (bytes[19]! & 0x20) !== 0);
+    expect(responses.every(({ bytes }) => equal(bytes, responses[0]!.bytes))).toBe(true);
+    expect([asked(b, "verifyPeer"), asked(b, "sign")]).toEqual([1, 1]);
+    world.run(minutes(1));
+    expectConverged(a, b, ["lan"]);
+  });
+
+  test("loss, duplicates and computations of any length end with one IKE SA", () => {
+    for (let seed = 1; seed <= 12; seed++) {
+      const world = new World(seed);
+      world.network = badNetwork(0.25);
+      world.computeDelay = (work) => (isProof(work) ? world.random.below(3000) : 0);
+      const [a, b] = pair(world, A, B);
+      world.run(minutes(5));
+      world.network = badNetwork(0, 0);
+      world.run(minutes(2));
+      expectConverged(a, b, ["lan"]);
+    }
+  });
+
+  test("what the peer sends while its answer is being checked waits for the check", () => {
+    const world = new World();
+    world.computeDelay = () => 0;
+    const [a, b] = pair(world, A, B);
+    let isSlow = true;
+    world.computeDelay = (work) =>
+      work.kind === "verifyPeer" && isSlow && b.state().state === "up" ? 2000 : 0;
+    world.run(seconds(1));
+    expect([a.state().state, b.state().state]).toEqual(["connecting", "up"]);
+    isSlow = false;
+    b.command({ kind: "rekey", target: { connection: "net", child: "lan" } });
+    world.run(seconds(1));
+    expect(a.count("childSaUp")).toBe(0);
+    world.run(minutes(1));
+    expect(b.count("childSaRekeyed")).toBe(1);
+    expectConverged(a, b, ["lan"]);
+  });
+});
+
+describe("one end signs, the other has a secret", () => {
+  test("each direction has its own method", () => {
+    const world = new World();
+    const [a, b] = pair(
+      world,
+      { local: { auth: ownKey("key of A") }, remote: { auth: SECRET } },
+      { keep: "respond", local: { auth: SECRET }, remote: { auth: peerKeys("key of A") } },
+    );
+    world.run(minutes(1));
+    expectConverged(a, b, ["lan"]);
+  });
+
+  test("[AUTH-07] a secret where a signature is expected is refused by name, and the other way round", () => {
+    const world = new World();
+    const b = world.add("B", "192.0.2.2", [connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], B)]);
+    const peer = new RawPeer(world, b);
+    expect(notifyTypes(peer.connect().payloads)).toEqual([NotifyType.AUTHENTICATION_FAILED]);
+    expect(b.find("authenticationFailed")).toMatchObject({
+      cause: "otherMethod",
+      expects: "pubkey",
+      method: 2,
+    });
+    const other = new World();
+    const [, d] = pair(other, A, { keep: "respond" });
+    other.run(seconds(1));
+    expect(d.find("authenticationFailed")).toMatchObject({ cause: "otherMethod", expects: "psk", method: 9 });
+  });
+});
+
+describe("what does not succeed", () => {
+  test("[AUTH-07] a signature with another key is refused by the responder", () => {
+    const world = new World();
+    const [a, b] = pair(world, { ...A, local: { auth: ownKey("stolen") } }, B);
+    world.run(seconds(1));
+    expect(b.find("authenticationFailed")).toMatchObject({ cause: "wrongKey", expects: "pubkey" });
+    expect(a.find("authenticationRejectedByPeer")).toBeDefined();
+    expect(asked(b, "sign")).toBe(0);
+    a.shutDown();
+    world.run(minutes(2));
+    for (const node of [a, b]) expectGone(node);
+  });
+
+  test("and by the initiator, which tells the responder", () => {
+    const world = new World();
+    const [a, b] = pair(world, A, { ...B, local: { auth: ownKey("stolen") } });
+    world.run(seconds(1));
+    expect(a.find("authenticationFailed")).toMatchObject({ role: "initiator", cause: "wrongKey" });
+    expect(b.find("ikeSaDown")?.reason).toBe("authenticationFailed");
+    a.shutDown();
+    world.run(minutes(3));
+    for (const node of [a, b]) expectGone(node);
+  });
+
+  test("of several connections for one address the one whose key the peer proves is taken", () => {
+    const world = new World();
+    const lan = { ...LAN_B, keep: "respond" } as const;
+    const one = connection("192.0.2.1", [lan], { ...B, name: "one", remote: { auth: peerKeys("nobody's") } });
+    const two = connection("192.0.2.1", [lan], { ...B, name: "two", remote: { auth: SECRET } });
+    const three = connection("192.0.2.1", [lan], { ...B, name: "three" });
+    const [a] = pair(world, A, B);
+    const b = world.add("C", "192.0.2.2", [one, two, three]);
+    world.nodes.splice(1, 1);
+    world.run(seconds(1));
+    expect(a.state().state).toBe("up");
+    expect(["one", "two", "three"].map((name) => b.state(name).state)).toEqual(["down", "down", "up"]);
+  });
+
+  test("a computation that never ends, or fails, ends the try on either side", () => {
+    for (const kind of ["sign", "verifyPeer"] as const)
+      for (const slow of [0, 1]) {
+        const world = new World();
+        const nodes = pair(world, A, B);
+        const isStuck = () => asked(nodes[slow]!, kind) > 0;
+        world.computeDelay = (work) => (work.kind === kind && isStuck() ? undefined : 0);
+        world.run(seconds(20));
+        const what = kind === "sign" ? "proof" : "check";
+        expect(nodes[slow]!.find("authenticationNotComputed"), `${kind} ${slow}`).toMatchObject({ what });
+        expect(nodes[0].state().state).not.toBe("up");
+        world.computeDelay = () => 0;
+        world.run(minutes(10));
+        expectConverged(nodes[0], nodes[1], ["lan"]);
+      }
+  });
+
+  test("a connection that is taken away meanwhile ends the try", () => {
+    const world = new World();
+    world.computeDelay = (work) => (isProof(work) ? 1000 : 0);
+    const [a, b] = pair(world, A, B);
+    world.run(1500);
+    b.perform(b.machine.setConnections([], world.now));
+    world.run(seconds(5));
+    expect(a.count("ikeSaUp") + b.count("ikeSaUp")).toBe(0);
+    a.perform(a.machine.setConnections([], world.now));
+    world.run(minutes(3));
+    for (const node of [a, b]) expectGone(node);
+  });
+
+  test("the responder looks at no second request while the first is computed", () => {
+    const world = new World();
+    const b = world.add("B", "192.0.2.2", [connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], B)]);
+    world.computeDelay = (work) => (isProof(work) ? undefined : 0);
+    const peer = new RawPeer(world, b);
+    peer.init();
+    const auth = { kind: "AUTH", method: 9, data: new Uint8Array(64) } as const;
+    const idi = { kind: "IDi", ...peer.identity } as const;
+    for (let i = 0; i < 20; i++)
+      peer.send(peer.seal(ExchangeType.IKE_AUTH, 1, [idi, auth, ...peer.childPayloads(i)]));
+    expect(asked(b, "verifyPeer")).toBe(1);
+  });
+});
