@@ -7,5 +7,5 @@ import type { Path } from "./yaml-text.ts";
 /** Warns once of each transform that nothing but the operator's word speaks for [ESP-25]. */
 export function warnOfProposals(proposals: readonly ProposalSuite[], path: Path, findings: Findings): void {
   for (const warning of new Set(proposals.flatMap(suiteWarnings)))
-    findings.warn("CONFIG_PROPOSAL_WEAK", path, `${warning}; use aes256gcm16 where the peer can`);
+    findings.warn("CONFIG_PROPOSAL_WEAK", path, warning);
 }

@@ -4,14 +4,23 @@ export type HashName = "sha1" | "sha256" | "sha384" | "sha512";
 export type AeadName = "aes-gcm" | "aes-ccm" | "chacha20-poly1305";
 /** Ciphers that authenticate nothing. */
 export type CipherName = "aes-cbc" | "aes-ctr" | "3des-cbc";
-export type CurveName = "p256" | "p384" | "p521";
+export type CurveName =
+  | "p256"
+  | "p384"
+  | "p521"
+  | "brainpoolP224"
+  | "brainpoolP256"
+  | "brainpoolP384"
+  | "brainpoolP512";
+/** The curves of RFC 7748. */
+export type MontgomeryName = "x25519" | "x448";
 /** One name per thing that a build of OpenSSL may lack. */
-export type Primitive = HashName | AeadName | CipherName | CurveName | "x25519" | "modp";
+export type Primitive = HashName | AeadName | CipherName | CurveName | MontgomeryName | "modp";
 
-/** A MODP group (RFC 3526): `prime` is big-endian and of the group's full length. */
+/** A MODP group (RFC 3526): big-endian numbers, `prime` of the group's full length. */
 export interface ModpGroup {
   readonly prime: Uint8Array;
-  readonly generator: number;
+  readonly generator: Uint8Array;
 }
 
 /**
@@ -49,10 +58,10 @@ export interface CryptoProvider {
    */
   encrypt(cipher: CipherName, key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array;
   decrypt(cipher: CipherName, key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array;
-  /** RFC 7748 section 6.1: 32 octets from 32 octets. */
-  x25519PublicValue(scalar: Uint8Array): Uint8Array;
+  /** RFC 7748 section 6: 32 octets from 32 octets with X25519, 56 from 56 with X448. */
+  montgomeryPublicValue(curve: MontgomeryName, scalar: Uint8Array): Uint8Array;
   /** `undefined` when the result would be all zeros. */
-  x25519SharedSecret(scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined;
+  montgomerySharedSecret(curve: MontgomeryName, scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined;
   /** x | y at full length, or `undefined` unless the scalar is in 1..n-1. */
   ecpPublicValue(curve: CurveName, scalar: Uint8Array): Uint8Array | undefined;
   /** x of the shared point at full length, or `undefined` when the peer's x | y is no point of the curve. */

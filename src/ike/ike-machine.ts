@@ -190,7 +190,7 @@ function takeResult(
   machine.jobs.delete(job);
   if (sa === undefined || !("job" in sa) || sa.job?.id !== job) {
     if (result.kind === "keyExchange") wipe(result.privateValue);
-    if (result.kind === "sharedSecret") wipe(result.secret);
+    if (result.kind === "sharedSecret" || result.kind === "keyExchangeAnswer") wipe(result.secret);
     return;
   }
   touch(machine, sa);

@@ -40,6 +40,12 @@ export type Work =
       readonly method: number;
       readonly data: Uint8Array;
       readonly octets: Uint8Array;
+    }
+  /** A responder's whole part, also of a KEM, which can begin only with the peer's value [PQ-20]. */
+  | {
+      readonly kind: "answerKeyExchange";
+      readonly method: number;
+      readonly peerPublicValue: Uint8Array;
     };
 
 export type WorkResult =
@@ -49,6 +55,7 @@ export type WorkResult =
   | { readonly kind: "signed"; readonly method: number; readonly data: Uint8Array }
   | { readonly kind: "peerVerified" }
   | { readonly kind: "peerRefused"; readonly finding: PeerFinding }
+  | { readonly kind: "keyExchangeAnswer"; readonly publicValue: Uint8Array; readonly secret: Uint8Array }
   /** The peer's value is not acceptable [INIT-11] [INIT-12]. */
   | { readonly kind: "refused"; readonly reason: string }
   /** This gateway could not compute it; nothing that a peer sent is the reason. */

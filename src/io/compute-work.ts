@@ -1,7 +1,7 @@
 /** One computation for IKE, in whatever thread. */
 import type { RandomSource } from "../base/random.ts";
 import { CryptoError } from "../crypto/error.ts";
-import { deriveSharedSecret, generateKeyExchange } from "../crypto/key-exchange.ts";
+import { answerKeyExchange, deriveSharedSecret, generateKeyExchange } from "../crypto/key-exchange.ts";
 import type { Work, WorkResult } from "../ike/machine.ts";
 
 export function performWork(work: Work, random: RandomSource): WorkResult {
@@ -15,6 +15,10 @@ export function performWork(work: Work, random: RandomSource): WorkResult {
         kind: "sharedSecret",
         secret: deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue),
       };
+    if (work.kind === "answerKeyExchange") {
+      const { publicValue, secret } = answerKeyExchange(work.method, work.peerPublicValue, random);
+      return { kind: "keyExchangeAnswer", publicValue, secret };
+    }
     return ownFailure("it holds no keys for signatures");
   } catch (error) {
     if (error instanceof CryptoError && error.code === "CRYPTO_BAD_PUBLIC_VALUE")

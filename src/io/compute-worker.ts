@@ -11,6 +11,6 @@ port?.on("message", ({ id, work }: { id: number; work: Work }) => {
   const result = performWork(work, random);
   port.postMessage({ id, result });
   if (work.kind === "deriveSharedSecret") wipe(work.privateValue);
-  if (result.kind === "sharedSecret") wipe(result.secret);
+  if (result.kind === "sharedSecret" || result.kind === "keyExchangeAnswer") wipe(result.secret);
   if (result.kind === "keyExchange") wipe(result.privateValue);
 });

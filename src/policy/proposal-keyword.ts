@@ -1,7 +1,15 @@
 /** Proposals in the keywords that IPsec tools share, `aes256gcm16-prfsha384-x25519`, both ways; and the default ones. */
 import { TungateError } from "../base/errors.ts";
 import { nearestWord } from "../base/nearest-word.ts";
-import { Encr, Esn, Integ, KeyExchangeMethod, Prf, TransformType } from "../wire/ike/registries.ts";
+import {
+  additionalKeyExchange,
+  Encr,
+  Esn,
+  Integ,
+  KeyExchangeMethod,
+  Prf,
+  TransformType,
+} from "../wire/ike/registries.ts";
 import type { EncrChoice, ProposalSuite } from "./proposal-suite.ts";
 
 export type SuiteProtocol = "ike" | "esp";
@@ -37,7 +45,12 @@ interface Keyword {
 }
 
 const WEAK = "is too weak to be offered";
-const NOT_YET = "is not supported";
+const TOO_SMALL = "is too small to be offered";
+const SHORT_MODULUS =
+  "is weak: a group of this size can be broken by whoever invests enough, and recorded traffic with it";
+const SMALL_SUBGROUPS = "is discouraged (RFC 8247 section 2.4): nobody can tell how its numbers were chosen";
+const LATER = true as boolean;
+const IS_KEM = "is an additional key exchange";
 const READABLE = "encrypts nothing: everybody on the way can read the packets";
 const SHORT_BLOCKS =
   "is weak: its blocks of 64 bits let an eavesdropper learn from long transfers, and it will be removed";
@@ -89,16 +102,37 @@ const KEYWORDS: readonly Keyword[] = [
   { word: "modp4096", type: KE, id: KeyExchangeMethod.MODP_4096, keyBits: 0 },
   { word: "none", type: KE, id: KeyExchangeMethod.NONE, keyBits: 0 },
   { word: "modpnone", type: KE, id: KeyExchangeMethod.NONE, keyBits: 0 },
+  { word: "modp6144", type: KE, id: KeyExchangeMethod.MODP_6144, keyBits: 0 },
+  { word: "modp8192", type: KE, id: KeyExchangeMethod.MODP_8192, keyBits: 0 },
+  { word: "x448", type: KE, id: KeyExchangeMethod.CURVE448, keyBits: 0 },
+  { word: "curve448", type: KE, id: KeyExchangeMethod.CURVE448, keyBits: 0 },
+  { word: "ecp224bp", type: KE, id: KeyExchangeMethod.BRAINPOOL_P224R1, keyBits: 0 },
+  { word: "ecp256bp", type: KE, id: KeyExchangeMethod.BRAINPOOL_P256R1, keyBits: 0 },
+  { word: "ecp384bp", type: KE, id: KeyExchangeMethod.BRAINPOOL_P384R1, keyBits: 0 },
+  { word: "ecp512bp", type: KE, id: KeyExchangeMethod.BRAINPOOL_P512R1, keyBits: 0 },
+  { word: "modp1024", type: KE, id: KeyExchangeMethod.MODP_1024, keyBits: 0, warning: SHORT_MODULUS },
+  { word: "modp1536", type: KE, id: KeyExchangeMethod.MODP_1536, keyBits: 0, warning: SHORT_MODULUS },
+  {
+    word: "modp2048s224",
+    type: KE,
+    id: KeyExchangeMethod.MODP_2048_224,
+    keyBits: 0,
+    warning: SMALL_SUBGROUPS,
+  },
+  {
+    word: "modp2048s256",
+    type: KE,
+    id: KeyExchangeMethod.MODP_2048_256,
+    keyBits: 0,
+    warning: SMALL_SUBGROUPS,
+  },
   { word: "modp768", type: KE, id: KeyExchangeMethod.MODP_768, keyBits: 0, refused: WEAK },
-  { word: "modp1024", type: KE, id: KeyExchangeMethod.MODP_1024, keyBits: 0, refused: WEAK },
-  { word: "modp1536", type: KE, id: KeyExchangeMethod.MODP_1536, keyBits: 0, refused: WEAK },
-  { word: "modp6144", type: KE, id: KeyExchangeMethod.MODP_6144, keyBits: 0, refused: NOT_YET },
-  { word: "modp8192", type: KE, id: KeyExchangeMethod.MODP_8192, keyBits: 0, refused: NOT_YET },
-  { word: "x448", type: KE, id: KeyExchangeMethod.CURVE448, keyBits: 0, refused: NOT_YET },
-  { word: "curve448", type: KE, id: KeyExchangeMethod.CURVE448, keyBits: 0, refused: NOT_YET },
-  { word: "mlkem512", type: KE, id: KeyExchangeMethod.ML_KEM_512, keyBits: 0, refused: NOT_YET },
-  { word: "mlkem768", type: KE, id: KeyExchangeMethod.ML_KEM_768, keyBits: 0, refused: NOT_YET },
-  { word: "mlkem1024", type: KE, id: KeyExchangeMethod.ML_KEM_1024, keyBits: 0, refused: NOT_YET },
+  { word: "modp1024s160", type: KE, id: KeyExchangeMethod.MODP_1024_160, keyBits: 0, refused: WEAK },
+  { word: "ecp192", type: KE, id: KeyExchangeMethod.ECP_192, keyBits: 0, refused: TOO_SMALL },
+  { word: "ecp224", type: KE, id: KeyExchangeMethod.ECP_224, keyBits: 0, refused: TOO_SMALL },
+  { word: "mlkem512", type: KE, id: KeyExchangeMethod.ML_KEM_512, keyBits: 0, refused: IS_KEM },
+  { word: "mlkem768", type: KE, id: KeyExchangeMethod.ML_KEM_768, keyBits: 0, refused: IS_KEM },
+  { word: "mlkem1024", type: KE, id: KeyExchangeMethod.ML_KEM_1024, keyBits: 0, refused: IS_KEM },
   { word: "esn", type: ESN, id: Esn.YES, keyBits: 0 },
   { word: "noesn", type: ESN, id: Esn.NO, keyBits: 0 },
 ];
@@ -115,8 +149,15 @@ function aesWords(mode: string, others: readonly string[], id: number, warning?:
   );
 }
 
+/** `ke1_mlkem768`: which additional key exchange, and its method (RFC 9370). */
+const ADDITIONAL_KE_WORD = /^ke([1-7])_(.+)$/;
+
 const BY_WORD: ReadonlyMap<string, Keyword> = new Map(KEYWORDS.map((keyword) => [keyword.word, keyword]));
-const OFFERED_WORDS = KEYWORDS.filter((keyword) => keyword.refused === undefined).map(({ word }) => word);
+const OFFERED_WORDS = [
+  ...KEYWORDS.filter((keyword) => keyword.refused === undefined).map(({ word }) => word),
+  ...KEYWORDS.filter((keyword) => keyword.refused === IS_KEM).map(({ word }) => `ke1_${word}`),
+  "ke1_none",
+];
 const COMBINED_MODE: ReadonlySet<number> = new Set([
   Encr.AES_CCM_8,
   Encr.AES_CCM_12,
@@ -233,6 +274,7 @@ export function parseProposal(text: string, protocol: SuiteProtocol): ProposalSu
     integ: idsOf(INTEG),
     prf: idsOf(PRF),
     ke: idsOf(KE),
+    ...additionalKeOf(text, words),
     esn: idsOf(ESN),
   };
   return protocol === "ike" ? ikeSuite(parts) : espSuite(parts);
@@ -261,13 +303,26 @@ function keywordOf(word: string): Keyword {
       "PROPOSAL_UNKNOWN_KEYWORD",
       `"${word}" holds a blank or a comma; one proposal has its words joined by "-", several proposals are a list`,
     );
-  const keyword = BY_WORD.get(word.endsWith("!") ? word.slice(0, -1) : word);
-  if (keyword === undefined) {
+  const plain = word.endsWith("!") ? word.slice(0, -1) : word;
+  const additional = ADDITIONAL_KE_WORD.exec(plain);
+  const keyword = BY_WORD.get(additional?.[2] ?? plain);
+  if (additional !== null && keyword?.type === KE && (keyword.refused ?? IS_KEM) === IS_KEM) {
+    if (LATER) throw new ProposalError("PROPOSAL_UNSUPPORTED", `"${word}" is not supported yet`);
+    const { id, keyBits, warning } = keyword;
+    const type = TransformType.ADDKE1 + Number(additional[1]) - 1;
+    return { word: plain, type, id, keyBits, ...(warning === undefined ? {} : { warning }) };
+  }
+  if (keyword === undefined || (additional !== null && keyword.type !== KE)) {
     const nearest = nearestWord(word, OFFERED_WORDS);
     const advice =
       nearest === undefined ? `known words: ${OFFERED_WORDS.join(", ")}` : `did you mean "${nearest}"?`;
     throw new ProposalError("PROPOSAL_UNKNOWN_KEYWORD", `unknown word "${word}"; ${advice}`);
   }
+  if (keyword.refused === IS_KEM)
+    throw new ProposalError(
+      "PROPOSAL_UNSUPPORTED",
+      `"${word}" ${IS_KEM}, which follows another one: write x25519-ke1_${keyword.word}`,
+    );
   if (keyword.refused !== undefined) {
     throw new ProposalError(
       "PROPOSAL_UNSUPPORTED",
@@ -288,6 +343,27 @@ function defaultWords(type: number): string[] {
   return [...new Set(words)];
 }
 
+/** The lists of ADDKE1 to ADDKE7, without empty ones at the end; nothing when no word names any. */
+function additionalKeOf(text: string, words: readonly Keyword[]): Pick<ProposalSuite, "additionalKe"> {
+  const lists: number[][] = [];
+  for (const { type, id } of words) {
+    const index = additionalKeyExchange(type);
+    if (index === undefined) continue;
+    while (lists.length < index) lists.push([]);
+    if (!lists[index - 1]!.includes(id)) lists[index - 1]!.push(id);
+  }
+  if (lists.length === 0) return {};
+  // [PQ-12] two exchanges of one method would be no gain, and every peer refuses them.
+  const single = lists.flatMap((ids) => (ids.length === 1 ? ids : []));
+  const twice = single.find((id, at) => id !== KeyExchangeMethod.NONE && single.indexOf(id) !== at);
+  if (twice !== undefined)
+    throw new ProposalError(
+      "PROPOSAL_MISPLACED_TRANSFORM",
+      `"${text}" has ${transformKeyword(KE, twice)} for two additional key exchanges; leave one out`,
+    );
+  return { additionalKe: lists };
+}
+
 function encrOf(words: readonly Keyword[]): EncrChoice[] {
   const encr: EncrChoice[] = [];
   for (const { type, id, keyBits } of words) {
@@ -297,7 +373,7 @@ function encrOf(words: readonly Keyword[]): EncrChoice[] {
   return encr;
 }
 
-function ikeSuite({ text, encr, isCombined, integ, prf, ke, esn }: Parts): ProposalSuite {
+function ikeSuite({ text, encr, isCombined, integ, prf, ke, esn, additionalKe }: Parts): ProposalSuite {
   if (esn.length > 0)
     throw new ProposalError(
       "PROPOSAL_MISPLACED_TRANSFORM",
@@ -323,10 +399,17 @@ function ikeSuite({ text, encr, isCombined, integ, prf, ke, esn }: Parts): Propo
   if (isCombined && integ.length > 0 && prf.length > 0) throw needlessIntegrity(text, encr, integ);
   const derived = integ.map((id) => PRF_OF_INTEG.get(id)!);
   const fallback = derived.length > 0 ? derived : DEFAULT_PRF;
-  return { encr, integ: isCombined ? [] : integ, prf: prf.length > 0 ? prf : fallback, ke, esn: [] };
+  return {
+    encr,
+    integ: isCombined ? [] : integ,
+    prf: prf.length > 0 ? prf : fallback,
+    ke,
+    ...(additionalKe === undefined ? {} : { additionalKe }),
+    esn: [],
+  };
 }
 
-function espSuite({ text, encr, isCombined, integ, prf, ke, esn }: Parts): ProposalSuite {
+function espSuite({ text, encr, isCombined, integ, prf, ke, esn, additionalKe }: Parts): ProposalSuite {
   if (prf.length > 0)
     throw new ProposalError(
       "PROPOSAL_MISPLACED_TRANSFORM",
@@ -334,11 +417,17 @@ function espSuite({ text, encr, isCombined, integ, prf, ke, esn }: Parts): Propo
     );
   if (!isCombined && integ.length === 0) throw missingIntegrity(text, encr);
   if (isCombined && integ.length > 0) throw needlessIntegrity(text, encr, integ);
+  if (additionalKe !== undefined && ke.every((id) => id === KeyExchangeMethod.NONE))
+    throw new ProposalError(
+      "PROPOSAL_MISSING_TRANSFORM",
+      `"${text}" has additional key exchanges but none that they could follow; add one, for instance x25519`,
+    );
   return {
     encr,
     integ,
     prf: [],
     ke: ke.length > 0 ? ke : [KeyExchangeMethod.NONE],
+    ...(additionalKe === undefined ? {} : { additionalKe }),
     esn: esn.length > 0 ? esn : [Esn.YES, Esn.NO],
   };
 }
@@ -380,6 +469,8 @@ const TYPE_WORDS: ReadonlyMap<number, string> = new Map([
 /** The keyword of a transform, `aes256gcm16`; numbers in words for one that has none, as peers may offer anything. */
 export function transformKeyword(type: number, id: number, keyBits = 0): string {
   if (type === INTEG && id === Integ.NONE) return "none";
+  const additional = additionalKeyExchange(type);
+  if (additional !== undefined) return `ke${additional}_${transformKeyword(KE, id).replace(" ", "_")}`;
   const word = printedWord(type, id, keyBits);
   if (word !== undefined) return word;
   const kind = TYPE_WORDS.get(type) ?? `transform type ${type}`;
@@ -388,7 +479,7 @@ export function transformKeyword(type: number, id: number, keyBits = 0): string 
 
 /** The proposal that {@link parseProposal} reads back as the same suite; what goes without saying is left out. */
 export function formatSuite(suite: ProposalSuite): string {
-  const { encr, integ, prf, ke, esn } = suite;
+  const { encr, integ, prf, ke, esn, additionalKe } = suite;
   const words = encr.map(({ id, keyBits }) => transformKeyword(ENCR, id, keyBits));
   words.push(...integ.filter((id) => id !== Integ.NONE).map((id) => transformKeyword(INTEG, id)));
   const derived = integ.map((id) => PRF_OF_INTEG.get(id));
@@ -396,6 +487,8 @@ export function formatSuite(suite: ProposalSuite): string {
   if (!isDerived) words.push(...prf.map((id) => transformKeyword(PRF, id)));
   const isWithoutKe = ke.length === 1 && ke[0] === KeyExchangeMethod.NONE;
   if (!isWithoutKe) words.push(...ke.map((id) => transformKeyword(KE, id)));
+  for (const [index, ids] of (additionalKe ?? []).entries())
+    words.push(...ids.map((id) => transformKeyword(TransformType.ADDKE1 + index, id)));
   const isBoth = esn.length === 2 && esn[0] === Esn.YES;
   if (!isBoth) words.push(...esn.map((id) => transformKeyword(ESN, id)));
   return words.join("-");
@@ -403,24 +496,33 @@ export function formatSuite(suite: ProposalSuite): string {
 
 /** Whether a proposal may be advised to name this transform: it is offered, and nothing speaks against it. */
 export function isAdvisable(type: number, id: number, keyBits = 0): boolean {
+  const isAdditional = additionalKeyExchange(type) !== undefined;
   return KEYWORDS.some(
     (word) =>
-      word.type === type &&
+      word.type === (isAdditional ? KE : type) &&
       word.id === id &&
       word.keyBits === keyBits &&
-      word.refused === undefined &&
+      (word.refused === undefined || (isAdditional && word.refused === IS_KEM)) &&
       word.warning === undefined,
   );
 }
 
 /** What an operator who names these transforms is to be told at each start [ESP-25]. */
-export function suiteWarnings(suite: ProposalSuite): readonly string[] {
-  return suite.encr.flatMap(({ id, keyBits }) => {
+export function suiteWarnings({ encr, ke, additionalKe = [] }: ProposalSuite): readonly string[] {
+  const methods = [...new Set([...ke, ...additionalKe.flat()])];
+  const named = [
+    ...encr.map(({ id, keyBits }) => ({ type: ENCR, id, keyBits })),
+    ...methods.map((id) => ({ type: KE, id, keyBits: 0 })),
+  ];
+  return named.flatMap(({ type, id, keyBits }) => {
     const keyword = KEYWORDS.find(
       (word) =>
-        word.type === ENCR && word.id === id && word.keyBits === keyBits && word.warning !== undefined,
+        word.type === type && word.id === id && word.keyBits === keyBits && word.warning !== undefined,
     );
-    return keyword === undefined ? [] : [`${keyword.word} ${keyword.warning}`];
+    const better = type === ENCR ? "aes256gcm16" : "x25519 or modp2048";
+    return keyword === undefined
+      ? []
+      : [`${keyword.word} ${keyword.warning}; use ${better} where the peer can`];
   });
 }
 

@@ -14,6 +14,11 @@ export interface ProposalSuite {
   readonly prf: readonly number[];
   /** Key exchange methods; for ESP 0 (NONE) allows a child without a key exchange of its own. */
   readonly ke: readonly number[];
+  /**
+   * Methods of the additional key exchanges, transform types ADDKE1 to ADDKE7 in this order (RFC 9370 section 2.2.1); 0 (NONE)
+   * allows to go without one. Absent: none are offered.
+   */
+  readonly additionalKe?: readonly (readonly number[])[];
   /** Empty for IKE; otherwise of 0 (no) and 1 (yes). */
   readonly esn: readonly number[];
 }

@@ -6,7 +6,7 @@ import { hours, Instant, seconds } from "../../src/base/instant.ts";
 import { type IpAddress, parseIpAddress } from "../../src/base/ip-address.ts";
 import { formatEndpoint, type UdpEndpoint } from "../../src/base/udp-endpoint.ts";
 import { CryptoError } from "../../src/crypto/error.ts";
-import { deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-exchange.ts";
+import { answerKeyExchange, deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-exchange.ts";
 import { createIkeMachine, type ResumableIkeMachine } from "../../src/ike/ike-machine.ts";
 import type { IkeAction, IkeCommand, IkeEvent, JobId, Work, WorkResult } from "../../src/ike/machine.ts";
 import type { IkeNotice, IkeNoticeCode } from "../../src/ike/notice.ts";
@@ -259,6 +259,10 @@ function solve(work: Work, random: SeededRandom): WorkResult {
     if (work.kind === "deriveSharedSecret") {
       const secret = deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue);
       return { kind: "sharedSecret", secret };
+    }
+    if (work.kind === "answerKeyExchange") {
+      const { method, peerPublicValue } = work;
+      return { kind: "keyExchangeAnswer", ...answerKeyExchange(method, peerPublicValue, random) };
     }
     return solveSignature(work);
   } catch (error) {

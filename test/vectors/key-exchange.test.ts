@@ -24,7 +24,10 @@ function randomOf(octets: Uint8Array): RandomSource {
 }
 
 const modp = loadCases<KeyExchangeCase>("key-exchange-modp.json");
-const curves = loadCases<KeyExchangeCase>("key-exchange-ecp-x25519.json");
+const curves = [
+  ...loadCases<KeyExchangeCase>("key-exchange-ecp-x25519.json"),
+  ...loadCases<KeyExchangeCase>("key-exchange-brainpool-x448.json"),
+];
 
 test.each([...curves, ...modp])("[INIT-10] both sides of $name", (vector) => {
   const privateI = fromHex(vector.privateI);

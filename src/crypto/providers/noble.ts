@@ -6,17 +6,50 @@ import { cbc, ctr, gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { equalBytes } from "@noble/ciphers/utils.js";
 import { pow } from "@noble/curves/abstract/modular.js";
+import { ecdsa, weierstrass } from "@noble/curves/abstract/weierstrass.js";
+import { x448 } from "@noble/curves/ed448.js";
 import { x25519 } from "@noble/curves/ed25519.js";
+import { brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 } from "@noble/curves/misc.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { concat, fromHex, toHex, wipe } from "../../base/bytes.ts";
-import type { AeadName, CipherName, CryptoProvider, CurveName, HashName, ModpGroup } from "../provider.ts";
+import type {
+  AeadName,
+  CipherName,
+  CryptoProvider,
+  CurveName,
+  HashName,
+  ModpGroup,
+  MontgomeryName,
+} from "../provider.ts";
 import { openCcm, sealCcm } from "./ccm.ts";
 
 const HASHES = { sha1, sha256, sha384, sha512 } as const satisfies Record<HashName, unknown>;
-const CURVES = { p256, p384, p521 } as const satisfies Record<CurveName, unknown>;
+/** RFC 5639 section 3.3. */
+const brainpoolP224r1 = ecdsa(
+  weierstrass({
+    p: 0xd7c134aa264366862a18302575d1d787b09f075797da89f57ec8c0ffn,
+    a: 0x68a5e62ca9ce6c1c299803a6c1530b514e182ad8b0042a59cad29f43n,
+    b: 0x2580f63ccfe44138870713b1a92369e33e2135d266dbb372386c400bn,
+    Gx: 0x0d9029ad2c7e5cf4340823b2a87dc68c9e4ce3174c1e6efdee12c07dn,
+    Gy: 0x58aa56f772c0726f24c6b89e4ecdac24354b9e99caa3f6d3761402cdn,
+    n: 0xd7c134aa264366862a18302575d0fb98d116bc4b6ddebca3a5a7939fn,
+    h: 1n,
+  }),
+  sha256,
+);
+const CURVES = {
+  p256,
+  p384,
+  p521,
+  brainpoolP224: brainpoolP224r1,
+  brainpoolP256: brainpoolP256r1,
+  brainpoolP384: brainpoolP384r1,
+  brainpoolP512: brainpoolP512r1,
+} as const satisfies Record<CurveName, unknown>;
+const MONTGOMERY = { x25519, x448 } as const satisfies Record<MontgomeryName, unknown>;
 const UNCOMPRESSED = Uint8Array.of(4);
 
 export const noble: CryptoProvider = {
@@ -29,8 +62,8 @@ export const noble: CryptoProvider = {
   open,
   encrypt: (cipher, key, iv, plaintext) => cipherOf(cipher, key, iv).encrypt(plaintext),
   decrypt: (cipher, key, iv, ciphertext) => cipherOf(cipher, key, iv).decrypt(ciphertext),
-  x25519PublicValue: (scalar) => x25519.scalarMultBase(scalar),
-  x25519SharedSecret: (scalar, peer) => attempt(() => x25519.scalarMult(scalar, peer)),
+  montgomeryPublicValue: (curve, scalar) => MONTGOMERY[curve].scalarMultBase(scalar),
+  montgomerySharedSecret: (curve, scalar, peer) => attempt(() => MONTGOMERY[curve].scalarMult(scalar, peer)),
   ecpPublicValue: (curve, scalar) => attempt(() => CURVES[curve].getPublicKey(scalar, false).slice(1)),
   ecpSharedSecret,
   modpPublicValue,
@@ -122,7 +155,7 @@ function ecpSharedSecret(curve: CurveName, scalar: Uint8Array, peer: Uint8Array)
 }
 
 function modpPublicValue(group: ModpGroup, exponent: Uint8Array): Uint8Array {
-  return power(group, BigInt(group.generator), exponent);
+  return power(group, toBigInt(group.generator), exponent);
 }
 
 function modpSharedSecret(group: ModpGroup, exponent: Uint8Array, peer: Uint8Array): Uint8Array | undefined {

@@ -28,6 +28,7 @@ import type {
   CurveName,
   HashName,
   ModpGroup,
+  MontgomeryName,
   Primitive,
 } from "../provider.ts";
 
@@ -35,11 +36,27 @@ const CURVES: Readonly<Record<CurveName, { readonly openssl: string; readonly fi
   p256: { openssl: "prime256v1", fieldLength: 32 },
   p384: { openssl: "secp384r1", fieldLength: 48 },
   p521: { openssl: "secp521r1", fieldLength: 66 },
+  brainpoolP224: { openssl: "brainpoolP224r1", fieldLength: 28 },
+  brainpoolP256: { openssl: "brainpoolP256r1", fieldLength: 32 },
+  brainpoolP384: { openssl: "brainpoolP384r1", fieldLength: 48 },
+  brainpoolP512: { openssl: "brainpoolP512r1", fieldLength: 64 },
 };
 
-/** DER in front of the 32 octets of a private and of a public value (RFC 8410 sections 4 and 7). */
-const X25519_PKCS8 = fromHex("302e020100300506032b656e04220420");
-const X25519_SPKI = fromHex("302a300506032b656e032100");
+/** DER in front of the octets of a private and of a public value (RFC 8410 sections 4 and 7), and their number. */
+const MONTGOMERY: Readonly<
+  Record<MontgomeryName, { readonly pkcs8: Uint8Array; readonly spki: Uint8Array; readonly length: number }>
+> = {
+  x25519: {
+    pkcs8: fromHex("302e020100300506032b656e04220420"),
+    spki: fromHex("302a300506032b656e032100"),
+    length: 32,
+  },
+  x448: {
+    pkcs8: fromHex("3046020100300506032b656f043a0438"),
+    spki: fromHex("3042300506032b656f033900"),
+    length: 56,
+  },
+};
 
 export const nodeCrypto: CryptoProvider = {
   name: "node-crypto",
@@ -52,8 +69,8 @@ export const nodeCrypto: CryptoProvider = {
   encrypt: (cipher, key, iv, plaintext) => crypt(createCipheriv(cipherName(cipher, key), key, iv), plaintext),
   decrypt: (cipher, key, iv, ciphertext) =>
     crypt(createDecipheriv(cipherName(cipher, key), key, iv), ciphertext),
-  x25519PublicValue,
-  x25519SharedSecret,
+  montgomeryPublicValue,
+  montgomerySharedSecret,
   ecpPublicValue,
   ecpSharedSecret,
   modpPublicValue,
@@ -82,9 +99,14 @@ function supports(primitive: Primitive): boolean {
     case "p256":
     case "p384":
     case "p521":
+    case "brainpoolP224":
+    case "brainpoolP256":
+    case "brainpoolP384":
+    case "brainpoolP512":
       return getCurves().includes(CURVES[primitive].openssl);
     case "x25519":
-      return succeeds(() => x25519PublicValue(new Uint8Array(32)));
+    case "x448":
+      return succeeds(() => montgomeryPublicValue(primitive, new Uint8Array(MONTGOMERY[primitive].length)));
     case "modp":
       return true;
     default:
@@ -178,8 +200,8 @@ function crypt(
   return output;
 }
 
-function x25519PrivateKey(scalar: Uint8Array): KeyObject {
-  const der = concat(X25519_PKCS8, scalar);
+function montgomeryPrivateKey(curve: MontgomeryName, scalar: Uint8Array): KeyObject {
+  const der = concat(MONTGOMERY[curve].pkcs8, scalar);
   try {
     return createPrivateKey({ key: der as Buffer, format: "der", type: "pkcs8" });
   } finally {
@@ -187,15 +209,20 @@ function x25519PrivateKey(scalar: Uint8Array): KeyObject {
   }
 }
 
-function x25519PublicValue(scalar: Uint8Array): Uint8Array {
-  const spki = createPublicKey(x25519PrivateKey(scalar)).export({ format: "der", type: "spki" });
-  return new Uint8Array(spki.subarray(X25519_SPKI.length));
+function montgomeryPublicValue(curve: MontgomeryName, scalar: Uint8Array): Uint8Array {
+  const publicKey = createPublicKey(montgomeryPrivateKey(curve, scalar));
+  const spki = publicKey.export({ format: "der", type: "spki" });
+  return new Uint8Array(spki.subarray(MONTGOMERY[curve].spki.length));
 }
 
-function x25519SharedSecret(scalar: Uint8Array, peer: Uint8Array): Uint8Array | undefined {
-  const privateKey = x25519PrivateKey(scalar);
+function montgomerySharedSecret(
+  curve: MontgomeryName,
+  scalar: Uint8Array,
+  peer: Uint8Array,
+): Uint8Array | undefined {
+  const privateKey = montgomeryPrivateKey(curve, scalar);
   const publicKey = createPublicKey({
-    key: concat(X25519_SPKI, peer) as Buffer,
+    key: concat(MONTGOMERY[curve].spki, peer) as Buffer,
     format: "der",
     type: "spki",
   });

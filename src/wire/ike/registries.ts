@@ -52,6 +52,15 @@ export const TransformType = {
   ADDKE7: 12,
 } as const;
 
+/** How many key exchanges may follow the first one (RFC 9370 section 2.2.1). */
+export const ADDITIONAL_KEY_EXCHANGES_MAX = 7;
+
+/** Which additional key exchange a transform type is for, from 1 on; `undefined` for all other types. */
+export function additionalKeyExchange(transformType: number): number | undefined {
+  const index = transformType - TransformType.ADDKE1 + 1;
+  return index >= 1 && index <= ADDITIONAL_KEY_EXCHANGES_MAX ? index : undefined;
+}
+
 /** Transform type 1. */
 export const Encr = {
   DES3: 3,
@@ -108,6 +117,15 @@ export const KeyExchangeMethod = {
   ECP_256: 19,
   ECP_384: 20,
   ECP_521: 21,
+  MODP_1024_160: 22,
+  MODP_2048_224: 23,
+  MODP_2048_256: 24,
+  ECP_192: 25,
+  ECP_224: 26,
+  BRAINPOOL_P224R1: 27,
+  BRAINPOOL_P256R1: 28,
+  BRAINPOOL_P384R1: 29,
+  BRAINPOOL_P512R1: 30,
   CURVE25519: 31,
   CURVE448: 32,
   ML_KEM_512: 35,
@@ -167,6 +185,7 @@ export const NotifyType = {
   USE_ASSIGNED_HOA: 42,
   TEMPORARY_FAILURE: 43,
   CHILD_SA_NOT_FOUND: 44,
+  STATE_NOT_FOUND: 47,
   TS_MAX_QUEUE: 48,
   INITIAL_CONTACT: 16384,
   SET_WINDOW_SIZE: 16385,

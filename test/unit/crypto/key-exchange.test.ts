@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { concat, fromHex, toHex } from "../../../src/base/bytes.ts";
 import { CryptoError, type CryptoErrorCode } from "../../../src/crypto/error.ts";
 import {
+  answerKeyExchange,
   deriveSharedSecret,
   generateKeyExchange,
   keyExchangeAlgorithm,
@@ -21,6 +22,22 @@ const METHODS = [
   { id: KeyExchangeMethod.ECP_384, publicValueLength: 96, sharedSecretLength: 48 },
   { id: KeyExchangeMethod.ECP_521, publicValueLength: 132, sharedSecretLength: 66 },
   { id: KeyExchangeMethod.CURVE25519, publicValueLength: 32, sharedSecretLength: 32 },
+  { id: KeyExchangeMethod.CURVE448, publicValueLength: 56, sharedSecretLength: 56 },
+  { id: KeyExchangeMethod.BRAINPOOL_P224R1, publicValueLength: 56, sharedSecretLength: 28 },
+  { id: KeyExchangeMethod.BRAINPOOL_P256R1, publicValueLength: 64, sharedSecretLength: 32 },
+  { id: KeyExchangeMethod.BRAINPOOL_P384R1, publicValueLength: 96, sharedSecretLength: 48 },
+  { id: KeyExchangeMethod.BRAINPOOL_P512R1, publicValueLength: 128, sharedSecretLength: 64 },
+  { id: KeyExchangeMethod.MODP_1024, publicValueLength: 128, sharedSecretLength: 128 },
+  { id: KeyExchangeMethod.MODP_1536, publicValueLength: 192, sharedSecretLength: 192 },
+  { id: KeyExchangeMethod.MODP_6144, publicValueLength: 768, sharedSecretLength: 768 },
+  { id: KeyExchangeMethod.MODP_8192, publicValueLength: 1024, sharedSecretLength: 1024 },
+  { id: KeyExchangeMethod.MODP_2048_224, publicValueLength: 256, sharedSecretLength: 256 },
+  { id: KeyExchangeMethod.MODP_2048_256, publicValueLength: 256, sharedSecretLength: 256 },
+];
+const KEMS = [
+  { id: KeyExchangeMethod.ML_KEM_512, publicValueLength: 800, answerLength: 768 },
+  { id: KeyExchangeMethod.ML_KEM_768, publicValueLength: 1184, answerLength: 1088 },
+  { id: KeyExchangeMethod.ML_KEM_1024, publicValueLength: 1568, answerLength: 1568 },
 ];
 
 const toBigInt = (octets: Uint8Array) => BigInt(`0x${toHex(octets)}`);
@@ -91,16 +108,13 @@ test.each(METHODS)("method $id: whatever a peer sends, it is a secret or the one
   );
 });
 
-test.each([0, 1, 2, 5, 17, 18, 22, 24, 26, 28, 32, 36, 1024, -1, Number.NaN])(
-  "there is no method %d",
-  (id) => {
-    expect(keyExchangeAlgorithm(id)).toBeUndefined();
-    expect(codeOf(() => generateKeyExchange(id, seededRandom("")))).toBe("CRYPTO_UNSUPPORTED");
-    expect(codeOf(() => deriveSharedSecret(id, new Uint8Array(32), new Uint8Array(32)))).toBe(
-      "CRYPTO_UNSUPPORTED",
-    );
-  },
-);
+test.each([0, 1, 22, 25, 26, 33, 34, 38, 1024, -1, Number.NaN])("there is no method %d", (id) => {
+  expect(keyExchangeAlgorithm(id)).toBeUndefined();
+  expect(codeOf(() => generateKeyExchange(id, seededRandom("")))).toBe("CRYPTO_UNSUPPORTED");
+  expect(codeOf(() => deriveSharedSecret(id, new Uint8Array(32), new Uint8Array(32)))).toBe(
+    "CRYPTO_UNSUPPORTED",
+  );
+});
 
 test.each(METHODS)("method $id: a private value of another length is this side's mistake", ({ id }) => {
   const { publicValue } = generateKeyExchange(id, seededRandom("own"));
@@ -109,7 +123,7 @@ test.each(METHODS)("method $id: a private value of another length is this side's
   );
 });
 
-test.each(MODP_GROUPS)(
+test.each(MODP_GROUPS.filter(({ order }) => order === undefined))(
   "[INIT-11] MODP $id: 0, 1, p-1, p and above are refused; 2 and p-2 are not",
   (group) => {
     const { privateValue } = generateKeyExchange(group.id, seededRandom("modp"));
@@ -288,6 +302,125 @@ test("[INIT-12] X25519: the high bit of the peer's value does not count, and val
   expect(publicValue[31]! & 0x80).toBe(0);
   expect(derive(withHighBit)).toEqual(derive(publicValue));
   expect(derive(littleEndian(X25519_P + 9n))).toEqual(derive(littleEndian(9n)));
+});
+
+test.each([...METHODS, ...KEMS])("[PQ-20] method $id: an answer and the initiator's end agree", ({ id }) => {
+  const random = seededRandom(`answer ${id}`);
+  const { privateValue, publicValue } = generateKeyExchange(id, random);
+
+  const { publicValue: answer, secret } = answerKeyExchange(id, publicValue, random);
+
+  const { answerLength, publicValueLength, sharedSecretLength } = keyExchangeAlgorithm(id)!;
+  expect(publicValue).toHaveLength(publicValueLength);
+  expect(answer).toHaveLength(answerLength);
+  expect(secret).toHaveLength(sharedSecretLength);
+  expect(deriveSharedSecret(id, privateValue, answer)).toEqual(secret);
+  expect(answerKeyExchange(id, publicValue, random).secret).not.toEqual(secret);
+});
+
+test.each(KEMS)("[PQ-20] KEM $id: keys and ciphertexts have their own lengths", (kem) => {
+  expect(keyExchangeAlgorithm(kem.id)).toMatchObject({ ...kem, isKem: true, sharedSecretLength: 32 });
+});
+
+test.each(KEMS)("[PQ-19] KEM $id: values of another length are refused", (kem) => {
+  const { privateValue, publicValue } = generateKeyExchange(kem.id, seededRandom("lengths"));
+  const random = seededRandom("answer");
+  const { publicValue: answer } = answerKeyExchange(kem.id, publicValue, random);
+  for (const bad of [publicValue.subarray(1), concat(publicValue, Uint8Array.of(0)), new Uint8Array(0)])
+    expect(codeOf(() => answerKeyExchange(kem.id, bad, random))).toBe("CRYPTO_BAD_PUBLIC_VALUE");
+  for (const bad of [answer.subarray(1), concat(answer, Uint8Array.of(0)), new Uint8Array(0)])
+    expect(codeOf(() => deriveSharedSecret(kem.id, privateValue, bad))).toBe("CRYPTO_BAD_PUBLIC_VALUE");
+});
+
+test.each(KEMS)("[PQ-19] KEM $id: a key with a coefficient of the modulus or more is refused", ({ id }) => {
+  const random = seededRandom("modulus");
+  const { publicValue } = generateKeyExchange(id, random);
+  // The first coefficient has the low twelve bits of the first two octets (FIPS 203 section 4.2.1).
+  for (const [coefficient, isRefused] of [
+    [3328, false],
+    [3329, true],
+    [4095, true],
+  ] as const) {
+    const key = Uint8Array.from(publicValue);
+    key[0] = coefficient & 0xff;
+    key[1] = (key[1]! & 0xf0) | (coefficient >> 8);
+    const code = codeOf(() => answerKeyExchange(id, key, random));
+    expect(code).toBe(isRefused ? "CRYPTO_BAD_PUBLIC_VALUE" : "no CryptoError");
+  }
+});
+
+test.each(KEMS)(
+  "[PQ-19] KEM $id: a wrong ciphertext gives a secret of its own, always the same",
+  ({ id }) => {
+    const random = seededRandom("implicit rejection");
+    const { privateValue, publicValue } = generateKeyExchange(id, random);
+    const { publicValue: answer, secret } = answerKeyExchange(id, publicValue, random);
+    answer[7] = answer[7]! ^ 1;
+
+    const rejected = deriveSharedSecret(id, privateValue, answer);
+
+    expect(rejected).not.toEqual(secret);
+    expect(rejected).toHaveLength(32);
+    expect(deriveSharedSecret(id, privateValue, answer)).toEqual(rejected);
+  },
+);
+
+test("a pair and an answer wipe what they were made of", () => {
+  for (const id of [KeyExchangeMethod.ML_KEM_768, KeyExchangeMethod.CURVE448]) {
+    const drawn: Uint8Array[] = [];
+    const source = seededRandom("wiped");
+    const random = {
+      ...source,
+      secretBytes: (length: number) => {
+        const octets = source.secretBytes(length);
+        drawn.push(octets);
+        return octets;
+      },
+    };
+    const { publicValue } = generateKeyExchange(id, random);
+    answerKeyExchange(id, publicValue, random);
+    expect(drawn).toHaveLength(2);
+    for (const octets of drawn) expect(octets.every((octet) => octet === 0)).toBe(true);
+  }
+});
+
+test.each([KeyExchangeMethod.MODP_2048_224, KeyExchangeMethod.MODP_2048_256])(
+  "[INIT-11] MODP %i: values outside of the subgroup are refused (RFC 6989 section 2.2)",
+  (id) => {
+    const group = MODP_GROUPS.find((row) => row.id === id)!;
+    const p = toBigInt(group.prime);
+    const { privateValue, publicValue } = generateKeyExchange(id, seededRandom("subgroup"));
+    const derive = (value: bigint) => deriveSharedSecret(id, privateValue, toOctets(value, 256));
+
+    expect(derive(toBigInt(publicValue))).toHaveLength(256);
+    // p - y has twice the order; 2 has some multiple of it.
+    for (const value of [0n, 1n, 2n, p - 1n, p, p - toBigInt(publicValue)])
+      expect(codeOf(() => derive(value))).toBe("CRYPTO_BAD_PUBLIC_VALUE");
+  },
+);
+
+test("MODP with an order: exponents from the order on are drawn anew, not reduced", () => {
+  const { id, order } = MODP_GROUPS.find((row) => row.id === KeyExchangeMethod.MODP_2048_256)!;
+  const valid = new Uint8Array(32).fill(3);
+  const random = scriptedRandom(order!, valid);
+
+  expect(generateKeyExchange(id, random).privateValue).toEqual(valid);
+  expect(random.asked()).toBe(2);
+});
+
+test("[INIT-12] X448: zero, one and p-1 give an all-zero secret, which is refused; all bits count", () => {
+  const id = KeyExchangeMethod.CURVE448;
+  const p = 2n ** 448n - 2n ** 224n - 1n;
+  const { privateValue, publicValue } = generateKeyExchange(id, seededRandom("x448"));
+  for (const u of [0n, 1n, p - 1n, p, p + 1n])
+    expect(codeOf(() => deriveSharedSecret(id, privateValue, toOctets(u, 56).reverse()))).toBe(
+      "CRYPTO_BAD_PUBLIC_VALUE",
+    );
+  const other = Uint8Array.from(publicValue);
+  other[55] = other[55]! ^ 0x80;
+  expect(deriveSharedSecret(id, privateValue, other)).not.toEqual(
+    deriveSharedSecret(id, privateValue, publicValue),
+  );
 });
 
 test.each(METHODS)("method $id: deriving leaves its arguments as they are", ({ id }) => {

@@ -105,6 +105,26 @@ test("an answer is never given from within, and none after close", async () => {
   expect(answers).toBe(0);
 });
 
+test("[PQ-20] a KEM: the responder's answer is for the initiator's pair", () => {
+  const method = KeyExchangeMethod.ML_KEM_768;
+  const pair = performWork({ kind: "generateKeyExchange", method }, random);
+  if (pair.kind !== "keyExchange") throw new Error(`got ${pair.kind}`);
+  const peerPublicValue = pair.publicValue;
+  const answered = performWork({ kind: "answerKeyExchange", method, peerPublicValue }, random);
+  if (answered.kind !== "keyExchangeAnswer") throw new Error(`got ${answered.kind}`);
+
+  const { privateValue } = pair;
+  const ours: Work = {
+    kind: "deriveSharedSecret",
+    method,
+    privateValue,
+    peerPublicValue: answered.publicValue,
+  };
+  expect(performWork(ours, random)).toEqual({ kind: "sharedSecret", secret: answered.secret });
+  const short: Work = { kind: "answerKeyExchange", method, peerPublicValue: new Uint8Array(3) };
+  expect(performWork(short, random).kind).toBe("refused");
+});
+
 test("jobs beyond the limit fail, and are not kept", async () => {
   pool = createComputePool(random);
   const open = pool;

@@ -38,9 +38,9 @@ function without(...lacking: readonly Primitive[]): CryptoProvider {
       refuse(cipher);
       return nodeCrypto.seal(cipher, ...rest);
     },
-    x25519PublicValue: (scalar) => {
-      refuse("x25519");
-      return nodeCrypto.x25519PublicValue(scalar);
+    montgomeryPublicValue: (curve, scalar) => {
+      refuse(curve);
+      return nodeCrypto.montgomeryPublicValue(curve, scalar);
     },
     ecpPublicValue: (curve, scalar) => {
       refuse(curve);
@@ -59,7 +59,9 @@ test("what the first lacks is done by the second, with the same result", () => {
   expect(selected.seal("chacha20-poly1305", key, nonce, key, key, 16)).toEqual(
     nodeCrypto.seal("chacha20-poly1305", key, nonce, key, key, 16),
   );
-  expect(selected.x25519PublicValue(key)).toEqual(nodeCrypto.x25519PublicValue(key));
+  expect(selected.montgomeryPublicValue("x25519", key)).toEqual(
+    nodeCrypto.montgomeryPublicValue("x25519", key),
+  );
   expect(selected.ecpPublicValue("p521", new Uint8Array(66).fill(1))).toHaveLength(132);
   expect(selected.hash("sha1", [key])).toEqual(nodeCrypto.hash("sha1", [key]));
   expect(PRIMITIVES.every((primitive) => selected.supports(primitive))).toBe(true);
@@ -69,7 +71,7 @@ test("what the first has is never done by the second", () => {
   const selected = preferring(nodeCrypto, without(...PRIMITIVES));
 
   expect(selected.seal("aes-gcm", key, nonce, key, key, 16)).toHaveLength(48);
-  expect(selected.x25519PublicValue(key)).toHaveLength(32);
+  expect(selected.montgomeryPublicValue("x25519", key)).toHaveLength(32);
   expect(selected.ecpPublicValue("p256", key)).toHaveLength(64);
   expect(selected.hash("sha256", [key])).toHaveLength(32);
 });

@@ -1,0 +1,86 @@
+/** ML-KEM against NIST's key generation samples and Project Wycheproof's decapsulations (FIPS 203). */
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { expect, test } from "vitest";
+import { fromHex, toHex } from "../../src/base/bytes.ts";
+import { CryptoError } from "../../src/crypto/error.ts";
+import { answerKeyExchange, deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-exchange.ts";
+import { scriptedRandom } from "../unit/crypto/seeded-random.ts";
+import { loadCases, sharedAreAbsent, sharedJson } from "./vector-file.ts";
+
+interface MlKemCase {
+  readonly name: string;
+  readonly id: number;
+  readonly seed: string;
+  readonly encapsulationKeySha256: string;
+  readonly decapsulationKeySha256?: string;
+  readonly ciphertext?: string;
+  readonly secret?: string;
+}
+
+const cases = loadCases<MlKemCase>("ml-kem.json");
+
+test.each(cases)("[PQ-20] $name", (vector) => {
+  const pair = generateKeyExchange(vector.id, scriptedRandom(fromHex(vector.seed)));
+
+  expect(toHex(sha256(pair.publicValue))).toBe(vector.encapsulationKeySha256);
+  if (vector.decapsulationKeySha256 !== undefined)
+    expect(toHex(sha256(pair.privateValue))).toBe(vector.decapsulationKeySha256);
+  if (vector.ciphertext !== undefined)
+    expect(toHex(deriveSharedSecret(vector.id, pair.privateValue, fromHex(vector.ciphertext)))).toBe(
+      vector.secret,
+    );
+});
+
+interface WycheproofFile {
+  readonly testGroups: readonly { readonly tests: readonly Readonly<Record<string, string>>[] }[];
+}
+
+test.skipIf(sharedAreAbsent).each([
+  [512, 35, 768],
+  [768, 36, 1088],
+  [1024, 37, 1568],
+])(
+  "[PQ-19] Wycheproof's ML-KEM-%i: every decapsulation, and lengths that are refused",
+  (name, id, length) => {
+    const counts = { valid: 0, refused: 0 };
+    for (const { tests } of sharedJson<WycheproofFile>(`wycheproof/mlkem_${name}_test.json`).testGroups)
+      for (const { seed, c, K, result, tcId } of tests) {
+        if (seed?.length !== 128) continue;
+        const { privateValue } = generateKeyExchange(id, scriptedRandom(fromHex(seed)));
+        const ciphertext = fromHex(c!);
+        if (ciphertext.length === length) {
+          expect(result, `case ${tcId}`).toBe("valid");
+          expect(toHex(deriveSharedSecret(id, privateValue, ciphertext)), `case ${tcId}`).toBe(K);
+          counts.valid++;
+        } else {
+          expect(() => deriveSharedSecret(id, privateValue, ciphertext)).toThrow(CryptoError);
+          counts.refused++;
+        }
+      }
+    expect(counts.valid).toBeGreaterThan(20);
+    expect(counts.refused).toBeGreaterThan(5);
+  },
+);
+
+test.skipIf(sharedAreAbsent)(
+  "[PQ-19] Wycheproof's encapsulations: secrets, and keys beyond the modulus",
+  () => {
+    const counts = { valid: 0, refused: 0 };
+    const { testGroups } = sharedJson<WycheproofFile>("wycheproof/mlkem_768_encaps_test.json");
+    for (const { tests } of testGroups)
+      for (const { ek, m, c, K, result } of tests) {
+        const answer = () => answerKeyExchange(36, fromHex(ek!), scriptedRandom(fromHex(m!)));
+        if (result === "valid") {
+          const { publicValue, secret } = answer();
+          expect([toHex(publicValue), toHex(secret)]).toEqual([c, K]);
+          counts.valid++;
+        } else {
+          expect(answer).toThrow(CryptoError);
+          counts.refused++;
+        }
+      }
+    expect(counts.valid).toBeGreaterThan(100);
+    expect(counts.refused).toBeGreaterThan(5);
+  },
+);
