@@ -1,0 +1,73 @@
+/** Signatures by Node's OpenSSL. */
+import { constants, createPublicKey, type KeyObject, type VerifyKeyObjectInput, verify } from "node:crypto";
+import type { SignatureAlgorithm } from "../algorithm-identifier.ts";
+import type { EcdsaEncoding, PublicKeyFacts } from "../verify.ts";
+
+/** Public exponents above this only cost time. */
+const EXPONENT_MAX = 2n ** 32n;
+/** Bits of the order of each curve that is taken. */
+const CURVES: Readonly<Record<string, number>> = {
+  prime256v1: 256,
+  secp384r1: 384,
+  secp521r1: 521,
+  brainpoolP256r1: 256,
+  brainpoolP384r1: 384,
+  brainpoolP512r1: 512,
+};
+
+function importKey(publicKey: Uint8Array): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: publicKey as Buffer, format: "der", type: "spki" });
+  } catch {
+    return undefined;
+  }
+}
+
+export function publicKeyFacts(publicKey: Uint8Array): PublicKeyFacts | undefined {
+  const key = importKey(publicKey);
+  const kind = key?.asymmetricKeyType;
+  const details = key?.asymmetricKeyDetails;
+  switch (kind) {
+    case "rsa":
+    case "rsa-pss":
+      return {
+        kind,
+        bits: details?.modulusLength ?? 0,
+        hasLargeExponent: (details?.publicExponent ?? 0n) > EXPONENT_MAX,
+      };
+    case "ec": {
+      const curve = details?.namedCurve ?? "";
+      const bits = CURVES[curve];
+      return bits === undefined ? undefined : { kind, curve, bits };
+    }
+    case "ed25519":
+    case "ed448":
+      return { kind };
+    default:
+      return undefined;
+  }
+}
+
+export function verifyWithKey(
+  publicKey: Uint8Array,
+  { algorithm, hash, saltLength }: SignatureAlgorithm,
+  data: Uint8Array,
+  signature: Uint8Array,
+  ecdsaEncoding: EcdsaEncoding,
+): boolean {
+  const key = importKey(publicKey);
+  if (key === undefined) return false;
+  const input: VerifyKeyObjectInput = { key };
+  if (algorithm === "rsa-pkcs1") input.padding = constants.RSA_PKCS1_PADDING;
+  if (algorithm === "rsa-pss") {
+    input.padding = constants.RSA_PKCS1_PSS_PADDING;
+    input.saltLength = saltLength ?? constants.RSA_PSS_SALTLEN_AUTO;
+  }
+  if (algorithm === "ecdsa") input.dsaEncoding = ecdsaEncoding === "der" ? "der" : "ieee-p1363";
+  try {
+    return verify(hash === "none" ? null : hash, data, input, signature);
+  } catch {
+    // Parameters inside an RSA-PSS key may forbid this hash or salt.
+    return false;
+  }
+}

@@ -1,0 +1,118 @@
+/** Certificates of a peer in, verdict out (RFC 5280 section 6, RFC 4945, RFC 6960): no clock, no network, no state. */
+import { equal } from "../base/bytes.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { type Certificate, decodeCertificate } from "../wire/x509/certificate.ts";
+import { type ClaimedIdentity, identityNames, provesIdentity } from "./certificate-identity.ts";
+import { PATHS_MAX, RECEIVED_CERTIFICATES_MAX, RECEIVED_OCTETS_MAX } from "./limits.ts";
+import { findPaths, type Path, type SearchFindings, SignatureBudget } from "./path-building.ts";
+import { refusePath } from "./path-validation.ts";
+import { type CertificateLabel, type CertificateRefusal, labelOf } from "./refusal.ts";
+
+export interface PeerCertificates {
+  /** DER in the order of the CERT payloads: the peer's own first, then any in between [AUTH-10]. */
+  readonly received: readonly Uint8Array[];
+  /** DER of the CAs that are trusted, or of the peer's own certificate. */
+  readonly trustAnchors: readonly Uint8Array[];
+  /** DER of CAs that are known and not trusted by themselves. */
+  readonly intermediates: readonly Uint8Array[];
+  /** What the peer claims to be; whether that is who we expect is the PAD's affair. */
+  readonly identity: ClaimedIdentity;
+  /** Milliseconds since 1970. */
+  readonly wallClock: number;
+}
+
+export type PeerVerdict =
+  | {
+      readonly kind: "trusted";
+      /** SubjectPublicKeyInfo in DER of the peer's key. */
+      readonly publicKey: Uint8Array;
+      /** The peer's certificate first, the trusted one last. */
+      readonly path: readonly CertificateLabel[];
+      /** When the first certificate of the path ends, in milliseconds since 1970. */
+      readonly expiresAt: number;
+    }
+  | { readonly kind: "refused"; readonly refusal: CertificateRefusal };
+
+/** Never throws for what a peer sent. */
+export function validatePeer(peer: PeerCertificates): PeerVerdict {
+  const refusal = refuseSize(peer.received);
+  if (refusal !== undefined) return { kind: "refused", refusal };
+  const pool: Certificate[] = [];
+  let undecoded: CertificateRefusal | undefined;
+  for (const [position, bytes] of peer.received.entries()) {
+    const certificate = decode(bytes, position);
+    if (!("check" in certificate)) pool.push(certificate);
+    else if (position === 0) return { kind: "refused", refusal: certificate };
+    else undecoded ??= certificate;
+  }
+  const [target] = pool;
+  if (target === undefined) return { kind: "refused", refusal: { check: "noCertificate" } };
+  const verdict = validateTarget(peer, target, pool.slice(1));
+  const isIncomplete = verdict.kind === "refused" && verdict.refusal.check === "unknownIssuer";
+  return isIncomplete && undecoded !== undefined ? { kind: "refused", refusal: undecoded } : verdict;
+}
+
+function refuseSize(received: readonly Uint8Array[]): CertificateRefusal | undefined {
+  if (received.length > RECEIVED_CERTIFICATES_MAX)
+    return { check: "tooManyCertificates", limit: RECEIVED_CERTIFICATES_MAX, unit: "certificates" };
+  const octets = received.reduce((sum, { length }) => sum + length, 0);
+  if (octets > RECEIVED_OCTETS_MAX)
+    return { check: "tooManyCertificates", limit: RECEIVED_OCTETS_MAX, unit: "octets" };
+  return undefined;
+}
+
+function decode(bytes: Uint8Array, position: number): Certificate | CertificateRefusal {
+  try {
+    return decodeCertificate(bytes);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    return { check: "badEncoding", position, detail: error.message };
+  }
+}
+
+function validateTarget(
+  { trustAnchors, intermediates, identity, wallClock }: PeerCertificates,
+  target: Certificate,
+  sent: readonly Certificate[],
+): PeerVerdict {
+  const anchors = trustAnchors.map(decodeCertificate);
+  const others = distinct([...sent, ...intermediates.map(decodeCertificate)], [target, ...anchors]);
+  const findings: SearchFindings = { refusal: undefined };
+  let refusal: CertificateRefusal | undefined;
+  let paths = 0;
+  for (const path of findPaths(target, anchors, others, new SignatureBudget(), findings)) {
+    const problem = refusePath(path, wallClock);
+    if (problem === undefined) return judgeIdentity(path, identity);
+    refusal ??= problem;
+    if (++paths === PATHS_MAX) break;
+  }
+  refusal ??= findings.refusal ?? { check: "noCertificate" };
+  return { kind: "refused", refusal };
+}
+
+function judgeIdentity(path: Path, identity: ClaimedIdentity): PeerVerdict {
+  const [own] = path;
+  if (!provesIdentity(own, identity))
+    return {
+      kind: "refused",
+      refusal: { check: "identity", certificate: labelOf(own), names: identityNames(own) },
+    };
+  return {
+    kind: "trusted",
+    publicKey: own.publicKey,
+    path: path.map(labelOf),
+    expiresAt: Math.min(...path.map(({ notAfter }) => notAfter)),
+  };
+}
+
+/** Each certificate once, and none of `except`. */
+function distinct(
+  certificates: readonly Certificate[],
+  except: readonly Certificate[],
+): readonly Certificate[] {
+  const kept: Certificate[] = [];
+  for (const certificate of certificates)
+    if (![...except, ...kept].some(({ encoded }) => equal(encoded, certificate.encoded)))
+      kept.push(certificate);
+  return kept;
+}
