@@ -3,7 +3,12 @@ import { type AddressRange, formatAddressRange } from "../base/address-range.ts"
 import { hours, seconds } from "../base/instant.ts";
 import { compareIpAddress, familyOf, formatIpAddress } from "../base/ip-address.ts";
 import type { ChildConfiguration, Connection, Keep, Rekey } from "../policy/connection.ts";
-import { DEFAULT_ESP_PROPOSALS, DEFAULT_IKE_PROPOSALS } from "../policy/proposal-keyword.ts";
+import {
+  DEFAULT_AH_PROPOSALS,
+  DEFAULT_ESP_PROPOSALS,
+  DEFAULT_IKE_PROPOSALS,
+} from "../policy/proposal-keyword.ts";
+import { checkNegotiatedAh, encapsulationFor } from "./ah.ts";
 import {
   checkSelectors,
   checkTransport,
@@ -270,6 +275,7 @@ class Assembly {
     warnOfProposals(proposals, [...this.#path, ...proposalsPath], this.#findings);
     const { address, id } = input.local ?? {};
     const remoteId = input.remote.id;
+    const configured = children.map(({ name, path, input: child }) => this.#child(name, path, child, keep));
     return {
       name: this.#name,
       local: {
@@ -284,14 +290,14 @@ class Assembly {
         auth: { kind: "psk", secret: psk.remote },
       },
       keep,
-      encapsulation: input.encapsulation ?? "auto",
+      encapsulation: encapsulationFor(input.encapsulation, configured, this.#path, this.#findings),
       ike: {
         proposals,
         rekey: rekeyOf(input.ike?.rekey, DEFAULT_IKE_REKEY),
         liveness: input.ike?.liveness ?? DEFAULT_LIVENESS,
         place: this.#findings.place([...this.#path, ...proposalsPath]),
       },
-      children: children.map(({ name, path, input: child }) => this.#child(name, path, child, keep)),
+      children: configured,
       place: this.#findings.place(this.#path),
     };
   }
@@ -359,7 +365,11 @@ class Assembly {
     const selectors = { local: input.local, remote: input.remote };
     checkSelectors(selectors, path, this.#findings);
     checkTransport(input, this.#gateway.listen, path, this.#findings);
-    const proposals = suites(input.esp, DEFAULT_ESP_PROPOSALS);
+    checkNegotiatedAh(input, path, this.#findings);
+    const isAh = input.ah !== undefined;
+    const proposals = isAh
+      ? suites(input.ah, DEFAULT_AH_PROPOSALS)
+      : suites(input.esp, DEFAULT_ESP_PROPOSALS);
     warnOfProposals(proposals, [...path, "esp"], this.#findings);
     return {
       name,
@@ -370,7 +380,7 @@ class Assembly {
       lifetime: lifetimeOf(input.rekey),
       handling: handlingOf(input, DEFAULT_REPLAY_WINDOW, path, this.#findings),
       ...dscpClassesOf(input.dscp_sas, path, this.#findings),
-      ...(input.lane_sas === "off" ? { hasNoLaneSas: true } : {}),
+      ...(input.lane_sas === "off" || isAh ? { hasNoLaneSas: true } : {}),
       place: this.#findings.place(path),
     };
   }

@@ -70,14 +70,13 @@ export const iptfsSchema = z.optional(
 
 interface FlowInput {
   readonly mode?: string | undefined;
-  readonly ah?: unknown;
   readonly tfc?: z.output<typeof tfcSchema>;
   readonly iptfs?: z.output<typeof iptfsSchema>;
 }
 
 /** The two keys as handling of the child's SAs; contradictions are reported. */
 export function flowHandling(
-  { mode, ah, tfc, iptfs }: FlowInput,
+  { mode, tfc, iptfs }: FlowInput,
   path: Path,
   findings: Findings,
 ): { readonly tfc?: TfcHandling; readonly aggfrag?: AggfragHandling } {
@@ -91,13 +90,16 @@ export function flowHandling(
       "does not go with iptfs, whose payloads have a size of their own; leave one of them out",
     );
   // Padding is told from the packet by the packet's own length, and payloads are ESP's (RFC 4303 section 2.7, RFC 9347).
-  const other = ah !== undefined ? "ah" : mode === "transport" ? "mode: transport" : undefined;
   for (const [key, isUsed] of [
     ["iptfs", iptfs !== undefined],
-    ["tfc", isPadding || (ah !== undefined && dummiesPerSecond > 0)],
+    ["tfc", isPadding],
   ] as const)
-    if (other !== undefined && isUsed)
-      findings.refuse("CONFIG_CONFLICT", [...path, key], `does not go with ${other}; leave one of them out`);
+    if (mode === "transport" && isUsed)
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        [...path, key],
+        "does not go with mode: transport; leave one of them out",
+      );
   const aggfrag = iptfs === undefined ? undefined : aggfragHandling(iptfs, [...path, "iptfs"], findings);
   const padTo = isPadding ? pad : 0;
   return {

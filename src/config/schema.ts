@@ -2,16 +2,9 @@
 import * as z from "zod";
 import { hours, minutes, seconds } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
-import { integAlgorithm } from "../crypto/integ.ts";
-import {
-  ProposalError,
-  parseProposal,
-  type SuiteProtocol,
-  transformKeyword,
-} from "../policy/proposal-keyword.ts";
+import { ProposalError, parseProposal, type SuiteProtocol } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
-import { Integ, TransformType } from "../wire/ike/registries.ts";
 import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { identity } from "./identity.ts";
@@ -142,11 +135,17 @@ function groupName(value: unknown): string {
   throw new Refusal("CONFIG_BAD_VALUE", `"${printable(given)}" is no name of a group`);
 }
 
+const EXAMPLES = {
+  ike: "a proposal such as aes256gcm16-prfsha384-x25519",
+  esp: "a proposal such as aes256gcm16-x25519",
+  ah: "a proposal such as sha256-x25519",
+} as const;
+
 function proposals(protocol: SuiteProtocol) {
   return z.optional(
     listOf(
       leaf((value): ProposalSuite | "default" => {
-        const given = text(value, "a proposal such as aes256gcm16-prfsha384-x25519");
+        const given = text(value, EXAMPLES[protocol]);
         if (given.trim() === "default") return "default";
         try {
           return parseProposal(given, protocol);
@@ -155,7 +154,7 @@ function proposals(protocol: SuiteProtocol) {
           throw error;
         }
       }),
-      "a proposal such as aes256gcm16-x25519",
+      EXAMPLES[protocol],
       PROPOSALS_MAX,
     ),
   );
@@ -195,7 +194,6 @@ const handling = {
   iptfs: iptfsSchema,
 } as const;
 const LATER_CHILD = {
-  ah: "use esp",
   ipcomp: "leave it out",
 };
 const mode = optional(choice(["tunnel", "transport"], { beet: "use tunnel" }));
@@ -205,6 +203,7 @@ const child = mapping(
     local: selectors,
     remote: selectors,
     esp: proposals("esp"),
+    ah: proposals("ah"),
     rekey: childRekey,
     mode,
     keep,
@@ -219,6 +218,7 @@ const child = mapping(
       local_ts: "local",
       remote_ts: "remote",
       esp_proposals: "esp",
+      ah_proposals: "ah",
       proposals: "esp",
       start_action: "keep (up, on-demand or respond)",
       close_action: "keep (up, on-demand or respond)",
@@ -234,8 +234,8 @@ const child = mapping(
 function manualSa(secrets: SecretSettings) {
   return mapping({
     spi: leaf(manualSpi),
-    esp: optional(manualSuite),
-    ah: optional(manualIntegrity),
+    esp: optional((value) => manualSuite(value, "esp")),
+    ah: optional((value) => manualSuite(value, "ah")),
     key: optional((value) => manualKey(value, secrets)),
     integrity_key: optional((value) => manualKey(value, secrets)),
   });
@@ -246,31 +246,13 @@ function manualSpi(value: unknown): number {
   return integer(parsed, "an SPI such as 0xc0ffee01", 256, 0xffffffff);
 }
 
-/** What AH is made of: an integrity algorithm, and whether its sequence numbers are extended. */
-interface ManualIntegrity {
-  readonly integ: number;
-  readonly esn: boolean;
-}
-
-function manualIntegrity(value: unknown): ManualIntegrity {
-  const given = text(value, "an integrity algorithm such as sha256");
-  const words = given.trim().split("-");
-  const esn = words.at(-1) === "esn";
-  const word = (esn ? words.slice(0, -1) : words).join("-");
-  const integ = Object.values(Integ).find(
-    (id) => integAlgorithm(id) !== undefined && transformKeyword(TransformType.INTEG, id) === word,
+function manualSuite(value: unknown, protocol: "esp" | "ah"): ProposalSuite {
+  const given = text(
+    value,
+    protocol === "esp" ? "a proposal such as aes256gcm16" : "a proposal such as sha256",
   );
-  if (integ !== undefined) return { integ, esn };
-  throw new Refusal(
-    "CONFIG_PROPOSAL",
-    `"${printable(given)}" is no integrity algorithm such as sha256, or sha256-esn for extended sequence numbers`,
-  );
-}
-
-function manualSuite(value: unknown): ProposalSuite {
-  const given = text(value, "a proposal such as aes256gcm16");
   try {
-    return parseProposal(given, "esp");
+    return parseProposal(given, protocol);
   } catch (error) {
     if (error instanceof ProposalError) throw new Refusal("CONFIG_PROPOSAL", error.message);
     throw error;

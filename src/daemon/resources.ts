@@ -24,11 +24,12 @@ export interface Resources {
  * @throws {IoError} what was opened before is in `cleanup`
  */
 export function openResources(
-  { gateway: settings, manual }: Configuration,
+  configuration: Configuration,
   clock: Clock,
   cleanup: Cleanup,
   onNetworkChange: () => void,
 ): Resources {
+  const settings = configuration.gateway;
   const names = settings.interfaces.map(({ name }) => name);
   const wanted = {
     names,
@@ -47,7 +48,7 @@ export function openResources(
       mark: routing.mark.value,
       mergesReceived: offloads.udpGro,
       lanes,
-      receivesAh: manual.some(({ inbound }) => inbound.suite.protocol === "ah"),
+      receivesAh: hasAh(configuration),
     }),
     (opened) => opened.close(),
   );
@@ -57,4 +58,13 @@ export function openResources(
     pool.close(),
   );
   return { tuns, sockets, parts, watch, compute };
+}
+
+function hasAh({ connections, manual }: Configuration): boolean {
+  return (
+    manual.some(({ inbound }) => inbound.suite.protocol === "ah") ||
+    connections.some(({ connection }) =>
+      connection.children.some(({ proposals }) => proposals.some(({ protocol }) => protocol === "ah")),
+    )
+  );
 }

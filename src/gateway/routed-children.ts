@@ -3,8 +3,10 @@ import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress } from "../base/ip-address.ts";
 import { ahInnerMtu, carriedMtu } from "../esp/effective-mtu.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
-import type { Encapsulation, EspSuite } from "../policy/data-plane.ts";
+import type { Encapsulation, EspSuite, SaHandling } from "../policy/data-plane.ts";
+import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
+import { Encr } from "../wire/ike/registries.ts";
 import { type GatewayConfiguration, type GatewayManualChild, policyName } from "./gateway-configuration.ts";
 import { DEFAULT_PATH_MTU, type PathTable } from "./path-table.ts";
 import type { RoutedChild } from "./route-plan.ts";
@@ -73,32 +75,44 @@ function childMtu(
   outerTo: OuterTo,
 ): number {
   const encapsulation: Encapsulation = connection.encapsulation === "esp" ? "esp" : "udp";
-  const suites = child.proposals.flatMap(({ encr, integ }) =>
-    encr.flatMap(({ id, keyBits }) =>
-      (integ.length === 0 ? [0] : integ).map((hash): EspSuite => {
-        return { encr: id, encrKeyBits: keyBits, integ: hash, esn: false };
-      }),
-    ),
-  );
+  const suites = child.proposals.flatMap(suitesOf);
   const ways =
     peers.length === 0
       ? [{ outer: DEFAULT_PATH_MTU, family: 6 as const }]
       : peers.map((peer) => ({ outer: outerTo(peer), family: familyOf(peer) }));
   const fitting = ways.flatMap(({ outer, family }) =>
-    suites.map((suite) => carriedMtu(outer, family, encapsulation, suiteSizes(suite), child.handling)),
+    suites.map((suite) => innerMtuOf(suite, outer, family, encapsulation, child.handling)),
   );
   return Math.min(...fitting, child.handling.innerMtu ?? Number.POSITIVE_INFINITY);
 }
 
+/** Every combination that may come of a proposal. */
+function suitesOf({ protocol, encr, integ }: ProposalSuite): readonly EspSuite[] {
+  if (protocol === "ah")
+    return integ.map((hash) => ({ encr: Encr.NULL, encrKeyBits: 0, integ: hash, esn: false, protocol }));
+  const hashes = integ.length === 0 ? [0] : integ;
+  return encr.flatMap(({ id, keyBits }) =>
+    hashes.map((hash) => ({ encr: id, encrKeyBits: keyBits, integ: hash, esn: false })),
+  );
+}
+
+function innerMtuOf(
+  suite: EspSuite,
+  outer: number,
+  family: 4 | 6,
+  encapsulation: Encapsulation,
+  handling: SaHandling,
+): number {
+  const sizes = suiteSizes(suite);
+  return suite.protocol === "ah"
+    ? ahInnerMtu(outer, family, sizes.icvLength, handling.mode)
+    : carriedMtu(outer, family, encapsulation, sizes, handling);
+}
+
 function manualMtu(child: GatewayManualChild, outerTo: OuterTo): number {
   const { remoteAddress, encapsulation, outbound, handling } = child;
-  const family = familyOf(remoteAddress);
-  const sizes = suiteSizes(outbound.suite);
   const outer = outerTo(remoteAddress);
-  const inner =
-    outbound.suite.protocol === "ah"
-      ? ahInnerMtu(outer, family, sizes.icvLength, handling.mode)
-      : carriedMtu(outer, family, encapsulation, sizes, handling);
+  const inner = innerMtuOf(outbound.suite, outer, familyOf(remoteAddress), encapsulation, handling);
   return Math.min(inner, handling.innerMtu ?? inner);
 }
 

@@ -93,7 +93,7 @@ export interface TransformDifference {
 
 /** Both ends' view of a negotiation without common ground. */
 export interface ProposalMismatch {
-  readonly protocol: "ike" | "esp";
+  readonly protocol: "ike" | "esp" | "ah";
   readonly received: readonly Proposal[];
   readonly configured: readonly ProposalSuite[];
   /** Of the closest pair; types that agree are listed too, with a non-empty `common`. */
@@ -117,7 +117,7 @@ export type FailureNotice =
   /** The peer answered NO_PROPOSAL_CHOSEN; all we know is what we sent. */
   | (Concerning & {
       readonly code: "proposalRejectedByPeer";
-      readonly protocol: "ike" | "esp";
+      readonly protocol: "ike" | "esp" | "ah";
       readonly sent: readonly ProposalSuite[];
       readonly place?: ConfigurationPlace;
     })
@@ -192,9 +192,10 @@ export type FailureNotice =
     })
   /** The peer's public value or the result of a computation was not acceptable. */
   | (Concerning & { readonly code: "keyExchangeRefused"; readonly method: number; readonly reason: string })
-  /** `encapsulation: esp`, and there is a NAT between us; or `udp`, and the peer has no NAT traversal. */
+  /** `encapsulation: esp`, or AH, and there is a NAT between us; or `udp`, and the peer has no NAT traversal. */
   | (Concerning & {
       readonly code: "encapsulationImpossible";
+      readonly protocol?: "ah";
       readonly wanted: "udp" | "esp";
       readonly nat: NatSituation;
       readonly place?: ConfigurationPlace;

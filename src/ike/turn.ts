@@ -11,6 +11,7 @@ import type { IkeSaName } from "./connection-state.ts";
 import { childKeeper, type Keeper, newKeeper } from "./keep-state.ts";
 import { DROP_NOTICE_INTERVAL, JOB_DEADLINE } from "./limits.ts";
 import type { IkeAction, JobId, Work, WorkResult } from "./machine.ts";
+import { childProtocolId } from "./negotiation/child-protocol.ts";
 import type { CookieJar } from "./negotiation/cookie.ts";
 import type { Concerning, DropReason, FailureNotice, IkeNotice } from "./notice.ts";
 import type { Continuation, EstablishedIkeSa, HalfOpenIkeSa, IkeSa, Job } from "./sa/ike-sa.ts";
@@ -224,6 +225,15 @@ export function childConfiguration(
   child: string,
 ): ChildConfiguration | undefined {
   return machine.connections.get(connection)?.children.find(({ name }) => name === child);
+}
+
+/** ESP or AH, as the child is configured. */
+export function protocolOfChild(
+  { machine }: Turn,
+  { connection }: Pick<EstablishedIkeSa, "connection">,
+  child: string,
+): number {
+  return childProtocolId(childConfiguration(machine, connection, child)?.proposals[0] ?? {});
 }
 
 /** Established IKE SAs of a connection that carry its children, the newest last. */

@@ -88,7 +88,7 @@ function keyOf({ connection }: Concerning, key: string): string {
   return connection === undefined ? key : `connections.${configuredName(connection)}.${key}`;
 }
 
-const protocolWord = (protocol: "ike" | "esp") => (protocol === "ike" ? "IKE" : "ESP");
+const protocolWord = (protocol: "ike" | "esp" | "ah") => protocol.toUpperCase();
 
 function noCommonProposal(notice: Notice<"noCommonProposal">): string[] {
   const protocol = protocolWord(notice.protocol);
@@ -112,7 +112,7 @@ function proposalRejected(notice: Notice<"proposalRejectedByPeer">): string[] {
   lines.push(
     `write into ${key}${atPlace(notice.place)} what is configured there; their log says what they allow`,
   );
-  if (notice.protocol === "esp")
+  if (notice.protocol !== "ike")
     lines.push(
       "some peers answer so when the networks differ, or when only one side wants a key exchange for the child (PFS)",
     );
@@ -255,6 +255,11 @@ function encapsulationImpossible(notice: Notice<"encapsulationImpossible">): str
       ? "both of us are"
       : "we are"
     : `${peer} is`;
+  if (notice.protocol === "ah")
+    return [
+      `${where} behind a NAT, which changes the addresses that AH protects`,
+      `use esp in place of ah in ${keyOf(notice, "children")}${atPlace(notice.place)} and over there; a peer that forces UDP encapsulation looks like this too`,
+    ];
   return [
     `${where} behind a NAT, which lets no raw ESP through`,
     `set ${key}${atPlace(notice.place)} to auto; a peer that forces UDP encapsulation looks like this too`,

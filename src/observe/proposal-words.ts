@@ -6,11 +6,12 @@ import {
   isCombinedMode,
   ProposalError,
   parseProposal,
+  type SuiteProtocol,
   transformKeyword,
 } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import type { Proposal } from "../wire/ike/payload.ts";
-import { KeyExchangeMethod, TransformType } from "../wire/ike/registries.ts";
+import { KeyExchangeMethod, ProtocolId, TransformType } from "../wire/ike/registries.ts";
 import { atPlace } from "./place-words.ts";
 
 const ROW_NAMES: ReadonlyMap<number, string> = new Map([
@@ -27,7 +28,25 @@ const PROPOSALS_TRIED_MAX = 32;
 
 /** One line per transform type that matters, then the line that would settle it. */
 export function mismatchLines(notice: Concerning & ProposalMismatch): string[] {
-  return [...tableLines(notice), ...adviceLines(notice)];
+  const { received, protocol, connection, child, place } = notice;
+  if (received.length === 0 || !received.every((one) => isOfOther(one, protocol)))
+    return [...tableLines(notice), ...adviceLines(notice)];
+  const other = protocol === "ah" ? "esp" : "ah";
+  const [theirs, ours] = [other.toUpperCase(), protocol.toUpperCase()];
+  const suggestion = suggestedProposal(received, other);
+  const advice = `have them offer ${ours}`;
+  return [
+    `they offer ${theirs}, we allow ${ours}`,
+    suggestion === undefined || connection === undefined
+      ? advice
+      : `${advice}, or write ${other}: [${suggestion}] in place of ${protocol} into ${childKey(connection, child)}${atPlace(place)}`,
+  ];
+}
+
+/** ESP where the child is of AH, or the other way round. */
+function isOfOther({ protocolId }: Proposal, protocol: SuiteProtocol): boolean {
+  if (protocol === "ike") return false;
+  return protocolId === (protocol === "ah" ? ProtocolId.ESP : ProtocolId.AH);
 }
 
 function tableLines({ difference, protocol }: ProposalMismatch): string[] {
@@ -49,10 +68,10 @@ function tableLines({ difference, protocol }: ProposalMismatch): string[] {
 function isSilent(
   row: TransformDifference,
   all: readonly TransformDifference[],
-  protocol: "ike" | "esp",
+  protocol: SuiteProtocol,
 ): boolean {
   if (row.theirs.length === 0 && row.ours.length === 0) return true;
-  if (protocol !== "esp" || row.type !== TransformType.KE) return false;
+  if (protocol === "ike" || row.type !== TransformType.KE) return false;
   if (row.common.length > 0) return row.common.every(({ id }) => id === KeyExchangeMethod.NONE);
   if (row.theirs.length > 0) return false;
   const isAllowed = row.ours.some(({ id }) => id === KeyExchangeMethod.NONE);
@@ -106,10 +125,13 @@ function adviceLines({
 }
 
 /** `connections.rome.ike.proposals`; instances (`rome#2`) share the key of their connection. */
-export function proposalsKey(protocol: "ike" | "esp", connection: string, child: string | undefined): string {
-  const name = `connections.${configuredName(connection)}`;
-  if (protocol === "ike") return `${name}.ike.proposals`;
-  return `${name}.children.${child ?? "NAME"}.esp`;
+export function proposalsKey(protocol: SuiteProtocol, connection: string, child: string | undefined): string {
+  if (protocol === "ike") return `connections.${configuredName(connection)}.ike.proposals`;
+  return `${childKey(connection, child)}.${protocol}`;
+}
+
+function childKey(connection: string, child: string | undefined): string {
+  return `connections.${configuredName(connection)}.children.${child ?? "NAME"}`;
 }
 
 /** The name in the configuration of a connection's instance. */
@@ -120,9 +142,10 @@ export function configuredName(connection: string): string {
 /** The first proposal of the peer that we could use, in keywords; `undefined` when there is none. */
 export function suggestedProposal(
   received: readonly Proposal[],
-  protocol: "ike" | "esp",
+  protocol: SuiteProtocol,
 ): string | undefined {
   for (const proposal of received.slice(0, PROPOSALS_TRIED_MAX)) {
+    if (isOfOther(proposal, protocol)) continue;
     const suite = usableSuite(proposal, protocol);
     if (suite === undefined) continue;
     const text = formatSuite(suite);
@@ -136,25 +159,27 @@ export function suggestedProposal(
   return undefined;
 }
 
-function usableSuite({ transforms }: Proposal, protocol: "ike" | "esp"): ProposalSuite | undefined {
+function usableSuite({ transforms }: Proposal, protocol: SuiteProtocol): ProposalSuite | undefined {
   const usable = (type: number) =>
     transforms
       .filter((one) => one.type === type && one.hasUnknownAttribute !== true)
       .map(({ id, keyBits }) => ({ id, keyBits: keyBits ?? 0 }))
       .filter(({ id, keyBits }) => isAdvisable(type, id, keyBits));
   const integ = usable(TransformType.INTEG);
-  const encr = usable(TransformType.ENCR).find(({ id }) => isCombinedMode(id) || integ.length > 0);
   const ke = usable(TransformType.KE)[0];
   const prf = usable(TransformType.PRF)[0];
+  // Both kinds of sequence numbers: the words for them are left out.
+  const ofChild = { prf: [], ke: [ke?.id ?? KeyExchangeMethod.NONE], esn: [1, 0] };
+  if (protocol === "ah")
+    return integ[0] === undefined ? undefined : { protocol, encr: [], integ: [integ[0].id], ...ofChild };
+  const encr = usable(TransformType.ENCR).find(({ id }) => isCombinedMode(id) || integ.length > 0);
   if (encr === undefined || (protocol === "ike" && (ke === undefined || prf === undefined))) return undefined;
-  return {
+  const algorithms = {
     encr: [encr],
     integ: isCombinedMode(encr.id) ? [] : integ.slice(0, 1).map(({ id }) => id),
-    prf: protocol === "ike" && prf !== undefined ? [prf.id] : [],
-    ke: ke === undefined ? [KeyExchangeMethod.NONE] : [ke.id],
-    // Both kinds of sequence numbers: the words for them are left out.
-    esn: protocol === "ike" ? [] : [1, 0],
   };
+  if (protocol === "esp") return { ...algorithms, ...ofChild };
+  return { ...algorithms, prf: [prf!.id], ke: [ke!.id], esn: [] };
 }
 
 /** The first choice of each type. */

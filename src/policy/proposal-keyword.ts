@@ -12,7 +12,7 @@ import {
 } from "../wire/ike/registries.ts";
 import type { EncrChoice, ProposalSuite } from "./proposal-suite.ts";
 
-export type SuiteProtocol = "ike" | "esp";
+export type SuiteProtocol = "ike" | "esp" | "ah";
 
 export type ProposalErrorCode =
   | "PROPOSAL_EMPTY"
@@ -236,6 +236,18 @@ export const DEFAULT_ESP_PROPOSALS: readonly ProposalSuite[] = [
   },
 ];
 
+/** The same for AH, where the configuration says `default`. */
+export const DEFAULT_AH_PROPOSALS: readonly ProposalSuite[] = [
+  {
+    protocol: "ah",
+    encr: [],
+    integ: [Integ.HMAC_SHA2_256_128, Integ.HMAC_SHA2_384_192, Integ.HMAC_SHA2_512_256],
+    prf: [],
+    ke: [...DEFAULT_GROUPS, KeyExchangeMethod.NONE],
+    esn: [Esn.YES, Esn.NO],
+  },
+];
+
 /** Whether a cipher authenticates too, so that it takes no integrity transform [ENC-09]. */
 export function isCombinedMode(encr: number): boolean {
   return COMBINED_MODE.has(encr);
@@ -247,7 +259,7 @@ const PROPOSAL_LENGTH_MAX = 512;
 /**
  * Reads a proposal such as `aes256-sha256-modp2048`; several words of one kind are alternatives, best first.
  * Filled in: the PRF of IKE (that of the integrity words; with combined-mode ciphers the defaults), no key exchange of
- * its own for ESP, and for ESP both kinds of sequence numbers.
+ * its own for ESP and AH, and for them both kinds of sequence numbers.
  * @throws {@link ProposalError}
  */
 export function parseProposal(text: string, protocol: SuiteProtocol): ProposalSuite {
@@ -256,6 +268,8 @@ export function parseProposal(text: string, protocol: SuiteProtocol): ProposalSu
     ...new Set(words.filter((word) => word.type === type).map(({ id }) => id)),
   ];
   const encr = encrOf(words);
+  if (protocol === "ah")
+    return ahSuite({ text, encr, integ: idsOf(INTEG), prf: idsOf(PRF), ke: idsOf(KE), esn: idsOf(ESN) });
   if (encr.length === 0)
     throw new ProposalError(
       "PROPOSAL_MISSING_TRANSFORM",
@@ -426,6 +440,33 @@ function espSuite({ text, encr, isCombined, integ, prf, ke, esn, additionalKe }:
     encr,
     integ,
     prf: [],
+    ...withDefaults(ke, esn),
+  };
+}
+
+/** AH has no cipher (RFC 4302); what authenticates is all there is to choose [AH-14]. */
+function ahSuite({ text, encr, integ, prf, ke, esn }: Omit<Parts, "isCombined">): ProposalSuite {
+  const misplaced =
+    encr[0] !== undefined
+      ? transformKeyword(ENCR, encr[0].id, encr[0].keyBits)
+      : prf[0] === undefined
+        ? undefined
+        : transformKeyword(PRF, prf[0]);
+  if (misplaced !== undefined)
+    throw new ProposalError(
+      "PROPOSAL_MISPLACED_TRANSFORM",
+      `"${text}" has ${misplaced}, but AH only authenticates; leave the word out, or use esp`,
+    );
+  if (integ.length === 0)
+    throw new ProposalError(
+      "PROPOSAL_MISSING_TRANSFORM",
+      `"${text}" names no integrity algorithm, which AH is made of; begin with one, for instance sha256`,
+    );
+  return { protocol: "ah", encr: [], integ, prf: [], ...withDefaults(ke, esn) };
+}
+
+function withDefaults(ke: readonly number[], esn: readonly number[]): Pick<ProposalSuite, "ke" | "esn"> {
+  return {
     ke: ke.length > 0 ? ke : [KeyExchangeMethod.NONE],
     ...(additionalKe === undefined ? {} : { additionalKe }),
     esn: esn.length > 0 ? esn : [Esn.YES, Esn.NO],

@@ -6,13 +6,16 @@ export interface EncrChoice {
   readonly keyBits: number;
 }
 
-/** Either combined-mode ciphers without `integ`, or other ciphers with it [ENC-09]. */
+/** Either combined-mode ciphers without `integ`, or other ciphers with it [ENC-09]; AH has `integ` alone. */
 export interface ProposalSuite {
+  /** Absent: of IKE or ESP, as its place says. */
+  readonly protocol?: "ah";
+  /** Empty for AH. */
   readonly encr: readonly EncrChoice[];
   readonly integ: readonly number[];
-  /** Empty for ESP. */
+  /** Empty for ESP and AH. */
   readonly prf: readonly number[];
-  /** Key exchange methods; for ESP 0 (NONE) allows a child without a key exchange of its own. */
+  /** Key exchange methods; for ESP and AH 0 (NONE) allows a child without a key exchange of its own. */
   readonly ke: readonly number[];
   /**
    * Methods of the additional key exchanges, transform types ADDKE1 to ADDKE7 in this order (RFC 9370 section 2.2.1); 0 (NONE)

@@ -103,6 +103,67 @@ describeWith(
       await pings();
     });
 
+    const ah = { ah: "sha256-x25519", encapsulation: "esp" } as const;
+    const AH = 51;
+
+    async function pingsInAh(): Promise<void> {
+      const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
+      await pings();
+      const frames = await capture.stop();
+      expect(frames.filter(({ protocol }) => protocol === AH).length).toBeGreaterThanOrEqual(8);
+      expect(frames.filter(({ kind, protocol }) => kind === "clear" && protocol !== AH)).toEqual([]);
+    }
+
+    test.each([4, 6] as const)(
+      "[AH-14] AH over IPv%d: we initiate, rekey it both ways and delete it",
+      async (outer) => {
+        await startCharonInside(peer, strongSwanSettings({ ...ah, outer, site: SITE_B }));
+        await startGateway(ours, { ...ah, outer, site: SITE_A });
+        await ours.isUp("peer");
+        await pingsInAh();
+        expect((await peer.run("ip xfrm state")).stdout).toMatch(
+          /proto ah .*mode tunnel[\s\S]*hmac\(sha256\)/,
+        );
+
+        const spi = async () => (await ours.connection("peer")).children[0]?.inboundSpi;
+        for (const rekey of [
+          () => ours.command("rekey", "peer", "lan"),
+          () => swanctlInside(peer, "--rekey --child lan"),
+        ]) {
+          const before = await spi();
+          await rekey();
+          await until("child SA rekeyed", async () => (await spi()) !== before);
+          await pings();
+        }
+        const { children } = await ours.connection("peer");
+        expect(children[0]?.suite).toMatch(/^ah-sha256-(no)?esn$/);
+        expect((await ours.status()).drops).not.toHaveProperty("notAuthentic");
+        await ours.command("down", "peer", "lan");
+        await until(
+          "the peer's SAs are gone",
+          async () => !(await peer.run("ip xfrm state")).stdout.includes("proto ah"),
+        );
+      },
+    );
+
+    test("[AH-14] AH in transport mode: strongSwan initiates", async () => {
+      const hosts = [[SITE_A.outer4], [SITE_B.outer4]] as const;
+      const facts = { ...ah, networks: hosts, ah: "sha512" };
+      await startCharonInside(peer, {
+        ...strongSwanSettings({ ...facts, site: SITE_B }),
+        childSettings: "mode = transport",
+      });
+      await startGateway(ours, { ...facts, site: SITE_A, keep: "respond", child: "        mode: transport" });
+      const outcome = await swanctlInside(peer, "--initiate --child lan --timeout 20");
+      expect(outcome.status, await charonLogInside(peer)).toBe(0);
+
+      await ours.isUp("peer");
+      expect(await sites.a.gateway.ping(SITE_B.outer4, ["-s", "1200"])).toBe(true);
+      await peer.run(`ping -q -c 2 -i 0.2 -W 2 ${SITE_A.outer4}`);
+      const { inboundPackets, outboundPackets } = (await ours.connection("peer")).children[0]!.counters!;
+      expect(Math.min(inboundPackets, outboundPackets)).toBeGreaterThanOrEqual(4);
+    });
+
     test("child and IKE SA are rekeyed from both sides while packets pass", async () => {
       await startCharonInside(peer, strongSwanSettings({ site: SITE_B, esp: "aes256gcm16-x25519" }));
       await startGateway(ours, { site: SITE_A, esp: "aes256gcm16-x25519" });

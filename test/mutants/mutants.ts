@@ -517,4 +517,28 @@ export const MUTANTS: readonly Mutant[] = [
     test: "test/unit/dataplane/ah.test.ts",
     killedBy: "[AH-12] [AH-13] may change nothing else, and what fails moves no window",
   },
+  {
+    bug: "a cipher beside AH's integrity algorithm is passed over",
+    file: "src/ike/negotiation/proposal.ts",
+    find: "if (proposal.transforms.some(({ type }) => type === TransformType.ENCR)) return undefined;",
+    replace: "",
+    test: "test/sim/ike-ah.test.ts",
+    killedBy: "[AH-14] an offer with a cipher",
+  },
+  {
+    bug: "a Delete of ESP takes the SA of AH that has the same SPI",
+    file: "src/ike/exchange/informational.ts",
+    find: "outboundSpi === spi && childProtocolId(suite) === protocolId",
+    replace: "outboundSpi === spi && childProtocolId(suite) >= 0 && protocolId >= 0",
+    test: "test/sim/ike-ah.test.ts",
+    killedBy: "a rekey or Delete under ESP's number means another SA",
+  },
+  {
+    bug: "AH is set up through a NAT",
+    file: "src/ike/exchange/child-request.ts",
+    find: 'const wanted = isAh ? "esp" : connection.encapsulation;',
+    replace: "const wanted = connection.encapsulation;",
+    test: "test/sim/ike-ah.test.ts",
+    killedBy: "[AH-15] is refused in words by whoever knows (auto, auto)",
+  },
 ];

@@ -96,7 +96,8 @@ export class FakeDataPlane implements SpiAllocator, DataPlaneQuery {
       case "addOutboundSa": {
         const pair = this.#pair(command.sa.inboundSpi);
         if (pair.outbound !== undefined) throw new Error("a second outbound SA for a pair");
-        if (command.sa.keys.encr.every((octet) => octet === 0)) throw new Error("keys were wiped too early");
+        const { encr, integ } = command.sa.keys;
+        if ([...encr, ...integ].every((octet) => octet === 0)) throw new Error("keys were wiped too early");
         pair.outbound = structuredClone(command.sa) as OutboundSa;
         // The newest one carries the traffic.
         this.pairs.delete(command.sa.inboundSpi);

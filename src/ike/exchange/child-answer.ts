@@ -8,6 +8,7 @@ import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
+import { childProtocol } from "../negotiation/child-protocol.ts";
 import { isWithinOffer, readSelectors } from "../negotiation/child-selectors.ts";
 import { agree, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
 import { acceptAnswer, espSuiteOf, methodOf, type Negotiation } from "../negotiation/proposal.ts";
@@ -72,7 +73,8 @@ export function readChildAnswer(
   const outboundSpi = selection && decodeChildSpi(selection.peerSpi);
   if (selection === undefined || outboundSpi === undefined) {
     const difference = proposalDifference(configured, proposals);
-    const mismatch = { protocol: "esp", received: proposals, configured, difference, place } as const;
+    const protocol = childProtocol(configured);
+    const mismatch = { protocol, received: proposals, configured, difference, place } as const;
     return {
       kind: "unusable",
       failure: { code: "noCommonProposal", ...whom, role: "initiator", ...mismatch },
@@ -145,7 +147,7 @@ export function childRefusal(
   const whom = about(sa, configuration.name);
   const { place, proposals: sent } = configuration;
   if (notifyType === NotifyType.NO_PROPOSAL_CHOSEN)
-    return { code: "proposalRejectedByPeer", ...whom, protocol: "esp", sent, place };
+    return { code: "proposalRejectedByPeer", ...whom, protocol: childProtocol(sent), sent, place };
   if (notifyType === NotifyType.TS_UNACCEPTABLE || notifyType === NotifyType.SINGLE_PAIR_REQUIRED)
     return { code: "selectorsUnacceptable", ...whom, role: "initiator", ours: offered, place };
   return { code: "errorFromPeer", ...whom, exchange, notifyType };

@@ -10,6 +10,7 @@ import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
 import { isTakenDown } from "../keep-state.ts";
 import { CHILD_SAS_PER_IKE_SA_MAX } from "../limits.ts";
+import { childProtocol } from "../negotiation/child-protocol.ts";
 import {
   type ChildChoice,
   chooseChild,
@@ -84,7 +85,8 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
   if (selection === undefined || outboundSpi === undefined) {
     const { proposals: configured, place } = configuration;
     const difference = proposalDifference(configured, proposals);
-    const mismatch = { protocol: "esp", received: proposals, configured, difference, place } as const;
+    const protocol = childProtocol(configured);
+    const mismatch = { protocol, received: proposals, configured, difference, place } as const;
     const whom = about(sa, configuration.name);
     const failure: FailureNotice = { code: "noCommonProposal", ...whom, role: "responder", ...mismatch };
     return refused(notify(NotifyType.NO_PROPOSAL_CHOSEN), failure);
@@ -202,13 +204,17 @@ function selectorFailure(
 function encapsulationFailure(
   turn: Turn,
   sa: EstablishedIkeSa,
-  { name }: ChildConfiguration,
+  { name, proposals }: ChildConfiguration,
 ): FailureNotice | undefined {
   const connection = turn.machine.connections.get(sa.connection);
-  if (connection === undefined || connection.encapsulation === "auto") return undefined;
-  const { encapsulation: wanted, place } = connection;
-  if (encapsulationOf(turn, sa) === wanted) return undefined;
-  return { code: "encapsulationImpossible", ...about(sa, name), wanted, nat: sa.nat, place };
+  const isAh = childProtocol(proposals) === "ah";
+  if (connection === undefined || (connection.encapsulation === "auto" && !isAh)) return undefined;
+  const { place } = connection;
+  // [AH-15] what AH protects a NAT changes.
+  const wanted = isAh ? "esp" : connection.encapsulation;
+  if (wanted === "auto" || encapsulationOf(turn, sa) === wanted) return undefined;
+  const why = { wanted, nat: sa.nat, place, ...(isAh ? { protocol: "ah" as const } : {}) };
+  return { code: "encapsulationImpossible", ...about(sa, name), ...why };
 }
 
 function answer(

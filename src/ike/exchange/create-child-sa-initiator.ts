@@ -19,6 +19,7 @@ import {
   RETRY_FIRST,
   RETRY_MAX,
 } from "../limits.ts";
+import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { CHILD_NEGOTIATION, offeredMethods, toProposals } from "../negotiation/proposal.ts";
@@ -39,7 +40,16 @@ import type { EstablishedIkeSa, PlannedRequest } from "../sa/ike-sa.ts";
 import { leave, noteChildFailure } from "../sa/lifecycle.ts";
 import { disposeExchange, sendRequest } from "../sa/message-exchange.ts";
 import type { CreateChildExchange, OwnKeyExchange } from "../sa/own-exchange.ts";
-import { about, childConfiguration, keeperOf, lowerNonce, notice, startJob, type Turn } from "../turn.ts";
+import {
+  about,
+  childConfiguration,
+  keeperOf,
+  lowerNonce,
+  notice,
+  protocolOfChild,
+  startJob,
+  type Turn,
+} from "../turn.ts";
 import { type AgreedChildAnswer, type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
 import { childNotify, find, findError, wantedMethod } from "./payload-list.ts";
 
@@ -105,7 +115,9 @@ export function sendCreateChild(
   const nonce = machine.random.publicBytes(NONCE_LENGTH);
   const { method, publicValue } = keyExchange;
   const payloads: readonly Payload[] = [
-    ...(replaces === undefined ? [] : [childNotify(NotifyType.REKEY_SA, encodeChildSpi(replaces))]),
+    ...(old === undefined
+      ? []
+      : [childNotify(NotifyType.REKEY_SA, encodeChildSpi(old.inboundSpi), childProtocolId(old.suite))]),
     {
       kind: "SA",
       proposals: toProposals(configuration.proposals, CHILD_NEGOTIATION, encodeChildSpi(inboundSpi)),
@@ -199,7 +211,11 @@ export function finishCreateChild(
 /** The peer has made an SA that we cannot use: ask it to delete it. */
 function discard(turn: Turn, sa: EstablishedIkeSa, exchange: CreateChildExchange): void {
   wipe(exchange.keyExchange.privateValue);
-  sa.orphans.push({ inboundSpi: exchange.inboundSpi, isReserved: true });
+  sa.orphans.push({
+    inboundSpi: exchange.inboundSpi,
+    isReserved: true,
+    protocolId: protocolOfChild(turn, sa, exchange.child),
+  });
   const old = sa.children.find(({ inboundSpi }) => inboundSpi === exchange.replaces);
   if (old !== undefined) postponeRekey(turn, sa, old, undefined);
 }

@@ -5,6 +5,7 @@ import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
 import { NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
+import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
 import {
@@ -78,12 +79,12 @@ function answerChild(
   if (rekey !== undefined) {
     if (rekey.spi.length !== 4) return "malformed";
     const spi = decodeChildSpi(rekey.spi);
-    old =
-      rekey.protocolId === ProtocolId.ESP
-        ? sa.children.find(({ outboundSpi }) => outboundSpi === spi)
-        : undefined;
+    old = sa.children.find(
+      ({ outboundSpi, suite }) => outboundSpi === spi && childProtocolId(suite) === rekey.protocolId,
+    );
     // [CHILD-10] [CHILD-19] gone, or about to go.
-    if (old === undefined) return refuse(childNotify(NotifyType.CHILD_SA_NOT_FOUND, rekey.spi));
+    if (old === undefined)
+      return refuse(childNotify(NotifyType.CHILD_SA_NOT_FOUND, rekey.spi, rekey.protocolId));
     if (old.state !== "installed") return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   }
   const nonces = () => ({ initiator: peerNonce, responder: turn.machine.random.publicBytes(NONCE_LENGTH) });

@@ -12,6 +12,7 @@ import { checkPeer, type PeerCheck } from "../auth/peer-check.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
 import type { WorkResult } from "../machine.ts";
+import { childProtocol } from "../negotiation/child-protocol.ts";
 import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts";
@@ -47,6 +48,7 @@ import {
   lowerNonce,
   notice,
   startJob,
+  protocolOfChild,
   type Turn,
 } from "../turn.ts";
 import { type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
@@ -175,13 +177,15 @@ function checkFailure(
 
 function encapsulationProblem(
   sa: InitiatingIkeSa,
-  { encapsulation, place }: Connection,
+  { encapsulation, children, place }: Connection,
 ): FailureNotice | undefined {
   const nat = sa.answer?.nat;
   if (nat === undefined || encapsulation === "auto") return undefined;
   const isTranslated = nat.weAreBehind || nat.peerIsBehind;
   if (encapsulation === "udp" ? nat.isSupported : !isTranslated) return undefined;
-  return { code: "encapsulationImpossible", ...about(sa), wanted: encapsulation, nat, place };
+  const isForAh = children.some(({ proposals }) => childProtocol(proposals) === "ah");
+  const why = { wanted: encapsulation, nat, place, ...(isForAh ? { protocol: "ah" as const } : {}) };
+  return { code: "encapsulationImpossible", ...about(sa), ...why };
 }
 
 /** [NAT-02] from the IKE_AUTH request on everything uses the NAT port, when anything speaks for it. */
@@ -391,7 +395,7 @@ function finishFirstChild(
 ): void {
   const configuration = childConfiguration(turn.machine, sa.connection, name);
   if (configuration === undefined) {
-    sa.orphans.push({ inboundSpi, isReserved: true });
+    sa.orphans.push({ inboundSpi, isReserved: true, protocolId: protocolOfChild(turn, sa, name) });
     return;
   }
   const asked: ChildAsked = {
@@ -418,6 +422,6 @@ function finishFirstChild(
     announceChild(turn, sa, child, answer.agreed);
     return;
   }
-  sa.orphans.push({ inboundSpi, isReserved: true });
+  sa.orphans.push({ inboundSpi, isReserved: true, protocolId: protocolOfChild(turn, sa, name) });
   noteChildFailure(turn, sa, name, answer.kind === "unusable" ? answer.failure : undefined);
 }

@@ -1,11 +1,12 @@
 /** INFORMATIONAL in both roles: liveness, deletes, notifies (RFC 7296 sections 1.4, 1.4.1 and 2.4). */
 
-import type { Spi } from "../../base/spi.ts";
-import { decodeChildSpi, encodeChildSpi } from "../../wire/ike/child-spi.ts";
+import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { DeletePayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
+import { childProtocolId, deletePayloads, type NamedSa } from "../negotiation/child-protocol.ts";
 import type { ChildDownReason } from "../notice.ts";
 import { noteChildLost, removeChild } from "../sa/child-lifecycle.ts";
+import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa, LeavingIkeSa, ProtectedIkeSa } from "../sa/ike-sa.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
 import { disposeExchange, sendRequest, sendResponse } from "../sa/message-exchange.ts";
@@ -27,22 +28,19 @@ export function sendDeleteIke(turn: Turn, sa: LeavingIkeSa): void {
 
 /** Everything that is to be deleted, by the SPIs that we receive with [CHILD-15]. */
 export function sendDeleteChildren(turn: Turn, sa: EstablishedIkeSa): void {
-  const deleting = sa.children
-    .filter(({ state }) => state === "deleting")
-    .map(({ inboundSpi }) => inboundSpi);
+  const deleting = sa.children.filter(({ state }) => state === "deleting").map(namedSa);
   const orphans = sa.orphans.splice(0);
-  const inboundSpis = [...deleting, ...orphans.map(({ inboundSpi }) => inboundSpi)];
+  const all = [...deleting, ...orphans];
   const reserved = orphans.filter(({ isReserved }) => isReserved).map(({ inboundSpi }) => inboundSpi);
-  const payload: DeletePayload = {
-    kind: "D",
-    protocolId: ProtocolId.ESP,
-    spis: inboundSpis.map(encodeChildSpi),
-  };
-  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [payload], {
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, deletePayloads(all), {
     kind: "deleteChildren",
-    inboundSpis,
+    inboundSpis: all.map(({ inboundSpi }) => inboundSpi),
     reserved,
   });
+}
+
+function namedSa({ inboundSpi, suite }: ChildSa): NamedSa {
+  return { inboundSpi, protocolId: childProtocolId(suite) };
 }
 
 /** Answers a request of an established IKE SA. */
@@ -64,16 +62,12 @@ export function answerInformational(
     sendResponse(turn, leaving, ExchangeType.INFORMATIONAL, messageId, []);
     return;
   }
-  const spis = deletes
-    .filter(({ protocolId }) => protocolId === ProtocolId.ESP)
-    .flatMap((payload) => payload.spis);
+  const isChildren = ({ protocolId, spis }: DeletePayload) =>
+    spis.length > 0 && (protocolId === ProtocolId.ESP || protocolId === ProtocolId.AH);
+  const ofChildren = deletes.filter(isChildren);
   // Only whoever takes a held IKE SA for the one that stays touches its children.
-  if (spis.length > 0) adoptHeld(turn, sa);
-  const answered = deleteChildren(turn, sa, spis);
-  const answer: readonly Payload[] =
-    answered.length === 0
-      ? []
-      : [{ kind: "D", protocolId: ProtocolId.ESP, spis: answered.map(encodeChildSpi) }];
+  if (ofChildren.length > 0) adoptHeld(turn, sa);
+  const answer = deletePayloads(deleteChildren(turn, sa, ofChildren));
   sendResponse(turn, sa, ExchangeType.INFORMATIONAL, messageId, answer);
 }
 
@@ -94,18 +88,26 @@ function end(turn: Turn, sa: ProtectedIkeSa, messageId: number): void {
 }
 
 /**
- * Removes what the peer deletes, named by the SPIs that we send with. Unknown ones are passed over [CHILD-18].
+ * Removes what the peer deletes, named by protocol and the SPIs that we send with. Unknown ones are passed over [CHILD-18].
  * @returns the other halves, without those that our own Delete names already [CHILD-16]
  */
-function deleteChildren(turn: Turn, sa: EstablishedIkeSa, spis: readonly Uint8Array[]): readonly Spi[] {
+function deleteChildren(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  deletes: readonly DeletePayload[],
+): readonly NamedSa[] {
   const own = sa.window.outstanding?.exchange;
   const named = own?.kind === "deleteChildren" ? own.inboundSpis : [];
-  const answered: Spi[] = [];
-  for (const octets of spis) {
-    const spi = decodeChildSpi(octets);
-    const child = sa.children.find(({ outboundSpi }) => outboundSpi === spi);
+  const answered: NamedSa[] = [];
+  const spis = deletes.flatMap((payload) =>
+    payload.spis.map((octets) => ({ spi: decodeChildSpi(octets), protocolId: payload.protocolId })),
+  );
+  for (const { spi, protocolId } of spis) {
+    const child = sa.children.find(
+      ({ outboundSpi, suite }) => outboundSpi === spi && childProtocolId(suite) === protocolId,
+    );
     if (child === undefined) continue;
-    if (!named.includes(child.inboundSpi)) answered.push(child.inboundSpi);
+    if (!named.includes(child.inboundSpi)) answered.push(namedSa(child));
     // The peer saw both rekeys before we did, and takes back its own (RFC 7296 section 2.8.1).
     const isCrossing = own?.kind === "createChild" && own.crossing?.made === child.inboundSpi;
     if (isCrossing) child.leaving = "redundant";

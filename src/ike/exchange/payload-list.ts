@@ -40,8 +40,12 @@ export function notify(notifyType: number, data: Uint8Array = NOTHING): NotifyPa
 }
 
 /** A notify about a child SA. */
-export function childNotify(notifyType: number, spi: Uint8Array): NotifyPayload {
-  return { kind: "N", protocolId: ProtocolId.ESP, notifyType, spi, data: NOTHING };
+export function childNotify(
+  notifyType: number,
+  spi: Uint8Array,
+  protocolId: number = ProtocolId.ESP,
+): NotifyPayload {
+  return { kind: "N", protocolId, notifyType, spi, data: NOTHING };
 }
 
 /** INVALID_KE_PAYLOAD with the method we want, in two octets [INIT-03]. */

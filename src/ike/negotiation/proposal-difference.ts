@@ -3,13 +3,15 @@ import type { ProposalSuite } from "../../policy/proposal-suite.ts";
 import type { Proposal } from "../../wire/ike/payload.ts";
 import { ProtocolId, TransformType } from "../../wire/ike/registries.ts";
 import type { TransformChoice, TransformDifference } from "../notice.ts";
+import { childProtocolId } from "./child-protocol.ts";
 
 const IKE_TYPES = [TransformType.ENCR, TransformType.INTEG, TransformType.PRF, TransformType.KE];
+const AH_TYPES = [TransformType.INTEG, TransformType.KE, TransformType.ESN];
 const ESP_TYPES = [TransformType.ENCR, TransformType.INTEG, TransformType.KE, TransformType.ESN];
 
 /**
  * Compares every configured suite with every received proposal and returns the difference of the pair that agrees in the
- * most transform types; empty when one of the lists is.
+ * most transform types; empty when one of the lists is, or all are of the other protocol (ESP and AH).
  */
 export function proposalDifference(
   configured: readonly ProposalSuite[],
@@ -18,6 +20,7 @@ export function proposalDifference(
   let best: { difference: readonly TransformDifference[]; agreement: number } | undefined;
   for (const suite of configured) {
     for (const proposal of received) {
+      if (proposal.protocolId !== ProtocolId.IKE && proposal.protocolId !== childProtocolId(suite)) continue;
       const difference = differenceOf(suite, proposal);
       const agreement = difference.filter(isAgreed).length;
       if (best === undefined || agreement > best.agreement) best = { difference, agreement };
@@ -32,7 +35,8 @@ function isAgreed({ common, theirs, ours }: TransformDifference): boolean {
 }
 
 function differenceOf(suite: ProposalSuite, proposal: Proposal): readonly TransformDifference[] {
-  const types = proposal.protocolId === ProtocolId.IKE ? IKE_TYPES : ESP_TYPES;
+  const types =
+    proposal.protocolId === ProtocolId.IKE ? IKE_TYPES : suite.protocol === "ah" ? AH_TYPES : ESP_TYPES;
   return types.map((type) => {
     const theirs = proposal.transforms
       .filter((transform) => transform.type === type)

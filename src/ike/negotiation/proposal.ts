@@ -6,24 +6,27 @@ import { prfAlgorithm } from "../../crypto/prf.ts";
 import type { EspSuite } from "../../policy/data-plane.ts";
 import type { ProposalSuite } from "../../policy/proposal-suite.ts";
 import type { Proposal, Transform } from "../../wire/ike/payload.ts";
-import { Integ, KeyExchangeMethod, ProtocolId, TransformType } from "../../wire/ike/registries.ts";
+import { Encr, Integ, KeyExchangeMethod, ProtocolId, TransformType } from "../../wire/ike/registries.ts";
 import type { IkeSuite } from "../connection-state.ts";
+import { childProtocolId } from "./child-protocol.ts";
 
 /** Whether the exchange carries key exchanges: child proposals of IKE_AUTH do not (RFC 7296 section 1.2). */
 type KeMode = "required" | "optional" | "absent";
 
 export interface Negotiation {
-  readonly protocolId: typeof ProtocolId.IKE | typeof ProtocolId.ESP;
+  /** What is negotiated: an IKE SA, or a child SA of ESP or AH as each suite says. */
+  readonly of: "ike" | "child";
   readonly ke: KeMode;
 }
 
-export const IKE_NEGOTIATION: Negotiation = { protocolId: ProtocolId.IKE, ke: "required" };
-export const FIRST_CHILD_NEGOTIATION: Negotiation = { protocolId: ProtocolId.ESP, ke: "absent" };
-export const CHILD_NEGOTIATION: Negotiation = { protocolId: ProtocolId.ESP, ke: "optional" };
+export const IKE_NEGOTIATION: Negotiation = { of: "ike", ke: "required" };
+export const FIRST_CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "absent" };
+export const CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "optional" };
 
 /** One transform per type; `undefined` where the proposal has none of the type. */
 export interface Chosen {
-  readonly encr: Transform;
+  /** Absent with AH. */
+  readonly encr: Transform | undefined;
   readonly prf: Transform | undefined;
   readonly integ: Transform | undefined;
   readonly ke: Transform | undefined;
@@ -46,7 +49,7 @@ export function toProposals(
 ): readonly Proposal[] {
   return suites.map((suite, index) => ({
     number: index + 1,
-    protocolId: negotiation.protocolId,
+    protocolId: protocolIdOf(suite, negotiation),
     spi,
     transforms: [
       ...suite.encr.map(({ id, keyBits }) => transform(TransformType.ENCR, id, keyBits)),
@@ -57,6 +60,10 @@ export function toProposals(
       ...suite.esn.map((id) => transform(TransformType.ESN, id)),
     ],
   }));
+}
+
+function protocolIdOf(suite: ProposalSuite, negotiation: Negotiation): number {
+  return negotiation.of === "ike" ? ProtocolId.IKE : childProtocolId(suite);
 }
 
 function keOffer(suite: ProposalSuite, { ke }: Negotiation): readonly number[] {
@@ -107,11 +114,11 @@ function selectTransforms(
   negotiation: Negotiation,
   peerMethod: number | undefined,
 ): Chosen | undefined {
-  if (proposal.protocolId !== negotiation.protocolId) return undefined;
-  if (negotiation.protocolId === ProtocolId.ESP && proposal.spi.length !== 4) return undefined;
+  if (proposal.protocolId !== protocolIdOf(suite, negotiation)) return undefined;
+  const isIke = negotiation.of === "ike";
+  if (!isIke && proposal.spi.length !== 4) return undefined;
   // [INIT-14] a type that we do not know spoils the proposal.
   if (proposal.transforms.some(({ type }) => !TYPES.includes(type))) return undefined;
-  const isIke = negotiation.protocolId === ProtocolId.IKE;
   const prf = pick(proposal, TransformType.PRF, suite.prf, (id) => prfAlgorithm(id) !== undefined);
   const esn = pick(proposal, TransformType.ESN, suite.esn, () => true);
   const ke = pickKe(suite, proposal, negotiation, peerMethod);
@@ -119,6 +126,18 @@ function selectTransforms(
   if (isIke ? typeof prf !== "object" || esn !== "absent" : prf !== "absent" || typeof esn !== "object")
     return undefined;
   if (ke === "none" || (negotiation.ke === "required" && ke === "absent")) return undefined;
+  const others = { prf: orAbsent(prf), ke: orAbsent(ke), esn: orAbsent(esn) };
+  const algorithms = suite.protocol === "ah" ? pickAh(suite, proposal) : pickAlgorithms(suite, proposal);
+  return algorithms && { ...algorithms, ...others };
+}
+
+interface Algorithms {
+  readonly encr: Transform | undefined;
+  readonly integ: Transform | undefined;
+}
+
+/** A cipher, and the integrity algorithm that it needs. */
+function pickAlgorithms(suite: ProposalSuite, proposal: Proposal): Algorithms | undefined {
   for (const { id, keyBits } of suite.encr) {
     const encr = proposal.transforms.find(
       (one) => one.type === TransformType.ENCR && one.id === id && matchesKeyBits(one, keyBits),
@@ -129,9 +148,16 @@ function selectTransforms(
       ? pickNoInteg(proposal)
       : pick(proposal, TransformType.INTEG, suite.integ, (one) => integAlgorithm(one) !== undefined);
     if (integ === "none" || (!algorithm.isAead && integ === "absent")) continue;
-    return { encr, prf: orAbsent(prf), integ: orAbsent(integ), ke: orAbsent(ke), esn: orAbsent(esn) };
+    return { encr, integ: orAbsent(integ) };
   }
   return undefined;
+}
+
+/** [AH-14] an integrity algorithm, and no cipher at all (RFC 7296 section 3.3.3). */
+function pickAh(suite: ProposalSuite, proposal: Proposal): Algorithms | undefined {
+  if (proposal.transforms.some(({ type }) => type === TransformType.ENCR)) return undefined;
+  const integ = pick(proposal, TransformType.INTEG, suite.integ, (id) => integAlgorithm(id) !== undefined);
+  return typeof integ === "object" ? { encr: undefined, integ } : undefined;
 }
 
 /** What a type of transform comes to: the one to take, no transform of the type at all, or none that fits. */
@@ -212,21 +238,22 @@ export function acceptAnswer(
 
 export function ikeSuiteOf(chosen: Chosen): IkeSuite {
   return {
-    encr: chosen.encr.id,
-    encrKeyBits: chosen.encr.keyBits ?? 0,
+    encr: chosen.encr?.id ?? 0,
+    encrKeyBits: chosen.encr?.keyBits ?? 0,
     integ: chosen.integ?.id ?? Integ.NONE,
     prf: chosen.prf?.id ?? 0,
     ke: methodOf(chosen),
   };
 }
 
-export function espSuiteOf(chosen: Chosen): EspSuite {
+export function espSuiteOf({ encr, integ, esn }: Chosen): EspSuite {
   return {
-    encr: chosen.encr.id,
-    encrKeyBits: chosen.encr.keyBits ?? 0,
-    integ: chosen.integ?.id ?? Integ.NONE,
+    encr: encr?.id ?? Encr.NULL,
+    encrKeyBits: encr?.keyBits ?? 0,
+    integ: integ?.id ?? Integ.NONE,
     // Both directions take this one value [ESP-07].
-    esn: chosen.esn?.id === 1,
+    esn: esn?.id === 1,
+    ...(encr === undefined ? { protocol: "ah" } : {}),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   REPLACED_PATIENCE,
   STABLE_AFTER,
 } from "../limits.ts";
+import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { agreedHandling, type FlowVerdict } from "../negotiation/flow-confidentiality.ts";
 import { dscpsOfSibling, keeperName, laneOfSibling } from "../negotiation/siblings.ts";
 import type { ChildDownReason, ExchangeRole } from "../notice.ts";
@@ -242,7 +243,8 @@ export function removeChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, re
 export function endChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, reason: ChildDownReason): void {
   child.leaving = reason;
   removeChild(turn, sa, child, reason);
-  sa.orphans.push({ inboundSpi: child.inboundSpi, isReserved: false });
+  const { inboundSpi, suite } = child;
+  sa.orphans.push({ inboundSpi, isReserved: false, protocolId: childProtocolId(suite) });
 }
 
 /** The peer took away a child that we may want: again soon if it lived, later if it never lasted. */

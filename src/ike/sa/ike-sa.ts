@@ -194,6 +194,8 @@ export interface Job {
 
 interface Orphan {
   readonly inboundSpi: Spi;
+  /** ESP or AH. */
+  readonly protocolId: number;
   /** The SPI is only reserved: it is given back once the peer has answered. */
   readonly isReserved: boolean;
 }

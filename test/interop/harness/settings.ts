@@ -12,6 +12,8 @@ export interface TunnelFacts {
   readonly outer?: 4 | 6;
   readonly ike?: string;
   readonly esp?: string;
+  /** In place of `esp`. */
+  readonly ah?: string;
   readonly keep?: "up" | "on-demand" | "respond";
   readonly onExit?: "block" | "open";
   /** TUNGATE_TEST_LANES unless told, so that every test can be run with any number of lanes. */
@@ -70,7 +72,7 @@ connections:
       lan:
         local: ${list(own)}
         remote: ${list(others)}
-        esp: [${facts.esp ?? ESP}]
+        ${facts.ah === undefined ? `esp: [${facts.esp ?? ESP}]` : `ah: [${facts.ah}]`}
 ${facts.child ?? ""}
 ${facts.more ?? ""}`;
 }
@@ -87,6 +89,7 @@ export function strongSwanSettings(facts: TunnelFacts): PeerConnection {
     secret: SECRET,
     ike: facts.ike ?? IKE,
     esp: facts.esp ?? ESP,
+    ...(facts.ah === undefined ? {} : { ah: facts.ah }),
     localTs: own,
     remoteTs: others,
   };

@@ -18,6 +18,8 @@ export interface PeerConnection {
   readonly secret: string;
   readonly ike: string;
   readonly esp: string;
+  /** AH in place of ESP. */
+  readonly ah?: string;
   readonly localTs: readonly string[];
   readonly remoteTs: readonly string[];
   /** More lines of the connection. */
@@ -77,7 +79,7 @@ export function swanctlSettings(connection: PeerConnection): string {
             lan {
                 local_ts = ${connection.localTs.join(",")}
                 remote_ts = ${connection.remoteTs.join(",")}
-                esp_proposals = ${connection.esp}
+                ${connection.ah === undefined ? `esp_proposals = ${connection.esp}` : `ah_proposals = ${connection.ah}`}
                 ${connection.childSettings ?? ""}
             }
         }
