@@ -47,8 +47,8 @@ import {
   keeperOf,
   lowerNonce,
   notice,
-  startJob,
   protocolOfChild,
+  startJob,
   type Turn,
 } from "../turn.ts";
 import { type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
