@@ -268,8 +268,14 @@ export function parseProposal(text: string, protocol: SuiteProtocol): ProposalSu
     ...new Set(words.filter((word) => word.type === type).map(({ id }) => id)),
   ];
   const encr = encrOf(words);
-  if (protocol === "ah")
-    return ahSuite({ text, encr, integ: idsOf(INTEG), prf: idsOf(PRF), ke: idsOf(KE), esn: idsOf(ESN) });
+  const others = {
+    integ: idsOf(INTEG),
+    prf: idsOf(PRF),
+    ke: idsOf(KE),
+    ...additionalKeOf(text, words),
+    esn: idsOf(ESN),
+  };
+  if (protocol === "ah") return ahSuite({ text, encr, ...others });
   if (encr.length === 0)
     throw new ProposalError(
       "PROPOSAL_MISSING_TRANSFORM",
@@ -281,16 +287,7 @@ export function parseProposal(text: string, protocol: SuiteProtocol): ProposalSu
       "PROPOSAL_MIXED_CIPHERS",
       `"${text}" mixes ciphers that authenticate by themselves with ciphers that need an integrity algorithm; make it two proposals`,
     );
-  const parts = {
-    text,
-    encr,
-    isCombined,
-    integ: idsOf(INTEG),
-    prf: idsOf(PRF),
-    ke: idsOf(KE),
-    ...additionalKeOf(text, words),
-    esn: idsOf(ESN),
-  };
+  const parts = { text, encr, isCombined, ...others };
   return protocol === "ike" ? ikeSuite(parts) : espSuite(parts);
 }
 
@@ -423,7 +420,8 @@ function ikeSuite({ text, encr, isCombined, integ, prf, ke, esn, additionalKe }:
   };
 }
 
-function espSuite({ text, encr, isCombined, integ, prf, ke, esn, additionalKe }: Parts): ProposalSuite {
+function espSuite(parts: Parts): ProposalSuite {
+  const { text, encr, isCombined, integ, prf } = parts;
   if (prf.length > 0)
     throw new ProposalError(
       "PROPOSAL_MISPLACED_TRANSFORM",
@@ -431,21 +429,12 @@ function espSuite({ text, encr, isCombined, integ, prf, ke, esn, additionalKe }:
     );
   if (!isCombined && integ.length === 0) throw missingIntegrity(text, encr);
   if (isCombined && integ.length > 0) throw needlessIntegrity(text, encr, integ);
-  if (additionalKe !== undefined && ke.every((id) => id === KeyExchangeMethod.NONE))
-    throw new ProposalError(
-      "PROPOSAL_MISSING_TRANSFORM",
-      `"${text}" has additional key exchanges but none that they could follow; add one, for instance x25519`,
-    );
-  return {
-    encr,
-    integ,
-    prf: [],
-    ...withDefaults(ke, esn),
-  };
+  return { encr, integ, prf: [], ...ofChild(parts) };
 }
 
 /** AH has no cipher (RFC 4302); what authenticates is all there is to choose [AH-14]. */
-function ahSuite({ text, encr, integ, prf, ke, esn }: Omit<Parts, "isCombined">): ProposalSuite {
+function ahSuite(parts: Omit<Parts, "isCombined">): ProposalSuite {
+  const { text, encr, integ, prf } = parts;
   const misplaced =
     encr[0] !== undefined
       ? transformKeyword(ENCR, encr[0].id, encr[0].keyBits)
@@ -462,10 +451,21 @@ function ahSuite({ text, encr, integ, prf, ke, esn }: Omit<Parts, "isCombined">)
       "PROPOSAL_MISSING_TRANSFORM",
       `"${text}" names no integrity algorithm, which AH is made of; begin with one, for instance sha256`,
     );
-  return { protocol: "ah", encr: [], integ, prf: [], ...withDefaults(ke, esn) };
+  return { protocol: "ah", encr: [], integ, prf: [], ...ofChild(parts) };
 }
 
-function withDefaults(ke: readonly number[], esn: readonly number[]): Pick<ProposalSuite, "ke" | "esn"> {
+/** What proposals of ESP and AH have in common. */
+function ofChild({
+  text,
+  ke,
+  esn,
+  additionalKe,
+}: Omit<Parts, "isCombined">): Pick<ProposalSuite, "ke" | "additionalKe" | "esn"> {
+  if (additionalKe !== undefined && ke.every((id) => id === KeyExchangeMethod.NONE))
+    throw new ProposalError(
+      "PROPOSAL_MISSING_TRANSFORM",
+      `"${text}" has additional key exchanges but none that they could follow; add one, for instance x25519`,
+    );
   return {
     ke: ke.length > 0 ? ke : [KeyExchangeMethod.NONE],
     ...(additionalKe === undefined ? {} : { additionalKe }),
