@@ -295,6 +295,7 @@ class Assembly {
         proposals,
         rekey: rekeyOf(input.ike?.rekey, DEFAULT_IKE_REKEY),
         liveness: input.ike?.liveness ?? DEFAULT_LIVENESS,
+        ...(input.ike?.fragmentation === undefined ? {} : { fragmentation: input.ike.fragmentation }),
         place: this.#findings.place([...this.#path, ...proposalsPath]),
       },
       children: configured,

@@ -8,6 +8,7 @@ import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-t
 import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { identity } from "./identity.ts";
+import { fragmentation } from "./ike-transport.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
 import { address, deviceName, mark, prefix, remoteAddress, selector } from "./network.ts";
 import { duration, octets, packets, share } from "./quantity.ts";
@@ -360,9 +361,10 @@ export function connectionSchema(secrets: SecretSettings) {
             proposals: proposals("ike"),
             rekey: ikeRekey,
             liveness: optional((value) => duration(value, seconds(1), minutes(60))),
+            fragmentation: optional(fragmentation),
           },
           {
-            later: { reauth: "leave it out", fragmentation: "leave it out", mobike: "leave it out" },
+            later: { reauth: "leave it out", mobike: "leave it out" },
             elsewhere: { dpd: "liveness", dpd_delay: "liveness", rekey_time: "rekey" },
           },
         ),

@@ -14,9 +14,10 @@ import { activateOutbound, endChild, markDeleting } from "./sa/child-lifecycle.t
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa, LeavingIkeSa, ProtectedIkeSa } from "./sa/ike-sa.ts";
 import { forget, leave, noteConnectionFailure } from "./sa/lifecycle.ts";
-import { planOf } from "./sa/message-exchange.ts";
+import { planOf, repeatRequest, sizeOf } from "./sa/message-exchange.ts";
+import type { Outstanding } from "./sa/message-window.ts";
 import { retransmitAt } from "./sa/retransmission.ts";
-import { about, childConfiguration, command, type Machine, notice, send, type Turn } from "./turn.ts";
+import { about, childConfiguration, command, type Machine, notice, type Turn } from "./turn.ts";
 
 /** Does for one IKE SA what is due by now. */
 export function advance(turn: Turn, sa: IkeSa): void {
@@ -82,6 +83,7 @@ function establishedTimeout(
   offer(sa.job?.deadline, "computation");
   offer(sa.redundantUntil, "redundant IKE SA");
   offer(keepaliveAt(machine, sa), "NAT-keepalive");
+  offer(partialUntil(sa), "incomplete message");
   for (const { until } of sa.lingering) offer(until, "end of a replaced child SA");
   for (const child of sa.children) {
     if (child.state !== "deleting") offer(child.expiresAt, "child SA lifetime");
@@ -89,6 +91,21 @@ function establishedTimeout(
     if (child.deferred !== undefined) offer(nextPoll(child.deferred.until, now), "use of a new child SA");
   }
   return best;
+}
+
+/** When the first of the messages that are being put together is given up. */
+function partialUntil({
+  window: { partialRequest, partialResponse },
+}: EstablishedIkeSa): Instant | undefined {
+  return earlier(partialRequest?.until, partialResponse?.until);
+}
+
+/** [FRAG-07] what never became complete. */
+function dropStaleFragments({ now }: Turn, { window }: EstablishedIkeSa): void {
+  if (window.partialRequest !== undefined && now >= window.partialRequest.until)
+    window.partialRequest = undefined;
+  if (window.partialResponse !== undefined && now >= window.partialResponse.until)
+    window.partialResponse = undefined;
 }
 
 function nextPoll(until: Instant, now: Instant): Instant {
@@ -102,7 +119,7 @@ function retransmit(turn: Turn, sa: ProtectedIkeSa): void {
   if (outstanding === undefined || now < outstanding.nextAt) return;
   const plan = planOf(turn, sa);
   if (outstanding.tries >= plan.tries) {
-    giveUp(turn, sa, outstanding.exchangeType, outstanding.tries);
+    giveUp(turn, sa, outstanding);
     return;
   }
   outstanding.tries++;
@@ -111,15 +128,16 @@ function retransmit(turn: Turn, sa: ProtectedIkeSa): void {
     repeatProbe(turn, sa, outstanding.exchange);
     return;
   }
-  send(turn, sa.local, sa.remote, outstanding.bytes);
+  repeatRequest(turn, sa);
 }
 
-function giveUp(turn: Turn, sa: ProtectedIkeSa, exchangeType: number, tries: number): void {
+function giveUp(turn: Turn, sa: ProtectedIkeSa, { exchangeType, tries, messages }: Outstanding): void {
   const exchange = nameOf(ExchangeType, exchangeType) as Extract<
     FailureNotice,
     { code: "noAnswer" }
   >["exchange"];
-  const failure: FailureNotice = { code: "noAnswer", ...about(sa), exchange, tries };
+  const size = sizeOf(turn, sa, messages);
+  const failure: FailureNotice = { code: "noAnswer", ...about(sa), exchange, tries, size };
   if (sa.state === "authenticating") {
     forget(turn, sa);
     noteConnectionFailure(turn, sa, failure);
@@ -160,6 +178,7 @@ function advanceEstablished(turn: Turn, sa: EstablishedIkeSa): void {
   }
   retransmit(turn, sa);
   if (machine.sas.get(sa.id) !== sa) return;
+  dropStaleFragments(turn, sa);
   endLingering(turn, sa);
   for (const child of [...sa.children]) advanceChild(turn, sa, child);
   keepAlive(turn, sa);

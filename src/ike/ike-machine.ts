@@ -13,6 +13,7 @@ import type { ConnectionState } from "./connection-state.ts";
 import { describeMachine } from "./describe.ts";
 import { handleDatagram } from "./endpoint.ts";
 import { requestProbe } from "./exchange/path-probe.ts";
+import { openAssembled } from "./exchange/receive.ts";
 import { countNamedAddresses, watchCookies } from "./half-open.ts";
 import { connectAt, isServed, reconcile } from "./keep.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
@@ -20,7 +21,7 @@ import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./mac
 import { newCookieJar } from "./negotiation/cookie.ts";
 import type { DropReason } from "./notice.ts";
 import { replaceConnections } from "./reload.ts";
-import type { IkeSa } from "./sa/ike-sa.ts";
+import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { IkeSaId } from "./sa/ike-sa-id.ts";
 import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/retransmission.ts";
 import { decodeIkeSa, encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
@@ -204,8 +205,19 @@ function emptyInbox(turn: Turn, id: IkeSaId): void {
     const sa = turn.machine.sas.get(id);
     if (sa?.state !== "established" || sa.job !== undefined) return;
     const message = sa.inbox.shift();
-    if (message === undefined) return;
+    if (message === undefined) {
+      openWaiting(turn, sa);
+      return;
+    }
     handleDatagram(turn, { kind: "datagram", ...message });
+  }
+}
+
+/** Messages that came in fragments wait as what they were put together to. */
+function openWaiting(turn: Turn, sa: EstablishedIkeSa): void {
+  for (const slot of ["partialResponse", "partialRequest"] as const) {
+    const current = turn.machine.sas.get(sa.id);
+    if (current?.state === "established") openAssembled(turn, current, slot);
   }
 }
 

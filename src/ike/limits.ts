@@ -40,8 +40,22 @@ export const HALF_OPEN_RESERVED_PER_ADDRESS = 4;
 export const COOKIE_THRESHOLD_PER_ADDRESS = 2;
 /** A peer that got our IKE_SA_INIT response has this long for a valid IKE_AUTH request. */
 export const HALF_OPEN_LIFETIME = seconds(30);
-/** IKE_AUTH candidates kept while the shared secret is computed. */
+/** IKE_AUTH candidates kept while the shared secret is computed: whole ones, and octets of fragments. */
 export const HALF_OPEN_INBOX_MAX = 4;
+export const HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX = 32_768;
+/** Octets of the IP packets that a long message is cut into; and the size that is tried when those seem to get lost, the one that
+ * RFC 7383 section 2.5.1 recommends for each family [FRAG-10]. */
+export const FRAGMENT_PACKET = 1280;
+export const FRAGMENT_PACKET_LEAST = { 4: 576, 6: 1280 } as const;
+/** Transmissions of a request, and repetitions of the peer's, after which its packets are taken to be too large. */
+export const FRAGMENT_PATIENCE_TRIES = 2;
+/** Repetitions of a request that make it known that our answer gets lost. */
+export const ANSWER_UNHEARD_REPEATS = 3;
+/** Fragments of one message, and octets that they make together; both also bound what is held of each direction [FRAG-07]. */
+export const FRAGMENTS_PER_MESSAGE_MAX = 256;
+export const REASSEMBLED_OCTETS_MAX = 65_536;
+/** An incomplete message is discarded this long after its first fragment [FRAG-07]. */
+export const REASSEMBLY_LIFETIME = seconds(30);
 /** Failed opens of IKE_AUTH requests after which a half-open IKE SA computes nothing more [ERR-08]. */
 export const HALF_OPEN_FAILURES_MAX = 64;
 /** A cookie secret is used for this long, and accepted for as long again. */

@@ -74,7 +74,24 @@ export type DropReason =
   | "wrongCookie"
   | "badNonce"
   | "badKeyExchange"
-  | "unknownConnection";
+  | "unknownConnection"
+  /** An encrypted fragment, and the two have not agreed on fragments. */
+  | "fragmentNotAgreed"
+  /** A fragment of fewer pieces than those before, or of another exchange. */
+  | "fragmentMismatch"
+  | "repeatedFragment"
+  | "tooManyFragments"
+  | "messageTooLong";
+
+/** How a message left. */
+export interface MessageSize {
+  /** Of all its packets together, and of the largest, each with its IP header. */
+  readonly octets: number;
+  readonly largest: number;
+  readonly packets: number;
+  /** Both ends take IKE fragments (RFC 7383). */
+  readonly isFragmentable: boolean;
+}
 
 /** One side's choices for a transform type; `keyBits` is 0 where the transform has none. */
 export interface TransformChoice {
@@ -176,6 +193,8 @@ export type FailureNotice =
       /** What stays unanswered. */
       readonly exchange: "IKE_SA_INIT" | "IKE_AUTH" | "CREATE_CHILD_SA" | "INFORMATIONAL";
       readonly tries: number;
+      /** The request, where its size may be the reason. */
+      readonly size?: MessageSize;
     })
   /** The peer answered with an error notify that has no notice of its own. */
   | (Concerning & {
@@ -286,6 +305,15 @@ export type IkeNotice =
   | (Concerning & { readonly code: "natDetected"; readonly nat: NatSituation })
   /** The peer's (or our) outer address or port changed, and the IKE SA followed. */
   | (Concerning & { readonly code: "peerMoved"; readonly from: UdpEndpoint; readonly to: UdpEndpoint })
+  /** Messages in packets of the former size got no answer; from now on they are cut smaller (RFC 7383 section 2.5.2). */
+  | (Concerning & { readonly code: "fragmentsShrunk"; readonly from: number; readonly to: number })
+  /** The peer repeats its request, so that our answer seems to get lost. */
+  | (Concerning & {
+      readonly code: "answerNotHeard";
+      readonly exchangeType: number;
+      readonly repeats: number;
+      readonly size: MessageSize;
+    })
   /** The peer wants another key exchange method; the request is repeated with it. */
   | (Concerning & { readonly code: "invalidKeRetry"; readonly sent: number; readonly wanted: number })
   /** The peer wants its cookie back first. */

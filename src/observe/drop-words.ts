@@ -88,6 +88,11 @@ export const IKE_DROPS: Readonly<Record<DropReason, string>> = {
   badNonce: "its nonce is too short or too long",
   badKeyExchange: "its public value is not acceptable",
   unknownConnection: "no connection has its address",
+  fragmentNotAgreed: "it is a fragment, and fragments were not agreed on",
+  fragmentMismatch: "its fragment does not fit those before",
+  repeatedFragment: "its fragment is here already",
+  tooManyFragments: "it has too many fragments",
+  messageTooLong: "its fragments make too long a message",
 };
 
 /** What `status` puts before the reasons for which ICMP about our packets was not believed. */
@@ -110,6 +115,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "icmpRateLimited",
   "reportRateLimited",
   "resynchronised",
+  `${IKE}repeatedFragment`,
   `${PATH}notSmaller`,
   `${PATH}tooOften`,
   `${PATH}hint`,

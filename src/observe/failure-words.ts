@@ -6,6 +6,7 @@ import { AuthMethod, IdType, NotifyType, nameOf, TransformType } from "../wire/i
 import { aggfragNotAgreed } from "./aggfrag-words.ts";
 import { escapeForeign } from "./escape.ts";
 import { identityText, isConfigurable } from "./identity-text.ts";
+import { sizeLines } from "./message-size-words.ts";
 import { atPlace, peerText } from "./place-words.ts";
 import { configuredName, mismatchLines, proposalsKey } from "./proposal-words.ts";
 import { selectorLines } from "./selector-words.ts";
@@ -181,7 +182,7 @@ function authenticationRejected(notice: Notice<"authenticationRejectedByPeer">):
   ];
 }
 
-function noAnswer({ exchange, tries, remote }: Notice<"noAnswer">): string[] {
+function noAnswer({ exchange, tries, remote, size, connection }: Notice<"noAnswer">): string[] {
   const peer = peerText(remote);
   const count = `${tries} ${tries === 1 ? "try" : "tries"}`;
   switch (exchange) {
@@ -193,11 +194,15 @@ function noAnswer({ exchange, tries, remote }: Notice<"noAnswer">): string[] {
     case "IKE_AUTH":
       return [
         `${peer} answered the first message and is silent since (${count})`,
+        ...sizeLines(size, connection),
         "usually a firewall or NAT on the way drops UDP port 4500 or large datagrams, or the peer has no connection for us and does not say so",
       ];
     case "CREATE_CHILD_SA":
     case "INFORMATIONAL":
-      return [`${peer} no longer answers (${count}); it or the way to it is down`];
+      return [
+        `${peer} no longer answers (${count}); it or the way to it is down`,
+        ...sizeLines(size, connection),
+      ];
     default:
       return exchange satisfies never;
   }

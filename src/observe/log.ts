@@ -89,6 +89,8 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   softLimit: "debug",
   natDetected: "debug",
   peerMoved: "info",
+  fragmentsShrunk: "info",
+  answerNotHeard: "warn",
   invalidKeRetry: "debug",
   cookieRequired: "debug",
   cookiesOn: "warn",

@@ -2,7 +2,6 @@
 import type { Instant } from "../base/instant.ts";
 import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
-import type { NatSituation } from "../ike/connection-state.ts";
 import type { ChildDownReason, IkeNotice } from "../ike/notice.ts";
 import type { SaLimit } from "../policy/data-plane.ts";
 import { transformKeyword } from "../policy/proposal-keyword.ts";
@@ -15,6 +14,7 @@ import { identityText } from "./identity-text.ts";
 import { peerText } from "./place-words.ts";
 import { spanText } from "./span-text.ts";
 import { espSuiteText, ikeSuiteText } from "./suite-words.ts";
+import { natText, transportWords } from "./transport-words.ts";
 
 /** @param now - for times that lie ahead */
 export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] {
@@ -54,24 +54,18 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
         `child SA ${formatSpi(notice.spis.inboundSpi)} has reached its limit of ${LIMITS[notice.limit]}; it is rekeyed`,
       ];
     case "natDetected":
-      return [`${peer}: ${natText(notice.nat)}`];
     case "peerMoved":
-      return [
-        `the way to the peer changed from ${formatEndpoint(notice.from)} to ${formatEndpoint(notice.to)}; the SAs follow`,
-      ];
+    case "fragmentsShrunk":
+    case "answerNotHeard":
+    case "cookieRequired":
+    case "cookiesOn":
+    case "cookiesOff":
+      return transportWords(notice);
     case "invalidKeRetry":
       return [
         `${peer} wants ${transformKeyword(TransformType.KE, notice.wanted)} in place of ${transformKeyword(TransformType.KE, notice.sent)}; sent again`,
         "to save this round trip, write the wanted one first in the proposal",
       ];
-    case "cookieRequired":
-      return [`${peer} wants its cookie back first: it has many negotiations at once; sent again`];
-    case "cookiesOn":
-      return [
-        `${notice.halfOpen} negotiations are half open; strangers have to prove their address from here on (cookies)`,
-      ];
-    case "cookiesOff":
-      return ["fewer negotiations are half open; cookies are off again"];
     case "unauthenticatedNotify":
       return [`${peer} sent ${nameOf(NotifyType, notice.notifyType)} that nobody vouches for; it is ignored`];
     case "droppedMessage":
@@ -105,14 +99,6 @@ const byWhom = (role: "initiator" | "responder") => (role === "initiator" ? "us"
 
 function inText(at: Instant, now: Instant): string {
   return at <= now ? "now" : `in ${spanText((at - now) / 1000)}`;
-}
-
-/** `we are behind NAT`; NAT traversal or its absence where there is none. */
-function natText({ isSupported, weAreBehind, peerIsBehind }: NatSituation): string {
-  if (!isSupported) return "the peer has no NAT traversal";
-  if (weAreBehind && peerIsBehind) return "NAT on both sides";
-  if (weAreBehind) return "we are behind NAT";
-  return peerIsBehind ? "the peer is behind NAT or forces UDP" : "no NAT";
 }
 
 const LIMITS: Readonly<Record<SaLimit, string>> = {

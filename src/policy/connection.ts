@@ -92,6 +92,8 @@ export interface Connection {
     readonly rekey: Rekey;
     /** Idle time after which the peer is asked for a sign of life. */
     readonly liveness: DurationMs;
+    /** Octets of the largest IP packet that a message makes, or no fragments of messages (RFC 7383); absent: a good size. */
+    readonly fragmentation?: "off" | number;
     readonly place: ConfigurationPlace;
   };
   readonly children: readonly ChildConfiguration[];

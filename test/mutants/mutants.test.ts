@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MUTANTS } from "./mutants.ts";
 import { copyTree, expectKilled } from "./mutated-tree.ts";
+import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 
 let copy: string;
 beforeAll(() => {
@@ -14,5 +15,5 @@ test("there are mutants", () => {
   expect(MUTANTS.length).toBeGreaterThanOrEqual(12);
 });
 
-for (const mutant of MUTANTS)
+for (const mutant of [...MUTANTS, ...TRANSPORT_MUTANTS])
   test(`${mutant.bug} is killed by "${mutant.killedBy}"`, () => expectKilled(copy, mutant));

@@ -38,8 +38,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "a probe that is lost whole and in fragments is repeated for ever",
     file: "src/ike/exchange/path-probe.ts",
-    find: "if (further === 1) outstanding.bytes = ",
-    replace: "if (further === 99) outstanding.bytes = ",
+    find: "if (further === 1) outstanding.messages = ",
+    replace: "if (further === 99) outstanding.messages = ",
     test: "test/sim/ike-path-probe.test.ts",
     killedBy: "where fragments are lost too",
   },

@@ -93,6 +93,7 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
     connection: sa.connection,
     startedAt: sa.startedAt,
     protection,
+    fragmentation: answer.fragmentation,
     window: newMessageWindow({ own: 1, peer: 0 }), // [MID-01]
     transcript: { request: request.bytes, response: answer.bytes, nonces },
     nat: answer.nat,
@@ -372,6 +373,7 @@ function establish(
       peerIdentity,
       nat: sa.nat,
       protection: sa.protection,
+      fragmentation: sa.fragmentation,
       window: sa.window,
       authenticatedAt: turn.now,
       lowestNonce: lowerNonce(nonces.initiator, nonces.responder),

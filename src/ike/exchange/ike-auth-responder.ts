@@ -3,15 +3,17 @@ import { wipe } from "../../base/bytes.ts";
 import { after, earlier } from "../../base/instant.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
 import { connectionsForIdentities, expectedIdentity, localIdentity } from "../../policy/pad.ts";
+import { decodeHeader } from "../../wire/ike/header.ts";
 import { decodeMessage, decodePayloadChain } from "../../wire/ike/message.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
-import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { ExchangeType, NotifyType, PayloadType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer } from "../auth/peer-check.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import {
   HALF_OPEN_FAILURES_MAX,
+  HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX,
   HALF_OPEN_INBOX_MAX,
   HALF_OPEN_REFUSED_LIFETIME,
   IKE_SAS_PER_CONNECTION_MAX,
@@ -20,6 +22,7 @@ import type { WorkResult } from "../machine.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
+import { followRequest } from "../sa/fragmentation.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
 import type {
   EstablishedIkeSa,
@@ -31,6 +34,7 @@ import type {
 import { announceIkeSa, forget, newEstablishedIkeSa, releaseHalfOpen } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
+import { addFragment, assembled } from "../sa/reassembly.ts";
 import { openMessage, type Protection } from "../sa/sk-payload.ts";
 import {
   about,
@@ -41,13 +45,13 @@ import {
   lowerNonce,
   notice,
   noticeRefusal,
-  send,
   startJob,
   type Turn,
 } from "../turn.ts";
 import { type ChildVerdict, judgeChildRequest } from "./child-request.ts";
 import { settleDuplicates } from "./duplicate-ike-sa.ts";
 import { find, findNotify, notify, unknownCritical } from "./payload-list.ts";
+import { answerRepeated } from "./receive.ts";
 
 type Opened = HalfOpenIkeSa & { readonly protection: Protection };
 
@@ -61,7 +65,7 @@ export function handleHalfOpenMessage(turn: Turn, sa: HalfOpenIkeSa, message: In
     drop(turn, "unexpectedExchange", message.remote);
     return;
   }
-  if (sa.inbox.length >= HALF_OPEN_INBOX_MAX) {
+  if (!hasRoom(sa, message)) {
     drop(turn, "inboxFull", message.remote);
     return;
   }
@@ -70,6 +74,18 @@ export function handleHalfOpenMessage(turn: Turn, sa: HalfOpenIkeSa, message: In
   const { method, privateValue } = sa.keyExchange;
   const { peerPublicValue } = sa;
   sa.job = startJob(turn, sa.id, { kind: "deriveSharedSecret", method, privateValue, peerPublicValue });
+}
+
+/** Nobody vouches for these messages yet: whole ones are bounded by number, fragments by their octets. */
+function hasRoom({ inbox }: HalfOpenIkeSa, message: InboxMessage): boolean {
+  const sameKind = inbox.filter((one) => isFragment(one) === isFragment(message));
+  if (!isFragment(message)) return sameKind.length < HALF_OPEN_INBOX_MAX;
+  const octets = sameKind.reduce((sum, { bytes }) => sum + bytes.length, message.bytes.length);
+  return octets <= HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX;
+}
+
+function isFragment({ bytes }: InboxMessage): boolean {
+  return decodeHeader(bytes).nextPayload === PayloadType.SKF;
 }
 
 /** The shared secret is there, or the peer's public value was none. */
@@ -102,37 +118,62 @@ export function continueHalfOpen(turn: Turn, sa: HalfOpenIkeSa, result: WorkResu
 /** [ERR-08] what does not open changes nothing, so the genuine request still succeeds. */
 function openAuthRequest(turn: Turn, sa: Opened, { local, remote, bytes }: InboxMessage): void {
   const { header, payloads } = decodeMessage(bytes);
-  const sk = payloads.at(-1);
-  if (header.isResponse || !header.isFromInitiator || sk?.kind !== "SK") {
+  const sealed = payloads.at(-1);
+  const isSealed = sealed?.kind === "SK" || sealed?.kind === "SKF";
+  if (header.isResponse || !header.isFromInitiator || !isSealed) {
     drop(turn, "unexpectedExchange", remote);
+    return;
+  }
+  if (sealed.kind === "SKF" && sa.fragmentation === undefined) {
+    drop(turn, "fragmentNotAgreed", remote); // [FRAG-01]
     return;
   }
   if (sa.failedOpens >= HALF_OPEN_FAILURES_MAX) {
     drop(turn, "notAuthentic", remote);
     return;
   }
-  const plaintext = openMessage(sa.protection, true, bytes, sk);
+  const plaintext = openMessage(sa.protection, true, bytes, sealed);
   if (plaintext === undefined) {
     sa.failedOpens++;
     drop(turn, "notAuthentic", remote);
     return;
   }
   const kind = classifyRequest(sa.window, header.messageId);
-  if (kind === "repeated" && sa.window.lastResponse !== undefined)
-    send(turn, local, remote, sa.window.lastResponse.bytes);
+  if (kind === "repeated") answerRepeated(turn, sa, { local, remote }, header, sealed);
   // While the answer is being computed, repetitions of the request say nothing new: it comes as soon as it is there.
   if (kind !== "next" || sa.isRefused || sa.auth !== undefined) return;
   if (header.exchangeType !== ExchangeType.IKE_AUTH) {
     drop(turn, "unexpectedExchange", remote);
     return;
   }
+  if (sealed.kind === "SK") {
+    answerAuth(turn, sa, { local, remote }, sealed.firstInnerPayload, plaintext, header.messageId);
+    return;
+  }
+  const { window } = sa;
+  const fragment = { header, payload: sealed, content: plaintext, local, remote };
+  const held = addFragment(window.partialRequest, fragment, turn.now);
+  if (typeof held === "string") {
+    drop(turn, held, remote);
+    return;
+  }
+  window.partialRequest = held.missing > 0 ? held : undefined;
+  if (held.missing > 0) return;
+  followRequest(turn.machine, sa, held);
+  answerAuth(turn, sa, { local, remote }, held.firstInnerPayload, assembled(held), header.messageId);
+}
+
+function answerAuth(
+  turn: Turn,
+  sa: Opened,
+  { local, remote }: Pick<InboxMessage, "local" | "remote">,
+  first: number,
+  plaintext: Uint8Array,
+  messageId: number,
+): void {
   // [NAT-02] the peer may have moved to the NAT port; the answer goes to where this came from.
   sa.local = local;
   sa.remote = remote;
-  answerAuth(turn, sa, sk.firstInnerPayload, plaintext, header.messageId);
-}
-
-function answerAuth(turn: Turn, sa: Opened, first: number, plaintext: Uint8Array, messageId: number): void {
   let payloads: readonly Payload[];
   try {
     payloads = decodePayloadChain(first, plaintext);
@@ -381,6 +422,7 @@ function establish(
       peerIdentity,
       nat: sa.nat,
       protection: sa.protection,
+      fragmentation: sa.fragmentation,
       window: sa.window,
       authenticatedAt: turn.now,
       lowestNonce: lowerNonce(sa.nonces.initiator, sa.nonces.responder),

@@ -31,6 +31,7 @@ import {
 } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import type { FailureNotice } from "../notice.ts";
+import { agreedFragmentation, fragmentationNotify } from "../sa/fragmentation.ts";
 import type { InitAnswer, InitiatingIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget, noteConnectionFailure } from "../sa/lifecycle.ts";
@@ -175,6 +176,7 @@ function sendInit(turn: Turn, sa: InitiatingIkeSa): void {
       { kind: "KE", method: keyExchange.method, data: keyExchange.publicValue },
       { kind: "Nonce", data: nonce },
       ...natNotifies(sa.natSource, natHash(initiatorSpi, ZERO_IKE_SPI, sa.remote)),
+      ...fragmentationNotify(connection.ike.fragmentation),
     ],
   );
   sa.phase = "sent";
@@ -349,6 +351,7 @@ function acceptResponse(
     peerPublicValue: ke.data,
     peerNonce: nonce.data,
     nat: natSituation(payloads, header, sa.local, sa.remote, isForced),
+    fragmentation: agreedFragmentation(connection.ike.fragmentation, payloads),
   };
 }
 

@@ -23,6 +23,7 @@ import {
   selectProposal,
 } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
+import { agreedFragmentation, fragmentationNotify } from "../sa/fragmentation.ts";
 import type { HalfOpenIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
@@ -248,6 +249,7 @@ function openHalf(
     keyExchange: { method: suite.ke, privateValue: EMPTY, publicValue: EMPTY },
     nat: natSituation(message.payloads, header, local, remote, isForced),
     protection: undefined,
+    fragmentation: agreedFragmentation(connections[0]?.ike.fragmentation, message.payloads),
     window: newMessageWindow({ own: 0, peer: 1 }), // [MID-01]
     inbox: [],
     failedOpens: 0,
@@ -290,6 +292,7 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
       { kind: "Nonce", data: sa.nonces.responder },
       // To a peer without NAT traversal they would mean nothing.
       ...(nat.isSupported ? natNotifies(source, natHash(initiatorSpi, responderSpi, sa.remote)) : []),
+      ...(sa.fragmentation === undefined ? [] : fragmentationNotify(sa.fragmentation.octets)),
     ],
   );
   send(turn, sa.local, sa.remote, sa.response);

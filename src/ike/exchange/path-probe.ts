@@ -116,15 +116,15 @@ export function repeatProbe(turn: Turn, sa: ProtectedIkeSa, exchange: PathProbeE
   const { tries, exchangeType, messageId } = outstanding;
   if (tries <= PROBE_WHOLE_TRIES) {
     outstanding.nextAt = after(turn.now, exchange.patience);
-    sendWhole(turn, sa.local, sa.remote, outstanding.bytes);
+    for (const bytes of outstanding.messages) sendWhole(turn, sa.local, sa.remote, bytes);
     return;
   }
   // Of IPv6 nobody on the way makes fragments (RFC 8200 section 4.5).
   const fragmentedTries = sa.remote.address.length === 4 ? PROBE_FRAGMENTED_TRIES : 0;
   const further = tries - PROBE_WHOLE_TRIES - fragmentedTries;
-  if (further === 1) outstanding.bytes = emptyRequest(turn, sa, exchangeType, messageId);
+  if (further === 1) outstanding.messages = [emptyRequest(turn, sa, exchangeType, messageId)];
   if (further <= 1) outstanding.nextAt = after(turn.now, DurationMs(2 * exchange.patience));
-  send(turn, sa.local, sa.remote, outstanding.bytes);
+  for (const bytes of outstanding.messages) send(turn, sa.local, sa.remote, bytes);
 }
 
 /** The peer has answered: to a whole one, or only to what could be fragmented. */

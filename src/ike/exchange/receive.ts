@@ -3,18 +3,20 @@ import { DurationMs } from "../../base/instant.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import { sameEndpoint } from "../../base/udp-endpoint.ts";
 import { decodePayloadChain } from "../../wire/ike/message.ts";
-import type { IkeHeader, IkeMessage, Payload } from "../../wire/ike/payload.ts";
+import type { IkeHeader, IkeMessage, Payload, SkfPayload, SkPayload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { INBOX_MAX } from "../limits.ts";
+import { followRequest, packetOctets } from "../sa/fragmentation.ts";
 import type { EstablishedIkeSa, InboxMessage, ProtectedIkeSa } from "../sa/ike-sa.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
-import { disposeExchange, sendResponse } from "../sa/message-exchange.ts";
+import { disposeExchange, repeatResponse, sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
 import type { OwnExchange } from "../sa/own-exchange.ts";
 import { follow } from "../sa/peer-address.ts";
+import { addFragment, assembled, type Fragment } from "../sa/reassembly.ts";
 import { openMessage } from "../sa/sk-payload.ts";
-import { about, drop, notice, send, type Turn } from "../turn.ts";
+import { about, drop, notice, type Turn } from "../turn.ts";
 import { finishCreateChild } from "./create-child-sa-initiator.ts";
 import { type AnswerOutcome, answerCreateChildSa, type Computed } from "./create-child-sa-responder.ts";
 import { exchangeRow, fitsRow } from "./exchange-table.ts";
@@ -24,12 +26,15 @@ import { finishProbe } from "./path-probe.ts";
 import { findNotify, notify, unknownCritical } from "./payload-list.ts";
 import { finishRekeyIke } from "./rekey-ike-initiator.ts";
 
+/** Where a message arrived and where it came from. */
+type Ends = Pick<InboxMessage, "local" | "remote">;
+
 /** A message for an IKE SA with keys. Nothing changes before it has been authenticated [ENC-03] [ERR-07]. */
 export function receive(turn: Turn, sa: ProtectedIkeSa, message: IkeMessage, envelope: InboxMessage): void {
   const { header, payloads: outer } = message;
   const { remote, bytes } = envelope;
-  const sk = outer.at(-1);
-  if (sk?.kind !== "SK") {
+  const sealed = outer.at(-1);
+  if (sealed?.kind !== "SK" && sealed?.kind !== "SKF") {
     noteUnprotected(turn, sa, message, remote);
     return;
   }
@@ -37,21 +42,69 @@ export function receive(turn: Turn, sa: ProtectedIkeSa, message: IkeMessage, env
     drop(turn, "unexpectedExchange", remote, sa.connection);
     return;
   }
-  const plaintext = openMessage(sa.protection, header.isFromInitiator, bytes, sk);
-  if (plaintext === undefined) {
-    drop(turn, "notAuthentic", remote, sa.connection);
+  if (sealed.kind === "SKF" && sa.fragmentation === undefined) {
+    drop(turn, "fragmentNotAgreed", remote, sa.connection); // [FRAG-01]
     return;
   }
-  if (!isExpected(turn, sa, header, envelope)) return;
+  const plaintext = openMessage(sa.protection, header.isFromInitiator, bytes, sealed);
+  if (plaintext === undefined) {
+    drop(turn, "notAuthentic", remote, sa.connection); // [FRAG-06]
+    return;
+  }
+  if (!isExpected(turn, sa, header, envelope, sealed)) return;
+  if (sealed.kind === "SKF") {
+    receiveFragment(turn, sa, { header, payload: sealed, content: plaintext, local: envelope.local, remote });
+    return;
+  }
   if (sa.state !== "leaving" && sa.job !== undefined) {
     if (sa.inbox.length < INBOX_MAX) sa.inbox.push(envelope);
     else drop(turn, "inboxFull", remote, sa.connection);
     return;
   }
-  noteLife(turn, sa, envelope.local, remote);
+  open(turn, sa, header, envelope, { first: sealed.firstInnerPayload, bytes: plaintext });
+}
+
+/** Keeps a fragment; the last one that was missing makes a message of them [FRAG-07]. */
+function receiveFragment(turn: Turn, sa: ProtectedIkeSa, fragment: Fragment): void {
+  const { window } = sa;
+  const slot = fragment.header.isResponse ? "partialResponse" : "partialRequest";
+  const held = addFragment(window[slot], fragment, turn.now);
+  if (typeof held === "string") {
+    drop(turn, held, fragment.remote, sa.connection);
+    return;
+  }
+  window[slot] = held;
+  openAssembled(turn, sa, slot);
+}
+
+/** Looks at a message that has become complete, unless its IKE SA waits for a computation: then once that is done. */
+export function openAssembled(
+  turn: Turn,
+  sa: ProtectedIkeSa,
+  slot: "partialRequest" | "partialResponse",
+): void {
+  const whole = sa.window[slot];
+  if (whole === undefined || whole.missing > 0) return;
+  if (sa.state !== "leaving" && sa.job !== undefined) return;
+  sa.window[slot] = undefined;
+  const { header, local, remote, firstInnerPayload } = whole;
+  if (!isExpected(turn, sa, header, { local, remote })) return;
+  followRequest(turn.machine, sa, whole);
+  open(turn, sa, header, { local, remote }, { first: firstInnerPayload, bytes: assembled(whole) });
+}
+
+/** What an authentic message holds that is expected now. */
+function open(
+  turn: Turn,
+  sa: ProtectedIkeSa,
+  header: IkeHeader,
+  { local, remote }: Ends,
+  { first, bytes }: { readonly first: number; readonly bytes: Uint8Array },
+): void {
+  noteLife(turn, sa, local, remote);
   let payloads: readonly Payload[];
   try {
-    payloads = decodePayloadChain(sk.firstInnerPayload, plaintext);
+    payloads = decodePayloadChain(first, bytes);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     endMalformed(turn, sa, header);
@@ -80,7 +133,8 @@ function isExpected(
   turn: Turn,
   sa: ProtectedIkeSa,
   header: IkeHeader,
-  { local, remote }: InboxMessage,
+  { local, remote }: Ends,
+  fragment?: SkPayload | SkfPayload,
 ): boolean {
   const { messageId, exchangeType } = header;
   const { window } = sa;
@@ -94,12 +148,29 @@ function isExpected(
     case "next":
       return true;
     case "repeated":
-      if (window.lastResponse !== undefined) send(turn, local, remote, window.lastResponse.bytes);
+      answerRepeated(turn, sa, { local, remote }, header, fragment);
       return false;
     case "outside":
       drop(turn, "outsideWindow", remote, sa.connection);
       return false;
   }
+}
+
+/** [MID-06] of a request in fragments only the first one asks for the answer [FRAG-08]. */
+export function answerRepeated(
+  turn: Turn,
+  sa: Parameters<typeof repeatResponse>[1],
+  { local, remote }: Ends,
+  header: IkeHeader,
+  sealed: SkPayload | SkfPayload | undefined,
+): void {
+  if (sealed?.kind !== "SKF") {
+    repeatResponse(turn, sa, local, remote);
+    return;
+  }
+  if (sealed.fragmentNumber !== 1) return;
+  const packet = packetOctets(turn.machine.ports.nat, local, remote, header.length);
+  repeatResponse(turn, sa, local, remote, sealed.totalFragments > 1 ? packet : undefined);
 }
 
 function noteLife(turn: Turn, sa: ProtectedIkeSa, local: UdpEndpoint, remote: UdpEndpoint): void {
@@ -201,6 +272,7 @@ export function answerOrEnd(
 function handleResponse(turn: Turn, sa: ProtectedIkeSa, payloads: readonly Payload[]): void {
   const { outstanding } = sa.window;
   sa.window.outstanding = undefined;
+  sa.window.partialResponse = undefined;
   if (outstanding === undefined) return;
   const { exchange, tries, sentAt } = outstanding;
   if (sa.state === "established" && tries === 1) sa.roundTrip = DurationMs(turn.now - sentAt);

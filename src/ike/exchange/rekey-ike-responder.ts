@@ -130,5 +130,16 @@ function accept(
 /** What a rekeyed IKE SA has from the one before (RFC 7296 section 2.18). */
 export function inherit(sa: EstablishedIkeSa) {
   const { local, remote, connection, instance, localIdentity, peerIdentity, nat, authenticatedAt } = sa;
-  return { local, remote, connection, instance, localIdentity, peerIdentity, nat, authenticatedAt };
+  const fragmentation = sa.fragmentation && { ...sa.fragmentation };
+  return {
+    local,
+    remote,
+    connection,
+    instance,
+    localIdentity,
+    peerIdentity,
+    nat,
+    fragmentation,
+    authenticatedAt,
+  };
 }

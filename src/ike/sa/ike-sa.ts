@@ -11,6 +11,7 @@ import type { IkeSuite, NatSituation } from "../connection-state.ts";
 import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
+import type { Fragmentation } from "./fragmentation.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 import type { MessageWindow } from "./message-window.ts";
 import type { CreateChildExchange, OwnKeyExchange, RekeyIkeExchange } from "./own-exchange.ts";
@@ -69,6 +70,7 @@ export interface InitAnswer {
   readonly peerPublicValue: Uint8Array;
   readonly peerNonce: Uint8Array;
   readonly nat: NatSituation;
+  readonly fragmentation: Fragmentation | undefined;
 }
 
 /** What AUTH is computed over on both sides (RFC 7296 section 2.15). */
@@ -95,6 +97,7 @@ export interface AuthenticatingIkeSa extends Common {
   readonly connection: string;
   readonly startedAt: Instant;
   readonly protection: Protection;
+  readonly fragmentation: Fragmentation | undefined;
   readonly window: MessageWindow;
   readonly transcript: InitTranscript;
   readonly nat: NatSituation;
@@ -141,6 +144,7 @@ export interface HalfOpenIkeSa extends Common {
   keyExchange: OwnKeyExchange;
   readonly nat: NatSituation;
   protection: Protection | undefined;
+  readonly fragmentation: Fragmentation | undefined;
   readonly window: MessageWindow;
   /** IKE_AUTH candidates that wait for the keys, and where they came from. */
   inbox: readonly InboxMessage[];
@@ -210,6 +214,7 @@ export interface EstablishedIkeSa extends Common {
   readonly peerIdentity: Identification;
   readonly nat: NatSituation;
   readonly protection: Protection;
+  readonly fragmentation: Fragmentation | undefined;
   readonly window: MessageWindow;
   readonly establishedAt: Instant;
   /** When the first IKE SA of this line was authenticated. */
@@ -247,6 +252,7 @@ export interface LeavingIkeSa extends Common {
   readonly state: "leaving";
   readonly connection: string;
   readonly protection: Protection;
+  readonly fragmentation: Fragmentation | undefined;
   readonly window: MessageWindow;
   readonly reason: IkeDownReason;
   /** The IKE SA that took the children. */

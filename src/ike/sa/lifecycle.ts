@@ -63,6 +63,7 @@ export function leave(turn: Turn, sa: ProtectedIkeSa, reason: IkeDownReason, how
     remote: sa.remote,
     connection: sa.connection,
     protection: sa.protection,
+    fragmentation: sa.fragmentation,
     window: sa.window,
     reason,
     successor: how.successor,
@@ -171,6 +172,7 @@ export type NewIkeSa = Pick<
   | "peerIdentity"
   | "nat"
   | "protection"
+  | "fragmentation"
   | "window"
   | "authenticatedAt"
   | "lowestNonce"

@@ -2,9 +2,13 @@
 import { wipe } from "../../base/bytes.ts";
 import { assert } from "../../base/errors.ts";
 import { after } from "../../base/instant.ts";
+import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import type { OutgoingHeader } from "../../wire/ike/header.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
-import { send, sendWhole, type Turn } from "../turn.ts";
+import { ANSWER_UNHEARD_REPEATS, FRAGMENT_PATIENCE_TRIES } from "../limits.ts";
+import type { MessageSize } from "../notice.ts";
+import { about, notice, send, sendWhole, type Turn } from "../turn.ts";
+import { cutAnew, largestPacket, leastPacket, packetOctets, sealPackets } from "./fragmentation.ts";
 import type { HalfOpenIkeSa, ProtectedIkeSa } from "./ike-sa.ts";
 import type { MessageWindow } from "./message-window.ts";
 import type { OwnExchange } from "./own-exchange.ts";
@@ -24,16 +28,62 @@ export function sendRequest(
   assert(window.outstanding === undefined, "a second request would leave before the first is answered"); // [MID-08]
   const messageId = window.nextRequestId++;
   const header = headerOf(sa, exchangeType, messageId, false);
-  const bytes = sealMessage(sa.protection, header, payloads, machine.random);
-  const nextAt = retransmitAt(planOf(turn, sa), 1, now, machine.random);
-  window.outstanding = { messageId, exchangeType, bytes, sentAt: now, tries: 1, nextAt, exchange };
-  if (exchange.kind !== "pathProbe") {
-    sendMessage(turn, sa, bytes);
-    return;
-  }
-  window.outstanding.nextAt = after(now, exchange.patience);
+  const isProbe = exchange.kind === "pathProbe";
+  const messages = isProbe
+    ? [sealMessage(sa.protection, header, payloads, machine.random)]
+    : sealPackets(machine, sa, header, payloads);
+  const nextAt = isProbe
+    ? after(now, exchange.patience)
+    : retransmitAt(planOf(turn, sa), 1, now, machine.random);
+  window.outstanding = { messageId, exchangeType, messages, sentAt: now, tries: 1, nextAt, exchange };
   if (sa.state === "established") sa.lastSentAt = now;
-  sendWhole(turn, sa.local, sa.remote, bytes);
+  for (const bytes of messages) {
+    if (isProbe) sendWhole(turn, sa.local, sa.remote, bytes);
+    else send(turn, sa.local, sa.remote, bytes);
+  }
+}
+
+/**
+ * Sends the request in flight once more: all of its fragments, octet for octet [MID-05]; or cut smaller, once packets of
+ * their size have got no answer (RFC 7383 section 2.5.2).
+ */
+export function repeatRequest(turn: Turn, sa: ProtectedIkeSa): void {
+  const { outstanding } = sa.window;
+  if (outstanding === undefined) return;
+  if (outstanding.tries > FRAGMENT_PATIENCE_TRIES)
+    outstanding.messages = cutSmaller(turn, sa, outstanding.messages, leastPacket(sa));
+  for (const bytes of outstanding.messages) send(turn, sa.local, sa.remote, bytes);
+}
+
+/** From here on packets of this IKE SA have at most so many octets. @returns the messages in packets of that size */
+function cutSmaller(
+  turn: Turn,
+  sa: ProtectedIkeSa,
+  messages: readonly Uint8Array[],
+  octets: number,
+): readonly Uint8Array[] {
+  const { fragmentation } = sa;
+  const from = largestPacket(turn.machine, sa, messages);
+  if (fragmentation === undefined || octets >= fragmentation.octets || from <= octets) return messages;
+  fragmentation.octets = octets;
+  notice(turn, { code: "fragmentsShrunk", ...about(sa), from, to: octets });
+  return cutAnew(turn.machine, sa, messages);
+}
+
+/** How a message left, for whoever wonders why it got no answer. */
+export function sizeOf(
+  { machine }: Turn,
+  sa: Pick<ProtectedIkeSa, "local" | "remote" | "fragmentation">,
+  messages: readonly Uint8Array[],
+): MessageSize {
+  const { local, remote } = sa;
+  const packets = messages.map(({ length }) => packetOctets(machine.ports.nat, local, remote, length));
+  return {
+    octets: packets.reduce((sum, octets) => sum + octets, 0),
+    largest: Math.max(...packets, 0),
+    packets: packets.length,
+    isFragmentable: sa.fragmentation !== undefined,
+  };
 }
 
 /** The request in flight without its payloads, for a peer that can never have got them. Its IV is a fresh one [ENC-10]. */
@@ -53,12 +103,51 @@ export function sendResponse(
   messageId: number,
   payloads: readonly Payload[],
 ): void {
-  assert(sa.protection !== undefined, "a protected response needs keys");
+  const { protection, fragmentation, local, remote, window } = sa;
+  assert(protection !== undefined, "a protected response needs keys");
   const header = headerOf(sa, exchangeType, messageId, true);
-  const bytes = sealMessage(sa.protection, header, payloads, turn.machine.random);
-  sa.window.lastResponse = { messageId, bytes };
-  sa.window.expectedRequestId = messageId + 1;
-  sendMessage(turn, sa, bytes);
+  const sealing = { protection, fragmentation, local, remote };
+  const messages = sealPackets(turn.machine, sealing, header, payloads);
+  window.lastResponse = { messageId, exchangeType, messages, repeats: 0 };
+  window.expectedRequestId = messageId + 1;
+  if (sa.state === "established") sa.lastSentAt = turn.now;
+  for (const bytes of messages) send(turn, local, remote, bytes);
+}
+
+/**
+ * The peer repeats its request: the same answer again [MID-06], to where the request came from.
+ * @param packet - octets of the IP packet that a fragment of the request came in; absent: it came whole
+ */
+export function repeatResponse(
+  turn: Turn,
+  sa: Parameters<typeof sendResponse>[1],
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+  packet?: number,
+): void {
+  const { lastResponse } = sa.window;
+  const { protection, fragmentation, isOriginalInitiator } = sa;
+  if (lastResponse === undefined || protection === undefined) return;
+  lastResponse.repeats++;
+  const size = sizeOf(turn, sa, lastResponse.messages);
+  const least = leastPacket(sa);
+  if (fragmentation !== undefined) {
+    // The peer has found a size that gets through, or nothing that we say does.
+    const fitting = packet === undefined ? fragmentation.octets : Math.max(packet, least);
+    const isPatient = lastResponse.repeats < FRAGMENT_PATIENCE_TRIES;
+    fragmentation.octets = Math.min(
+      fragmentation.octets,
+      isPatient || size.largest <= least ? fitting : least,
+    );
+    const sealing = { protection, fragmentation, isOriginalInitiator, local: sa.local, remote: sa.remote };
+    lastResponse.messages = cutAnew(turn.machine, sealing, lastResponse.messages);
+  }
+  for (const bytes of lastResponse.messages) send(turn, local, remote, bytes);
+  if (lastResponse.repeats !== ANSWER_UNHEARD_REPEATS || size.octets <= least) return;
+  const { exchangeType, repeats } = lastResponse;
+  const [candidate] = sa.state === "halfOpen" ? sa.candidates : [sa.connection];
+  const whom = candidate === undefined ? { remote } : about({ ...sa, connection: candidate });
+  notice(turn, { code: "answerNotHeard", ...whom, exchangeType, repeats, size });
 }
 
 /** I flag: who began the IKE SA; R flag: who answers this exchange [HDR-08]. */
@@ -77,11 +166,6 @@ function headerOf(
     isResponse,
     messageId,
   };
-}
-
-function sendMessage(turn: Turn, sa: ProtectedIkeSa | HalfOpenIkeSa, bytes: Uint8Array): void {
-  if (sa.state === "established") sa.lastSentAt = turn.now;
-  send(turn, sa.local, sa.remote, bytes);
 }
 
 /** Ends our exchange without success: its private value is wiped, and its SPI, which got no SA, is given back. */

@@ -1,18 +1,30 @@
 /** Message IDs, the request in flight and the response kept for repetition (RFC 7296 sections 2.1 to 2.3). */
 import type { Instant } from "../../base/instant.ts";
 import type { OwnExchange } from "./own-exchange.ts";
+import type { Reassembly } from "./reassembly.ts";
 
 /** A request of ours that waits for its response. */
-interface Outstanding {
+export interface Outstanding {
   readonly messageId: number;
   readonly exchangeType: number;
-  /** The message as sent; repeated octet for octet [MID-05] [ENC-05]. Only a path probe that got lost whole is replaced. */
-  bytes: Uint8Array;
+  /**
+   * The message as sent, or its fragments; repeated octet for octet [MID-05] [ENC-05]. Only a path probe that got lost whole is
+   * replaced, and fragments that seem too large are cut anew.
+   */
+  messages: readonly Uint8Array[];
   readonly sentAt: Instant;
   tries: number;
   /** When to repeat it, or to give up after the last try. */
   nextAt: Instant;
   exchange: OwnExchange;
+}
+
+interface LastResponse {
+  readonly messageId: number;
+  readonly exchangeType: number;
+  messages: readonly Uint8Array[];
+  /** How often the peer has repeated its request. */
+  repeats: number;
 }
 
 /** Both directions count on their own [MID-02]. */
@@ -22,9 +34,12 @@ export interface MessageWindow {
   /** ID of the peer's next request. */
   expectedRequestId: number;
   /** The response to the peer's last request, for its retransmissions [MID-06]. */
-  lastResponse: { readonly messageId: number; readonly bytes: Uint8Array } | undefined;
+  lastResponse: LastResponse | undefined;
   /** Never more than one: our window is 1 whatever the peer allows [MID-08]. */
   outstanding: Outstanding | undefined;
+  /** Fragments of the peer's next request, and of its response to ours (RFC 7383). */
+  partialRequest: Reassembly | undefined;
+  partialResponse: Reassembly | undefined;
   /** What the peer announced by SET_WINDOW_SIZE; never reduced [MID-10]. */
   peerWindowSize: number;
 }
@@ -36,6 +51,8 @@ export function newMessageWindow(firstId: { own: number; peer: number }): Messag
     expectedRequestId: firstId.peer,
     lastResponse: undefined,
     outstanding: undefined,
+    partialRequest: undefined,
+    partialResponse: undefined,
     peerWindowSize: 1,
   };
 }

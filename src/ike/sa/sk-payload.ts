@@ -16,7 +16,7 @@ import { computeIcv, type IntegAlgorithm, integAlgorithm } from "../../crypto/in
 import type { IkeKeys } from "../../crypto/keymat.ts";
 import type { OutgoingHeader } from "../../wire/ike/header.ts";
 import { encodeMessage, encodePayloadChain } from "../../wire/ike/message.ts";
-import type { Payload, SkPayload } from "../../wire/ike/payload.ts";
+import type { Payload, SkfPayload, SkPayload } from "../../wire/ike/payload.ts";
 import type { IkeSuite } from "../connection-state.ts";
 
 /** Keys and counter of one IKE SA. */
@@ -51,41 +51,69 @@ export function sealMessage(
   payloads: readonly Payload[],
   random: RandomSource,
 ): Uint8Array {
-  const { encr } = ciphersOf(protection.suite);
-  const iv = encr.needsUniqueIv ? counterIv(protection, encr.ivLength) : random.publicBytes(encr.ivLength);
-  return sealMessageWithIv(protection, header, payloads, iv);
+  return sealMessageWithIv(protection, header, payloads, freshIv(protection, random));
 }
 
 /** As {@link sealMessage}, with an IV that the caller vouches for. */
 export function sealMessageWithIv(
-  { suite, keys }: Protection,
+  protection: Protection,
   header: OutgoingHeader,
   payloads: readonly Payload[],
   iv: Uint8Array,
 ): Uint8Array {
+  const { first, bytes: content } = encodePayloadChain(payloads);
+  const message = seal(protection, header, content, iv, (body) => ({
+    kind: "SK",
+    firstInnerPayload: first,
+    body,
+  }));
+  wipe(content);
+  return message;
+}
+
+/** The payload that a message's encrypted part is in, given its body of the final length. */
+type Envelope = (body: Uint8Array) => SkPayload | SkfPayload;
+
+/** A message around octets of a chain of payloads, all of them or a piece; under an IV that this key never had before. */
+export function sealContent(
+  protection: Protection,
+  header: OutgoingHeader,
+  content: Uint8Array,
+  envelope: Envelope,
+  random: RandomSource,
+): Uint8Array {
+  return seal(protection, header, content, freshIv(protection, random), envelope);
+}
+
+function seal(
+  { suite, keys }: Protection,
+  header: OutgoingHeader,
+  content: Uint8Array,
+  iv: Uint8Array,
+  envelope: Envelope,
+): Uint8Array {
   const { encr, integ } = ciphersOf(suite);
   const encrKey = header.isFromInitiator ? keys.skEi : keys.skEr;
-  const chain = encodePayloadChain(payloads);
-  const plaintext = pad(chain.bytes, encr.blockSize);
+  const plaintext = pad(content, encr.blockSize);
   const icvLength = integ?.icvLength ?? encr.icvLength;
   const body = new Uint8Array(encr.ivLength + plaintext.length + icvLength);
-  const message = encodeMessage(header, [{ kind: "SK", firstInnerPayload: chain.first, body }]);
+  const message = encodeMessage(header, [envelope(body)]);
   const bodyAt = message.length - body.length;
   message.set(iv, bodyAt);
   if (integ === undefined) {
-    // [ENC-06] [ENC-07] everything in front of the IV is associated data.
+    // [ENC-06] [ENC-07] [FRAG-09] everything in front of the IV is associated data, the numbers of a fragment too.
     message.set(sealAead(encr, encrKey, iv, message.subarray(0, bodyAt), plaintext), bodyAt + iv.length);
   } else {
     message.set(encrypt(encr, encrKey, iv, plaintext), bodyAt + iv.length);
     const covered = message.subarray(0, message.length - icvLength);
     message.set(computeIcv(integ, header.isFromInitiator ? keys.skAi : keys.skAr, covered), covered.length);
   }
-  wipe(plaintext, chain.bytes);
+  wipe(plaintext);
   return message;
 }
 
 /**
- * The octets inside the SK payload, without padding.
+ * The octets inside an SK or SKF payload, without padding.
  * @param bytes - the whole message, whose last payload is `sk`
  * @returns `undefined` when the message is not authentic or its padding is impossible: then nothing may change [ENC-03]
  */
@@ -93,7 +121,7 @@ export function openMessage(
   protection: Protection,
   isFromInitiator: boolean,
   bytes: Uint8Array,
-  sk: SkPayload,
+  sk: SkPayload | SkfPayload,
 ): Uint8Array | undefined {
   const { encr, integ } = ciphersOf(protection.suite);
   const { keys } = protection;
@@ -147,6 +175,12 @@ function unpad(plaintext: Uint8Array): Uint8Array | undefined {
   if (plaintext.length === 0) return undefined;
   const end = plaintext.length - 1 - plaintext[plaintext.length - 1]!;
   return end < 0 ? undefined : plaintext.subarray(0, end);
+}
+
+/** Counted, or random, as the cipher wants it [ENC-10]. */
+function freshIv(protection: Protection, random: RandomSource): Uint8Array {
+  const { encr } = ciphersOf(protection.suite);
+  return encr.needsUniqueIv ? counterIv(protection, encr.ivLength) : random.publicBytes(encr.ivLength);
 }
 
 function counterIv(protection: Protection, length: number): Uint8Array {

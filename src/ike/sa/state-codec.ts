@@ -4,7 +4,7 @@ import type { EstablishedIkeSa, IkeSa } from "./ike-sa.ts";
 import { decodePlain, encodePlain, StateError } from "./plain-value.ts";
 
 /** Goes up whenever the meaning of the state changes; another version is not read. */
-export const STATE_VERSION = 1;
+export const STATE_VERSION = 2;
 
 /** The whole state in any of its kinds, with the version in front. Secrets are in it: wipe it after use. */
 export function encodeIkeSa(sa: IkeSa): Uint8Array {

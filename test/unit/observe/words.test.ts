@@ -372,3 +372,21 @@ test("the other notices are one sentence that holds what matters", () => {
   ];
   for (const [notice, sentence] of cases) expect(noticeWords(notice, Instant(0))[0]).toBe(sentence);
 });
+
+test("the size of an unanswered message is told of where it may be the reason", () => {
+  const silent = (size: { octets: number; largest: number; packets: number; isFragmentable: boolean }) =>
+    text({ connection: "rome", remote, code: "noAnswer", exchange: "IKE_AUTH", tries: 8, size });
+  expect(silent({ octets: 400, largest: 400, packets: 1, isFragmentable: false })).not.toContain("octets");
+  const whole = silent({ octets: 3200, largest: 3200, packets: 1, isFragmentable: false });
+  expect(whole).toContain("they answer small messages but not this one of 3200 octets");
+  expect(whole).toContain("set connections.rome.ike.fragmentation to true");
+  const cut = silent({ octets: 3300, largest: 576, packets: 6, isFragmentable: true });
+  expect(cut).toContain("in 6 packets of up to 576");
+  const size = { octets: 3300, largest: 1280, packets: 3, isFragmentable: true };
+  expect(text({ ...rome, code: "answerNotHeard", exchangeType: 35, repeats: 3, size })).toContain(
+    "asks IKE_AUTH again and again (3 times): our answer of 3300 octets seems to get lost",
+  );
+  expect(text({ ...rome, code: "fragmentsShrunk", from: 1280, to: 576 })).toContain(
+    "IKE messages go in packets of at most 576",
+  );
+});
