@@ -5,7 +5,7 @@ import { minutes, seconds } from "../../../src/base/instant.ts";
 import { createIkeMachine } from "../../../src/ike/ike-machine.ts";
 import { IV_SKIP_ON_RESUME } from "../../../src/ike/limits.ts";
 import { decodePlain, encodePlain } from "../../../src/ike/sa/plain-value.ts";
-import { decodeIkeSa, encodeIkeSa, resumeIkeSa } from "../../../src/ike/sa/state-codec.ts";
+import { decodeIkeSa, encodeIkeSa, resumeIkeSa, STATE_VERSION } from "../../../src/ike/sa/state-codec.ts";
 import { expectConverged } from "../../sim/ike-invariants.ts";
 import { connection, LAN_A, pair, World } from "../../sim/ike-world.ts";
 
@@ -71,7 +71,7 @@ describe("IKE SA", () => {
   });
 
   test("another version, or none, is refused", () => {
-    const other = encodePlain({ version: 2, sa: { id: 1, state: "established" } });
+    const other = encodePlain({ version: STATE_VERSION + 1, sa: { id: 1, state: "established" } });
     expect(() => decodeIkeSa(other)).toThrow(expect.objectContaining({ code: "STATE_VERSION" }));
     for (const value of [7, {}, { version: 1, sa: 5 }, { version: 1, sa: { id: 1, state: "asleep" } }])
       expect(() => decodeIkeSa(encodePlain(value))).toThrow(
