@@ -7,6 +7,7 @@ import { PATHS_MAX, RECEIVED_CERTIFICATES_MAX, RECEIVED_OCTETS_MAX } from "./lim
 import { findPaths, type Path, type SearchFindings, SignatureBudget } from "./path-building.ts";
 import { refusePath } from "./path-validation.ts";
 import { type CertificateLabel, type CertificateRefusal, labelOf } from "./refusal.ts";
+import { checkRevocation, type RevocationKnowledge, type RevocationRequest } from "./revocation.ts";
 
 export interface PeerCertificates {
   /** DER in the order of the CERT payloads: the peer's own first, then any in between [AUTH-10]. */
@@ -19,6 +20,7 @@ export interface PeerCertificates {
   readonly identity: ClaimedIdentity;
   /** Milliseconds since 1970. */
   readonly wallClock: number;
+  readonly revocation: RevocationKnowledge;
 }
 
 export type PeerVerdict =
@@ -30,6 +32,14 @@ export type PeerVerdict =
       readonly path: readonly CertificateLabel[];
       /** When the first certificate of the path ends, in milliseconds since 1970. */
       readonly expiresAt: number;
+      /** Of these nobody could say whether they are revoked, and the configuration does not insist. */
+      readonly unproven: readonly CertificateLabel[];
+    }
+  /** The path is good; whether something was revoked is known only with these. Ask again with what came of it. */
+  | {
+      readonly kind: "needs";
+      readonly publicKey: Uint8Array;
+      readonly requests: readonly RevocationRequest[];
     }
   | { readonly kind: "refused"; readonly refusal: CertificateRefusal };
 
@@ -71,18 +81,20 @@ function decode(bytes: Uint8Array, position: number): Certificate | CertificateR
 }
 
 function validateTarget(
-  { trustAnchors, intermediates, identity, wallClock }: PeerCertificates,
+  peer: PeerCertificates,
   target: Certificate,
   sent: readonly Certificate[],
 ): PeerVerdict {
+  const { trustAnchors, intermediates, wallClock } = peer;
+  const budget = new SignatureBudget();
   const anchors = trustAnchors.map(decodeCertificate);
   const others = distinct([...sent, ...intermediates.map(decodeCertificate)], [target, ...anchors]);
   const findings: SearchFindings = { refusal: undefined };
   let refusal: CertificateRefusal | undefined;
   let paths = 0;
-  for (const path of findPaths(target, anchors, others, new SignatureBudget(), findings)) {
+  for (const path of findPaths(target, anchors, others, budget, findings)) {
     const problem = refusePath(path, wallClock);
-    if (problem === undefined) return judgeIdentity(path, identity);
+    if (problem === undefined) return judgePath(path, peer, budget);
     refusal ??= problem;
     if (++paths === PATHS_MAX) break;
   }
@@ -90,19 +102,31 @@ function validateTarget(
   return { kind: "refused", refusal };
 }
 
-function judgeIdentity(path: Path, identity: ClaimedIdentity): PeerVerdict {
+function judgePath(
+  path: Path,
+  { identity, wallClock, revocation }: PeerCertificates,
+  budget: SignatureBudget,
+): PeerVerdict {
   const [own] = path;
   if (!provesIdentity(own, identity))
     return {
       kind: "refused",
       refusal: { check: "identity", certificate: labelOf(own), names: identityNames(own) },
     };
-  return {
-    kind: "trusted",
-    publicKey: own.publicKey,
-    path: path.map(labelOf),
-    expiresAt: Math.min(...path.map(({ notAfter }) => notAfter)),
-  };
+  const verdict = checkRevocation(path, wallClock, revocation, budget);
+  const { publicKey } = own;
+  switch (verdict.kind) {
+    case "refused":
+      return verdict;
+    case "needs":
+      return { kind: "needs", publicKey, requests: verdict.requests };
+    case "passed": {
+      const expiresAt = Math.min(...path.map(({ notAfter }) => notAfter));
+      return { kind: "trusted", publicKey, path: path.map(labelOf), expiresAt, unproven: verdict.unproven };
+    }
+    default:
+      return verdict satisfies never;
+  }
 }
 
 /** Each certificate once, and none of `except`. */

@@ -63,3 +63,4 @@ export const KeyPurpose = {
 
 /** Access methods (RFC 5280 section 4.2.2.1). */
 export const ACCESS_OCSP = "1.3.6.1.5.5.7.48.1";
+export const OCSP_BASIC_RESPONSE = "1.3.6.1.5.5.7.48.1.1";

@@ -119,6 +119,15 @@ export function nameConstraints(
   return extension("2.5.29.30", sequence(...subtrees(0, permitted), ...subtrees(1, excluded)), true);
 }
 
+export const crlDistributionPoint = (...urls: readonly string[]): Extension =>
+  extension("2.5.29.31", sequence(...urls.map((url) => sequence(explicit(0, explicit(0, uri(url)))))));
+
+export const ocspAccess = (...urls: readonly string[]): Extension =>
+  extension(
+    "1.3.6.1.5.5.7.1.1",
+    sequence(...urls.map((url) => sequence(oid("1.3.6.1.5.5.7.48.1"), uri(url)))),
+  );
+
 export type Scheme = "sha256" | "sha384" | "sha512" | "sha1" | "md5" | "pss" | "pss-sha1";
 
 const ECDSA = {

@@ -41,6 +41,7 @@ function validate(received: readonly Made[], options: Partial<PeerCertificates> 
     intermediates: [],
     identity: GATEWAY,
     wallClock: NOW,
+    revocation: { mode: "off", data: [], attempts: [] },
     ...options,
   });
 }
