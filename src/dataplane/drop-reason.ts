@@ -1,8 +1,8 @@
 /** Why a packet was not passed on: a closed list, counted per lane (RFC 4301 section 4.4.2.1, RFC 4303 section 3.4). */
 
 /**
- * In the order of the counters. `keepalive` and `dummy` are ends that are meant to be, and `resynchronised` packets went
- * on; counted here too.
+ * In the order of the counters. `keepalive` and `dummy` are ends that are meant to be, `resynchronised` packets went on,
+ * and `fragmentHeld` ones may; counted here too.
  */
 export const DROP_REASONS = [
   /** TUN: no IP packet, or one whose lengths contradict each other. */
@@ -87,8 +87,10 @@ export const DROP_REASONS = [
   "tinyFragment",
   /** A fragment of octets that have passed before, where ports matter; doubled on the way, or an attack. */
   "overlappingFragment",
-  /** A later fragment whose first was not seen, or too long ago, where ports matter [SPD-13]. */
+  /** A later fragment whose first was not seen, in time, where ports matter [SPD-13]. */
   "fragmentBeforeFirst",
+  /** No drop: a later fragment came before its first, and waits for it. */
+  "fragmentHeld",
   /** AH of a length that its SA does not have, or behind headers that cannot be read. */
   "badAhLength",
   /** TUN: transport mode takes whole datagrams only (RFC 4303 section 3.3.4). */

@@ -57,13 +57,22 @@ export class FragmentCheck {
     return this.#table?.recall(fields, key, device, now) ?? false;
   }
 
+  /** Whether a fragment that {@link outbound} or {@link inbound} found too early would follow now; `scope` as there. */
+  canFollow(fields: PacketFields, key: PacketKey, scope: number, now: number): boolean {
+    return this.#table?.hasFirst(fields, key, scope, now) ?? false;
+  }
+
   /** For a fragment that came through an SA; later ones go by a first one that came under the same policy. */
   inbound(fields: PacketFields, key: PacketKey, slot: number, now: number): number {
     this.#fillScratch(fields, key);
     if (!this.#dependsInbound(slot)) return FRAGMENT_FOLLOWS;
-    const { table } = this.#context;
     this.#table ??= new FragmentTable();
-    return this.#table.follow(fields, key, table.u32[(slotOffset(table, slot) + Slot.POLICY) >> 2]!, now);
+    return this.#table.follow(fields, key, this.policyOf(slot), now);
+  }
+
+  policyOf(slot: number): number {
+    const { table } = this.#context;
+    return table.u32[(slotOffset(table, slot) + Slot.POLICY) >> 2]!;
   }
 
   #fillScratch(fields: PacketFields, key: PacketKey): void {

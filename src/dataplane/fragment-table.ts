@@ -66,6 +66,11 @@ export class FragmentTable {
     return reason;
   }
 
+  /** Whether the first fragment of the packet has come. */
+  hasFirst(fields: PacketFields, key: PacketKey, scope: number, now: number): boolean {
+    return this.#find(fields, key, scope, now) !== NONE;
+  }
+
   /** Gives the key of a fragment that {@link follow} let pass its ports again; false when they are forgotten. */
   recall(fields: PacketFields, key: PacketKey, scope: number, now: number): boolean {
     const entry = this.#find(fields, key, scope, now);

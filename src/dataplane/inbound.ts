@@ -1,6 +1,5 @@
 /** From the wire to a TUN device: SPI, replay, open, selectors, ECN (RFC 4301 section 5.2, RFC 4303 section 3.4). */
-import type { Instant } from "../base/instant.ts";
-import { Instant as instant } from "../base/instant.ts";
+import { earlier, type Instant, Instant as instant } from "../base/instant.ts";
 import {
   DATAGRAM_META_STRIDE,
   META_FAMILY,
@@ -116,12 +115,14 @@ export class Inbound {
       handOver?.wakeOthers();
       if (admitted > 0) this.#openAndDeliver(now);
     }
+    this.#inner.releaseEarly(now);
     return handled;
   }
 
   nextTimeout(): Instant | undefined {
     const next = this.#aggfrag.nextTimeout();
-    return next === Number.POSITIVE_INFINITY ? undefined : instant(next);
+    const aggfrag = next === Number.POSITIVE_INFINITY ? undefined : instant(next);
+    return earlier(aggfrag, this.#inner.nextTimeout());
   }
 
   /** They are older than what waits at the sockets. */
@@ -310,7 +311,7 @@ export class Inbound {
       : unwrapPayload(batch, i, slot, this.#inner, this.#aggfrag, sequence, now);
     if (reason === ACCEPTED) return true;
     if (reason === TAKEN) return false;
-    if (reason !== Drop.dummy) return this.#refuse(i, reason, now);
+    if (reason !== Drop.dummy && reason !== Drop.fragmentHeld) return this.#refuse(i, reason, now);
     context.count(reason);
     return false;
   }

@@ -1,6 +1,12 @@
 /** Inner packets against the SA that carried them and against the SPD (RFC 4301 section 5.2), and the device they go to. */
 import type { Instant } from "../base/instant.ts";
-import type { PacketBatch } from "../base/packet-batch.ts";
+import {
+  type CellBatch,
+  createPacketBatch,
+  PACKET_NOT_SENT,
+  PACKET_OK,
+  type PacketBatch,
+} from "../base/packet-batch.ts";
 import { ECN_DROP, mergedTos } from "../esp/ecn.ts";
 import { fillInboundKey, fillOutboundKey } from "../policy/packet-key.ts";
 import { Slot } from "../policy/sa-table.ts";
@@ -13,6 +19,7 @@ import { setIpv4Tos } from "../wire/ip/ipv4.ts";
 import { setIpv6TrafficClass } from "../wire/ip/ipv6.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
+import { EARLY_FRAGMENT_OCTETS_MAX, EARLY_FRAGMENTS_MAX, EarlyFragments } from "./early-fragments.ts";
 import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
 import { FragmentCheck } from "./fragment-check.ts";
 import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
@@ -27,6 +34,10 @@ export const ACCEPTED = -1;
 export class InnerPackets {
   readonly #context: LaneContext;
   readonly #fragments: FragmentCheck;
+  /** Made for the first fragment that has to wait, and for the first that follows. */
+  #early: EarlyFragments | undefined;
+  #released: CellBatch | undefined;
+  readonly #releasedTo = new Uint8Array(EARLY_FRAGMENTS_MAX);
   readonly #fields = createPacketFields();
   readonly #quoted = createPacketFields();
   readonly #key = createPacketKey();
@@ -78,7 +89,9 @@ export class InnerPackets {
     fillInboundKey(this.#key, fields);
     if (fields.isFragment) {
       const reason = this.#fragments.inbound(fields, this.#key, slot, now);
+      if (reason === Drop.fragmentBeforeFirst) return this.#wait(batch.bytes, at, slot, outerTos, now);
       if (reason !== FRAGMENT_FOLLOWS) return reason;
+      if (fields.fragmentOffset === 0) this.#early?.noteFirst();
     }
     if (!this.#isWithinSelectors(batch, at, slot)) return Drop.selectorMismatch;
     const tos = mergedTos(fields.tos, outerTos);
@@ -92,6 +105,87 @@ export class InnerPackets {
     }
     if (isSyn(batch.bytes, at, fields)) this.#clampMss(batch, at, slot);
     return ACCEPTED;
+  }
+
+  /** Keeps a later fragment until its first has come; the reason to count. */
+  #wait(bytes: Uint8Array, at: number, slot: number, tos: number, now: Instant): number {
+    const { totalLength } = this.#fields;
+    if (totalLength > EARLY_FRAGMENT_OCTETS_MAX) return Drop.fragmentBeforeFirst;
+    this.#early ??= new EarlyFragments();
+    const lost = this.#early.hold(
+      bytes,
+      at,
+      totalLength,
+      { source: slot, mark: this.#spiOf(slot), tos },
+      now,
+    );
+    if (lost > 0) this.#context.count(Drop.fragmentBeforeFirst, lost);
+    return Drop.fragmentHeld;
+  }
+
+  #spiOf(slot: number): number {
+    const { table } = this.#context;
+    return table.u32[(slotOffset(table, slot) + Slot.SPI) >> 2]!;
+  }
+
+  /** At the end of a turn: delivers what waited for a first fragment that has come, in order of arrival. */
+  releaseEarly(now: Instant): void {
+    const early = this.#early;
+    if (early === undefined || early.count === 0) return;
+    const lost = early.expire(now);
+    if (lost > 0) this.#context.count(Drop.fragmentBeforeFirst, lost);
+    if (!early.takeDue()) return;
+    this.#released ??= createPacketBatch(EARLY_FRAGMENTS_MAX, EARLY_FRAGMENT_OCTETS_MAX);
+    const cells = this.#released;
+    cells.count = 0;
+    let devices = 0;
+    for (let position = 0; position < EARLY_FRAGMENTS_MAX; position++) {
+      const cell = early.cellAt(position);
+      if (cell < 0) continue;
+      const device = this.#deviceOfEarly(early, cell, cells, now);
+      if (device === NO_DEVICE) continue;
+      this.#releasedTo[cells.count++] = device;
+      devices |= 1 << device;
+    }
+    for (let device = 0; devices >>> device !== 0; device++)
+      if (((devices >>> device) & 1) !== 0) this.#writeEarly(cells, device);
+  }
+
+  nextTimeout(): Instant | undefined {
+    return this.#early?.nextExpiry();
+  }
+
+  /** Puts a fragment into the next cell of the batch, if it may go on to the device that is returned. */
+  #deviceOfEarly(early: EarlyFragments, cell: number, cells: CellBatch, now: Instant): number {
+    const context = this.#context;
+    const at = cells.count * cells.stride;
+    const length = early.lengthOf(cell);
+    const slot = early.sourceOf(cell);
+    early.copyTo(cell, cells.bytes, at);
+    const fields = this.#fields;
+    if (!parseIpPacket(cells.bytes, at, length, fields)) return NO_DEVICE;
+    fillInboundKey(this.#key, fields);
+    if (!this.#fragments.canFollow(fields, this.#key, this.#fragments.policyOf(slot), now)) return NO_DEVICE;
+    early.remove(cell);
+    cells.offset[cells.count] = at;
+    cells.length[cells.count] = length;
+    // Another SA may have got the slot.
+    const isSame = early.markOf(cell) === this.#spiOf(slot);
+    const reason = isSame
+      ? this.check(cells, at, length, slot, early.tosOf(cell), now)
+      : Drop.fragmentBeforeFirst;
+    if (reason === ACCEPTED) return this.deviceOf(slot);
+    context.count(reason);
+    return NO_DEVICE;
+  }
+
+  #writeEarly(cells: PacketBatch, device: number): void {
+    for (let i = 0; i < cells.count; i++)
+      cells.status[i] = this.#releasedTo[i] === device ? PACKET_OK : PACKET_NOT_SENT;
+    this.#context.io.writeTun(device, cells);
+    for (let i = 0; i < cells.count; i++)
+      if (this.#releasedTo[i] === device && cells.status[i] !== PACKET_OK)
+        this.#context.count(Drop.tunRefused);
   }
 
   /** What the peer's host announces bounds what is sent back through the tunnel. */

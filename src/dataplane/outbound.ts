@@ -1,5 +1,5 @@
 /** From a TUN device to the wire: policy and SA of each frame, then seal and send (RFC 4301 section 5.1). */
-import { clearFrames, type FrameBatch } from "../base/frame-batch.ts";
+import { appendFrame, clearFrames, type FrameBatch } from "../base/frame-batch.ts";
 import { earlier, type Instant, Instant as instant } from "../base/instant.ts";
 import { fillInboundKey, fillOutboundKey, packetSelectors } from "../policy/packet-key.ts";
 import { Policy } from "../policy/sa-table.ts";
@@ -9,6 +9,7 @@ import { lookupSpd, NO_POLICY, SPD_BYPASS, SPD_DISCARD } from "../policy/spd.ts"
 import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
+import { EARLY_FRAGMENT_OCTETS_MAX, EARLY_FRAGMENTS_MAX, EarlyFragments } from "./early-fragments.ts";
 import { FLOW_UNKNOWN, FlowCache } from "./flow-cache.ts";
 import { FragmentCheck } from "./fragment-check.ts";
 import { FRAGMENT_FOLLOWS } from "./fragment-table.ts";
@@ -58,6 +59,8 @@ export class Outbound {
   readonly #flows: FlowCache;
   #spdChanges = -1;
   readonly #fragments: FragmentCheck;
+  /** Made for the first fragment that has to wait. */
+  #early: EarlyFragments | undefined;
   readonly #held: HeldPackets;
   readonly #fields = createPacketFields();
   readonly #quoted = createPacketFields();
@@ -115,7 +118,8 @@ export class Outbound {
       clearFrames(frames);
       io.readTun(device, frames);
       handled += frames.count;
-      for (let i = 0; i < frames.count; i++) this.#decide(i, device, now);
+      for (let i = 0; i < frames.count; i++) this.#decide(frames, i, device, now);
+      this.#releaseEarly(now);
       handOver?.wakeOthers();
       this.#send();
     }
@@ -132,9 +136,10 @@ export class Outbound {
       handled += frames.count;
       for (let i = 0; i < frames.count; i++) {
         handOver.hops = this.#hops[i]!;
-        this.#decide(i, handOver.device, now);
+        this.#decide(frames, i, handOver.device, now);
       }
       handOver.hops = 0;
+      this.#releaseEarly(now);
       this.#send();
     }
     handOver.wakeOthers();
@@ -150,13 +155,15 @@ export class Outbound {
   nextTimeout(): Instant | undefined {
     if (this.#isHeldDue && this.#held.count > 0) return instant(0);
     const expiry = this.#held.nextExpiry();
-    const held = expiry === undefined ? expiry : instant(Math.min(expiry, this.#acquireDue[0]!));
+    const held = earlier(
+      expiry === undefined ? expiry : instant(Math.min(expiry, this.#acquireDue[0]!)),
+      this.#early?.nextExpiry(),
+    );
     const paced = this.#paced.nextTimeout();
     return paced === Number.POSITIVE_INFINITY ? held : earlier(held, instant(paced));
   }
 
-  #decide(i: number, device: TunIndex, now: Instant): void {
-    const frames = this.#frames;
+  #decide(frames: FrameBatch, i: number, device: TunIndex, now: Instant): void {
     const fields = this.#fields;
     const packets = frames.segments[i]!;
     frames.slot[i] = SKIP_SLOT;
@@ -173,19 +180,68 @@ export class Outbound {
     if (fields.isFragment) {
       const reason = this.#fragments.outbound(fields, key, device, now);
       if (reason !== FRAGMENT_FOLLOWS) {
-        this.#context.count(reason);
+        this.#context.count(
+          reason === Drop.fragmentBeforeFirst ? this.#wait(frames, i, device, now) : reason,
+        );
         return;
       }
+      if (fields.fragmentOffset === 0) this.#early?.noteFirst();
     }
     let answer = this.#flows.find(key, device);
-    if (answer === FLOW_UNKNOWN) answer = this.#resolve(i, device);
+    if (answer === FLOW_UNKNOWN) answer = this.#resolve(frames, i, device);
     if (answer >= 0) this.#protection.protect(frames, i, fields, answer, device, now);
-    else if (answer === NO_SA) this.#hold(i, device, now);
+    else if (answer === NO_SA) this.#hold(frames, i, device, now);
     else if (answer === BYPASS) this.#context.count(Drop.policyBypass, packets);
     else {
       this.#context.count(answer === DISCARD ? Drop.policyDiscard : Drop.noPolicy, packets);
       this.#icmp.prohibited(frames, i, fields, device, now);
     }
+  }
+
+  /** Keeps a later fragment until its first has come; the reason to count. */
+  #wait(frames: FrameBatch, i: number, device: TunIndex, now: Instant): number {
+    const { totalLength } = this.#fields;
+    if (totalLength > EARLY_FRAGMENT_OCTETS_MAX) return Drop.fragmentBeforeFirst;
+    this.#early ??= new EarlyFragments();
+    const lost = this.#early.hold(
+      frames.bytes,
+      frames.offset[i]!,
+      totalLength,
+      { source: device, mark: 0, tos: 0 },
+      now,
+    );
+    if (lost > 0) this.#context.count(Drop.fragmentBeforeFirst, lost);
+    return Drop.fragmentHeld;
+  }
+
+  /** Sends on what waited for a first fragment that has come, in order of arrival. */
+  #releaseEarly(now: Instant): void {
+    const early = this.#early;
+    if (early === undefined || early.count === 0) return;
+    const lost = early.expire(now);
+    if (lost > 0) this.#context.count(Drop.fragmentBeforeFirst, lost);
+    if (!early.takeDue()) return;
+    const made = this.#made;
+    for (let position = 0; position < EARLY_FRAGMENTS_MAX; position++) {
+      const cell = early.cellAt(position);
+      const i = cell < 0 ? -1 : appendFrame(made, early.lengthOf(cell));
+      if (i < 0) continue;
+      early.copyTo(cell, made.bytes, made.offset[i]!);
+      made.slot[i] = SKIP_SLOT;
+      if (!this.#hasFirst(made, i, early.sourceOf(cell), now)) {
+        made.count--;
+        continue;
+      }
+      early.remove(cell);
+      this.#decide(made, i, early.sourceOf(cell), now);
+    }
+  }
+
+  #hasFirst(made: FrameBatch, i: number, device: TunIndex, now: Instant): boolean {
+    const fields = this.#fields;
+    if (!parseIpPacket(made.bytes, made.offset[i]!, made.length[i]!, fields)) return false;
+    fillOutboundKey(this.#key, fields);
+    return this.#fragments.canFollow(fields, this.#key, device, now);
   }
 
   /** One of our own outer packets: sealing it would send it round for ever. */
@@ -205,10 +261,11 @@ export class Outbound {
   }
 
   /** Asks SPD and SAD; the answer is remembered unless it waits for an SA. */
-  #resolve(i: number, device: TunIndex): number {
+  #resolve(frames: FrameBatch, i: number, device: TunIndex): number {
     const key = this.#key;
     const answer = this.#lookup(key, device);
-    if (answer === NO_POLICY_MATCHES && this.#readQuoted(i)) return this.#lookup(this.#quotedKey, device);
+    if (answer === NO_POLICY_MATCHES && this.#readQuoted(frames, i))
+      return this.#lookup(this.#quotedKey, device);
     if (answer >= 0 && this.#held.countFor(this.#policy) > 0) {
       // The SA appeared within this turn: what is held for it leaves first, at the start of the next one.
       this.#isHeldDue = true;
@@ -233,8 +290,7 @@ export class Outbound {
   }
 
   /** An ICMP error about a packet that came in through an SA belongs to that SA (RFC 4301 section 6.2) [SPD-12]. */
-  #readQuoted(i: number): boolean {
-    const { bytes, offset } = this.#frames;
+  #readQuoted({ bytes, offset }: FrameBatch, i: number): boolean {
     const quoted = this.#quoted;
     if (!parseQuotedPacket(bytes, offset[i]!, this.#fields, quoted)) return false;
     fillInboundKey(this.#quotedKey, quoted);
@@ -244,8 +300,7 @@ export class Outbound {
   }
 
   /** Keeps packet `i` of policy `#policy` until there is an SA, and asks for one. */
-  #hold(i: number, device: TunIndex, now: Instant): void {
-    const frames = this.#frames;
+  #hold(frames: FrameBatch, i: number, device: TunIndex, now: Instant): void {
     const packets = frames.segments[i]!;
     if (packets === 1) frames.length[i] = frames.packetLength[i] = this.#fields.totalLength;
     if (!this.#held.hold(frames, i, this.#policy, device, now))

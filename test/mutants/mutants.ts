@@ -518,6 +518,22 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: "[AH-12] [AH-13] may change nothing else, and what fails moves no window",
   },
   {
+    bug: "a fragment that waited is judged by the SA that has got its slot since",
+    file: "src/dataplane/inner-packets.ts",
+    find: "const isSame = early.markOf(cell) === this.#spiOf(slot);",
+    replace: "const isSame = early.markOf(cell) !== 1;",
+    test: "test/unit/dataplane/fragments.test.ts",
+    killedBy: "are dropped when another SA has got their slot",
+  },
+  {
+    bug: "fragments that wait do not expire",
+    file: "src/dataplane/early-fragments.ts",
+    find: "if (now - this.#since[cell]! < EARLY_FRAGMENT_AGE_MS) break;",
+    replace: "if (now >= 0) break;",
+    test: "test/unit/dataplane/fragments.test.ts",
+    killedBy: "wait no longer than their time",
+  },
+  {
     bug: "a cipher beside AH's integrity algorithm is passed over",
     file: "src/ike/negotiation/proposal.ts",
     find: "if (proposal.transforms.some(({ type }) => type === TransformType.ENCR)) return undefined;",

@@ -3,7 +3,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { concat } from "../../../src/base/bytes.ts";
 import type { DropReason } from "../../../src/dataplane/drop-reason.ts";
+import {
+  EARLY_FRAGMENT_AGE_MS,
+  EARLY_FRAGMENT_OCTETS_MAX,
+  EARLY_FRAGMENTS_MAX,
+} from "../../../src/dataplane/early-fragments.ts";
 import { FRAGMENT_AGE_MS, FRAGMENTED_PACKETS_MAX } from "../../../src/dataplane/fragment-table.ts";
+import { Slot } from "../../../src/policy/sa-table.ts";
+import { findBySpi, slotOffset } from "../../../src/policy/sad.ts";
 import { createPacketFields, parseIpPacket } from "../../../src/wire/ip/ip-packet.ts";
 import { extensionHeader } from "../wire/ip/packets.ts";
 import { fragmentOf, fragmentsOf } from "./fragments.ts";
@@ -108,7 +115,7 @@ describe("where a selector names a port", () => {
     const [lan, wide] = [new PlainSender(spis.bInbound), new PlainSender(second.bInbound)];
     expect(arrive(b, wide.seal(first, {}))).toBe(1);
     expect(arrive(b, lan.seal(later, {}))).toBe(0);
-    expect(b.allDrops()).toEqual({ fragmentBeforeFirst: 1 });
+    expect(b.allDrops()).toEqual({ fragmentHeld: 1 });
     expect(arrive(b, wide.seal(later, {}))).toBe(1);
   });
 
@@ -155,8 +162,7 @@ describe("what is refused", () => {
   const tcpNamed = selectors("10.1.0.0/16", "10.2.0.0/16[tcp/2000]");
 
   test.each<[string, Uint8Array[], DropReason, number]>([
-    ["a later fragment alone", [parts[1]!], "fragmentBeforeFirst", 0],
-    ["later fragments before the first", [parts[2]!, parts[1]!, parts[0]!], "fragmentBeforeFirst", 1],
+    ["a later fragment alone", [parts[1]!], "fragmentHeld", 0],
     ["the same fragment again", [parts[0]!, parts[1]!, parts[1]!], "overlappingFragment", 2],
     ["a second first", [parts[0]!, parts[0]!], "overlappingFragment", 1],
     [
@@ -180,17 +186,17 @@ describe("what is refused", () => {
     ],
     ["no whole eights", [fragmentOf(whole(V4), 7, 0, 1201)], "badFragment", 0],
     ["a first without ports", [fragmentOf(whole(V4), 7, 0, 0)], "badFragment", 0],
-    ["another id", [parts[0]!, fragmentOf(whole(V4), 8, 1200, 2400)], "fragmentBeforeFirst", 1],
+    ["another id", [parts[0]!, fragmentOf(whole(V4), 8, 1200, 2400)], "fragmentHeld", 1],
     [
       "another source",
       [parts[0]!, fragmentOf(whole({ ...V4, source: "10.1.0.6" }), 7, 1200, 2400)],
-      "fragmentBeforeFirst",
+      "fragmentHeld",
       1,
     ],
     [
       "another protocol",
       [parts[0]!, fragmentOf(whole({ ...V4, protocol: 136 }), 7, 1200, 2400)],
-      "fragmentBeforeFirst",
+      "fragmentHeld",
       1,
     ],
   ])("[SPD-13] %s", (_, packets, reason, delivered) => {
@@ -214,9 +220,9 @@ describe("what is refused", () => {
     const sender = new PlainSender(spis.bInbound);
     const carried = (bytes: Uint8Array) => arrive(b, sender.seal(bytes, {}));
     const bad = fragmentsOf(whole({ ...V4, ports: [1000, 22] }), 9, 1200);
-    expect([parts[1]!, parts[0]!, parts[1]!, parts[1]!].map(carried)).toEqual([0, 1, 1, 0]);
-    expect(bad.map(carried)).toEqual([0, 0, 0]);
-    expect(b.allDrops()).toEqual({ fragmentBeforeFirst: 1, overlappingFragment: 1, selectorMismatch: 3 });
+    expect([parts[1]!, parts[0]!, parts[1]!, parts[2]!].map(carried)).toEqual([0, 2, 0, 1]);
+    expect([bad[1]!, bad[0]!, bad[2]!].map(carried)).toEqual([0, 0, 0]);
+    expect(b.allDrops()).toEqual({ fragmentHeld: 2, overlappingFragment: 1, selectorMismatch: 3 });
   });
 
   test("a DISCARD that names a port is not stepped over by fragments that show none", () => {
@@ -231,8 +237,119 @@ describe("what is refused", () => {
     const other = fragmentsOf(whole(V4), 8, 1200);
     expect(carry(a, b, dns)).toEqual([]);
     expect(carry(a, b, [other[1]!])).toEqual([]);
-    expect(carry(a, b, other)).toEqual(other);
-    expect(a.allDrops()).toEqual({ policyDiscard: 3, fragmentBeforeFirst: 1 });
+    expect(carry(a, b, [other[0]!, other[2]!])).toEqual([other[0], other[2], other[1]]);
+    expect(a.allDrops()).toEqual({ policyDiscard: 3, fragmentHeld: 1 });
+  });
+});
+
+describe("fragments that come before their first", () => {
+  const parts = fragmentsOf(whole(V4), 7, 1200);
+  const [first, second, third] = parts as [Uint8Array, Uint8Array, Uint8Array];
+
+  test.each([
+    ["IPv4", V4],
+    ["IPv6", V6],
+  ])("[SPD-13] %s: wait for it, in one turn or several, and follow in their order", (_, flow) => {
+    const [head, ...rest] = fragmentsOf(whole(flow), 7, 1200);
+    const { a, b } = makePair({ selectors: NAMED });
+    expect(carry(a, b, [...rest, head!])).toEqual([head, ...rest]);
+    const again = makePair({ selectors: NAMED });
+    const reversed = [...rest].reverse();
+    for (const one of reversed) expect(carry(again.a, again.b, [one])).toEqual([]);
+    expect(carry(again.a, again.b, [head!])).toEqual([head, ...reversed]);
+    expect(again.a.allDrops()).toEqual({ fragmentHeld: 2 });
+  });
+
+  test("[SPD-13] wait at the receiver too, whatever SA of the policy brings their first", () => {
+    const { a, b, spis } = makePair({ selectors: NAMED });
+    const old = new PlainSender(spis.bInbound);
+    for (const one of [second, third]) expect(arrive(b, old.seal(one, {}))).toBe(0);
+    const next = installPair(a, b, { selectors: NAMED });
+    expect(arrive(b, new PlainSender(next.bInbound).seal(first, {}))).toBe(3);
+  });
+
+  test("[SPD-13] of ports that nothing allows follow their first into the drop", () => {
+    const { a, b } = makePair({ selectors: NAMED });
+    const [head, ...rest] = fragmentsOf(whole({ ...V4, ports: [1000, 2001] }), 8, 1200);
+    expect(carry(a, b, [...rest, head!])).toEqual([]);
+    expect(a.allDrops()).toEqual({ fragmentHeld: 2, noPolicy: 3 });
+  });
+
+  test("no octet passes twice: one that waited and came again, and two that overlap", () => {
+    const { a, b } = makePair({ selectors: NAMED });
+    const other = fragmentOf(whole(V4), 7, 1600, 2800);
+    expect(carry(a, b, [second, other, second, first, third])).toEqual([first, third, second]);
+    expect(a.allDrops()).toEqual({ fragmentHeld: 3, overlappingFragment: 2 });
+  });
+
+  test("are dropped when another SA has got their slot", () => {
+    const { a, b, spis } = makePair({ selectors: NAMED });
+    expect(arrive(b, new PlainSender(spis.bInbound).seal(second, {}))).toBe(0);
+    const next = installPair(a, b, { selectors: NAMED });
+    const slot = findBySpi(b.table, spis.bInbound);
+    b.table.u32[(slotOffset(b.table, slot) + Slot.SPI) >> 2] = 4711;
+    expect(arrive(b, new PlainSender(next.bInbound).seal(first, {}))).toBe(1);
+    expect(b.allDrops()).toEqual({ fragmentHeld: 1, fragmentBeforeFirst: 1 });
+  });
+
+  test("wait no longer than their time, and the lane wakes to say so", () => {
+    const { a, b } = makePair({ selectors: NAMED });
+    expect(carry(a, b, [second, third], 100)).toEqual([]);
+    expect(a.lane.nextTimeout()).toBe(100 + EARLY_FRAGMENT_AGE_MS);
+    turn(a, 100 + EARLY_FRAGMENT_AGE_MS - 1);
+    expect(a.allDrops()).toEqual({ fragmentHeld: 2 });
+    turn(a, 100 + EARLY_FRAGMENT_AGE_MS);
+    expect(a.allDrops()).toEqual({ fragmentHeld: 2, fragmentBeforeFirst: 2 });
+    expect(a.lane.nextTimeout()).toBeUndefined();
+    expect(carry(a, b, [first], 100 + EARLY_FRAGMENT_AGE_MS)).toEqual([first]);
+  });
+
+  test("the oldest gives its place to a further one, and what is too long does not wait", () => {
+    const { a, b } = makePair({ selectors: NAMED });
+    const flood = Array.from({ length: EARLY_FRAGMENTS_MAX + 3 }, (_, i) =>
+      fragmentOf(whole(V4), 100 + i, 1200, 2400),
+    );
+    expect(carry(a, b, flood)).toEqual([]);
+    const long = fragmentOf(whole(V4, 9000), 99, 1200, 1200 + EARLY_FRAGMENT_OCTETS_MAX);
+    expect(carry(a, b, [long])).toEqual([]);
+    expect(a.allDrops()).toEqual({ fragmentHeld: flood.length, fragmentBeforeFirst: 4 });
+    const heads = flood.map((_, i) => fragmentOf(whole(V4), 100 + i, 0, 1200));
+    expect(carry(a, b, heads)).toHaveLength(flood.length + EARLY_FRAGMENTS_MAX);
+  });
+
+  test("without an SA they are held behind their first", () => {
+    const a = makeGateway({ seed: 1 });
+    const b = makeGateway({ seed: 2 });
+    a.setSpd([a.protect("net/lan", NAMED)]);
+    b.setSpd([b.protect("net/lan", { local: NAMED.remote, remote: NAMED.local })]);
+    expect(carry(a, b, [third, first, second])).toEqual([]);
+    installPair(a, b, { selectors: NAMED });
+    expect(carry(a, b, [], 10)).toEqual([first, second, third]);
+  });
+
+  test("[SPD-13] in whatever order, each passes exactly once after its first", () => {
+    const count = fc.integer({ min: 2, max: 12 });
+    const cuts = count.chain((n) => fc.shuffledSubarray([...Array(n).keys()], { minLength: n }));
+    fc.assert(
+      fc.property(cuts, fc.boolean(), fc.array(fc.boolean()), (order, isV6, breaks) => {
+        const { a, b } = makePair({ selectors: NAMED });
+        const flow = whole(isV6 ? V6 : V4, order.length * 400 - 8);
+        const all = fragmentsOf(flow, 7, 400);
+        expect(all).toHaveLength(order.length);
+        const got: Uint8Array[] = [];
+        const batch: Uint8Array[] = [];
+        for (const [i, index] of order.entries()) {
+          batch.push(all[index]!);
+          if (breaks[i] === true) got.push(...carry(a, b, batch.splice(0)));
+        }
+        got.push(...carry(a, b, batch));
+        expect(got[0]).toEqual(all[0]);
+        expect(
+          got.map((one) => all.findIndex((other) => Buffer.compare(one, other) === 0)).sort((x, y) => x - y),
+        ).toEqual([...all.keys()]);
+      }),
+      { numRuns: 60 },
+    );
   });
 });
 

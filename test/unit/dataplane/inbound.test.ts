@@ -277,7 +277,7 @@ describe("inside the packet", () => {
     expect(arrive(packet({ ...A_TO_B, fragmentOffset: 8, dontFragment: false }))).toBe(0);
     expect(arrive(packet({ source: "10.2.0.9", destination: "10.1.0.5", ports: [2000, 1000] }))).toBe(0);
     expect(arrive(packet({ source: "fd01::5", destination: "fd02::9" }), 41)).toBe(0);
-    expect(b.allDrops()).toEqual({ selectorMismatch: 6, fragmentBeforeFirst: 1 });
+    expect(b.allDrops()).toEqual({ selectorMismatch: 6, fragmentHeld: 1 });
   });
 
   test("[SPD-04] another SA's selectors do not help", () => {

@@ -98,7 +98,7 @@ describe("policy", () => {
     send(named.a, fragment);
     named.a.turn();
     expect(named.a.io.sent).toEqual([]);
-    expect(named.a.allDrops()).toEqual({ fragmentBeforeFirst: 1 });
+    expect(named.a.allDrops()).toEqual({ fragmentHeld: 1 });
   });
 });
 
