@@ -23,6 +23,7 @@ import type { ConfiguredConnection, GatewaySettings, ManualChild, TunSettings } 
 import { dscpClassesOf } from "./dscp-classes.ts";
 import type { Findings } from "./findings.ts";
 import { IKE_PORT, isUnicast } from "./gateway.ts";
+import { inactivityOf, lifecycleOf } from "./lifecycle.ts";
 import { readManualChild } from "./manual.ts";
 import { warnOfProposals } from "./proposal-advice.ts";
 import {
@@ -296,6 +297,7 @@ class Assembly {
         rekey: rekeyOf(input.ike?.rekey, DEFAULT_IKE_REKEY),
         liveness: input.ike?.liveness ?? DEFAULT_LIVENESS,
         ...(input.ike?.fragmentation === undefined ? {} : { fragmentation: input.ike.fragmentation }),
+        ...lifecycleOf(input.ike),
         place: this.#findings.place([...this.#path, ...proposalsPath]),
       },
       children: configured,
@@ -378,6 +380,7 @@ class Assembly {
       proposals,
       keep,
       rekey: rekeyOf(input.rekey, DEFAULT_CHILD_REKEY),
+      ...inactivityOf(input, keep, path, this.#findings),
       lifetime: lifetimeOf(input.rekey),
       handling: handlingOf(input, DEFAULT_REPLAY_WINDOW, path, this.#findings),
       ...dscpClassesOf(input.dscp_sas, path, this.#findings),

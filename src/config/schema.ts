@@ -22,6 +22,12 @@ const POLICIES_MAX = 1024;
 /** Shortest and longest time between rekeys. */
 const REKEY_LEAST = seconds(5);
 const REKEY_MOST = hours(24 * 30);
+/** Shortest and longest time between authentications. */
+const REAUTH_LEAST = seconds(5);
+const REAUTH_MOST = hours(24 * 366);
+/** Shortest and longest silence that ends a child SA. */
+const INACTIVITY_LEAST = seconds(1);
+const INACTIVITY_MOST = hours(24 * 30);
 /** What a rekey may be early by. */
 const JITTER_MOST = 0.5;
 /** Longest path of a Unix socket. */
@@ -206,6 +212,7 @@ const child = mapping(
     esp: proposals("esp"),
     ah: proposals("ah"),
     rekey: childRekey,
+    inactivity: optional((value) => duration(value, INACTIVITY_LEAST, INACTIVITY_MOST)),
     mode,
     keep,
     priority,
@@ -362,10 +369,19 @@ export function connectionSchema(secrets: SecretSettings) {
             rekey: ikeRekey,
             liveness: optional((value) => duration(value, seconds(1), minutes(60))),
             fragmentation: optional(fragmentation),
+            reauth: optional((value) => duration(value, REAUTH_LEAST, REAUTH_MOST)),
+            unique: optional(choice(["replace", "keep", "reject", "never"])),
+            childless: optional(choice(["allow", "prefer", "never"])),
           },
           {
-            later: { reauth: "leave it out", mobike: "leave it out" },
-            elsewhere: { dpd: "liveness", dpd_delay: "liveness", rekey_time: "rekey" },
+            later: { mobike: "leave it out" },
+            elsewhere: {
+              dpd: "liveness",
+              dpd_delay: "liveness",
+              rekey_time: "rekey",
+              reauth_time: "reauth",
+              uniqueids: "unique",
+            },
           },
         ),
       ),
@@ -387,6 +403,10 @@ export function connectionSchema(secrets: SecretSettings) {
         proposals: "ike.proposals",
         dpd_delay: "ike.liveness",
         rekey_time: "ike.rekey",
+        reauth_time: "ike.reauth",
+        reauth: "ike.reauth",
+        unique: "ike.unique",
+        childless: "ike.childless",
         secret: "psk",
         id: "local.id or remote.id",
         encap: "encapsulation",

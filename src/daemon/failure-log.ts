@@ -24,6 +24,7 @@ const FAILURE_CODES: { readonly [code in FailureNotice["code"]]: true } = {
   noLocalAddress: true,
   noAddressToCall: true,
   peerSpeaksIkeV1: true,
+  duplicateRefused: true,
   saTableFull: true,
   aggfragNotAgreed: true,
 };

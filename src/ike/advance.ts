@@ -3,21 +3,23 @@ import { after, earlier, type Instant } from "../base/instant.ts";
 import { withinSelectors } from "../policy/traffic-selector.ts";
 import { ExchangeType, nameOf } from "../wire/ike/registries.ts";
 import { beginCreateChild } from "./exchange/create-child-sa-initiator.ts";
-import { initTimeout, retransmitInit } from "./exchange/ike-sa-init-initiator.ts";
+import { connect, initTimeout, retransmitInit } from "./exchange/ike-sa-init-initiator.ts";
 import { sendDeleteChildren, sendDeleteIke, sendLiveness } from "./exchange/informational.ts";
 import { passProbeOn, repeatProbe, sendProbe } from "./exchange/path-probe.ts";
 import { beginRekeyIke } from "./exchange/rekey-ike-initiator.ts";
 import { IV_CLOSE, MESSAGE_ID_CLOSE, NAT_KEEPALIVE_INTERVAL, OUTBOUND_DEFERRAL_POLL } from "./limits.ts";
 import type { FailureNotice } from "./notice.ts";
 import { ownWork } from "./own-work.ts";
-import { activateOutbound, endChild, markDeleting } from "./sa/child-lifecycle.ts";
+import { activateOutbound, endChild, endLingering, markDeleting } from "./sa/child-lifecycle.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa, LeavingIkeSa, ProtectedIkeSa } from "./sa/ike-sa.ts";
 import { forget, leave, noteConnectionFailure } from "./sa/lifecycle.ts";
 import { planOf, repeatRequest, sizeOf } from "./sa/message-exchange.ts";
 import type { Outstanding } from "./sa/message-window.ts";
 import { retransmitAt } from "./sa/retransmission.ts";
-import { about, childConfiguration, command, type Machine, notice, type Turn } from "./turn.ts";
+import { successorOf } from "./sa/same-peer.ts";
+import { handOver, supersede } from "./sa/supersession.ts";
+import { about, childConfiguration, keeperOf, type Machine, notice, type Turn } from "./turn.ts";
 
 /** Does for one IKE SA what is due by now. */
 export function advance(turn: Turn, sa: IkeSa): void {
@@ -82,6 +84,7 @@ function establishedTimeout(
   offer(sa.window.outstanding?.nextAt, "retransmission");
   offer(sa.job?.deadline, "computation");
   offer(sa.redundantUntil, "redundant IKE SA");
+  offer(sa.authentication.endsAt, "end of the authentication");
   offer(keepaliveAt(machine, sa), "NAT-keepalive");
   offer(partialUntil(sa), "incomplete message");
   for (const { until } of sa.lingering) offer(until, "end of a replaced child SA");
@@ -172,13 +175,19 @@ function advanceEstablished(turn: Turn, sa: EstablishedIkeSa): void {
     leave(turn, sa, "expired", { deletedBy: "us" });
     return;
   }
+  const { endsAt } = sa.authentication;
+  if (endsAt !== undefined && now >= endsAt) {
+    leave(turn, sa, "authenticationExpired", { deletedBy: "us" });
+    return;
+  }
   if (sa.redundantUntil !== undefined && now >= sa.redundantUntil) {
-    leave(turn, sa, "replaced", { deletedBy: "us" });
+    endRedundant(turn, sa);
     return;
   }
   retransmit(turn, sa);
   if (machine.sas.get(sa.id) !== sa) return;
   dropStaleFragments(turn, sa);
+  handOver(turn, sa);
   endLingering(turn, sa);
   for (const child of [...sa.children]) advanceChild(turn, sa, child);
   keepAlive(turn, sa);
@@ -193,14 +202,6 @@ function isSpent({ window, protection }: EstablishedIkeSa): boolean {
     window.expectedRequestId > MESSAGE_ID_CLOSE ||
     protection.nextIv > IV_CLOSE
   );
-}
-
-function endLingering(turn: Turn, sa: EstablishedIkeSa): void {
-  if (sa.lingering.length === 0) return;
-  const { now } = turn;
-  for (const { inboundSpi, until } of sa.lingering)
-    if (now >= until) command(turn, { kind: "removePair", inboundSpi });
-  sa.lingering = sa.lingering.filter(({ until }) => now < until);
 }
 
 function advanceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
@@ -248,6 +249,13 @@ function workOn(turn: Turn, sa: EstablishedIkeSa): void {
     case "rekeyIke":
       beginRekeyIke(turn, sa);
       return;
+    case "reauthenticate":
+      reauthenticate(turn, sa);
+      return;
+    case "closeIdle":
+      markDeleting(turn, work.child, "inactive");
+      workOn(turn, sa);
+      return;
     case "rekeyChild":
       rekeyChild(turn, sa, work.child);
       return;
@@ -269,6 +277,21 @@ function workOn(turn: Turn, sa: EstablishedIkeSa): void {
     default:
       work satisfies never;
   }
+}
+
+/** The newer one with the same peer takes what it can. */
+function endRedundant(turn: Turn, sa: EstablishedIkeSa): void {
+  const fresh = successorOf(turn, sa);
+  if (fresh === undefined) leave(turn, sa, "replaced", { deletedBy: "us" });
+  else supersede(turn, sa, fresh, fresh.elder === sa.id ? "reauthenticated" : "replaced", "us");
+}
+
+/** A new IKE SA beside this one, with everything that this one has; then this one is closed (RFC 7296 section 2.8.3). */
+function reauthenticate(turn: Turn, sa: EstablishedIkeSa): void {
+  const connection = turn.machine.connections.get(sa.connection);
+  if (connection === undefined) return;
+  sa.authentication.isRenewing = true;
+  connect(turn, connection, keeperOf(turn.machine, sa.connection), undefined, sa);
 }
 
 /** One that another SA for the same traffic has joined, or that no configuration wants, goes instead of being renewed. */

@@ -98,9 +98,14 @@ export function postpone(
 ): Instant {
   retry.failures++;
   if (failure !== undefined) retry.lastFailure = failure;
-  const wait = Math.min(RETRY_FIRST * 2 ** (retry.failures - 1), RETRY_MAX);
-  retry.nextTryAt = after(now, DurationMs(wait * (0.75 + 0.5 * random.fraction())));
+  retry.nextTryAt = after(now, retryWait(retry.failures, random));
   return retry.nextTryAt;
+}
+
+/** The wait after so many failures in a row. */
+export function retryWait(failures: number, random: RandomSource): DurationMs {
+  const wait = Math.min(RETRY_FIRST * 2 ** (failures - 1), RETRY_MAX);
+  return DurationMs(wait * (0.75 + 0.5 * random.fraction()));
 }
 
 export function clearFailures(retry: Retry): void {

@@ -83,14 +83,28 @@ export const IKE_SAS_PER_CONNECTION_MAX = 10_000;
 export const TRAFFIC_SELECTORS_MAX = 64;
 /** Retries of one exchange after INVALID_KE_PAYLOAD. */
 export const KE_RETRIES_MAX = 3;
-/** A rekeyed child's inbound half stays this long after the Delete, for packets that overtook it [CHILD-11]. */
+/**
+ * The inbound half of a child that was replaced stays until nothing has come for so long [CHILD-11], and at most so long
+ * after the Delete.
+ */
 export const LINGER = seconds(5);
+export const LINGER_MAX = minutes(1);
 /** A responder's new child sends at the latest this long after the response, sign of life or not. */
 export const OUTBOUND_DEFERRAL_MAX = seconds(60);
 /** How often a deferred outbound SA looks whether the peer has begun to use the new one. */
 export const OUTBOUND_DEFERRAL_POLL = DurationMs(200);
 /** Whoever ought to delete a replaced SA has this long before we do it. */
 export const REPLACED_PATIENCE = seconds(30);
+/** Whoever repeats an authentication has so long to set up all children on the new IKE SA before the old one is closed. */
+export const HAND_OVER_PATIENCE = seconds(30);
+/** A child that the peer makes beside one on an older IKE SA is sent through at the latest after this. */
+export const BESIDE_DEFERRAL = seconds(3);
+/** A peer that announces a shorter AUTH_LIFETIME is believed to mean this. */
+export const AUTH_LIFETIME_LEAST = seconds(10);
+/** Part of the announced AUTH_LIFETIME by which the authentication is repeated early. */
+export const REAUTH_LEAD = 0.1;
+/** A peer that was told by AUTH_LIFETIME has so many times that long before we repeat the authentication ourselves. */
+export const REAUTH_PATIENCE_FACTOR = 1.1;
 /** A half-open IKE SA that was refused keeps its place this long, to repeat the refusal. */
 export const HALF_OPEN_REFUSED_LIFETIME = seconds(10);
 /** How long the answer to a peer that was refused is kept for its retransmissions. */

@@ -44,6 +44,10 @@ export type IkeDownReason =
   /** The lifetime ended before a rekey succeeded. */
   | "expired"
   | "authenticationFailed"
+  /** Another IKE SA with the same peer, authenticated anew, has taken over. */
+  | "reauthenticated"
+  /** Nobody repeated the authentication in time. */
+  | "authenticationExpired"
   /** What the peer sent inside the IKE SA could not be understood. */
   | "protocolError"
   /** A key exchange that the peer had answered could not be computed here. */
@@ -53,6 +57,8 @@ export type ChildDownReason =
   | IkeDownReason
   /** One of the limits of the configuration or of the sequence number space. */
   | "hardLimit"
+  /** Nothing passed for as long as `inactivity` says. */
+  | "inactive"
   /** Both ends had rekeyed at once and this was the one too many (RFC 7296 section 2.8.1). */
   | "redundant";
 
@@ -231,6 +237,12 @@ export type FailureNotice =
   /** The connection has no single remote address to call. */
   | (Concerning & { readonly code: "noAddressToCall"; readonly place?: ConfigurationPlace })
   | (Concerning & { readonly code: "peerSpeaksIkeV1" })
+  /** The peer has an IKE SA already, and `unique: reject` lets it have no second one. */
+  | (Concerning & {
+      readonly code: "duplicateRefused";
+      readonly identity: Identification;
+      readonly place?: ConfigurationPlace;
+    })
   /**
    * The child wants AGGFRAG payloads and the peer has them not: with a constant rate it cannot do without, so that it was
    * refused (role responder) or is deleted again (role initiator).
@@ -301,6 +313,8 @@ export type IkeNotice =
       readonly notifyType?: number;
       readonly at: Instant;
     })
+  /** The authentication could not be repeated; the old IKE SA goes on. */
+  | (Concerning & { readonly code: "reauthPostponed"; readonly at: Instant; readonly failure: FailureNotice })
   | (Concerning & { readonly code: "softLimit"; readonly spis: ChildSpis; readonly limit: SaLimit })
   | (Concerning & { readonly code: "natDetected"; readonly nat: NatSituation })
   /** The peer's (or our) outer address or port changed, and the IKE SA followed. */

@@ -5,13 +5,17 @@ import { containsSelector } from "../policy/traffic-selector.ts";
 import { type ChildKeeper, isChildWanted, isTakenDown, type Keeper } from "./keep-state.ts";
 import { IV_REKEY, MESSAGE_ID_REKEY } from "./limits.ts";
 import { keeperName, missingSiblings } from "./negotiation/siblings.ts";
+import { lastUseOf } from "./sa/child-lifecycle.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa } from "./sa/ike-sa.ts";
-import { keeperOf, type Machine, servesOnePeer } from "./turn.ts";
+import { childrenToTakeOver } from "./sa/same-peer.ts";
+import { childConfiguration, establishedOf, keeperOf, type Machine, servesOnePeer } from "./turn.ts";
 
 type Work =
   | { readonly kind: "deleteChildren" }
   | { readonly kind: "rekeyIke" }
+  | { readonly kind: "reauthenticate" }
+  | { readonly kind: "closeIdle"; readonly child: ChildSa }
   | { readonly kind: "rekeyChild"; readonly child: ChildSa }
   | { readonly kind: "createChild"; readonly child: ChildConfiguration; readonly sibling: number }
   | { readonly kind: "liveness" }
@@ -43,9 +47,13 @@ function candidates(machine: Machine, sa: EstablishedIkeSa): readonly Planned[] 
   const planned: Planned[] = [];
   if (sa.orphans.length > 0 || sa.children.some(({ state }) => state === "deleting"))
     planned.push({ at: NOW, work: { kind: "deleteChildren" } });
+  const { renewAt, isRenewing } = sa.authentication;
+  if (renewAt !== undefined && !isRenewing) planned.push({ at: renewAt, work: { kind: "reauthenticate" } });
   planned.push({ at: rekeyIkeAt(sa), work: { kind: "rekeyIke" } });
   for (const child of sa.children) {
     if (child.state !== "installed") continue;
+    const idleAt = idleEnd(machine, sa, child);
+    if (idleAt !== undefined) planned.push({ at: idleAt, work: { kind: "closeIdle", child } });
     const at = child.notBefore ?? child.rekeyAt;
     planned.push({ at, work: { kind: "rekeyChild", child } });
   }
@@ -68,6 +76,12 @@ function rekeyIkeAt({ window, protection, rekeyAt, rekeyNotBefore }: Established
   return rekeyNotBefore ?? at;
 }
 
+/** When a child that nobody uses is closed; `undefined` for those that stay. */
+function idleEnd(machine: Machine, sa: EstablishedIkeSa, child: ChildSa): Instant | undefined {
+  const inactivity = childConfiguration(machine, sa.connection, child.name)?.inactivity;
+  return inactivity === undefined ? undefined : after(lastUseOf({ machine }, child), inactivity);
+}
+
 /** Authentic ESP proves life as well as IKE does [CHILD-23]. */
 export function lastHeardAt(machine: Machine, sa: EstablishedIkeSa): Instant {
   let latest = sa.lastHeardAt;
@@ -85,15 +99,23 @@ function missingChildren(machine: Machine, sa: EstablishedIkeSa): readonly Missi
   const keeper = keeperOf(machine, sa.connection);
   // Of many peers nobody can tell which one a child is wanted from: they bring their own.
   if (!servesOnePeer(connection) && keeper.instances.size > 1) return [];
+  // Of several with one peer the newest has the children.
+  if (servesOnePeer(connection) && newestOf(machine, sa) !== sa.id) return [];
+  const inherited = childrenToTakeOver({ machine }, sa);
   const missing: MissingChild[] = [];
   for (const child of connection.children) {
     missing.push(...missingBeside(machine, sa, keeper, child));
-    if (!isChildWanted(keeper, child)) continue;
+    if (!isChildWanted(keeper, child) && !inherited.includes(child.name)) continue;
     const state = keeper.children.get(child.name);
     if (sa.children.some((one) => one.name === child.name && serves(one, state))) continue;
     missing.push({ at: state?.nextTryAt ?? NOW, child, sibling: 0 });
   }
   return missing;
+}
+
+function newestOf(machine: Machine, { connection }: EstablishedIkeSa) {
+  return establishedOf(machine, connection).findLast(({ redundantUntil }) => redundantUntil === undefined)
+    ?.id;
 }
 
 interface MissingChild {

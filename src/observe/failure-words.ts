@@ -75,6 +75,8 @@ export function failureWords(notice: FailureNotice): readonly string[] {
         `${peerText(notice.remote)} speaks IKEv1, which is not supported`,
         "have IKEv2 switched on there (strongSwan: version = 2; Cisco: crypto ikev2; FortiGate: set ike-version 2)",
       ];
+    case "duplicateRefused":
+      return duplicateRefused(notice);
     case "saTableFull":
       return [
         `there is no room for another SA with ${peerText(notice.remote)}; take connections or children away`,
@@ -82,6 +84,13 @@ export function failureWords(notice: FailureNotice): readonly string[] {
     default:
       return notice satisfies never;
   }
+}
+
+function duplicateRefused(notice: Notice<"duplicateRefused">): string[] {
+  return [
+    `${peerText(notice.remote)} (${identityText(notice.identity)}) has an IKE SA already, and called for a second one`,
+    `it is let in once the first one is gone, or with INITIAL_CONTACT; ${keyOf(notice, "ike.unique")}${atPlace(notice.place)} is reject: replace lets the newer one in`,
+  ];
 }
 
 /** `connections.paris.psk` */

@@ -76,6 +76,8 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   noLocalAddress: "warn",
   noAddressToCall: "error",
   peerSpeaksIkeV1: "error",
+  duplicateRefused: "warn",
+  reauthPostponed: "warn",
   saTableFull: "error",
   aggfragNotAgreed: "error",
   aggfragOff: "warn",
@@ -105,6 +107,7 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
 /** What makes an SA's end one to look at; the others were asked for or have a notice before them. */
 const LOUD_DOWN_REASONS: ReadonlySet<string> = new Set([
   "expired",
+  "authenticationExpired",
   "protocolError",
   "notComputed",
   "hardLimit",

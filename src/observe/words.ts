@@ -38,15 +38,9 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
       return [
         `child SA rekeyed by ${byWhom(notice.role)}: ${espSuiteText(notice.suite)}, next rekey ${inText(notice.rekeyAt, now)}`,
       ];
-    case "rekeyPostponed": {
-      const why =
-        notice.notifyType === undefined
-          ? "the peer is busy"
-          : `the peer answered ${nameOf(NotifyType, notice.notifyType)}`;
-      return [
-        `rekey with ${peer} did not succeed (${why}); next try ${inText(notice.at, now)}, traffic goes on meanwhile`,
-      ];
-    }
+    case "rekeyPostponed":
+    case "reauthPostponed":
+      return postponed(notice, now);
     case "aggfragOff":
       return aggfragOff(notice);
     case "softLimit":
@@ -86,6 +80,24 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
   }
 }
 
+function postponed(
+  notice: IkeNotice & { readonly code: "rekeyPostponed" | "reauthPostponed" },
+  now: Instant,
+): string[] {
+  const peer = peerText(notice.remote);
+  const next = `next try ${inText(notice.at, now)}, traffic goes on meanwhile`;
+  if (notice.code === "reauthPostponed")
+    return [
+      `the authentication with ${peer} could not be repeated; ${next}`,
+      ...failureWords(notice.failure).slice(0, 1),
+    ];
+  const why =
+    notice.notifyType === undefined
+      ? "the peer is busy"
+      : `the peer answered ${nameOf(NotifyType, notice.notifyType)}`;
+  return [`rekey with ${peer} did not succeed (${why}); ${next}`];
+}
+
 function childSaUp(notice: IkeNotice & { readonly code: "childSaUp" }, now: Instant): string[] {
   const lines = [
     `${formatSelectorPair(notice.selectors)} is up: ${espSuiteText(notice.suite)} over ${notice.encapsulation === "udp" ? "UDP" : "raw ESP"}, rekey ${inText(notice.rekeyAt, now)}`,
@@ -117,8 +129,11 @@ const DOWN_REASONS: Readonly<Record<ChildDownReason, string>> = {
   rekeyed: "its successor has taken over",
   expired: "its lifetime ended before a rekey succeeded",
   authenticationFailed: "authentication failed",
+  reauthenticated: "both sides have authenticated anew, and another one has taken over",
+  authenticationExpired: "nobody repeated the authentication in time (ike.reauth)",
   protocolError: "the peer sent something that cannot be understood",
   notComputed: "this gateway could not compute a key exchange",
   hardLimit: "it has reached its limit of data, packets or sequence numbers",
+  inactive: "nothing passed through it for as long as inactivity says",
   redundant: "both sides had rekeyed at once, and this one is not needed",
 };

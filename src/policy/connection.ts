@@ -44,6 +44,19 @@ export interface ConfigurationPlace {
 
 export type Keep = "up" | "on-demand" | "respond";
 
+/**
+ * What becomes of an IKE SA when its peer sets up another one: `replace` gives it a moment to close the old one, then does so;
+ * `keep` lets both stand unless the peer says INITIAL_CONTACT; `reject` refuses the new one, INITIAL_CONTACT excepted; `never`
+ * lets all stand.
+ */
+export type Uniqueness = "replace" | "keep" | "reject" | "never";
+
+/**
+ * IKE SAs without a child (RFC 6023): `allow` answers them, and makes one where no child is wanted yet; `prefer` makes them
+ * wherever the peer can, so that each child has a key exchange of its own; `never` does neither.
+ */
+export type Childless = "allow" | "prefer" | "never";
+
 export interface Rekey {
   /** Soft limit in time, before jitter. */
   readonly time: DurationMs;
@@ -57,6 +70,8 @@ export interface ChildConfiguration {
   readonly proposals: readonly ProposalSuite[];
   readonly keep: Keep;
   readonly rekey: Rekey;
+  /** Closed after so long without a packet either way; absent: never. */
+  readonly inactivity?: DurationMs;
   /** Octets and packets; the hard limit in time follows from `rekey`. */
   readonly lifetime: SaLifetime;
   readonly handling: SaHandling;
@@ -94,6 +109,12 @@ export interface Connection {
     readonly liveness: DurationMs;
     /** Octets of the largest IP packet that a message makes, or no fragments of messages (RFC 7383); absent: a good size. */
     readonly fragmentation?: "off" | number;
+    /** An authentication is repeated before it is so old; absent: never (RFC 7296 section 2.8.3, RFC 4478). */
+    readonly reauth?: DurationMs;
+    /** Absent: `replace`. */
+    readonly unique?: Uniqueness;
+    /** Absent: `allow`. */
+    readonly childless?: Childless;
     readonly place: ConfigurationPlace;
   };
   readonly children: readonly ChildConfiguration[];

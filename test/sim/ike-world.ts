@@ -57,7 +57,6 @@ function damaged(datagram: Datagram, random: SeededRandom): Datagram {
 
 interface Due {
   readonly at: number;
-  readonly order: number;
   readonly run: () => void;
 }
 
@@ -71,7 +70,6 @@ export class World {
   /** Every datagram that was sent, before the network had its way. */
   readonly wire: Datagram[] = [];
   #due: Due[] = [];
-  #order = 0;
 
   constructor(seed = 1) {
     this.random = seededRandom(seed);
@@ -102,8 +100,15 @@ export class World {
   }
 
   later(delay: number, run: () => void): void {
-    this.#due.push({ at: this.now + delay, order: this.#order++, run });
-    this.#due.sort((a, b) => a.at - b.at || a.order - b.order);
+    const at = this.now + delay;
+    // Behind all that are due by then; most are due soon.
+    let low = 0;
+    for (let high = this.#due.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (this.#due[middle]!.at <= at) low = middle + 1;
+      else high = middle;
+    }
+    this.#due.splice(low, 0, { at, run });
   }
 
   /** Runs until nothing is due before `until`. */

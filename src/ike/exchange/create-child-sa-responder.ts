@@ -4,7 +4,7 @@ import { wipe } from "../../base/bytes.ts";
 import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
-import { NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
+import { BESIDE_DEFERRAL, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
 import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
@@ -20,6 +20,7 @@ import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import type { OwnKeyExchange } from "../sa/own-exchange.ts";
+import { isBesideAnother } from "../sa/same-peer.ts";
 import { lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
 import { judgeChildRequest } from "./child-request.ts";
 import { adoptHeld } from "./ike-succession.ts";
@@ -126,7 +127,9 @@ function install(
   const { child, outbound } = installInbound(turn, sa, agreed);
   sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, answer);
   const { old } = agreed;
-  if (old === undefined) {
+  if (old === undefined && isBesideAnother(turn, sa, child.name)) {
+    deferOutbound(turn, child, outbound, BESIDE_DEFERRAL);
+  } else if (old === undefined) {
     installOutbound(turn, outbound);
   } else {
     deferOutbound(turn, child, outbound);

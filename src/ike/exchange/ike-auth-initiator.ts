@@ -2,7 +2,7 @@
 
 import { wipe } from "../../base/bytes.ts";
 import { compareIpAddress } from "../../base/ip-address.ts";
-import type { Connection } from "../../policy/connection.ts";
+import type { ChildConfiguration, Connection } from "../../policy/connection.ts";
 import { expectedIdentity, localIdentity, matchIdentity } from "../../policy/pad.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
@@ -19,6 +19,7 @@ import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts
 import { hasResources, resourceNotifies } from "../negotiation/siblings.ts";
 import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
+import { newAuthentication, toldLifetime } from "../sa/authentication.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
 import type {
@@ -38,6 +39,7 @@ import {
 } from "../sa/lifecycle.ts";
 import { sendRequest } from "../sa/message-exchange.ts";
 import { newMessageWindow } from "../sa/message-window.ts";
+import { beginHandOver } from "../sa/same-peer.ts";
 import {
   about,
   addIkeSa,
@@ -103,6 +105,7 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
     response: undefined,
     job: undefined,
     inbox: [],
+    renews: sa.renews,
   };
   addIkeSa(machine, authenticating);
   if (answer.nat.weAreBehind || answer.nat.peerIsBehind)
@@ -203,15 +206,14 @@ function portsFor({ machine }: Turn, { local, remote, answer }: InitiatingIkeSa)
   };
 }
 
-/** The first child that is wanted; when none is, the first of the connection, for IKE_AUTH has to bring one. */
+/** The child to bring along, if any. */
 function reserveFirstChild(
   { machine }: Turn,
   connection: Connection,
   keeper: Keeper,
   sa: InitiatingIkeSa,
 ): FirstChild | undefined | "full" {
-  const { children } = connection;
-  const wanted = children.find((child) => isChildWanted(keeper, child)) ?? children[0];
+  const wanted = firstChildOf(machine, connection, keeper, sa);
   if (wanted === undefined) return undefined;
   const asker = childKeeper(keeper, wanted.name).packet ?? sa.packet;
   try {
@@ -226,12 +228,33 @@ function reserveFirstChild(
   }
 }
 
+/**
+ * Of a repeated authentication a child that the IKE SA before has, else one that is wanted; when there is none, the first of the
+ * connection, unless the peer can do without (RFC 6023) [CHILD-27].
+ */
+function firstChildOf(
+  machine: Turn["machine"],
+  { children, ike }: Connection,
+  keeper: Keeper,
+  { renews, answer }: InitiatingIkeSa,
+): ChildConfiguration | undefined {
+  const childless = ike.childless ?? "allow";
+  const canBeChildless = answer?.canBeChildless === true && childless !== "never";
+  if (canBeChildless && childless === "prefer") return undefined;
+  const old = renews === undefined ? undefined : machine.sas.get(renews);
+  const standing = old?.state === "established" ? old.children : [];
+  const isStanding = ({ name }: ChildConfiguration) =>
+    standing.some((child) => child.name === name && child.state === "installed");
+  const wanted = children.find(isStanding) ?? children.find((child) => isChildWanted(keeper, child));
+  return wanted ?? (canBeChildless ? undefined : children[0]);
+}
+
 function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection, auth: AuthPayload): void {
   const { localIdentity: identity, firstChild } = sa;
   const expected = connection.remote.id;
   const idr: readonly IdPayload[] =
     expected === undefined || expected === "any" ? [] : [{ kind: "IDr", ...expected }];
-  const isOnly = !hasAnother(turn, sa);
+  const isOnly = connection.ike.unique !== "never" && !hasAnother(turn, sa);
   const payloads: Payload[] = [
     { kind: "IDi", ...identity },
     ...sa.certificates,
@@ -376,11 +399,20 @@ function establish(
       fragmentation: sa.fragmentation,
       window: sa.window,
       authenticatedAt: turn.now,
+      authentication: newAuthentication(
+        connection,
+        "us",
+        toldLifetime(payloads),
+        turn.now,
+        turn.machine.random,
+      ),
       lowestNonce: lowerNonce(nonces.initiator, nonces.responder),
     },
     connection.ike.rekey,
   );
   established.inbox = sa.inbox;
+  established.elder = sa.renews;
+  beginHandOver(turn, established);
   announceIkeSa(turn, established);
   if (sa.firstChild !== undefined)
     finishFirstChild(turn, established, sa.transcript, sa.firstChild, payloads);

@@ -12,6 +12,7 @@ import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer } from "../auth/peer-check.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import {
+  BESIDE_DEFERRAL,
   HALF_OPEN_FAILURES_MAX,
   HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX,
   HALF_OPEN_INBOX_MAX,
@@ -21,7 +22,8 @@ import {
 import type { WorkResult } from "../machine.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
-import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
+import { lifetimeNotifies, newAuthentication } from "../sa/authentication.ts";
+import { announceChild, deferOutbound, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { followRequest } from "../sa/fragmentation.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
 import type {
@@ -35,6 +37,7 @@ import { announceIkeSa, forget, newEstablishedIkeSa, releaseHalfOpen } from "../
 import { sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
 import { addFragment, assembled } from "../sa/reassembly.ts";
+import { isBesideAnother } from "../sa/same-peer.ts";
 import { openMessage, type Protection } from "../sa/sk-payload.ts";
 import {
   about,
@@ -49,7 +52,7 @@ import {
   type Turn,
 } from "../turn.ts";
 import { type ChildVerdict, judgeChildRequest } from "./child-request.ts";
-import { settleDuplicates } from "./duplicate-ike-sa.ts";
+import { refusesSecond, settleDuplicates } from "./duplicate-ike-sa.ts";
 import { find, findNotify, notify, unknownCritical } from "./payload-list.ts";
 import { answerRepeated } from "./receive.ts";
 
@@ -406,7 +409,22 @@ function establish(
     refuse(turn, sa, messageId, NotifyType.AUTHENTICATION_FAILED, undefined);
     return;
   }
+  if (find(payloads, "SA") === undefined && connection.ike.childless === "never") {
+    refuse(turn, sa, messageId, NotifyType.INVALID_SYNTAX, undefined);
+    return;
+  }
+  const isInitialContact = findNotify(payloads, NotifyType.INITIAL_CONTACT) !== undefined;
   const own = localIdentity(connection, sa.local.address);
+  if (!isInitialContact && refusesSecond(turn, connection, own, peerIdentity)) {
+    const { place } = connection;
+    const whom = { connection: connection.name, remote: sa.remote, place };
+    refuse(turn, sa, messageId, NotifyType.AUTHENTICATION_FAILED, {
+      code: "duplicateRefused",
+      ...whom,
+      identity: peerIdentity,
+    });
+    return;
+  }
   const established = newEstablishedIkeSa(
     turn,
     {
@@ -425,6 +443,7 @@ function establish(
       fragmentation: sa.fragmentation,
       window: sa.window,
       authenticatedAt: turn.now,
+      authentication: newAuthentication(connection, "peer", undefined, turn.now, machine.random),
       lowestNonce: lowerNonce(sa.nonces.initiator, sa.nonces.responder),
     },
     connection.ike.rekey,
@@ -438,8 +457,8 @@ function establish(
   announceIkeSa(turn, established);
   if (sa.nat.weAreBehind || sa.nat.peerIsBehind)
     notice(turn, { code: "natDetected", ...about(established), nat: sa.nat });
-  respond(turn, established, messageId, [{ kind: "IDr", ...own }, ...certificates, auth], verdict);
-  const isInitialContact = findNotify(payloads, NotifyType.INITIAL_CONTACT) !== undefined;
+  const identity = [{ kind: "IDr", ...own }, ...certificates, auth, ...lifetimeNotifies(connection)] as const;
+  respond(turn, established, messageId, identity, verdict);
   settleDuplicates(turn, established, isInitialContact ? sa.begunAt : undefined);
 }
 
@@ -477,7 +496,8 @@ function respond(
     const { agreed, answer } = verdict;
     const { child, outbound } = installInbound(turn, sa, agreed);
     sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...answer]);
-    installOutbound(turn, outbound);
+    if (isBesideAnother(turn, sa, child.name)) deferOutbound(turn, child, outbound, BESIDE_DEFERRAL);
+    else installOutbound(turn, outbound);
     announceChild(turn, sa, child, agreed);
     return;
   }

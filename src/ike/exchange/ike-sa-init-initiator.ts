@@ -32,7 +32,7 @@ import {
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import type { FailureNotice } from "../notice.ts";
 import { agreedFragmentation, fragmentationNotify } from "../sa/fragmentation.ts";
-import type { InitAnswer, InitiatingIkeSa } from "../sa/ike-sa.ts";
+import type { EstablishedIkeSa, InitAnswer, InitiatingIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget, noteConnectionFailure } from "../sa/lifecycle.ts";
 import { retransmitAt } from "../sa/retransmission.ts";
@@ -54,24 +54,28 @@ import { find, findError, findNotify, notify, wantedMethod } from "./payload-lis
 
 const EMPTY = new Uint8Array(0);
 
-/** Sets out to make an IKE SA with the connection's next address. */
+/**
+ * Sets out to make an IKE SA with the connection's next address.
+ * @param renews - the IKE SA whose authentication is repeated: the peer is called where it is
+ */
 export function connect(
   turn: Turn,
   connection: Connection,
   keeper: Keeper,
   packet: PacketSelectors | undefined,
+  renews?: EstablishedIkeSa,
 ): void {
   const { machine, now } = turn;
-  const target = { connection: connection.name };
+  const target = { connection: connection.name, renews: renews?.id };
   const place = connection.place;
   const callable = connection.remote.addresses.filter(isSingle).map(({ start }) => start);
-  const address = callable[keeper.addressIndex % Math.max(callable.length, 1)];
+  const address = renews?.remote.address ?? callable[keeper.addressIndex % Math.max(callable.length, 1)];
   const method = firstMethod(connection, keeper);
   if (address === undefined || method === undefined) {
     noteConnectionFailure(turn, target, { code: "noAddressToCall", ...about(target), place });
     return;
   }
-  const own = connection.local.address ?? machine.localAddressFor(address);
+  const own = renews?.local.address ?? connection.local.address ?? machine.localAddressFor(address);
   if (own === undefined || own.length !== address.length) {
     noteConnectionFailure(turn, target, { code: "noLocalAddress", ...about(target), address });
     return;
@@ -101,6 +105,7 @@ export function connect(
     answer: undefined,
     job: undefined,
     packet,
+    renews: renews?.id,
   };
   addIkeSa(machine, sa);
   notice(turn, { code: "connecting", ...about(sa), local, attempt: keeper.failures + 1 });
@@ -352,6 +357,7 @@ function acceptResponse(
     peerNonce: nonce.data,
     nat: natSituation(payloads, header, sa.local, sa.remote, isForced),
     fragmentation: agreedFragmentation(connection.ike.fragmentation, payloads),
+    canBeChildless: findNotify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) !== undefined,
   };
 }
 

@@ -293,7 +293,13 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
       // To a peer without NAT traversal they would mean nothing.
       ...(nat.isSupported ? natNotifies(source, natHash(initiatorSpi, responderSpi, sa.remote)) : []),
       ...(sa.fragmentation === undefined ? [] : fragmentationNotify(sa.fragmentation.octets)),
+      ...(mayBeChildless(turn, sa) ? [notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED)] : []),
     ],
   );
   send(turn, sa.local, sa.remote, sa.response);
+}
+
+/** [CHILD-27] said when every connection that the peer may be takes IKE SAs without a child (RFC 6023 section 3). */
+function mayBeChildless({ machine }: Turn, { candidates }: HalfOpenIkeSa): boolean {
+  return candidates.every((name) => machine.connections.get(name)?.ike.childless !== "never");
 }

@@ -5,12 +5,15 @@ import type { DeletePayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
 import { childProtocolId, deletePayloads, type NamedSa } from "../negotiation/child-protocol.ts";
 import type { ChildDownReason } from "../notice.ts";
+import { shortenAuthentication, toldLifetime } from "../sa/authentication.ts";
 import { noteChildLost, removeChild } from "../sa/child-lifecycle.ts";
 import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa, LeavingIkeSa, ProtectedIkeSa } from "../sa/ike-sa.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
 import { disposeExchange, sendRequest, sendResponse } from "../sa/message-exchange.ts";
 import type { OwnExchange } from "../sa/own-exchange.ts";
+import { successorOf } from "../sa/same-peer.ts";
+import { supersede } from "../sa/supersession.ts";
 import type { Turn } from "../turn.ts";
 import { adoptHeld } from "./ike-succession.ts";
 import { find, findNotify } from "./payload-list.ts";
@@ -62,6 +65,8 @@ export function answerInformational(
     sendResponse(turn, leaving, ExchangeType.INFORMATIONAL, messageId, []);
     return;
   }
+  const told = toldLifetime(payloads);
+  if (told !== undefined) shortenAuthentication(sa.authentication, told, turn.now);
   const isChildren = ({ protocolId, spis }: DeletePayload) =>
     spis.length > 0 && (protocolId === ProtocolId.ESP || protocolId === ProtocolId.AH);
   const ofChildren = deletes.filter(isChildren);
@@ -83,8 +88,20 @@ function adoptSuccessor(turn: Turn, sa: EstablishedIkeSa): void {
 function end(turn: Turn, sa: ProtectedIkeSa, messageId: number): void {
   const current = turn.machine.sas.get(sa.id);
   if (current?.state !== "established" && current?.state !== "leaving") return;
-  const leaving = leave(turn, current, "deletedByPeer", { deletedBy: "nobody" });
+  const leaving =
+    current.state === "established" && giveWay(turn, current)
+      ? turn.machine.sas.get(sa.id)
+      : leave(turn, current, "deletedByPeer", { deletedBy: "nobody" });
+  if (leaving?.state !== "leaving") return;
   sendResponse(turn, leaving, ExchangeType.INFORMATIONAL, messageId, []);
+}
+
+/** The peer closes one of two, having authenticated itself anew on the other: what is under way still gets here. */
+function giveWay(turn: Turn, sa: EstablishedIkeSa): boolean {
+  const fresh = successorOf(turn, sa);
+  if (fresh === undefined || fresh.authenticatedAt < sa.authenticatedAt) return false;
+  supersede(turn, sa, fresh, "reauthenticated", "nobody");
+  return true;
 }
 
 /**

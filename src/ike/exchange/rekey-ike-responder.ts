@@ -131,15 +131,7 @@ function accept(
 export function inherit(sa: EstablishedIkeSa) {
   const { local, remote, connection, instance, localIdentity, peerIdentity, nat, authenticatedAt } = sa;
   const fragmentation = sa.fragmentation && { ...sa.fragmentation };
-  return {
-    local,
-    remote,
-    connection,
-    instance,
-    localIdentity,
-    peerIdentity,
-    nat,
-    fragmentation,
-    authenticatedAt,
-  };
+  const authentication = { ...sa.authentication };
+  const shared = { local, remote, connection, instance, localIdentity, peerIdentity, nat };
+  return { ...shared, fragmentation, authenticatedAt, authentication };
 }

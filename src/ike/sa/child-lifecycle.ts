@@ -1,6 +1,6 @@
 /** Puts child SAs into the data plane, hands traffic over to successors, and takes them out again (RFC 7296 sections 1.4.1 and 2.8). */
 import { wipe } from "../../base/bytes.ts";
-import { after, DurationMs, type Instant } from "../../base/instant.ts";
+import { after, DurationMs, Instant } from "../../base/instant.ts";
 import type { Spi } from "../../base/spi.ts";
 import type { ChildKeyPair } from "../../crypto/keymat.ts";
 import type { ChildConfiguration, Rekey } from "../../policy/connection.ts";
@@ -11,6 +11,7 @@ import {
   EXPIRY_FACTOR,
   EXPIRY_MARGIN_MIN,
   LINGER,
+  LINGER_MAX,
   OUTBOUND_DEFERRAL_MAX,
   REPLACED_PATIENCE,
   STABLE_AFTER,
@@ -20,7 +21,7 @@ import { agreedHandling, type FlowVerdict } from "../negotiation/flow-confidenti
 import { dscpsOfSibling, keeperName, laneOfSibling } from "../negotiation/siblings.ts";
 import type { ChildDownReason, ExchangeRole } from "../notice.ts";
 import { about, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
-import type { ChildSa } from "./child-sa.ts";
+import type { ChildSa, Lingering } from "./child-sa.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
 
 /** What both ends agreed on for a child SA. */
@@ -106,6 +107,7 @@ export function installInbound(
     sibling,
     takesResources,
     createdAt: turn.now,
+    usedAt: agreed.old === undefined ? turn.now : lastUseOf(turn, agreed.old),
     ...lifetimeOf(turn, configuration.rekey),
     state: "installed",
     leaving: undefined,
@@ -130,8 +132,39 @@ export function installOutbound(turn: Turn, outbound: OutboundSa): void {
 }
 
 /** As the responder of a rekey: send on the old SA until the peer is known to have the new one (RFC 7296 section 2.8). */
-export function deferOutbound(turn: Turn, child: ChildSa, outbound: OutboundSa): void {
-  child.deferred = { sa: outbound, until: after(turn.now, OUTBOUND_DEFERRAL_MAX) };
+export function deferOutbound(
+  turn: Turn,
+  child: ChildSa,
+  outbound: OutboundSa,
+  longest: DurationMs = OUTBOUND_DEFERRAL_MAX,
+): void {
+  child.deferred = { sa: outbound, until: after(turn.now, longest) };
+}
+
+/** The last packet through a child SA or, where none came, the last through those that it replaced. */
+export function lastUseOf({ machine }: Pick<Turn, "machine">, { inboundSpi, usedAt }: ChildSa): Instant {
+  const usage = machine.usage.usage(inboundSpi);
+  return Instant(Math.max(usedAt, usage?.lastInboundAt ?? usedAt, usage?.lastOutboundAt ?? usedAt));
+}
+
+/** Receives from now on only what is still under way [CHILD-11]. */
+export function lingerOf(inboundSpi: Spi, now: Instant): Lingering {
+  return { inboundSpi, until: after(now, LINGER), latest: after(now, LINGER_MAX) };
+}
+
+/** Takes out those that nothing comes for any more. */
+export function endLingering(turn: Turn, sa: EstablishedIkeSa): void {
+  if (sa.lingering.length === 0) return;
+  const { machine, now } = turn;
+  const rest: Lingering[] = [];
+  for (const one of sa.lingering) {
+    const { inboundSpi, latest } = one;
+    const lastAt = now < one.until ? undefined : machine.usage.usage(inboundSpi)?.lastInboundAt;
+    const until = lastAt === undefined ? one.until : Instant(Math.min(after(lastAt, LINGER), latest));
+    if (now < until) rest.push({ inboundSpi, until, latest });
+    else command(turn, { kind: "removePair", inboundSpi });
+  }
+  sa.lingering = rest;
 }
 
 export function activateOutbound(turn: Turn, child: ChildSa): void {
@@ -222,7 +255,7 @@ export function removeChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, re
   const { inboundSpi, outboundSpi } = child;
   if (why === "rekeyed") {
     command(turn, { kind: "removeOutboundSa", inboundSpi });
-    sa.lingering.push({ inboundSpi, until: after(turn.now, LINGER) });
+    sa.lingering.push(lingerOf(inboundSpi, turn.now));
     const successor = sa.children.find((one) => one.inboundSpi === child.replacedBy);
     if (successor !== undefined) activateOutbound(turn, successor);
     return;

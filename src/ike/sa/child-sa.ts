@@ -23,6 +23,8 @@ export interface ChildSa {
   readonly encapsulation: Encapsulation;
   readonly flow: FlowConfidentiality;
   readonly createdAt: Instant;
+  /** Last packet either way through the SA that this one replaced, or its own beginning. */
+  readonly usedAt: Instant;
   rekeyAt: Instant;
   readonly expiresAt: Instant;
   /**
@@ -46,5 +48,7 @@ export interface ChildSa {
 /** A removed child whose inbound half still receives what is under way [CHILD-11]. */
 export interface Lingering {
   readonly inboundSpi: Spi;
+  /** When it ends if nothing comes any more, and when it ends in any case. */
   readonly until: Instant;
+  readonly latest: Instant;
 }

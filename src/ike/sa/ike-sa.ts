@@ -10,6 +10,7 @@ import type { CertPayload, Payload, Proposal } from "../../wire/ike/payload.ts";
 import type { IkeSuite, NatSituation } from "../connection-state.ts";
 import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
+import type { Authentication } from "./authentication.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
 import type { Fragmentation } from "./fragmentation.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
@@ -61,6 +62,8 @@ export interface InitiatingIkeSa extends Common {
   job: Job | undefined;
   /** First packet that asked for the child (RFC 7296 section 2.9). */
   readonly packet: PacketSelectors | undefined;
+  /** The IKE SA whose authentication this one repeats. */
+  readonly renews: IkeSaId | undefined;
 }
 
 export interface InitAnswer {
@@ -71,6 +74,8 @@ export interface InitAnswer {
   readonly peerNonce: Uint8Array;
   readonly nat: NatSituation;
   readonly fragmentation: Fragmentation | undefined;
+  /** The peer takes IKE_AUTH without a child (RFC 6023) [CHILD-27]. */
+  readonly canBeChildless: boolean;
 }
 
 /** What AUTH is computed over on both sides (RFC 7296 section 2.15). */
@@ -110,6 +115,8 @@ export interface AuthenticatingIkeSa extends Common {
   job: Job | undefined;
   /** What the peer sends meanwhile: to it the IKE SA is there. */
   inbox: InboxMessage[];
+  /** The IKE SA whose authentication this one repeats. */
+  readonly renews: IkeSaId | undefined;
 }
 
 /** An IKE_AUTH request that waits for a computation: first the peer's AUTH is checked, then ours is made. */
@@ -219,6 +226,7 @@ export interface EstablishedIkeSa extends Common {
   readonly establishedAt: Instant;
   /** When the first IKE SA of this line was authenticated. */
   readonly authenticatedAt: Instant;
+  readonly authentication: Authentication;
   /** The lower nonce of the exchange that made it, for the choice between duplicates. */
   readonly lowestNonce: Uint8Array;
   rekeyAt: Instant;
@@ -245,6 +253,8 @@ export interface EstablishedIkeSa extends Common {
   pathProbe?: PathProbe | undefined;
   /** Another IKE SA with the same peer stays; this one is to be closed by the peer, or by us at this time. */
   redundantUntil: Instant | undefined;
+  /** The IKE SA with the same peer that this one takes the place of once it has all its children. */
+  elder?: IkeSaId | undefined;
 }
 
 /** On its way out: its children are gone or moved. */

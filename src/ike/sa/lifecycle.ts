@@ -11,7 +11,6 @@ import {
   addIkeSa,
   command,
   dropJob,
-  establishedOf,
   keeperOf,
   nameOfIkeSa,
   notice,
@@ -29,6 +28,7 @@ import type {
 } from "./ike-sa.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 import { abandonExchange, disposeExchange } from "./message-exchange.ts";
+import { postponeRenewal, reinstate } from "./same-peer.ts";
 import { wipeProtection } from "./sk-payload.ts";
 
 export interface Leave {
@@ -51,7 +51,10 @@ export function leave(turn: Turn, sa: ProtectedIkeSa, reason: IkeDownReason, how
     return sa;
   }
   if (sa.state === "established") leaveEstablished(turn, sa, reason, how);
-  else dropJob(machine, sa.job);
+  else {
+    dropJob(machine, sa.job);
+    postponeRenewal(turn, sa.renews);
+  }
   if (how.deletedBy === "nobody") abandonExchange(turn, sa.window);
   const leaving: LeavingIkeSa = {
     state: "leaving",
@@ -89,8 +92,7 @@ function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReaso
   // One that never took over was never up for anybody.
   if (reason === "rekeyed" || sa.heldFor !== undefined) return;
   notice(turn, { code: "ikeSaDown", ...about(sa), ikeSa: nameOfIkeSa(sa), reason });
-  // What was to give way to this one stays after all.
-  for (const other of establishedOf(turn.machine, sa.connection)) other.redundantUntil = undefined;
+  reinstate(turn, sa);
   scheduleReconnect(turn, sa, reason);
 }
 
@@ -100,9 +102,12 @@ function disposeContinuation(turn: Turn, continuation: Continuation | undefined)
   if (continuation?.kind === "answerWithKey") wipe(continuation.keyExchange.privateValue);
 }
 
+/** Something else is there, or nothing is wanted. */
+const NO_RECONNECT: readonly IkeDownReason[] = ["command", "replaced", "rekeyed", "reauthenticated"];
+
 /** When to set the connection up again: soon if the IKE SA had lived, later if it never lasted. */
 function scheduleReconnect({ machine, now }: Turn, sa: EstablishedIkeSa, reason: IkeDownReason): void {
-  if (reason === "command" || reason === "replaced" || reason === "rekeyed") return;
+  if (NO_RECONNECT.includes(reason)) return;
   const keeper = keeperOf(machine, sa.connection);
   const hasLived = now >= after(sa.authenticatedAt, STABLE_AFTER);
   if (!hasLived && reason !== "noAnswer") {
@@ -117,6 +122,7 @@ function scheduleReconnect({ machine, now }: Turn, sa: EstablishedIkeSa, reason:
 export function forget(turn: Turn, sa: IkeSa): void {
   const { machine } = turn;
   removeIkeSa(machine, sa);
+  if ("renews" in sa) postponeRenewal(turn, sa.renews);
   if (sa.state === "halfOpen") {
     forgetHalfOpen(turn, sa);
     return;
@@ -175,6 +181,7 @@ export type NewIkeSa = Pick<
   | "fragmentation"
   | "window"
   | "authenticatedAt"
+  | "authentication"
   | "lowestNonce"
 >;
 
@@ -223,11 +230,21 @@ export function announceIkeSa(turn: Turn, sa: EstablishedIkeSa): void {
 /** A try to set up a connection came to nothing: says why and when the next one is; packets that wait are let go. */
 export function noteConnectionFailure(
   turn: Turn,
-  target: { readonly connection: string; readonly remote?: IkeSa["remote"] },
+  target: {
+    readonly connection: string;
+    readonly remote?: IkeSa["remote"];
+    readonly renews?: IkeSaId | undefined;
+  },
   failure: FailureNotice,
 ): void {
   const { machine } = turn;
   const keeper = keeperOf(machine, target.connection);
+  const renewAt = renewalOf(turn, target.renews);
+  if (renewAt !== undefined) {
+    notice(turn, failure);
+    notice(turn, { code: "reauthPostponed", ...about(target), at: renewAt, failure });
+    return;
+  }
   keeper.addressIndex++;
   const at = postpone(keeper, failure, turn.now, machine.random);
   notice(turn, failure);
@@ -235,6 +252,12 @@ export function noteConnectionFailure(
   const connection = machine.connections.get(target.connection);
   if (connection?.keep === "up" && !keeper.isDown)
     notice(turn, { code: "retrying", ...about(target), at, attempt: keeper.failures + 1, failure });
+}
+
+/** When an authentication whose repetition failed is tried again; `undefined` when its IKE SA is gone. */
+function renewalOf({ machine }: Turn, renews: IkeSaId | undefined) {
+  const old = renews === undefined ? undefined : machine.sas.get(renews);
+  return old?.state === "established" ? old.authentication.renewAt : undefined;
 }
 
 /** Answers all acquires of a connection in the negative; a later packet asks anew. */

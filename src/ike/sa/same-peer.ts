@@ -1,0 +1,75 @@
+/** IKE SAs with one peer beside each other: which stays, and what the others wait for (RFC 7296 sections 2.4 and 2.8.3). */
+import { after } from "../../base/instant.ts";
+import { matchIdentity } from "../../policy/pad.ts";
+import { retryWait } from "../keep-state.ts";
+import { HAND_OVER_PATIENCE } from "../limits.ts";
+import { childConfiguration, establishedOf, type Turn } from "../turn.ts";
+import { activateOutbound } from "./child-lifecycle.ts";
+import type { EstablishedIkeSa } from "./ike-sa.ts";
+import type { IkeSaId } from "./ike-sa-id.ts";
+
+export function isSamePeer(a: EstablishedIkeSa, b: EstablishedIkeSa): boolean {
+  return matchIdentity(a.peerIdentity, b.peerIdentity) && matchIdentity(a.localIdentity, b.localIdentity);
+}
+
+/** Children of the elder that the fresh one has yet to make. */
+export function childrenToTakeOver(
+  { machine }: Turn | { readonly machine: Turn["machine"] },
+  fresh: EstablishedIkeSa,
+): readonly string[] {
+  const elder = fresh.elder === undefined ? undefined : machine.sas.get(fresh.elder);
+  if (elder?.state !== "established") return [];
+  const names = elder.children.filter(({ state }) => state === "installed").map(({ name }) => name);
+  return [...new Set(names)].filter(
+    (name) =>
+      childConfiguration(machine, fresh.connection, name) !== undefined &&
+      !fresh.children.some((one) => one.name === name && one.state !== "deleting"),
+  );
+}
+
+/** A fresh IKE SA of ours is authenticated: the one that it is to replace does nothing more of its own accord. */
+export function beginHandOver({ machine, now }: Turn, fresh: EstablishedIkeSa): void {
+  const elder = fresh.elder === undefined ? undefined : machine.sas.get(fresh.elder);
+  if (elder?.state !== "established") fresh.elder = undefined;
+  else elder.redundantUntil = after(now, HAND_OVER_PATIENCE);
+}
+
+/** The IKE SA that was to repeat the authentication of this one came to nothing: later once more. */
+export function postponeRenewal({ machine, now }: Turn, renewed: IkeSaId | undefined): void {
+  const old = renewed === undefined ? undefined : machine.sas.get(renewed);
+  if (old?.state !== "established" || !old.authentication.isRenewing) return;
+  const { authentication } = old;
+  authentication.isRenewing = false;
+  authentication.failures++;
+  authentication.renewAt = after(now, retryWait(authentication.failures, machine.random));
+  machine.touched.sas.add(old.id);
+}
+
+/** What was to give way to one that leaves stays after all, unless there is still another one. */
+export function reinstate(turn: Turn, leaving: EstablishedIkeSa): void {
+  const rest = establishedOf(turn.machine, leaving.connection).filter(
+    (other) => other.id !== leaving.id && isSamePeer(other, leaving),
+  );
+  for (const other of rest) for (const child of other.children) activateOutbound(turn, child);
+  postponeRenewal(turn, leaving.elder);
+  if (rest.some(({ redundantUntil }) => redundantUntil === undefined)) return;
+  for (const other of rest) other.redundantUntil = undefined;
+}
+
+/** The newest other one with the same peer that is to stay. */
+export function successorOf({ machine }: Turn, sa: EstablishedIkeSa): EstablishedIkeSa | undefined {
+  return establishedOf(machine, sa.connection).findLast(
+    (other) => other.id !== sa.id && other.redundantUntil === undefined && isSamePeer(other, sa),
+  );
+}
+
+/** Another IKE SA with the peer carries this child already: what we send stays there until the peer uses the new one. */
+export function isBesideAnother({ machine }: Turn, sa: EstablishedIkeSa, child: string): boolean {
+  return establishedOf(machine, sa.connection).some(
+    (other) =>
+      other !== sa &&
+      other.id !== sa.id &&
+      isSamePeer(other, sa) &&
+      other.children.some((one) => one.name === child && one.state === "installed"),
+  );
+}
