@@ -35,6 +35,6 @@ describe.skipIf(!isBuilt)("the addon", () => {
   afterAll(() => rmSync(copy, { recursive: true, force: true }));
 
   test.each(NATIVE_MUTANTS.map((mutant) => [mutant.bug, mutant] as const))("%s: is killed", (_bug, mutant) =>
-    expectKilled(copy, mutant, build),
+    expectKilled(copy, mutant, NATIVE_MUTANTS, build),
   );
 });
