@@ -6,7 +6,7 @@ const TICKS_PER_SECOND = 100;
 const SAMPLE_MS = 200;
 
 /** CPU seconds of a process and all its threads so far; 0 when it is gone. */
-function processSeconds(pid: number): number {
+export function processSeconds(pid: number): number {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The name of the program stands in brackets and may hold anything; utime and stime are fields 14 and 15.
@@ -29,7 +29,7 @@ function machineSeconds(): number {
   return (user! + nice! + system! + irq! + softIrq! + (steal ?? 0)) / TICKS_PER_SECOND;
 }
 
-function residentOctets(pid: number): number {
+export function residentOctets(pid: number): number {
   try {
     const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
     return Number(kilobytes ?? 0) * 1024;

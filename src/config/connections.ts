@@ -41,7 +41,7 @@ const DEFAULT_IKE_REKEY: Rekey = { time: hours(4), jitter: 0.2 };
 const DEFAULT_LIVENESS = seconds(30);
 /** Octets of a pre-shared key below which guessing it is no fantasy (RFC 7296 section 5). */
 const PSK_OCTETS_ADVISED = 16;
-const CONNECTIONS_MAX = 1024;
+const CONNECTIONS_MAX = 10_000;
 
 export interface ReadConnections {
   readonly interfaces: readonly TunSettings[];

@@ -33,6 +33,7 @@ export function charonSettings(
   folder: string,
   kernel: "kernel-libipsec kernel-netlink" | "kernel-netlink",
   more = "",
+  levels = "default = 1\n            cfg = 2",
 ): string {
   return `charon {
     load = ${PLUGINS} ${kernel}
@@ -44,8 +45,7 @@ export function charonSettings(
     filelog {
         log {
             path = ${folder}/charon.log
-            default = 1
-            cfg = 2
+            ${levels}
             flush_line = yes
         }
     }
@@ -107,10 +107,11 @@ export class StrongSwan {
     addWitness(`strongSwan in ${namespace.name}`, () => this.log());
   }
 
-  async start(more = ""): Promise<this> {
+  /** @param levels  of its log, where a test or a bench wants other ones */
+  async start(more = "", levels?: string): Promise<this> {
     mkdirSync(this.#folder, { recursive: true });
     const settings = join(this.#folder, "strongswan.conf");
-    writeFileSync(settings, charonSettings(this.#folder, "kernel-libipsec kernel-netlink", more));
+    writeFileSync(settings, charonSettings(this.#folder, "kernel-libipsec kernel-netlink", more, levels));
     // The path of charon's pid file is fixed: each instance sees a /run of its own.
     this.#process = new BackgroundProcess(
       this.#namespace.command(["sh", "-c", `mount -t tmpfs tmpfs /run && exec ${CHARON}`]),
