@@ -30,7 +30,10 @@ const addresses = (...texts: string[]): Resolution => ({
   kind: "addresses",
   addresses: texts.map((text) => parseIpAddress(text)!),
 });
-const everywhere: HttpReach = { resolve: () => Promise.resolve(addresses("127.0.0.1")), mayConnect: () => true };
+const everywhere: HttpReach = {
+  resolve: () => Promise.resolve(addresses("127.0.0.1")),
+  mayConnect: () => true,
+};
 
 function get(url: string, reach = everywhere, octetsMax = 1000, signal = AbortSignal.timeout(5000)) {
   return exchangeHttp({ url, octetsMax, signal }, reach);
