@@ -22,6 +22,8 @@ export interface IkeSuite {
   readonly integ: number;
   readonly prf: number;
   readonly ke: number;
+  /** Methods of the key exchanges after the first, in their order; absent when there were none (RFC 9370). */
+  readonly additionalKe?: readonly number[];
 }
 
 /** What NAT detection found (RFC 7296 section 2.23). A peer that forces UDP encapsulation looks like one behind a NAT. */
@@ -61,6 +63,8 @@ export interface ChildSaState extends ChildSpis {
   readonly suite: EspSuite;
   /** Key exchange method of its own (perfect forward secrecy); 0 when it has none. */
   readonly ke: number;
+  /** Methods of those after it (RFC 9370). */
+  readonly additionalKe?: readonly number[];
   readonly selectors: SelectorPair;
   readonly encapsulation: Encapsulation;
   readonly local: UdpEndpoint;

@@ -10,8 +10,15 @@ import {
   transformKeyword,
 } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
-import type { Proposal } from "../wire/ike/payload.ts";
-import { KeyExchangeMethod, ProtocolId, TransformType } from "../wire/ike/registries.ts";
+
+import type { Proposal, Transform } from "../wire/ike/payload.ts";
+import {
+  additionalKeyExchange,
+  KeyExchangeMethod,
+  ProtocolId,
+  TransformType,
+} from "../wire/ike/registries.ts";
+
 import { atPlace } from "./place-words.ts";
 
 const ROW_NAMES: ReadonlyMap<number, string> = new Map([
@@ -54,7 +61,7 @@ function tableLines({ difference, protocol }: ProposalMismatch): string[] {
   const rows = difference
     .filter((row) => !isSilent(row, difference, protocol))
     .map((row) => {
-      const name = ROW_NAMES.get(row.type) ?? `transform type ${row.type}`;
+      const name = rowName(row.type);
       return { name, ...cells(row, encr) };
     });
   const nameWidth = Math.max(0, ...rows.map(({ name }) => name.length));
@@ -62,6 +69,12 @@ function tableLines({ difference, protocol }: ProposalMismatch): string[] {
   return rows.map(({ name, theirs, ours }) =>
     `${name.padEnd(nameWidth)}  ${ours === "" ? theirs : theirs.padEnd(theirWidth)}  ${ours}`.trimEnd(),
   );
+}
+
+function rowName(type: number): string {
+  const additional = additionalKeyExchange(type);
+  if (additional !== undefined) return `additional key exchange ${additional}`;
+  return ROW_NAMES.get(type) ?? `transform type ${type}`;
 }
 
 /** Rows that say nothing: both sides have none; or the key exchange of a child's first negotiation, which has none. */
@@ -169,7 +182,8 @@ function usableSuite({ transforms }: Proposal, protocol: SuiteProtocol): Proposa
   const ke = usable(TransformType.KE)[0];
   const prf = usable(TransformType.PRF)[0];
   // Both kinds of sequence numbers: the words for them are left out.
-  const ofChild = { prf: [], ke: [ke?.id ?? KeyExchangeMethod.NONE], esn: [1, 0] };
+  const additional = ke === undefined ? {} : additionalKeOf(transforms);
+  const ofChild = { prf: [], ke: [ke?.id ?? KeyExchangeMethod.NONE], ...additional, esn: [1, 0] };
   if (protocol === "ah")
     return integ[0] === undefined ? undefined : { protocol, encr: [], integ: [integ[0].id], ...ofChild };
   const encr = usable(TransformType.ENCR).find(({ id }) => isCombinedMode(id) || integ.length > 0);
@@ -179,7 +193,21 @@ function usableSuite({ transforms }: Proposal, protocol: SuiteProtocol): Proposa
     integ: isCombinedMode(encr.id) ? [] : integ.slice(0, 1).map(({ id }) => id),
   };
   if (protocol === "esp") return { ...algorithms, ...ofChild };
-  return { ...algorithms, prf: [prf!.id], ke: [ke!.id], esn: [] };
+  return { ...algorithms, prf: [prf!.id], ke: [ke!.id], ...additional, esn: [] };
+}
+
+/** The additional key exchanges that a peer insists on, by the first method that we have. */
+function additionalKeOf(transforms: readonly Transform[]): Pick<ProposalSuite, "additionalKe"> {
+  const lists: number[][] = [];
+  for (const { type } of transforms) {
+    const index = additionalKeyExchange(type);
+    if (index === undefined) continue;
+    const ids = transforms.filter((one) => one.type === type).map(({ id }) => id);
+    while (lists.length < index) lists.push([]);
+    const usable = ids.includes(KeyExchangeMethod.NONE) ? undefined : ids.find((id) => isAdvisable(type, id));
+    if (usable !== undefined) lists[index - 1] = [usable];
+  }
+  return lists.some((ids) => ids.length > 0) ? { additionalKe: lists } : {};
 }
 
 /** The first choice of each type. */

@@ -6,8 +6,16 @@ import { prfAlgorithm } from "../../crypto/prf.ts";
 import type { EspSuite } from "../../policy/data-plane.ts";
 import type { ProposalSuite } from "../../policy/proposal-suite.ts";
 import type { Proposal, Transform } from "../../wire/ike/payload.ts";
-import { Encr, Integ, KeyExchangeMethod, ProtocolId, TransformType } from "../../wire/ike/registries.ts";
+import {
+  additionalKeyExchange,
+  Encr,
+  Integ,
+  KeyExchangeMethod,
+  ProtocolId,
+  TransformType,
+} from "../../wire/ike/registries.ts";
 import type { IkeSuite } from "../connection-state.ts";
+import { pickAdditional, withFallbacks } from "./additional-key-exchange.ts";
 import { childProtocolId } from "./child-protocol.ts";
 
 /** Whether the exchange carries key exchanges: child proposals of IKE_AUTH do not (RFC 7296 section 1.2). */
@@ -17,11 +25,15 @@ export interface Negotiation {
   /** What is negotiated: an IKE SA, or a child SA of ESP or AH as each suite says. */
   readonly of: "ike" | "child";
   readonly ke: KeMode;
+  /** Whether an exchange may follow for an additional key exchange; where none can, only NONE is chosen [PQ-06]. */
+  readonly mayAddKe: boolean;
 }
 
-export const IKE_NEGOTIATION: Negotiation = { of: "ike", ke: "required" };
-export const FIRST_CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "absent" };
-export const CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "optional" };
+export const IKE_NEGOTIATION: Negotiation = { of: "ike", ke: "required", mayAddKe: true };
+/** With a peer that has no IKE_INTERMEDIATE. */
+export const PLAIN_IKE_NEGOTIATION: Negotiation = { ...IKE_NEGOTIATION, mayAddKe: false };
+export const FIRST_CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "absent", mayAddKe: false };
+export const CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "optional", mayAddKe: true };
 
 /** One transform per type; `undefined` where the proposal has none of the type. */
 export interface Chosen {
@@ -30,6 +42,8 @@ export interface Chosen {
   readonly prf: Transform | undefined;
   readonly integ: Transform | undefined;
   readonly ke: Transform | undefined;
+  /** Of types ADDKE1 to ADDKE7 in this order, NONE among them [PQ-11]. */
+  readonly additionalKe: readonly Transform[];
   readonly esn: Transform | undefined;
 }
 
@@ -47,7 +61,7 @@ export function toProposals(
   negotiation: Negotiation,
   spi: Uint8Array,
 ): readonly Proposal[] {
-  return suites.map((suite, index) => ({
+  return offeredSuites(suites, negotiation).map((suite, index) => ({
     number: index + 1,
     protocolId: protocolIdOf(suite, negotiation),
     spi,
@@ -57,6 +71,9 @@ export function toProposals(
       // [ENC-09] nothing for a combined-mode cipher.
       ...suite.integ.map((id) => transform(TransformType.INTEG, id)),
       ...keOffer(suite, negotiation).map((id) => transform(TransformType.KE, id)),
+      ...(suite.additionalKe ?? []).flatMap((ids, at) =>
+        ids.map((id) => transform(TransformType.ADDKE1 + at, id)),
+      ),
       ...suite.esn.map((id) => transform(TransformType.ESN, id)),
     ],
   }));
@@ -64,6 +81,15 @@ export function toProposals(
 
 function protocolIdOf(suite: ProposalSuite, negotiation: Negotiation): number {
   return negotiation.of === "ike" ? ProtocolId.IKE : childProtocolId(suite);
+}
+
+/** What is offered for our suites: peers that do not know additional key exchanges get proposals without them [PQ-11]. */
+function offeredSuites(suites: readonly ProposalSuite[], { ke }: Negotiation): readonly ProposalSuite[] {
+  return ke === "absent" ? suites.map(withoutAdditionalKe) : withFallbacks(suites);
+}
+
+function withoutAdditionalKe({ additionalKe: _, ...suite }: ProposalSuite): ProposalSuite {
+  return suite;
 }
 
 function keOffer(suite: ProposalSuite, { ke }: Negotiation): readonly number[] {
@@ -91,9 +117,8 @@ export function selectProposal(
     for (const proposal of received) {
       const chosen = selectTransforms(suite, proposal, negotiation, peerMethod);
       if (chosen === undefined) continue;
-      const transforms = [chosen.encr, chosen.prf, chosen.integ, chosen.ke, chosen.esn].filter(
-        (one) => one !== undefined,
-      );
+      const { encr, prf, integ, ke, additionalKe, esn } = chosen;
+      const transforms = [encr, prf, integ, ke, ...additionalKe, esn].filter((one) => one !== undefined);
       return { proposal: { ...proposal, transforms }, chosen, peerSpi: proposal.spi };
     }
   }
@@ -108,6 +133,10 @@ const TYPES: readonly number[] = [
   TransformType.ESN,
 ];
 
+function isKnownType(type: number): boolean {
+  return TYPES.includes(type) || additionalKeyExchange(type) !== undefined;
+}
+
 function selectTransforms(
   suite: ProposalSuite,
   proposal: Proposal,
@@ -118,7 +147,7 @@ function selectTransforms(
   const isIke = negotiation.of === "ike";
   if (!isIke && proposal.spi.length !== 4) return undefined;
   // [INIT-14] a type that we do not know spoils the proposal.
-  if (proposal.transforms.some(({ type }) => !TYPES.includes(type))) return undefined;
+  if (proposal.transforms.some(({ type }) => !isKnownType(type))) return undefined;
   const prf = pick(proposal, TransformType.PRF, suite.prf, (id) => prfAlgorithm(id) !== undefined);
   const esn = pick(proposal, TransformType.ESN, suite.esn, () => true);
   const ke = pickKe(suite, proposal, negotiation, peerMethod);
@@ -126,7 +155,12 @@ function selectTransforms(
   if (isIke ? typeof prf !== "object" || esn !== "absent" : prf !== "absent" || typeof esn !== "object")
     return undefined;
   if (ke === "none" || (negotiation.ke === "required" && ke === "absent")) return undefined;
-  const others = { prf: orAbsent(prf), ke: orAbsent(ke), esn: orAbsent(esn) };
+  const first = orAbsent(ke)?.id ?? KeyExchangeMethod.NONE;
+  const mayAddKe = negotiation.mayAddKe && first !== KeyExchangeMethod.NONE;
+  const additionalKe =
+    negotiation.ke === "absent" ? [] : pickAdditional(suite, proposal, mayAddKe ? first : undefined);
+  if (additionalKe === undefined) return undefined;
+  const others = { prf: orAbsent(prf), ke: orAbsent(ke), additionalKe, esn: orAbsent(esn) };
   const algorithms = suite.protocol === "ah" ? pickAh(suite, proposal) : pickAlgorithms(suite, proposal);
   return algorithms && { ...algorithms, ...others };
 }
@@ -218,6 +252,11 @@ export function methodOf(chosen: Chosen): number {
   return chosen.ke?.id ?? KeyExchangeMethod.NONE;
 }
 
+/** Methods of the additional key exchanges in the order in which they are done [PQ-13]. */
+export function additionalMethodsOf({ additionalKe }: Chosen): readonly number[] {
+  return additionalKe.map(({ id }) => id).filter((id) => id !== KeyExchangeMethod.NONE);
+}
+
 /**
  * Checks the answer to our offer: one proposal, one transform of each type, all of them ours [INIT-01].
  * @returns the choice and the peer's SPI, or `undefined` for an answer that we did not offer
@@ -229,7 +268,7 @@ export function acceptAnswer(
 ): Selection | undefined {
   const proposal = answer[0];
   if (proposal === undefined || answer.length !== 1) return undefined;
-  const suite = suites[proposal.number - 1];
+  const suite = offeredSuites(suites, negotiation)[proposal.number - 1];
   if (suite === undefined) return undefined;
   const types = proposal.transforms.map(({ type }) => type);
   if (new Set(types).size !== types.length) return undefined;
@@ -243,7 +282,14 @@ export function ikeSuiteOf(chosen: Chosen): IkeSuite {
     integ: chosen.integ?.id ?? Integ.NONE,
     prf: chosen.prf?.id ?? 0,
     ke: methodOf(chosen),
+    ...additionalKeOf(chosen),
   };
+}
+
+/** As suites and children keep it: nothing where there are none. */
+export function additionalKeOf(chosen: Chosen): { readonly additionalKe?: readonly number[] } {
+  const additionalKe = additionalMethodsOf(chosen);
+  return additionalKe.length === 0 ? {} : { additionalKe };
 }
 
 export function espSuiteOf({ encr, integ, esn }: Chosen): EspSuite {
