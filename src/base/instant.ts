@@ -22,6 +22,11 @@ export function after(moment: Instant, span: DurationMs): Instant {
   return Instant(moment + span);
 }
 
+/** The later of two moments. */
+export function later(a: Instant, b: Instant): Instant {
+  return a >= b ? a : b;
+}
+
 /** The earlier of two moments, either of which may be absent. */
 export function earlier(a: Instant | undefined, b: Instant | undefined): Instant | undefined {
   if (a === undefined) return b;

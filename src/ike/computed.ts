@@ -4,7 +4,7 @@ import { wipe } from "../base/bytes.ts";
 import { ExchangeType, NotifyType } from "../wire/ike/registries.ts";
 import { postponeRekey, retryAt, sendCreateChild } from "./exchange/create-child-sa-initiator.ts";
 import { beginAuth, continueAuth } from "./exchange/ike-auth-initiator.ts";
-import { continueAuthAnswer, continueHalfOpen } from "./exchange/ike-auth-responder.ts";
+import { continueAuthAnswer, continueHalfOpen, continueIntermediate } from "./exchange/ike-auth-responder.ts";
 import { continueInit } from "./exchange/ike-sa-init-initiator.ts";
 import { answerInit } from "./exchange/ike-sa-init-responder.ts";
 import { find, notify } from "./exchange/payload-list.ts";
@@ -30,6 +30,7 @@ export function handleComputed(turn: Turn, sa: IkeSa, job: Job, result: WorkResu
     case "halfOpen":
       sa.job = undefined;
       if (sa.response === undefined) answerInit(turn, sa, result);
+      else if (sa.intermediateId !== undefined) continueIntermediate(turn, sa, sa.intermediateId, result);
       else if (sa.auth !== undefined) continueAuthAnswer(turn, sa, sa.auth, result);
       else continueHalfOpen(turn, sa, result);
       return;

@@ -13,6 +13,15 @@ import type { IkeSaName, IkeSuite, NatSituation } from "./connection-state.ts";
 /** Our part in the exchange that a notice is about. */
 export type ExchangeRole = "initiator" | "responder";
 
+/** What a failure happened in; the RFC's name. */
+export type ExchangeName =
+  | "IKE_SA_INIT"
+  | "IKE_INTERMEDIATE"
+  | "IKE_AUTH"
+  | "CREATE_CHILD_SA"
+  | "IKE_FOLLOWUP_KE"
+  | "INFORMATIONAL";
+
 /** Whom a notice concerns. */
 export interface Concerning {
   /** Name in the configuration, `NAME#2` for the second peer of a connection that serves many; absent: no connection yet. */
@@ -197,7 +206,7 @@ export type FailureNotice =
   | (Concerning & {
       readonly code: "noAnswer";
       /** What stays unanswered. */
-      readonly exchange: "IKE_SA_INIT" | "IKE_AUTH" | "CREATE_CHILD_SA" | "INFORMATIONAL";
+      readonly exchange: ExchangeName;
       readonly tries: number;
       /** The request, where its size may be the reason. */
       readonly size?: MessageSize;
@@ -205,13 +214,13 @@ export type FailureNotice =
   /** The peer answered with an error notify that has no notice of its own. */
   | (Concerning & {
       readonly code: "errorFromPeer";
-      readonly exchange: "IKE_SA_INIT" | "IKE_AUTH" | "CREATE_CHILD_SA" | "INFORMATIONAL";
+      readonly exchange: ExchangeName;
       readonly notifyType: number;
     })
   /** We refused something of the peer's with this notify; `what` is a short name for it. */
   | (Concerning & {
       readonly code: "refused";
-      readonly exchange: "IKE_SA_INIT" | "IKE_AUTH" | "CREATE_CHILD_SA" | "INFORMATIONAL";
+      readonly exchange: ExchangeName;
       readonly notifyType: number;
       readonly what: string;
     })

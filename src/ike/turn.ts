@@ -146,7 +146,7 @@ export function startJob(turn: Turn, id: IkeSaId, work: Work, continuation?: Con
   machine.jobs.set(job, id);
   turn.actions.push({ kind: "compute", job, work });
   // What is remembered of the work: the key exchange method.
-  const method = work.kind === "generateKeyExchange" || work.kind === "deriveSharedSecret" ? work.method : 0;
+  const method = work.kind === "sign" || work.kind === "verifyPeer" ? 0 : work.method;
   return { id: job, deadline: after(turn.now, JOB_DEADLINE), method, continuation };
 }
 

@@ -200,6 +200,7 @@ function noAnswer({ exchange, tries, remote, size, connection }: Notice<"noAnswe
         `${peer} does not answer (${count})`,
         "usually the address is wrong, a firewall on the way drops UDP port 500, or no IPsec gateway runs there",
       ];
+    case "IKE_INTERMEDIATE":
     case "IKE_AUTH":
       return [
         `${peer} answered the first message and is silent since (${count})`,
@@ -207,6 +208,7 @@ function noAnswer({ exchange, tries, remote, size, connection }: Notice<"noAnswe
         "usually a firewall or NAT on the way drops UDP port 4500 or large datagrams, or the peer has no connection for us and does not say so",
       ];
     case "CREATE_CHILD_SA":
+    case "IKE_FOLLOWUP_KE":
     case "INFORMATIONAL":
       return [
         `${peer} no longer answers (${count}); it or the way to it is down`,

@@ -13,11 +13,17 @@ export interface ExchangeRow {
 }
 
 /**
- * IKE_SA_INIT and the IKE_AUTH request have no row: an IKE SA that can check them does not exist yet. A response with an
+ * IKE_SA_INIT and the requests of IKE_INTERMEDIATE and IKE_AUTH have no row: an IKE SA that can check them does not exist yet. A response with an
  * error notify needs nothing else.
  */
 const ROWS: readonly ExchangeRow[] = [
   { exchangeType: ExchangeType.IKE_AUTH, direction: "response", states: ["authenticating"], required: [] },
+  {
+    exchangeType: ExchangeType.IKE_INTERMEDIATE,
+    direction: "response",
+    states: ["authenticating"],
+    required: [],
+  },
   {
     exchangeType: ExchangeType.CREATE_CHILD_SA,
     direction: "request",

@@ -21,7 +21,7 @@ import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts"
 import type { FailureNotice } from "../notice.ts";
 import { newAuthentication, toldLifetime } from "../sa/authentication.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
-import { protectionFor } from "../sa/ike-keys.ts";
+import { additionalOf, protectionFor } from "../sa/ike-keys.ts";
 import type {
   AuthenticatingIkeSa,
   EstablishedIkeSa,
@@ -55,12 +55,13 @@ import {
 } from "../turn.ts";
 import { type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
 import { settleDuplicates } from "./duplicate-ike-sa.ts";
+import { beginIntermediate, continueIntermediate } from "./ike-intermediate-initiator.ts";
 import { find, findError, notify } from "./payload-list.ts";
 
 /** Where peers listen for IKE and ESP in UDP (RFC 7296 section 2.23). */
 const NAT_TRAVERSAL_PORT = 4500;
 
-/** The shared secret is there: derives the keys and sends the IKE_AUTH request. */
+/** The shared secret is there: derives the keys; additional key exchanges are next, or IKE_AUTH. */
 export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): void {
   const { machine } = turn;
   const connection = machine.connections.get(sa.connection);
@@ -101,6 +102,8 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
     nat: answer.nat,
     localIdentity: localIdentity(connection, local.address),
     firstChild,
+    additional: additionalOf(answer.suite),
+    keyExchange: undefined,
     certificates: [],
     response: undefined,
     job: undefined,
@@ -110,11 +113,12 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
   addIkeSa(machine, authenticating);
   if (answer.nat.weAreBehind || answer.nat.peerIsBehind)
     notice(turn, { code: "natDetected", ...about(sa), nat: answer.nat });
-  prove(turn, authenticating, connection);
+  if (!beginIntermediate(turn, authenticating)) prove(turn, authenticating, connection);
 }
 
 /** Makes our AUTH, or has it made. */
 function prove(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): void {
+  sa.phase = "proving";
   const octets = authOctets(sa.protection, sa.transcript, true, sa.localIdentity);
   const proof = proveOurselves(sa.protection, octets, connection.local.auth);
   if (proof.kind === "made") {
@@ -135,7 +139,7 @@ function abandon(turn: Turn, sa: AuthenticatingIkeSa, failure: FailureNotice): v
   noteConnectionFailure(turn, sa, failure);
 }
 
-/** Our AUTH is there, or the peer's has been judged. */
+/** An additional key exchange goes on, our AUTH is there, or the peer's has been judged. */
 export function continueAuth(turn: Turn, sa: AuthenticatingIkeSa, result: WorkResult): void {
   sa.job = undefined;
   const connection = turn.machine.connections.get(sa.connection);
@@ -144,6 +148,10 @@ export function continueAuth(turn: Turn, sa: AuthenticatingIkeSa, result: WorkRe
     return;
   }
   const { place } = connection;
+  if (sa.phase === "exchanging") {
+    if (continueIntermediate(turn, sa, result)) prove(turn, sa, connection);
+    return;
+  }
   if (sa.phase === "proving") {
     if (result.kind === "signed") {
       sendAuth(turn, sa, connection, { kind: "AUTH", method: result.method, data: result.data });

@@ -5,7 +5,7 @@ import type { Connection, Identification } from "../../policy/connection.ts";
 import { connectionsForIdentities, expectedIdentity, localIdentity } from "../../policy/pad.ts";
 import { decodeHeader } from "../../wire/ike/header.ts";
 import { decodeMessage, decodePayloadChain } from "../../wire/ike/message.ts";
-import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
+import type { AuthPayload, IdPayload, IkeHeader, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, PayloadType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
@@ -33,6 +33,7 @@ import type {
   InitTranscript,
   PendingAuth,
 } from "../sa/ike-sa.ts";
+import type { InnerPayloads } from "../sa/int-auth.ts";
 import { announceIkeSa, forget, newEstablishedIkeSa, releaseHalfOpen } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
@@ -52,11 +53,18 @@ import {
   type Turn,
 } from "../turn.ts";
 import { type ChildVerdict, judgeChildRequest } from "./child-request.ts";
+
 import { refusesSecond, settleDuplicates } from "./duplicate-ike-sa.ts";
+import {
+  answerIntermediate,
+  continueIntermediateAnswer,
+  type IntermediateRefusal,
+} from "./ike-intermediate-responder.ts";
+
 import { find, findNotify, notify, unknownCritical } from "./payload-list.ts";
 import { answerRepeated } from "./receive.ts";
 
-type Opened = HalfOpenIkeSa & { readonly protection: Protection };
+type Opened = HalfOpenIkeSa & { protection: Protection };
 
 /** A message for a half-open IKE SA. The shared secret is computed when the first one comes, not before. */
 export function handleHalfOpenMessage(turn: Turn, sa: HalfOpenIkeSa, message: InboxMessage): void {
@@ -135,7 +143,10 @@ function openAuthRequest(turn: Turn, sa: Opened, { local, remote, bytes }: Inbox
     drop(turn, "notAuthentic", remote);
     return;
   }
-  const plaintext = openMessage(sa.protection, true, bytes, sealed);
+  const { lastResponse } = sa.window;
+  // The request before is repeated under the keys that it had (RFC 9370 section 2.2.2).
+  const keys = lastResponse?.messageId === header.messageId ? lastResponse.sealedBy : undefined;
+  const plaintext = openMessage(keys ?? sa.protection, true, bytes, sealed);
   if (plaintext === undefined) {
     sa.failedOpens++;
     drop(turn, "notAuthentic", remote);
@@ -144,13 +155,17 @@ function openAuthRequest(turn: Turn, sa: Opened, { local, remote, bytes }: Inbox
   const kind = classifyRequest(sa.window, header.messageId);
   if (kind === "repeated") answerRepeated(turn, sa, { local, remote }, header, sealed);
   // While the answer is being computed, repetitions of the request say nothing new: it comes as soon as it is there.
-  if (kind !== "next" || sa.isRefused || sa.auth !== undefined) return;
-  if (header.exchangeType !== ExchangeType.IKE_AUTH) {
+  if (kind !== "next" || sa.isRefused || sa.job !== undefined) return;
+  // [PQ-06] [PQ-07] as many IKE_INTERMEDIATE exchanges as there are additional key exchanges, then IKE_AUTH.
+  const isIntermediate = (sa.additional?.methods.length ?? 0) > 0;
+  const expected = isIntermediate ? ExchangeType.IKE_INTERMEDIATE : ExchangeType.IKE_AUTH;
+  if (header.exchangeType !== expected) {
     drop(turn, "unexpectedExchange", remote);
     return;
   }
   if (sealed.kind === "SK") {
-    answerAuth(turn, sa, { local, remote }, sealed.firstInnerPayload, plaintext, header.messageId);
+    const inner = { first: sealed.firstInnerPayload, bytes: plaintext };
+    answerRequest(turn, sa, { local, remote }, header, inner);
     return;
   }
   const { window } = sa;
@@ -163,23 +178,57 @@ function openAuthRequest(turn: Turn, sa: Opened, { local, remote, bytes }: Inbox
   window.partialRequest = held.missing > 0 ? held : undefined;
   if (held.missing > 0) return;
   followRequest(turn.machine, sa, held);
-  answerAuth(turn, sa, { local, remote }, held.firstInnerPayload, assembled(held), header.messageId);
+  const inner = { first: held.firstInnerPayload, bytes: assembled(held) };
+  answerRequest(turn, sa, { local, remote }, header, inner);
 }
 
-function answerAuth(
+function answerRequest(
   turn: Turn,
   sa: Opened,
   { local, remote }: Pick<InboxMessage, "local" | "remote">,
-  first: number,
-  plaintext: Uint8Array,
-  messageId: number,
+  header: IkeHeader,
+  inner: InnerPayloads,
 ): void {
   // [NAT-02] the peer may have moved to the NAT port; the answer goes to where this came from.
   sa.local = local;
   sa.remote = remote;
+  if (header.exchangeType === ExchangeType.IKE_AUTH) {
+    answerAuth(turn, sa, inner, header.messageId);
+    return;
+  }
+  const refusal = answerIntermediate(turn, sa, header, inner);
+  if (refusal !== undefined) refuseIntermediate(turn, sa, header.messageId, refusal);
+}
+
+/** Our part of an additional key exchange is there. */
+export function continueIntermediate(
+  turn: Turn,
+  sa: HalfOpenIkeSa,
+  messageId: number,
+  result: WorkResult,
+): void {
+  const refusal = continueIntermediateAnswer(turn, sa as Opened, messageId, result);
+  if (refusal !== undefined) refuseIntermediate(turn, sa as Opened, messageId, refusal);
+}
+
+/** [PQ-10] ends it; nobody has been authenticated, so that it is a word in the log and no more. */
+function refuseIntermediate(
+  turn: Turn,
+  sa: Opened,
+  messageId: number,
+  { notifyType, data, what }: IntermediateRefusal,
+): void {
+  const exchange = "IKE_INTERMEDIATE";
+  end(turn, sa, ExchangeType.IKE_INTERMEDIATE, messageId, notify(notifyType, data));
+  const [connection] = sa.candidates;
+  const whom = connection === undefined ? {} : { connection };
+  notice(turn, { code: "refused", ...whom, remote: sa.remote, exchange, notifyType, what });
+}
+
+function answerAuth(turn: Turn, sa: Opened, { first, bytes }: InnerPayloads, messageId: number): void {
   let payloads: readonly Payload[];
   try {
-    payloads = decodePayloadChain(first, plaintext);
+    payloads = decodePayloadChain(first, bytes);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     refuse(turn, sa, messageId, NotifyType.INVALID_SYNTAX, undefined); // [ERR-01]
@@ -222,9 +271,7 @@ function refuse(
   failure: FailureNotice | undefined,
   data?: Uint8Array,
 ): void {
-  sa.isRefused = true;
-  sa.expiresAt = earlier(sa.expiresAt, after(turn.now, HALF_OPEN_REFUSED_LIFETIME)) ?? sa.expiresAt;
-  sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [notify(notifyType, data)]);
+  end(turn, sa, ExchangeType.IKE_AUTH, messageId, notify(notifyType, data));
   const [connection] = sa.candidates;
   if (failure === undefined) {
     const what = "IKE_AUTH request";
@@ -233,6 +280,12 @@ function refuse(
     return;
   }
   noticeRefusal(turn, failure.connection, failure);
+}
+
+function end(turn: Turn, sa: Opened, exchangeType: number, messageId: number, refusal: Payload): void {
+  sa.isRefused = true;
+  sa.expiresAt = earlier(sa.expiresAt, after(turn.now, HALF_OPEN_REFUSED_LIFETIME)) ?? sa.expiresAt;
+  sendResponse(turn, sa, exchangeType, messageId, [refusal]);
 }
 
 type Identified =
@@ -390,8 +443,11 @@ function identityOf({ idType, data }: IdPayload): Identification {
   return { idType, data };
 }
 
-function transcriptOf({ request, response, nonces }: HalfOpenIkeSa): InitTranscript {
-  return { request, response: response ?? new Uint8Array(0), nonces };
+function transcriptOf({ request, response, nonces, additional, window }: HalfOpenIkeSa): InitTranscript {
+  const init = { request, response: response ?? new Uint8Array(0), nonces };
+  if (additional === undefined) return init;
+  const { initiator, responder } = additional;
+  return { ...init, intermediate: { initiator, responder, authMessageId: window.expectedRequestId } };
 }
 
 function establish(

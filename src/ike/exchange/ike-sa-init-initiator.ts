@@ -20,12 +20,14 @@ import {
   NONCE_LENGTH_MIN,
 } from "../limits.ts";
 import type { WorkResult } from "../machine.ts";
+import { wantsAdditionalKe } from "../negotiation/additional-key-exchange.ts";
 import { natHash, natNotifies, natSituation, unmatchableHash } from "../negotiation/nat-detection.ts";
 import {
   acceptAnswer,
   IKE_NEGOTIATION,
   ikeSuiteOf,
   methodOf,
+  negotiationWith,
   offeredMethods,
   toProposals,
 } from "../negotiation/proposal.ts";
@@ -182,6 +184,9 @@ function sendInit(turn: Turn, sa: InitiatingIkeSa): void {
       { kind: "Nonce", data: nonce },
       ...natNotifies(sa.natSource, natHash(initiatorSpi, ZERO_IKE_SPI, sa.remote)),
       ...fragmentationNotify(connection.ike.fragmentation),
+      ...(connection.ike.proposals.some(wantsAdditionalKe)
+        ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] // [PQ-06]
+        : []),
     ],
   );
   sa.phase = "sent";
@@ -326,7 +331,7 @@ function acceptResponse(
     drop(turn, "badNonce", sa.remote, sa.connection); // [INIT-09]
     return undefined;
   }
-  const selection = acceptAnswer(connection.ike.proposals, proposals, IKE_NEGOTIATION);
+  const selection = acceptAnswer(connection.ike.proposals, proposals, negotiationWith(payloads));
   if (selection === undefined) {
     const configured = connection.ike.proposals;
     const difference = proposalDifference(configured, proposals);

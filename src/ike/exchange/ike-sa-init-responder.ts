@@ -16,14 +16,16 @@ import type { WorkResult } from "../machine.ts";
 import { isOurCookie, makeCookie } from "../negotiation/cookie.ts";
 import { natHash, natNotifies, natSituation, unmatchableHash } from "../negotiation/nat-detection.ts";
 import {
-  IKE_NEGOTIATION,
   ikeSuiteOf,
   methodOf,
+  type Negotiation,
+  negotiationWith,
   type Selection,
   selectProposal,
 } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import { agreedFragmentation, fragmentationNotify } from "../sa/fragmentation.ts";
+import { additionalOf } from "../sa/ike-keys.ts";
 import type { HalfOpenIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
@@ -128,7 +130,7 @@ function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfO
   const { header, local, remote, sa, ke } = request;
   const candidates = candidatesFor(turn, request);
   if (candidates.length === 0) return;
-  const choice = chooseProposal(candidates, sa, ke.method);
+  const choice = chooseProposal(candidates, sa, ke.method, negotiationWith(request.message.payloads));
   if (choice === undefined) {
     refuseProposals(turn, request, candidates);
     return;
@@ -202,13 +204,14 @@ function chooseProposal(
   candidates: readonly Connection[],
   { proposals }: SaPayload,
   method: number,
+  negotiation: Negotiation,
 ): ProposalChoice | undefined {
   for (const candidate of candidates) {
-    const selection = selectProposal(candidate.ike.proposals, proposals, IKE_NEGOTIATION, method);
+    const selection = selectProposal(candidate.ike.proposals, proposals, negotiation, method);
     if (selection === undefined) continue;
     const answer = [selection.proposal];
     const connections = candidates.filter(
-      ({ ike }) => selectProposal(ike.proposals, answer, IKE_NEGOTIATION, method) !== undefined,
+      ({ ike }) => selectProposal(ike.proposals, answer, negotiation, method) !== undefined,
     );
     return { selection, connections };
   }
@@ -253,6 +256,8 @@ function openHalf(
     window: newMessageWindow({ own: 0, peer: 1 }), // [MID-01]
     inbox: [],
     failedOpens: 0,
+    additional: additionalOf(suite),
+    intermediateId: undefined,
     auth: undefined,
     isRefused: false,
     job: undefined,
@@ -294,6 +299,7 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
       ...(nat.isSupported ? natNotifies(source, natHash(initiatorSpi, responderSpi, sa.remote)) : []),
       ...(sa.fragmentation === undefined ? [] : fragmentationNotify(sa.fragmentation.octets)),
       ...(mayBeChildless(turn, sa) ? [notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED)] : []),
+      ...(sa.additional === undefined ? [] : [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)]),
     ],
   );
   send(turn, sa.local, sa.remote, sa.response);

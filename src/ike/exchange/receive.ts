@@ -9,6 +9,7 @@ import { WireError } from "../../wire/wire-error.ts";
 import { INBOX_MAX } from "../limits.ts";
 import { followRequest, packetOctets } from "../sa/fragmentation.ts";
 import type { EstablishedIkeSa, InboxMessage, ProtectedIkeSa } from "../sa/ike-sa.ts";
+import type { InnerPayloads } from "../sa/int-auth.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
 import { disposeExchange, repeatResponse, sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
@@ -21,6 +22,7 @@ import { finishCreateChild } from "./create-child-sa-initiator.ts";
 import { type AnswerOutcome, answerCreateChildSa, type Computed } from "./create-child-sa-responder.ts";
 import { exchangeRow, fitsRow } from "./exchange-table.ts";
 import { handleAuthResponse } from "./ike-auth-initiator.ts";
+import { handleIntermediateResponse } from "./ike-intermediate-initiator.ts";
 import { answerInformational, answerWhileLeaving, finishInformational } from "./informational.ts";
 import { finishProbe } from "./path-probe.ts";
 import { findNotify, notify, unknownCritical } from "./payload-list.ts";
@@ -99,7 +101,7 @@ function open(
   sa: ProtectedIkeSa,
   header: IkeHeader,
   { local, remote }: Ends,
-  { first, bytes }: { readonly first: number; readonly bytes: Uint8Array },
+  { first, bytes }: InnerPayloads,
 ): void {
   noteLife(turn, sa, local, remote);
   let payloads: readonly Payload[];
@@ -111,7 +113,7 @@ function open(
     return;
   }
   noteWindowSize(sa, payloads);
-  dispatch(turn, sa, header, payloads);
+  dispatch(turn, sa, header, payloads, { first, bytes });
 }
 
 /** Errors that nobody vouches for are told, and change nothing [ERR-03] [ERR-07]. */
@@ -209,7 +211,13 @@ function endMalformed(
   sendResponse(turn, leaving, exchangeType, messageId, [notify(NotifyType.INVALID_SYNTAX)]);
 }
 
-function dispatch(turn: Turn, sa: ProtectedIkeSa, header: IkeHeader, payloads: readonly Payload[]): void {
+function dispatch(
+  turn: Turn,
+  sa: ProtectedIkeSa,
+  header: IkeHeader,
+  payloads: readonly Payload[],
+  inner: InnerPayloads,
+): void {
   const { exchangeType, messageId, isResponse } = header;
   const row = exchangeRow(exchangeType, isResponse);
   const critical = unknownCritical(payloads);
@@ -227,7 +235,7 @@ function dispatch(turn: Turn, sa: ProtectedIkeSa, header: IkeHeader, payloads: r
     return;
   }
   try {
-    if (isResponse) handleResponse(turn, sa, payloads);
+    if (isResponse) handleResponse(turn, sa, header, payloads, inner);
     else handleRequest(turn, sa, header, payloads);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
@@ -269,7 +277,13 @@ export function answerOrEnd(
   sendResponse(turn, leaving, ExchangeType.CREATE_CHILD_SA, messageId, refusal);
 }
 
-function handleResponse(turn: Turn, sa: ProtectedIkeSa, payloads: readonly Payload[]): void {
+function handleResponse(
+  turn: Turn,
+  sa: ProtectedIkeSa,
+  header: IkeHeader,
+  payloads: readonly Payload[],
+  inner: InnerPayloads,
+): void {
   const { outstanding } = sa.window;
   sa.window.outstanding = undefined;
   sa.window.partialResponse = undefined;
@@ -281,7 +295,8 @@ function handleResponse(turn: Turn, sa: ProtectedIkeSa, payloads: readonly Paylo
     return;
   }
   if (sa.state === "authenticating") {
-    handleAuthResponse(turn, sa, payloads);
+    if (exchange.kind === "intermediate") handleIntermediateResponse(turn, sa, header, payloads, inner);
+    else handleAuthResponse(turn, sa, payloads);
     return;
   }
   if (exchange.kind !== "createChild" && exchange.kind !== "rekeyIke") {

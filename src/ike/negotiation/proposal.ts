@@ -5,12 +5,13 @@ import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
 import { prfAlgorithm } from "../../crypto/prf.ts";
 import type { EspSuite } from "../../policy/data-plane.ts";
 import type { ProposalSuite } from "../../policy/proposal-suite.ts";
-import type { Proposal, Transform } from "../../wire/ike/payload.ts";
+import type { Payload, Proposal, Transform } from "../../wire/ike/payload.ts";
 import {
   additionalKeyExchange,
   Encr,
   Integ,
   KeyExchangeMethod,
+  NotifyType,
   ProtocolId,
   TransformType,
 } from "../../wire/ike/registries.ts";
@@ -31,7 +32,17 @@ export interface Negotiation {
 
 export const IKE_NEGOTIATION: Negotiation = { of: "ike", ke: "required", mayAddKe: true };
 /** With a peer that has no IKE_INTERMEDIATE. */
-export const PLAIN_IKE_NEGOTIATION: Negotiation = { ...IKE_NEGOTIATION, mayAddKe: false };
+const PLAIN_IKE_NEGOTIATION: Negotiation = { ...IKE_NEGOTIATION, mayAddKe: false };
+
+/** For IKE_SA_INIT with a peer whose message holds these payloads [PQ-06]. */
+export function negotiationWith(payloads: readonly Payload[]): Negotiation {
+  const { INTERMEDIATE_EXCHANGE_SUPPORTED } = NotifyType;
+  const isSupported = payloads.some(
+    (payload) => payload.kind === "N" && payload.notifyType === INTERMEDIATE_EXCHANGE_SUPPORTED,
+  );
+  return isSupported ? IKE_NEGOTIATION : PLAIN_IKE_NEGOTIATION;
+}
+
 export const FIRST_CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "absent", mayAddKe: false };
 export const CHILD_NEGOTIATION: Negotiation = { of: "child", ke: "optional", mayAddKe: true };
 

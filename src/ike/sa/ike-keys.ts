@@ -12,9 +12,13 @@ import {
 } from "../../crypto/keymat.ts";
 import { prfAlgorithm } from "../../crypto/prf.ts";
 import type { IkeSuite } from "../connection-state.ts";
+import type { AdditionalKeyExchanges } from "./ike-sa.ts";
 import type { Protection } from "./sk-payload.ts";
 
-/** @param old - keys of the IKE SA that is replaced; absent for a first one [CHILD-14] */
+/**
+ * @param old - keys of the IKE SA that is replaced; absent for a first one [CHILD-14]. An additional key exchange makes new keys of
+ * those before it in the same way (RFC 9370 section 2.2.2) [PQ-13]
+ */
 export function protectionFor(
   suite: IkeSuite,
   nonces: NoncePair,
@@ -30,6 +34,12 @@ export function protectionFor(
   const keys = deriveIkeKeys(prf, seed, nonces, spis, { encr: encr.keyLength, integ });
   wipe(seed);
   return { suite, keys, nextIv: 0 };
+}
+
+/** The additional key exchanges of a suite, before the first of them. */
+export function additionalOf({ additionalKe }: IkeSuite): AdditionalKeyExchanges | undefined {
+  const nothing = new Uint8Array(0);
+  return additionalKe && { methods: additionalKe, initiator: nothing, responder: nothing };
 }
 
 function reseed({ suite, keys }: Protection, nonces: NoncePair, sharedSecret: Uint8Array): Uint8Array {

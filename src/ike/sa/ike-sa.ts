@@ -95,19 +95,34 @@ export interface IntermediateTranscript {
   readonly authMessageId: number;
 }
 
-/** The peer answered IKE_SA_INIT: our AUTH is being made, our IKE_AUTH request is on its way, or the response is being checked. */
+/** Key exchanges after the first one, each in an IKE_INTERMEDIATE exchange of its own (RFC 9370 section 2.2.2). */
+export interface AdditionalKeyExchanges {
+  /** Methods still to come; the first is under way [PQ-13]. */
+  methods: readonly number[];
+  /** IntAuth of each side so far; empty before the first exchange (RFC 9242 section 3.3.2). */
+  initiator: Uint8Array;
+  responder: Uint8Array;
+}
+
+/**
+ * The peer answered IKE_SA_INIT: additional key exchanges are under way, our AUTH is being made, our IKE_AUTH request is on its
+ * way, or the response is being checked.
+ */
 export interface AuthenticatingIkeSa extends Common {
   readonly state: "authenticating";
-  phase: "proving" | "sent" | "checking";
+  phase: "exchanging" | "proving" | "sent" | "checking";
   readonly connection: string;
   readonly startedAt: Instant;
-  readonly protection: Protection;
+  protection: Protection;
   readonly fragmentation: Fragmentation | undefined;
   readonly window: MessageWindow;
-  readonly transcript: InitTranscript;
+  transcript: InitTranscript;
   readonly nat: NatSituation;
   readonly localIdentity: Identification;
   readonly firstChild: FirstChild | undefined;
+  readonly additional: AdditionalKeyExchanges | undefined;
+  /** Our side of the one of them that is under way. */
+  keyExchange: OwnKeyExchange | undefined;
   /** What IKE_AUTH tells besides AUTH about our key, while that is being made. */
   certificates: readonly CertPayload[];
   /** The response while it is being checked. */
@@ -156,6 +171,9 @@ export interface HalfOpenIkeSa extends Common {
   /** IKE_AUTH candidates that wait for the keys, and where they came from. */
   inbox: readonly InboxMessage[];
   failedOpens: number;
+  readonly additional: AdditionalKeyExchanges | undefined;
+  /** Message ID of the IKE_INTERMEDIATE request under computation. */
+  intermediateId: number | undefined;
   /** The IKE_AUTH request under computation. */
   auth: PendingAuth | undefined;
   /** Refused: kept to repeat the refusal only. */

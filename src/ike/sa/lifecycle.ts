@@ -135,6 +135,7 @@ export function forget(turn: Turn, sa: IkeSa): void {
   abandonExchange(turn, sa.window);
   if (sa.state === "authenticating") {
     dropJob(machine, sa.job);
+    if (sa.keyExchange !== undefined) wipe(sa.keyExchange.privateValue);
     if (sa.firstChild !== undefined) machine.spis.release(sa.firstChild.inboundSpi);
   }
   wipeProtection(sa.protection);
@@ -144,6 +145,8 @@ function forgetHalfOpen({ machine }: Turn, sa: HalfOpenIkeSa): void {
   dropJob(machine, sa.job);
   wipe(sa.keyExchange.privateValue);
   if (sa.protection !== undefined) wipeProtection(sa.protection);
+  const { lastResponse } = sa.window;
+  if (lastResponse?.sealedBy !== undefined) wipeProtection(lastResponse.sealedBy);
   releaseHalfOpen(machine, sa);
 }
 

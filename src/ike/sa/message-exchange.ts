@@ -13,7 +13,7 @@ import type { HalfOpenIkeSa, ProtectedIkeSa } from "./ike-sa.ts";
 import type { MessageWindow } from "./message-window.ts";
 import type { OwnExchange } from "./own-exchange.ts";
 import { retransmitAt } from "./retransmission.ts";
-import { type Protection, sealMessage } from "./sk-payload.ts";
+import { type Protection, sealMessage, wipeProtection } from "./sk-payload.ts";
 
 /** Sends a request and remembers it until it is answered or given up [MID-04]. */
 export function sendRequest(
@@ -108,6 +108,7 @@ export function sendResponse(
   const header = headerOf(sa, exchangeType, messageId, true);
   const sealing = { protection, fragmentation, local, remote };
   const messages = sealPackets(turn.machine, sealing, header, payloads);
+  if (window.lastResponse?.sealedBy !== undefined) wipeProtection(window.lastResponse.sealedBy);
   window.lastResponse = { messageId, exchangeType, messages, repeats: 0 };
   window.expectedRequestId = messageId + 1;
   if (sa.state === "established") sa.lastSentAt = turn.now;
@@ -126,7 +127,8 @@ export function repeatResponse(
   packet?: number,
 ): void {
   const { lastResponse } = sa.window;
-  const { protection, fragmentation, isOriginalInitiator } = sa;
+  const { fragmentation, isOriginalInitiator } = sa;
+  const protection = lastResponse?.sealedBy ?? sa.protection;
   if (lastResponse === undefined || protection === undefined) return;
   lastResponse.repeats++;
   const size = sizeOf(turn, sa, lastResponse.messages);
@@ -151,7 +153,7 @@ export function repeatResponse(
 }
 
 /** I flag: who began the IKE SA; R flag: who answers this exchange [HDR-08]. */
-function headerOf(
+export function headerOf(
   sa: ProtectedIkeSa | HalfOpenIkeSa,
   exchangeType: number,
   messageId: number,

@@ -2,6 +2,7 @@
 import type { Instant } from "../../base/instant.ts";
 import type { OwnExchange } from "./own-exchange.ts";
 import type { Reassembly } from "./reassembly.ts";
+import type { Protection } from "./sk-payload.ts";
 
 /** A request of ours that waits for its response. */
 export interface Outstanding {
@@ -25,6 +26,8 @@ interface LastResponse {
   messages: readonly Uint8Array[];
   /** How often the peer has repeated its request. */
   repeats: number;
+  /** The keys of request and response, where the IKE SA has others by now (RFC 9370 section 2.2.2). */
+  sealedBy?: Protection;
 }
 
 /** Both directions count on their own [MID-02]. */

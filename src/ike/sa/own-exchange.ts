@@ -61,6 +61,7 @@ export interface PathProbeExchange {
 
 export type OwnExchange =
   | { readonly kind: "auth" }
+  | { readonly kind: "intermediate" }
   /** INFORMATIONAL without payloads. */
   | { readonly kind: "liveness" }
   | { readonly kind: "deleteIke" }

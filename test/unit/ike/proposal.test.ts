@@ -203,3 +203,87 @@ describe("difference", () => {
     expect(proposalDifference([gcm], [])).toEqual([]);
   });
 });
+
+describe("additional key exchanges", () => {
+  const base: ProposalSuite = {
+    encr: [{ id: 20, keyBits: 256 }],
+    integ: [],
+    prf: [5],
+    ke: [31, 19],
+    esn: [],
+  };
+  const chosenOf = (
+    ours: ProposalSuite["additionalKe"],
+    theirs: ProposalSuite["additionalKe"],
+    method = 31,
+  ) => {
+    const with_ = (additionalKe: ProposalSuite["additionalKe"]) =>
+      additionalKe === undefined ? base : { ...base, additionalKe };
+    const offer = toProposals([with_(theirs)], IKE_NEGOTIATION, NO_SPI);
+    const selection = selectProposal([with_(ours)], offer, IKE_NEGOTIATION, method);
+    if (selection === undefined) return undefined;
+    const accepted = acceptAnswer([with_(theirs)], [selection.proposal], IKE_NEGOTIATION);
+    expect(accepted && ikeSuiteOf(accepted.chosen)).toEqual(ikeSuiteOf(selection.chosen));
+    return ikeSuiteOf(selection.chosen).additionalKe ?? [];
+  };
+
+  test("[PQ-11] chosen like other types: our preference among theirs, NONE included", () => {
+    expect(chosenOf([[36, 37]], [[37, 36]])).toEqual([36]);
+    expect(chosenOf([[0, 36]], [[36, 0]])).toEqual([]);
+    expect(chosenOf([[36], [0, 35]], [[36], [35, 0]])).toEqual([36]);
+    expect(chosenOf([[36]], [[37]])).toBeUndefined();
+    expect(chosenOf([[36]], undefined)).toBeUndefined();
+    expect(chosenOf(undefined, [[36]])).toBeUndefined();
+    expect(chosenOf(undefined, [[36, 0]])).toEqual([]);
+    expect(chosenOf([[], [36]], [[0], [36]])).toEqual([36]);
+  });
+
+  test("[PQ-12] no method twice, the first key exchange's neither; other choices are tried, and then it is none", () => {
+    expect(chosenOf([[36, 37], [36]], [[36, 37], [36]])).toEqual([37, 36]);
+    expect(chosenOf([[36], [36]], [[36], [36]])).toBeUndefined();
+    expect(chosenOf([[36], [36, 0]], [[36], [36, 0]])).toEqual([36]);
+    expect(chosenOf([[31]], [[31]])).toBeUndefined();
+    expect(chosenOf([[31, 19]], [[31, 19]])).toEqual([19]);
+    expect(chosenOf([[35, 36, 37], [35, 36], [35]], [[35, 36, 37], [35, 36], [35]])).toEqual([37, 36, 35]);
+  });
+
+  test("[PQ-11] what can do without is offered a second time without, for peers that do not know the types", () => {
+    const optional = { ...base, additionalKe: [[36, 0]] };
+    const offer = toProposals([optional, { ...base, additionalKe: [[36]] }], IKE_NEGOTIATION, NO_SPI);
+    const types = offer.map(({ transforms }) => transforms.some(({ type }) => type === 6));
+    expect(types).toEqual([true, false, true]);
+    expect(offer.map(({ number }) => number)).toEqual([1, 2, 3]);
+    const answer = { ...offer[1]!, transforms: offer[1]!.transforms.filter(({ id }) => id !== 19) };
+    const accepted = acceptAnswer([optional], [answer], IKE_NEGOTIATION);
+    expect(accepted && ikeSuiteOf(accepted.chosen).additionalKe).toBeUndefined();
+  });
+
+  test("[PQ-11] a peer that ignores the type in our proposal counts as one that chose NONE, where that is allowed", () => {
+    const suites = [
+      { ...base, additionalKe: [[36, 0]] },
+      { ...base, additionalKe: [[36]] },
+    ];
+    const offer = toProposals(suites, IKE_NEGOTIATION, NO_SPI);
+    const ignoring = (index: number): Proposal => ({
+      ...offer[index]!,
+      transforms: offer[index]!.transforms.filter(({ type, id }) => type !== 6 && id !== 19),
+    });
+    expect(acceptAnswer(suites, [ignoring(0)], IKE_NEGOTIATION)).toBeDefined();
+    expect(acceptAnswer(suites, [ignoring(2)], IKE_NEGOTIATION)).toBeUndefined();
+  });
+
+  test("[PQ-11] the child that IKE_AUTH brings along has none of them, offered or asked for", () => {
+    const child = { ...base, prf: [], esn: [0], additionalKe: [[36]] };
+    const [offer] = toProposals([child], FIRST_CHILD_NEGOTIATION, SPI);
+    expect(offer?.transforms.map(({ type }) => type).sort()).toEqual([1, 5]);
+    const asked = { ...offer!, transforms: [...offer!.transforms, { type: 4, id: 31 }, { type: 6, id: 36 }] };
+    const selection = selectProposal([child], [asked], FIRST_CHILD_NEGOTIATION, undefined);
+    expect(selection?.proposal.transforms.map(({ type }) => type).sort()).toEqual([1, 5]);
+  });
+
+  test("the difference has a row for each that either side names", () => {
+    const offer = toProposals([{ ...base, additionalKe: [[36]] }], IKE_NEGOTIATION, NO_SPI);
+    const rows = proposalDifference([base], offer).filter(({ type }) => type >= 6);
+    expect(rows).toEqual([{ type: 6, theirs: [{ id: 36, keyBits: 0 }], ours: [], common: [] }]);
+  });
+});
