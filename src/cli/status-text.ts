@@ -10,6 +10,9 @@ const DROPS_SHOWN_MAX = 6;
 /** Widest that a column gets for the sake of the others. */
 const COLUMN_WIDTH_MAX = 48;
 
+/** Failures that matter although the child is up. */
+const LASTING_FAILURES: ReadonlySet<string> = new Set(["rekeyRefused"]);
+
 type Row = {
   readonly cells: readonly [name: string, state: string, ...rest: string[]];
   readonly below: readonly string[];
@@ -87,9 +90,26 @@ function childRow(child: ChildStatus): Row {
   const traffic = trafficText(child);
   if (traffic !== "") below.push(traffic);
   below.push(...(child.siblings ?? []).map(siblingText));
-  if (failure !== undefined && state !== "up" && state !== "rekeying" && state !== "manual")
+  below.push(...(child.parts ?? []).map(partText));
+  below.push(...(child.leftOut ?? []).flatMap(leftOutLines));
+  const isUp = state === "up" || state === "rekeying" || state === "manual";
+  if (failure !== undefined && (!isUp || LASTING_FAILURES.has(failure.code)))
     below.push(failureSummary(failure, undefined), ...failure.lines.slice(1));
   return { cells: [`  ${name}`, state, selectors, suite ?? "", rekeyText(child.rekeyInSeconds)], below };
+}
+
+function partText(part: NonNullable<ChildStatus["parts"]>[number]): string {
+  const { local, remote, suite, rekeyInSeconds } = part;
+  const cells = [`${sideText(local)} <-> ${sideText(remote)}`, suite, rekeyText(rekeyInSeconds)];
+  const traffic = trafficText(part);
+  return [...cells, ...(traffic === "" ? [] : [traffic])].join(COLUMN_GAP);
+}
+
+function leftOutLines(part: NonNullable<ChildStatus["leftOut"]>[number]): string[] {
+  const { local, remote, failure, nextTryInSeconds } = part;
+  const next = nextTryInSeconds === undefined ? "" : `; ${nextTryText(nextTryInSeconds)}`;
+  const why = failure === undefined ? next : `: ${failureSummary(failure, nextTryInSeconds)}`;
+  return [`without an SA: ${sideText(local)} <-> ${sideText(remote)}${why}`];
 }
 
 function siblingText({ dscps, lane, counters, rates }: NonNullable<ChildStatus["siblings"]>[number]): string {

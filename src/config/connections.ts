@@ -2,6 +2,7 @@
 import { type AddressRange, formatAddressRange } from "../base/address-range.ts";
 import { hours, seconds } from "../base/instant.ts";
 import { compareIpAddress, familyOf, formatIpAddress } from "../base/ip-address.ts";
+import { PAIRS_PER_CHILD_MAX } from "../ike/limits.ts";
 import type { ChildConfiguration, Connection, Keep, Rekey } from "../policy/connection.ts";
 import {
   DEFAULT_AH_PROPOSALS,
@@ -357,6 +358,32 @@ class Assembly {
       );
   }
 
+  /** SAs for hosts and flows need the packet that tells which. */
+  #saPer({ sa_per: saPer, dscp_sas: classes, local, remote }: ChildInput, keep: Keep, path: Path): SaPer {
+    if (saPer === undefined || saPer === "auto") return {};
+    const at = [...path, "sa_per"];
+    if (saPer !== "pair" && keep === "up")
+      this.#findings.refuse(
+        "CONFIG_CONFLICT",
+        at,
+        `${saPer} makes SAs for packets as they come; write keep: on-demand, or keep: respond where the peer makes them`,
+      );
+    if (classes !== undefined)
+      this.#findings.refuse(
+        "CONFIG_CONFLICT",
+        at,
+        `${saPer} does not go with dscp_sas; leave one of them out`,
+      );
+    const pairs = local.length * remote.length;
+    if (saPer === "pair" && pairs > PAIRS_PER_CHILD_MAX)
+      this.#findings.refuse(
+        "CONFIG_CONFLICT",
+        at,
+        `makes ${pairs} SAs, and at most ${PAIRS_PER_CHILD_MAX} are asked for one by one; divide the networks among several children`,
+      );
+    return { saPer };
+  }
+
   #child(name: string, path: Path, input: ChildInput, connectionKeep: Keep): ChildConfiguration {
     const keep = input.keep ?? connectionKeep;
     if (keep !== "respond" && connectionKeep === "respond")
@@ -385,10 +412,14 @@ class Assembly {
       handling: handlingOf(input, DEFAULT_REPLAY_WINDOW, path, this.#findings),
       ...dscpClassesOf(input.dscp_sas, path, this.#findings),
       ...(input.lane_sas === "off" || isAh ? { hasNoLaneSas: true } : {}),
+      ...this.#saPer(input, keep, path),
+      ...(input.rehearse === "on" ? { rehearse: true } : {}),
       place: this.#findings.place(path),
     };
   }
 }
+
+type SaPer = Pick<ChildConfiguration, "saPer">;
 
 function isSingle({ start, end }: AddressRange): boolean {
   return compareIpAddress(start, end) === 0;

@@ -218,6 +218,8 @@ const child = mapping(
     priority,
     dscp_sas: dscpClassesSchema,
     lane_sas: optional(choice(["auto", "off"])),
+    sa_per: optional(choice(["auto", "pair", "host", "flow"])),
+    rehearse: optional(choice(["on", "off"])),
     ...handling,
   },
   {
@@ -235,6 +237,8 @@ const child = mapping(
       life_time: "rekey",
       manual: "a connection's key manual, beside children",
       tfc_padding: "tfc",
+      per_pair: "sa_per: pair",
+      unique: "sa_per: host or flow",
     },
   },
 );

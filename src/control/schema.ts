@@ -74,6 +74,32 @@ const childStatus = z.strictObject({
       }),
     )
     .optional(),
+  /** Further SAs, for selectors that the one above leaves out: the peer takes a part of them in an SA. */
+  parts: z
+    .array(
+      z.strictObject({
+        local: z.array(z.string()),
+        remote: z.array(z.string()),
+        suite: z.string(),
+        inboundSpi: z.string(),
+        outboundSpi: z.string(),
+        rekeyInSeconds: z.number(),
+        counters: counters.optional(),
+        rates: rates.optional(),
+      }),
+    )
+    .optional(),
+  /** Configured networks that no SA carries, while others carry the rest. */
+  leftOut: z
+    .array(
+      z.strictObject({
+        local: z.array(z.string()),
+        remote: z.array(z.string()),
+        nextTryInSeconds: z.number().optional(),
+        failure: failure.optional(),
+      }),
+    )
+    .optional(),
   mtu: mtu.optional(),
   /** What is done so that sizes and times of packets show less, in words. */
   flow: z.string().optional(),

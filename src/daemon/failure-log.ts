@@ -27,6 +27,8 @@ const FAILURE_CODES: { readonly [code in FailureNotice["code"]]: true } = {
   duplicateRefused: true,
   saTableFull: true,
   aggfragNotAgreed: true,
+  childLimit: true,
+  rekeyRefused: true,
 };
 
 export function isFailure(notice: IkeNotice): notice is FailureNotice {

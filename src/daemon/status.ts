@@ -13,7 +13,14 @@ import {
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import { effectiveMtu } from "../esp/effective-mtu.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
-import type { ChildState, ConnectionState, IkeSaState, SiblingState } from "../ike/connection-state.ts";
+import type {
+  ChildSaState,
+  ChildState,
+  ConnectionState,
+  IkeSaState,
+  LeftOut,
+  SiblingState,
+} from "../ike/connection-state.ts";
 import type { FailureNotice } from "../ike/notice.ts";
 import { flowText } from "../observe/flow-words.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
@@ -146,8 +153,30 @@ function childStatus(
           rekeyInSeconds: secondsBetween(input.now, sa.rekeyAt),
         }),
     ...(pair === undefined ? {} : pairWords(pair, input)),
+    ...(child.parts === undefined ? {} : { parts: child.parts.map((one) => partWords(one, input)) }),
+    ...(child.leftOut === undefined ? {} : { leftOut: child.leftOut.map((one) => leftOutWords(one, input)) }),
     ...(siblings.length === 0 ? {} : { siblings: siblings.map((one) => siblingWords(one, input)) }),
     ...failureWords(child.lastFailure, input),
+  };
+}
+
+function partWords(part: ChildSaState, input: StatusSource) {
+  const pair = input.pairOf.get(part.inboundSpi);
+  return {
+    ...selectorWords(part.selectors),
+    suite: espSuiteText(part.suite),
+    inboundSpi: formatSpi(part.inboundSpi),
+    outboundSpi: formatSpi(part.outboundSpi),
+    rekeyInSeconds: secondsBetween(input.now, part.rekeyAt),
+    ...(pair === undefined ? {} : trafficWords(pair, input)),
+  };
+}
+
+function leftOutWords({ selectors, nextTryAt, lastFailure }: LeftOut, input: StatusSource) {
+  return {
+    ...selectorWords(selectors),
+    ...(nextTryAt === undefined ? {} : { nextTryInSeconds: secondsBetween(input.now, nextTryAt) }),
+    ...failureWords(lastFailure, input),
   };
 }
 

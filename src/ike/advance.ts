@@ -265,6 +265,7 @@ function workOn(turn: Turn, sa: EstablishedIkeSa): void {
         child: work.child.name,
         replaces: undefined,
         sibling: work.sibling,
+        pair: work.pair,
         keRetries: 0,
       });
       return;
@@ -316,7 +317,14 @@ function rekeyChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
     return;
   }
   const { inboundSpi: replaces, sibling } = child;
-  beginCreateChild(turn, sa, { kind: "createChild", child: child.name, replaces, sibling, keRetries: 0 });
+  beginCreateChild(turn, sa, {
+    kind: "createChild",
+    child: child.name,
+    replaces,
+    sibling,
+    pair: 0,
+    keRetries: 0,
+  });
 }
 
 function coversTraffic(outer: ChildSa, inner: ChildSa): boolean {

@@ -4,6 +4,7 @@ import type { DataPlaneEvent, PacketSelectors, PolicyName } from "../policy/data
 import { containsSelector } from "../policy/traffic-selector.ts";
 import { childKeeper, clearFailures } from "./keep-state.ts";
 import type { IkeCommand, Target } from "./machine.ts";
+import { isLeftOut } from "./missing-children.ts";
 import type { IkeDownReason } from "./notice.ts";
 import { endChild, markDeleting } from "./sa/child-lifecycle.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
@@ -142,7 +143,8 @@ function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): void 
       const keeper = keeperOf(machine, connection.name);
       const state = childKeeper(keeper, child.name);
       state.hasAcquire = true;
-      const isRefused = keeper.isDown || state.isDown || machine.isShutDown || child.keep === "respond";
+      const isUnwanted = keeper.isDown || state.isDown || machine.isShutDown || child.keep === "respond";
+      const isRefused = isUnwanted || isLeftOut(keeper, child, packet, turn.now);
       if (isRefused) {
         releaseAcquire(turn, connection.name, child.name);
         return;

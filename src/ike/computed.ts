@@ -120,7 +120,7 @@ function refusePlanned(
   else {
     const whom = about(sa, request.child);
     const failure: FailureNotice = { code: "keyExchangeRefused", ...whom, method, reason };
-    noteChildFailure(turn, sa, request.child, failure, request.sibling);
+    noteChildFailure(turn, sa, request.child, failure, request.sibling, request.pair);
   }
 }
 

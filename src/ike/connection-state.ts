@@ -45,10 +45,20 @@ export interface ChildState {
   readonly state: "up" | "connecting" | "waiting" | "down";
   /** The SA that carries the traffic. */
   readonly sa?: ChildSaState;
+  /** Further SAs, for selectors that the one above leaves out; absent when there are none. */
+  readonly parts?: readonly ChildSaState[];
+  /** Pairs of its selectors of which no SA carries anything, while others carry the rest; absent when there are none. */
+  readonly leftOut?: readonly LeftOut[];
   /** SAs that stand beside it; absent when there are none. */
   readonly siblings?: readonly SiblingState[];
   /** SAs that are about to go: rekeyed or being deleted. */
   readonly old: readonly ChildSpis[];
+  readonly nextTryAt?: Instant;
+  readonly lastFailure?: FailureNotice;
+}
+
+export interface LeftOut {
+  readonly selectors: SelectorPair;
   readonly nextTryAt?: Instant;
   readonly lastFailure?: FailureNotice;
 }

@@ -1,15 +1,18 @@
 /** What the machine shows of itself: one state per connection, and per peer of a connection that serves many. */
-import type { Instant } from "../base/instant.ts";
+import { earlier, type Instant } from "../base/instant.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import { pairsOverlap, type SelectorPair, withinSelectors } from "../policy/traffic-selector.ts";
 import type {
   ChildSaState,
   ChildState,
   ConnectionState,
   IkeSaState,
+  LeftOut,
   SiblingState,
 } from "./connection-state.ts";
-import { childKeeper, isChildWanted, isConnectionWanted, type Keeper } from "./keep-state.ts";
-import { dscpsOfSibling, laneOfSibling } from "./negotiation/siblings.ts";
+import { childKeeper, isChildWanted, isConnectionWanted, type Keeper, type Retry } from "./keep-state.ts";
+import { isPerPacket, pairsOf, untouchedPairs } from "./negotiation/selector-pairs.ts";
+import { dscpsOfSibling, keeperName, laneOfSibling } from "./negotiation/siblings.ts";
 import { lastHeardAt } from "./own-work.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
@@ -113,31 +116,87 @@ function describeChild(
     .filter((one) => one.sibling > 0 && one.state === "installed")
     .sort((a, b) => a.sibling - b.sibling);
   const others = all.filter((one) => !siblings.includes(one));
-  const current =
-    others.findLast(({ state }) => state === "installed") ??
-    siblings.at(-1) ??
-    others.findLast(({ state }) => state === "replaced");
+  const carrying = carryingOf(others, child);
+  const current = carrying[0] ?? siblings.at(-1) ?? others.findLast(({ state }) => state === "replaced");
+  const parts = carrying.slice(1);
+  const leftOut = leftOutOf(keeper, child, carrying, now);
   const isWanted = !machine.isShutDown && isChildWanted(keeper, child);
-  const isWaiting = own.nextTryAt !== undefined && own.nextTryAt > now;
+  const { nextTryAt, lastFailure } = carrying.length > 0 ? own : retryOf(keeper, child);
+  const isWaiting = nextTryAt !== undefined && nextTryAt > now;
   const idle: ChildState["state"] =
     isWaiting || (sa === undefined && trying === undefined) ? "waiting" : "connecting";
   const state = current !== undefined ? "up" : isWanted ? idle : "down";
-  const { nextTryAt, lastFailure } = own;
   return {
     name: child.name,
     policy: `${connection.name}/${child.name}`,
     keep: child.keep,
     state,
     ...(current === undefined || sa === undefined ? {} : { sa: describeChildSa(current, sa) }),
+    ...(parts.length === 0 || sa === undefined
+      ? {}
+      : { parts: parts.map((one) => describeChildSa(one, sa)) }),
+    ...(leftOut.length === 0 ? {} : { leftOut }),
     ...(siblings.length === 0 || sa === undefined
       ? {}
       : { siblings: siblings.map((one) => describeSibling(machine, child, one, sa)) }),
     old: others
-      .filter((one) => one !== current)
+      .filter((one) => one !== current && !parts.includes(one))
       .map(({ inboundSpi, outboundSpi }) => ({ inboundSpi, outboundSpi })),
     ...(state === "waiting" && nextTryAt !== undefined ? { nextTryAt } : {}),
     ...(lastFailure === undefined ? {} : { lastFailure }),
   };
+}
+
+/** What a child without SA waits for: the soonest try of it or of one of its pairs, and what failed last. */
+function retryOf(
+  { children }: Keeper,
+  { name, selectors }: ChildConfiguration,
+): Pick<Retry, "nextTryAt" | "lastFailure"> {
+  const own = children.get(name);
+  const numbers = pairsOf(selectors).map((_, i) => i + 1);
+  const parts = numbers
+    .map((number) => children.get(keeperName(name, 0, number)))
+    .filter((one) => one?.lastFailure !== undefined);
+  return {
+    nextTryAt: parts.reduce((at, one) => earlier(at, one?.nextTryAt), own?.nextTryAt),
+    lastFailure: own?.lastFailure ?? parts[0]?.lastFailure,
+  };
+}
+
+/** The SAs that carry something which no newer one does, in the order of the child's selectors. */
+function carryingOf(others: readonly ChildSa[], { selectors }: ChildConfiguration): readonly ChildSa[] {
+  const installed = others.filter(({ state }) => state === "installed");
+  const carrying = installed.filter(
+    (one, i) => !installed.slice(i + 1).some((newer) => coversTraffic(newer.selectors, one.selectors)),
+  );
+  if (carrying.length < 2) return carrying;
+  const pairs = pairsOf(selectors);
+  const place = (one: ChildSa) => pairs.findIndex((pair) => pairsOverlap(pair, one.selectors));
+  return carrying.sort((a, b) => place(a) - place(b));
+}
+
+function coversTraffic(outer: SelectorPair, inner: SelectorPair): boolean {
+  return withinSelectors(inner.local, outer.local) && withinSelectors(inner.remote, outer.remote);
+}
+
+/** Of a child that has some SA; where SAs are made for packets alone, nothing is left out. */
+function leftOutOf(
+  keeper: Keeper,
+  child: ChildConfiguration,
+  carrying: readonly ChildSa[],
+  now: Instant,
+): readonly LeftOut[] {
+  if (carrying.length === 0 || (child.saPer !== undefined && isPerPacket(child.saPer))) return [];
+  const pairs = pairsOf(child.selectors);
+  return untouchedPairs(pairs, carrying).map((number) => {
+    const state = keeper.children.get(keeperName(child.name, 0, number));
+    const { nextTryAt, lastFailure } = state ?? {};
+    return {
+      selectors: pairs[number - 1]!,
+      ...(nextTryAt !== undefined && nextTryAt > now ? { nextTryAt } : {}),
+      ...(lastFailure === undefined ? {} : { lastFailure }),
+    };
+  });
 }
 
 function describeSibling(

@@ -75,6 +75,17 @@ export const INBOX_MAX = 8;
 export const JOB_DEADLINE = seconds(15);
 /** Child SAs of one IKE SA, old ones included; beyond, NO_ADDITIONAL_SAS [CHILD-21]. */
 export const CHILD_SAS_PER_IKE_SA_MAX = 256;
+/** Child SAs of all IKE SAs of a connection; beyond, NO_ADDITIONAL_SAS [CHILD-21]. */
+export const CHILD_SAS_PER_CONNECTION_MAX = 20_000;
+/** CREATE_CHILD_SA requests of a peer that are answered in one IKE SA, at once and in the long run; beyond, TEMPORARY_FAILURE. */
+export const CHILD_REQUESTS_BURST = 256;
+export const CHILD_REQUESTS_PER_SECOND = 20;
+/** Pairs of selectors of one child that are asked for one by one. */
+export const PAIRS_PER_CHILD_MAX = 64;
+/** A peer that makes SAs for a child has this long to make further ones before we do. */
+export const PAIR_PATIENCE = seconds(5);
+/** Wait before a pair of selectors that the peer does not take is asked for again, while others of the child stand. */
+export const REFUSED_PAIR_RETRY = minutes(60);
 /** SAs that a peer may bind to its resources for one child, whatever the number of our lanes; beyond, TS_MAX_QUEUE [RES-04]. */
 export const RESOURCE_SAS_PER_CHILD_MAX = 64;
 /** IKE SAs that peers may keep with one connection; beyond, AUTHENTICATION_FAILED. */

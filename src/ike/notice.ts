@@ -263,7 +263,34 @@ export type FailureNotice =
       readonly place?: ConfigurationPlace;
     })
   /** The data plane has no room for another SA. */
-  | (Concerning & { readonly code: "saTableFull" });
+  | (Concerning & { readonly code: "saTableFull" })
+  /** The peer refused a rekey; the SA goes on until its hard limit. `isRehearsal`: it was tried right after the set-up. */
+  | (Concerning & {
+      readonly code: "rekeyRefused";
+      readonly notifyType: number;
+      /** Key exchange method of our request; 0: it had none. */
+      readonly method: number;
+      /** The method that INVALID_KE_PAYLOAD names. */
+      readonly wanted?: number;
+      readonly isRehearsal: boolean;
+      readonly sent: readonly ProposalSuite[];
+      readonly place?: ConfigurationPlace;
+    })
+  /** As many child SAs stand as one IKE SA or one connection may have. */
+  | (Concerning & {
+      readonly code: "childLimit";
+      readonly of: "ikeSa" | "connection";
+      readonly limit: number;
+    });
+
+/** What a rekeyed child SA had and its successor has otherwise; empty when they are alike. */
+export interface RekeyChanges {
+  readonly suite?: { readonly before: EspSuite; readonly after: EspSuite };
+  /** Key exchange methods of their own. A first child has none (RFC 7296 section 1.2), so that its first rekey changes nothing. */
+  readonly ke?: { readonly before: number; readonly after: number };
+  /** The successor leaves out something (RFC 7296 section 2.9.2). */
+  readonly narrowed?: { readonly before: SelectorPair; readonly after: SelectorPair };
+}
 
 export type IkeNotice =
   | FailureNotice
@@ -298,6 +325,13 @@ export type IkeNotice =
       /** The selectors are less than what the configuration asks for (RFC 7296 section 2.9). */
       readonly isNarrowed: boolean;
     })
+  /** The peer refused a child as a whole, and is asked for `pairs` pairs of its selectors one by one, or for single hosts. */
+  | (Concerning & {
+      readonly code: "askingInParts";
+      readonly saPer: "pair" | "host";
+      readonly notifyType: number;
+      readonly pairs: number;
+    })
   /** The child carries inner packets one by one, since the peer has no AGGFRAG as we have it. */
   | (Concerning & { readonly code: "aggfragOff"; readonly refusal: AggfragRefusal })
   | (Concerning & {
@@ -314,6 +348,7 @@ export type IkeNotice =
       readonly spis: ChildSpis;
       readonly suite: EspSuite;
       readonly rekeyAt: Instant;
+      readonly changes: RekeyChanges;
     })
   /** A rekey did not succeed and is tried again; the old SA still carries the traffic. */
   | (Concerning & {

@@ -1,15 +1,12 @@
 /** What an established IKE SA is to do next of its own accord, one exchange at a time (RFC 7296 sections 2.3, 2.4 and 2.8). */
 import { after, Instant } from "../base/instant.ts";
 import type { ChildConfiguration } from "../policy/connection.ts";
-import { containsSelector } from "../policy/traffic-selector.ts";
-import { type ChildKeeper, isChildWanted, isTakenDown, type Keeper } from "./keep-state.ts";
 import { IV_REKEY, MESSAGE_ID_REKEY } from "./limits.ts";
-import { keeperName, missingSiblings } from "./negotiation/siblings.ts";
+import { missingChildren } from "./missing-children.ts";
 import { lastUseOf } from "./sa/child-lifecycle.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa } from "./sa/ike-sa.ts";
-import { childrenToTakeOver } from "./sa/same-peer.ts";
-import { childConfiguration, establishedOf, keeperOf, type Machine, servesOnePeer } from "./turn.ts";
+import { childConfiguration, type Machine } from "./turn.ts";
 
 type Work =
   | { readonly kind: "deleteChildren" }
@@ -17,7 +14,12 @@ type Work =
   | { readonly kind: "reauthenticate" }
   | { readonly kind: "closeIdle"; readonly child: ChildSa }
   | { readonly kind: "rekeyChild"; readonly child: ChildSa }
-  | { readonly kind: "createChild"; readonly child: ChildConfiguration; readonly sibling: number }
+  | {
+      readonly kind: "createChild";
+      readonly child: ChildConfiguration;
+      readonly sibling: number;
+      readonly pair: number;
+    }
   | { readonly kind: "liveness" }
   | { readonly kind: "probePath" };
 
@@ -57,8 +59,8 @@ function candidates(machine: Machine, sa: EstablishedIkeSa): readonly Planned[] 
     const at = child.notBefore ?? child.rekeyAt;
     planned.push({ at, work: { kind: "rekeyChild", child } });
   }
-  for (const { at, child, sibling } of missingChildren(machine, sa))
-    planned.push({ at, work: { kind: "createChild", child, sibling } });
+  for (const { at, child, sibling, pair } of missingChildren(machine, sa))
+    planned.push({ at, work: { kind: "createChild", child, sibling, pair } });
   const connection = machine.connections.get(sa.connection);
   if (connection !== undefined) {
     const at = after(lastHeardAt(machine, sa), connection.ike.liveness);
@@ -90,66 +92,4 @@ export function lastHeardAt(machine: Machine, sa: EstablishedIkeSa): Instant {
     if (at !== undefined && at > latest) latest = at;
   }
   return latest;
-}
-
-/** Children that ought to be there and are not, with the time of the next try. */
-function missingChildren(machine: Machine, sa: EstablishedIkeSa): readonly MissingChild[] {
-  const connection = machine.connections.get(sa.connection);
-  if (connection === undefined) return [];
-  const keeper = keeperOf(machine, sa.connection);
-  // Of many peers nobody can tell which one a child is wanted from: they bring their own.
-  if (!servesOnePeer(connection) && keeper.instances.size > 1) return [];
-  // Of several with one peer the newest has the children.
-  if (servesOnePeer(connection) && newestOf(machine, sa) !== sa.id) return [];
-  const inherited = childrenToTakeOver({ machine }, sa);
-  const missing: MissingChild[] = [];
-  for (const child of connection.children) {
-    missing.push(...missingBeside(machine, sa, keeper, child));
-    if (!isChildWanted(keeper, child) && !inherited.includes(child.name)) continue;
-    const state = keeper.children.get(child.name);
-    if (sa.children.some((one) => one.name === child.name && serves(one, state))) continue;
-    missing.push({ at: state?.nextTryAt ?? NOW, child, sibling: 0 });
-  }
-  return missing;
-}
-
-function newestOf(machine: Machine, { connection }: EstablishedIkeSa) {
-  return establishedOf(machine, connection).findLast(({ redundantUntil }) => redundantUntil === undefined)
-    ?.id;
-}
-
-interface MissingChild {
-  readonly at: Instant;
-  readonly child: ChildConfiguration;
-  readonly sibling: number;
-}
-
-/** SAs for classes of DSCP values or for lanes, once the first SA is there. Whoever only responds leaves them to the peer. */
-function missingBeside(
-  machine: Machine,
-  sa: EstablishedIkeSa,
-  keeper: Keeper,
-  child: ChildConfiguration,
-): readonly MissingChild[] {
-  if (
-    child.keep === "respond" ||
-    isTakenDown(keeper, child) ||
-    isTakenDown(keeper.children.get(child.name), child)
-  )
-    return [];
-  return missingSiblings(machine, sa, child).map((sibling) => {
-    const state = keeper.children.get(keeperName(child.name, sibling));
-    return { at: state?.nextTryAt ?? NOW, child, sibling };
-  });
-}
-
-/** Whether a child SA does what is asked for: the packet that raised the acquire may lie outside of what was narrowed. */
-function serves(child: ChildSa, keeper: ChildKeeper | undefined): boolean {
-  if (child.state === "deleting") return false;
-  const packet = keeper?.packet;
-  if (packet === undefined) return true;
-  return (
-    child.selectors.local.some((one) => containsSelector(one, packet.local)) &&
-    child.selectors.remote.some((one) => containsSelector(one, packet.remote))
-  );
 }

@@ -1,11 +1,9 @@
 /** Another configuration for a running machine: what did not change goes on, the rest ends and begins anew. */
 import { contains } from "../base/address-range.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
-import { LANES_MAX } from "../policy/sa-table.ts";
 import { closeConnection } from "./command.ts";
 import { countNamedAddresses } from "./half-open.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
-import { keeperName } from "./negotiation/siblings.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
 import { establishedOf, ikeSasOf, keeperOf, type Turn } from "./turn.ts";
 
@@ -48,21 +46,24 @@ function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {
     const now = fresh.children.find(({ name }) => name === child.name);
     if (now !== undefined && isSame(childEssence(child), childEssence(now))) continue;
     forgetChild(keeper, child);
-    for (const sa of establishedOf(turn.machine, fresh.name))
+    for (const sa of establishedOf(turn.machine, fresh.name)) {
+      sa.splits = sa.splits.filter((split) => split.child !== child.name);
       for (const one of sa.children)
         if (one.name === child.name && one.state === "installed")
           markDeleting(turn, one, "configurationChanged");
+    }
   }
 }
 
-function forgetChild({ children }: Keeper, { name, dscpClasses }: ChildConfiguration): void {
-  const siblings = Math.max(LANES_MAX, dscpClasses?.length ?? 0);
-  for (let sibling = 0; sibling <= siblings; sibling++) children.delete(keeperName(name, sibling));
+/** With what is remembered of its single SAs. */
+function forgetChild({ children }: Keeper, { name }: ChildConfiguration): void {
+  for (const key of [...children.keys()])
+    if (key === name || key.startsWith(`${name} `)) children.delete(key);
 }
 
 function childEssence(child: ChildConfiguration): unknown {
-  const { selectors, proposals, lifetime, handling, dscpClasses, hasNoLaneSas } = child;
-  return [selectors, proposals, lifetime, handling, dscpClasses, hasNoLaneSas];
+  const { selectors, proposals, lifetime, handling, dscpClasses, hasNoLaneSas, saPer } = child;
+  return [selectors, proposals, lifetime, handling, dscpClasses, hasNoLaneSas, saPer];
 }
 
 /** Whether two plain values hold the same. */

@@ -4,6 +4,7 @@ import type { Concerning, FailureNotice } from "../ike/notice.ts";
 import { formatSuite, transformKeyword } from "../policy/proposal-keyword.ts";
 import { AuthMethod, IdType, NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
 import { aggfragNotAgreed } from "./aggfrag-words.ts";
+import { childLimit, rekeyRefused } from "./child-words.ts";
 import { escapeForeign } from "./escape.ts";
 import { identityText, isConfigurable } from "./identity-text.ts";
 import { sizeLines } from "./message-size-words.ts";
@@ -46,10 +47,7 @@ export function failureWords(notice: FailureNotice): readonly string[] {
     case "errorFromPeer":
       return errorFromPeer(notice);
     case "refused":
-      return [
-        `refused ${notice.exchange} of ${peerText(notice.remote)}: ${escapeForeign(notice.what)}`,
-        `they were told ${nameOf(NotifyType, notice.notifyType)}`,
-      ];
+      return refusedByUs(notice);
     case "keyExchangeRefused":
       return [
         `the key exchange ${transformKeyword(TransformType.KE, notice.method)} with ${peerText(notice.remote)} failed: ${escapeForeign(notice.reason)}`,
@@ -66,10 +64,7 @@ export function failureWords(notice: FailureNotice): readonly string[] {
         "there is no route to it, or gateway.listen and local.address leave out the address that the route would use",
       ];
     case "noAddressToCall":
-      return [
-        "there is nobody to call: the connection has no single remote address",
-        `give ${keyOf(notice, "remote.address")} one${atPlace(notice.place)}, or let the peer call: keep: respond`,
-      ];
+      return noAddressToCall(notice);
     case "peerSpeaksIkeV1":
       return [
         `${peerText(notice.remote)} speaks IKEv1, which is not supported`,
@@ -77,6 +72,10 @@ export function failureWords(notice: FailureNotice): readonly string[] {
       ];
     case "duplicateRefused":
       return duplicateRefused(notice);
+    case "childLimit":
+      return childLimit(notice);
+    case "rekeyRefused":
+      return rekeyRefused(notice);
     case "saTableFull":
       return [
         `there is no room for another SA with ${peerText(notice.remote)}; take connections or children away`,
@@ -90,6 +89,20 @@ function duplicateRefused(notice: Notice<"duplicateRefused">): string[] {
   return [
     `${peerText(notice.remote)} (${identityText(notice.identity)}) has an IKE SA already, and called for a second one`,
     `it is let in once the first one is gone, or with INITIAL_CONTACT; ${keyOf(notice, "ike.unique")}${atPlace(notice.place)} is reject: replace lets the newer one in`,
+  ];
+}
+
+function refusedByUs(notice: Notice<"refused">): string[] {
+  return [
+    `refused ${notice.exchange} of ${peerText(notice.remote)}: ${escapeForeign(notice.what)}`,
+    `they were told ${nameOf(NotifyType, notice.notifyType)}`,
+  ];
+}
+
+function noAddressToCall(notice: Notice<"noAddressToCall">): string[] {
+  return [
+    "there is nobody to call: the connection has no single remote address",
+    `give ${keyOf(notice, "remote.address")} one${atPlace(notice.place)}, or let the peer call: keep: respond`,
   ];
 }
 

@@ -14,7 +14,14 @@ export function selectorLines(notice: SelectorsUnacceptable): string[] {
   return notice.role === "initiator" ? asInitiator(notice) : asResponder(notice);
 }
 
-function asInitiator({ remote, ours }: SelectorsUnacceptable): string[] {
+function asInitiator({ remote, ours, theirs }: SelectorsUnacceptable): string[] {
+  if (theirs !== undefined)
+    return [
+      `${peerText(remote)} answered with other networks than we asked for`,
+      `we asked for ${pairText(ours)}`,
+      `it answered   ${pairText(theirs)}`,
+      "compare the networks of both sides",
+    ];
   return [
     `${peerText(remote)} accepts none of our networks (TS_UNACCEPTABLE)`,
     `we asked for ${pairText(ours)}`,

@@ -1,4 +1,10 @@
 /** Spans of time as status and log say them: `2 h 51 min`, `41 min`, `12 s`. */
+import type { Instant } from "../base/instant.ts";
+
+/** `in 41 min`, or `now`. */
+export function inText(at: Instant, now: Instant): string {
+  return at <= now ? "now" : `in ${spanText((at - now) / 1000)}`;
+}
 
 /** The two largest units, rounded down; at least seconds. */
 export function spanText(seconds: number): string {

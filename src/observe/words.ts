@@ -5,15 +5,15 @@ import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { ChildDownReason, IkeNotice } from "../ike/notice.ts";
 import type { SaLimit } from "../policy/data-plane.ts";
 import { transformKeyword } from "../policy/proposal-keyword.ts";
-import { formatSelectorPair } from "../policy/selector-text.ts";
 import { NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
 import { aggfragOff } from "./aggfrag-words.ts";
+import { askingInParts, childSaRekeyed, childSaUp } from "./child-words.ts";
 import { IKE_DROPS } from "./drop-words.ts";
 import { failureWords } from "./failure-words.ts";
 import { identityText } from "./identity-text.ts";
 import { peerText } from "./place-words.ts";
-import { spanText } from "./span-text.ts";
-import { espSuiteText, ikeSuiteText } from "./suite-words.ts";
+import { inText } from "./span-text.ts";
+import { ikeSuiteText } from "./suite-words.ts";
 import { natText, transportWords } from "./transport-words.ts";
 
 /** @param now - for times that lie ahead */
@@ -35,9 +35,9 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
     case "childSaDown":
       return [`child SA ${formatSpi(notice.spis.inboundSpi)} is down: ${DOWN_REASONS[notice.reason]}`];
     case "childSaRekeyed":
-      return [
-        `child SA rekeyed by ${byWhom(notice.role)}: ${espSuiteText(notice.suite)}, next rekey ${inText(notice.rekeyAt, now)}`,
-      ];
+      return childSaRekeyed(notice, now);
+    case "askingInParts":
+      return askingInParts(notice);
     case "rekeyPostponed":
     case "reauthPostponed":
       return postponed(notice, now);
@@ -98,20 +98,7 @@ function postponed(
   return [`rekey with ${peer} did not succeed (${why}); ${next}`];
 }
 
-function childSaUp(notice: IkeNotice & { readonly code: "childSaUp" }, now: Instant): string[] {
-  const lines = [
-    `${formatSelectorPair(notice.selectors)} is up: ${espSuiteText(notice.suite)} over ${notice.encapsulation === "udp" ? "UDP" : "raw ESP"}, rekey ${inText(notice.rekeyAt, now)}`,
-  ];
-  if (notice.isNarrowed)
-    lines.push("the peer allows less than the configuration asks for; compare the networks of both sides");
-  return lines;
-}
-
 const byWhom = (role: "initiator" | "responder") => (role === "initiator" ? "us" : "the peer");
-
-function inText(at: Instant, now: Instant): string {
-  return at <= now ? "now" : `in ${spanText((at - now) / 1000)}`;
-}
 
 const LIMITS: Readonly<Record<SaLimit, string>> = {
   octets: "data",

@@ -79,6 +79,13 @@ export interface ChildConfiguration {
   readonly dscpClasses?: readonly (readonly number[])[];
   /** Present: no SAs are bound to lanes, although the peer might know how (RFC 9611). */
   readonly hasNoLaneSas?: true;
+  /**
+   * An SA holds one pair of selectors; or one pair of addresses, or one flow, whose values the packet gives that wants it
+   * (RFC 4301 section 4.4.1.2). Absent: all that the child names, and one pair where the peer takes no more.
+   */
+  readonly saPer?: "pair" | "host" | "flow";
+  /** The first SA is rekeyed as soon as it is there, so that a rekey that cannot succeed is known at once. */
+  readonly rehearse?: true;
   readonly place: ConfigurationPlace;
 }
 

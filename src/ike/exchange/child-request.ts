@@ -4,12 +4,12 @@ import type { Spi } from "../../base/spi.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
 import type { NoncePair } from "../../crypto/keymat.ts";
 import type { ChildConfiguration } from "../../policy/connection.ts";
-import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import { narrow, type SelectorPair } from "../../policy/traffic-selector.ts";
 import { decodeChildSpi, encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
 import { isTakenDown } from "../keep-state.ts";
-import { CHILD_SAS_PER_IKE_SA_MAX } from "../limits.ts";
+import { CHILD_SAS_PER_CONNECTION_MAX, CHILD_SAS_PER_IKE_SA_MAX } from "../limits.ts";
 import { childProtocol } from "../negotiation/child-protocol.ts";
 import {
   type ChildChoice,
@@ -26,6 +26,7 @@ import {
   selectProposal,
 } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
+import { isBetweenHosts, isPerPacket } from "../negotiation/selector-pairs.ts";
 import {
   hasResourceInfo,
   hasResources,
@@ -45,7 +46,7 @@ import { type AgreedChild, encapsulationOf } from "../sa/child-lifecycle.ts";
 import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import type { OwnKeyExchange } from "../sa/own-exchange.ts";
-import { about, type Turn } from "../turn.ts";
+import { about, establishedOf, type Turn } from "../turn.ts";
 import { find, invalidKe, notify } from "./payload-list.ts";
 
 export interface ChildRequest {
@@ -76,8 +77,10 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
   const proposals = find(request.payloads, "SA")?.proposals;
   if (offered === undefined || proposals === undefined) return refused(notify(NotifyType.INVALID_SYNTAX));
   const candidates = childrenFor(turn, sa, request.old);
-  const choice = chooseByMode(candidates, sa, request.payloads, offered);
-  if (choice === undefined) return refuseSelectors(sa, candidates, request.payloads, offered);
+  const allowed = chooseByMode(candidates, sa, request.payloads, offered);
+  if (allowed === undefined) return refuseSelectors(sa, candidates, request.payloads, offered);
+  const choice = singleOut(allowed, offered);
+  if (choice === undefined) return refuseRanges(sa, allowed);
   const { configuration } = choice;
   const ke = find(request.payloads, "KE");
   const selection = selectProposal(configuration.proposals, proposals, request.negotiation, ke?.method);
@@ -108,10 +111,25 @@ export function judgeChildRequest(turn: Turn, sa: EstablishedIkeSa, request: Chi
     if (request.computed === undefined) return { kind: "compute", method, peerPublicValue: ke.data };
   }
   // [CHILD-21] a replacement takes no more room than what it replaces, for longer than a moment.
-  if (sa.children.length >= CHILD_SAS_PER_IKE_SA_MAX) return refused(notify(NotifyType.NO_ADDITIONAL_SAS));
+  const full = childLimit(turn.machine, sa);
+  if (full !== undefined)
+    return refused(notify(NotifyType.NO_ADDITIONAL_SAS), { ...full, ...about(sa, configuration.name) });
   const seat = seatOf(turn, sa, request, configuration);
   if (seat === undefined) return refused(notify(NotifyType.TS_MAX_QUEUE)); // [RES-04]
   return answer(turn, sa, request, { ...choice, flow, ...seat }, selection, outboundSpi as Spi);
+}
+
+type ChildLimit = Pick<FailureNotice & { readonly code: "childLimit" }, "code" | "of" | "limit">;
+
+/** The limit that one more child SA would pass, if any. */
+export function childLimit(machine: Turn["machine"], sa: EstablishedIkeSa): ChildLimit | undefined {
+  const code = "childLimit";
+  if (sa.children.length >= CHILD_SAS_PER_IKE_SA_MAX)
+    return { code, of: "ikeSa", limit: CHILD_SAS_PER_IKE_SA_MAX };
+  let count = 0;
+  for (const { children } of establishedOf(machine, sa.connection)) count += children.length;
+  if (count < CHILD_SAS_PER_CONNECTION_MAX) return undefined;
+  return { code, of: "connection", limit: CHILD_SAS_PER_CONNECTION_MAX };
 }
 
 type Seat = Pick<AgreedChild, "sibling" | "takesResources">;
@@ -162,6 +180,27 @@ function chooseByMode(
       offered,
     ) ?? chooseChild(tunnels, offered)
   );
+}
+
+/**
+ * Children with an SA for each pair of hosts or each flow give one to what stands first in the offer [SPD-05] [CHILD-05].
+ * @returns `undefined` when that names more than one address on a side: SINGLE_PAIR_REQUIRED
+ */
+function singleOut(choice: ChildChoice, offered: SelectorPair): ChildChoice | undefined {
+  const { configuration, selectors } = choice;
+  const { saPer } = configuration;
+  if (saPer === undefined || !isPerPacket(saPer) || isBetweenHosts(selectors)) return choice;
+  const first = { local: offered.local.slice(0, 1), remote: offered.remote.slice(0, 1) };
+  const narrowed = narrow(configuration.selectors, first);
+  if (narrowed === undefined || !isBetweenHosts(narrowed)) return undefined;
+  return { configuration, selectors: narrowed, isMorePossible: true };
+}
+
+function refuseRanges(sa: EstablishedIkeSa, { configuration: { name, saPer } }: ChildChoice): ChildVerdict {
+  const notifyType = NotifyType.SINGLE_PAIR_REQUIRED;
+  const what = `networks, where sa_per: ${saPer} asks for single addresses`;
+  const exchange = "CREATE_CHILD_SA";
+  return refused(notify(notifyType), { code: "refused", ...about(sa, name), exchange, notifyType, what });
 }
 
 function refuseSelectors(

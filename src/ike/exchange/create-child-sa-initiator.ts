@@ -5,10 +5,11 @@ import { after, DurationMs, type Instant } from "../../base/instant.ts";
 import type { Spi } from "../../base/spi.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
 import type { ChildConfiguration } from "../../policy/connection.ts";
+import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
-import { childKeeper, postpone } from "../keep-state.ts";
+import { childKeeper } from "../keep-state.ts";
 import {
   BUSY_RETRY,
   BUSY_RETRY_MAX,
@@ -20,9 +21,10 @@ import {
   RETRY_MAX,
 } from "../limits.ts";
 import { childProtocolId } from "../negotiation/child-protocol.ts";
-import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
+import { selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { CHILD_NEGOTIATION, offeredMethods, toProposals } from "../negotiation/proposal.ts";
+import { offerFor, rekeyOffer, saPerOf } from "../negotiation/selector-pairs.ts";
 import { hasResources, keeperName, laneOfSibling, resourceNotifies } from "../negotiation/siblings.ts";
 import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
@@ -50,7 +52,9 @@ import {
   startJob,
   type Turn,
 } from "../turn.ts";
-import { type AgreedChildAnswer, type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
+import { type AgreedChildAnswer, type ChildAsked, readChildAnswer } from "./child-answer.ts";
+import { handleRefusal, settleNewChild } from "./child-refusal.ts";
+import { childLimit } from "./child-request.ts";
 import { childNotify, find, findError, wantedMethod } from "./payload-list.ts";
 
 type PlannedChild = Extract<PlannedRequest, { kind: "createChild" }>;
@@ -91,7 +95,7 @@ export function sendCreateChild(
   keyExchange: OwnKeyExchange,
 ): void {
   const { machine } = turn;
-  const { child, replaces, sibling, keRetries } = planned;
+  const { child, replaces, sibling, pair, keRetries } = planned;
   const configuration = childConfiguration(machine, sa.connection, child);
   const old = sa.children.find(({ inboundSpi }) => inboundSpi === replaces);
   // What was planned may be void by the time the key pair is there.
@@ -99,19 +103,21 @@ export function sendCreateChild(
     wipe(keyExchange.privateValue);
     return;
   }
+  const full = replaces === undefined ? childLimit(machine, sa) : undefined;
+  if (full !== undefined) {
+    wipe(keyExchange.privateValue);
+    noteChildFailure(turn, sa, child, { ...full, ...about(sa, child) }, sibling, pair);
+    return;
+  }
   let inboundSpi: Spi;
   try {
     inboundSpi = machine.spis.reserve(replaces, laneOfSibling(machine, configuration, sibling));
   } catch {
     wipe(keyExchange.privateValue);
-    noteChildFailure(turn, sa, child, { code: "saTableFull", ...about(sa, child) }, sibling);
+    noteChildFailure(turn, sa, child, { code: "saTableFull", ...about(sa, child) }, sibling, pair);
     return;
   }
-  const { packet } = childKeeper(keeperOf(machine, sa.connection), child);
-  const first = sibling > 0 ? firstOf(sa, child) : undefined;
-  // Those beside it carry the same traffic (RFC 9611 section 3).
-  const offered =
-    first?.selectors ?? offerSelectors(betweenHosts(configuration, sa) ?? configuration, packet);
+  const offered = offerOf(turn, sa, configuration, planned, old);
   const nonce = machine.random.publicBytes(NONCE_LENGTH);
   const { method, publicValue } = keyExchange;
   const payloads: readonly Payload[] = [
@@ -134,6 +140,7 @@ export function sendCreateChild(
     child,
     replaces,
     sibling,
+    pair,
     inboundSpi,
     nonce,
     keyExchange,
@@ -141,6 +148,22 @@ export function sendCreateChild(
     keRetries,
     crossing: undefined,
   });
+}
+
+function offerOf(
+  { machine }: Turn,
+  sa: EstablishedIkeSa,
+  configuration: ChildConfiguration,
+  { sibling, pair }: PlannedChild,
+  old: ChildSa | undefined,
+): SelectorPair {
+  const { selectors } = betweenHosts(configuration, sa) ?? configuration;
+  const saPer = saPerOf(sa, configuration);
+  if (old !== undefined) return rekeyOffer(selectors, saPer, old.selectors);
+  // Those beside it carry the same traffic (RFC 9611 section 3).
+  const first = sibling > 0 ? firstOf(sa, configuration.name) : undefined;
+  const { packet } = childKeeper(keeperOf(machine, sa.connection), configuration.name);
+  return first?.selectors ?? offerFor(selectors, saPer, pair, packet);
 }
 
 function firstOf(sa: EstablishedIkeSa, child: string): ChildSa | undefined {
@@ -198,7 +221,7 @@ export function finishCreateChild(
     }
     case "unusable":
       discard(turn, sa, exchange);
-      noteChildFailure(turn, sa, exchange.child, answer.failure, exchange.sibling);
+      noteChildFailure(turn, sa, exchange.child, answer.failure, exchange.sibling, exchange.pair);
       return "done";
     case "agreed":
       takeOver(turn, sa, exchange, answer, lowerNonce(exchange.nonce, nonce));
@@ -250,6 +273,7 @@ function takeOver(
     markDeleting(turn, old, "rekeyed");
   }
   announceChild(turn, sa, child, agreed);
+  if (old === undefined) settleNewChild(turn, sa, child, agreed.configuration, exchange.offered);
 }
 
 function endWithError(
@@ -269,14 +293,7 @@ function endWithError(
       sa.refusedSiblings.push(child); // [RES-03] the others carry its traffic.
       return;
     }
-    refuseNewChild(
-      turn,
-      sa,
-      child,
-      childRefusal(sa, { configuration, offered: exchange.offered }, error, "CREATE_CHILD_SA"),
-      error,
-      sibling,
-    );
+    handleRefusal(turn, sa, { configuration, ...exchange }, error, "CREATE_CHILD_SA");
     return;
   }
   // The peer's rekey has taken its place, or is about to.
@@ -292,29 +309,40 @@ function endWithError(
     leave(turn, sa, "expired", { deletedBy: "us" });
     return;
   }
+  noteRekeyRefused(turn, sa, exchange, old, error);
   postponeRekey(turn, sa, old, error.notifyType);
+}
+
+/** Kept for `status`: a rekey that does not succeed by the hard limit ends the child. */
+function noteRekeyRefused(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  { child, sibling, keyExchange }: CreateChildExchange,
+  old: ChildSa,
+  error: NotifyPayload,
+): void {
+  const { notifyType } = error;
+  const configuration = childConfiguration(turn.machine, sa.connection, child);
+  if (configuration === undefined || notifyType === NotifyType.TEMPORARY_FAILURE) return;
+  const { proposals: sent, place, rehearse } = configuration;
+  const wanted = notifyType === NotifyType.INVALID_KE_PAYLOAD ? wantedMethod(error) : undefined;
+  const failure: FailureNotice = {
+    code: "rekeyRefused",
+    ...about(sa, child),
+    notifyType,
+    method: keyExchange.method,
+    ...(wanted === undefined ? {} : { wanted }),
+    isRehearsal: rehearse === true && old.isFirst && old.failures === 0,
+    sent,
+    place,
+  };
+  childKeeper(keeperOf(turn.machine, sa.connection), keeperName(child, sibling)).lastFailure = failure;
+  notice(turn, failure);
 }
 
 /** The peer takes no further SA beside those that are there. */
 function isEnough({ notifyType }: NotifyPayload): boolean {
   return notifyType === NotifyType.TS_MAX_QUEUE || notifyType === NotifyType.NO_ADDITIONAL_SAS;
-}
-
-function refuseNewChild(
-  turn: Turn,
-  sa: EstablishedIkeSa,
-  child: string,
-  failure: FailureNotice,
-  { notifyType }: NotifyPayload,
-  sibling: number,
-): void {
-  if (notifyType !== NotifyType.TEMPORARY_FAILURE) {
-    noteChildFailure(turn, sa, child, failure, sibling);
-    return;
-  }
-  // [CHILD-20] busy: no failure to talk about, just later.
-  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), keeperName(child, sibling));
-  postpone(keeper, undefined, turn.now, turn.machine.random);
 }
 
 /** [INIT-04] for CREATE_CHILD_SA: once more with the method that the peer names, when we offered it. */
@@ -324,7 +352,7 @@ function retryMethod(
   exchange: CreateChildExchange,
   refusal: NotifyPayload,
 ): boolean {
-  const { child, replaces, sibling, keRetries, keyExchange } = exchange;
+  const { child, replaces, sibling, pair, keRetries, keyExchange } = exchange;
   const configuration = childConfiguration(turn.machine, sa.connection, child);
   const wanted = wantedMethod(refusal);
   if (configuration === undefined || wanted === undefined || wanted === keyExchange.method) return false;
@@ -335,7 +363,7 @@ function retryMethod(
   beginCreateChild(
     turn,
     sa,
-    { kind: "createChild", child, replaces, sibling, keRetries: keRetries + 1 },
+    { kind: "createChild", child, replaces, sibling, pair, keRetries: keRetries + 1 },
     wanted,
   );
   return true;

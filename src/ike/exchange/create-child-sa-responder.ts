@@ -1,10 +1,19 @@
 /** CREATE_CHILD_SA as its responder: which of the three it is, what stands against it, the answer (RFC 7296 sections 1.3, 2.8 and 2.25). */
 
 import { wipe } from "../../base/bytes.ts";
+import type { Instant } from "../../base/instant.ts";
+import { pairsOverlap } from "../../policy/traffic-selector.ts";
 import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
-import { BESIDE_DEFERRAL, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
+import {
+  BESIDE_DEFERRAL,
+  CHILD_REQUESTS_BURST,
+  CHILD_REQUESTS_PER_SECOND,
+  NONCE_LENGTH,
+  NONCE_LENGTH_MAX,
+  NONCE_LENGTH_MIN,
+} from "../limits.ts";
 import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
@@ -75,6 +84,7 @@ function answerChild(
   const own = sa.window.outstanding?.exchange;
   // [CHILD-20] an IKE SA that is being replaced takes no children.
   if (own?.kind === "rekeyIke") return refuse(notify(NotifyType.TEMPORARY_FAILURE));
+  if (computed === undefined && !mayAsk(sa, turn.now)) return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   const rekey = findNotify(payloads, NotifyType.REKEY_SA);
   let old: ChildSa | undefined;
   if (rekey !== undefined) {
@@ -111,6 +121,16 @@ function answerChild(
   }
 }
 
+/** What SAs cost that come and go, a peer must not make us pay without end. */
+function mayAsk({ childRequests }: EstablishedIkeSa, now: Instant): boolean {
+  const earned = ((now - childRequests.since) / 1000) * CHILD_REQUESTS_PER_SECOND;
+  childRequests.allowance = Math.min(CHILD_REQUESTS_BURST, childRequests.allowance + earned);
+  childRequests.since = now;
+  if (childRequests.allowance < 1) return false;
+  childRequests.allowance--;
+  return true;
+}
+
 function wipeComputed(computed: Computed | undefined): void {
   if (computed !== undefined) wipe(computed.keyExchange.privateValue, computed.secret);
 }
@@ -140,7 +160,8 @@ function install(
     own?.kind === "createChild" &&
     own.child === child.name &&
     own.sibling === child.sibling &&
-    own.replaces === old?.inboundSpi;
+    own.replaces === old?.inboundSpi &&
+    pairsOverlap(own.offered, child.selectors);
   // Whose SA stays is decided when the response to our own request is here (RFC 7296 section 2.8.1).
   if (isCrossing) own.crossing = { made: child.inboundSpi, lowestNonce };
   announceChild(turn, sa, child, agreed);

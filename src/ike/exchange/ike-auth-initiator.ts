@@ -13,9 +13,10 @@ import { authOctets } from "../auth/signed-octets.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
 import type { WorkResult } from "../machine.ts";
 import { childProtocol } from "../negotiation/child-protocol.ts";
-import { offerSelectors, selectorPayloads } from "../negotiation/child-selectors.ts";
+import { selectorPayloads } from "../negotiation/child-selectors.ts";
 import { flowNotifies } from "../negotiation/flow-confidentiality.ts";
 import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts";
+import { offerFor } from "../negotiation/selector-pairs.ts";
 import { hasResources, resourceNotifies } from "../negotiation/siblings.ts";
 import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
@@ -53,7 +54,8 @@ import {
   startJob,
   type Turn,
 } from "../turn.ts";
-import { type ChildAsked, childRefusal, readChildAnswer } from "./child-answer.ts";
+import { type ChildAsked, readChildAnswer } from "./child-answer.ts";
+import { handleRefusal, settleNewChild } from "./child-refusal.ts";
 import { settleDuplicates } from "./duplicate-ike-sa.ts";
 import { beginIntermediate, continueIntermediate } from "./ike-intermediate-initiator.ts";
 import { find, findError, notify } from "./payload-list.ts";
@@ -229,7 +231,7 @@ function reserveFirstChild(
     return {
       name: wanted.name,
       inboundSpi,
-      offered: offerSelectors(betweenHosts(wanted, sa) ?? wanted, asker),
+      offered: offerFor((betweenHosts(wanted, sa) ?? wanted).selectors, wanted.saPer ?? "all", 0, asker),
     };
   } catch {
     return "full";
@@ -454,14 +456,17 @@ function finishFirstChild(
   const error = findError(payloads);
   if (error !== undefined && find(payloads, "SA") === undefined) {
     turn.machine.spis.release(inboundSpi);
-    noteChildFailure(turn, sa, name, childRefusal(sa, asked, error, "IKE_AUTH"));
+    handleRefusal(turn, sa, { configuration, offered, sibling: 0, pair: 0 }, error, "IKE_AUTH");
     return;
   }
   const answer = readChildAnswer(sa, asked, payloads, undefined);
   if (answer.kind === "agreed") {
-    const { child, outbound } = installInbound(turn, sa, answer.agreed);
+    const { child, outbound } = installInbound(turn, sa, { ...answer.agreed, isFirst: true });
+    // A peer that wants another group, or none, says so now instead of an hour later.
+    if (configuration.rehearse === true) child.rekeyAt = turn.now;
     installOutbound(turn, outbound);
     announceChild(turn, sa, child, answer.agreed);
+    settleNewChild(turn, sa, child, configuration, offered);
     return;
   }
   sa.orphans.push({ inboundSpi, isReserved: true, protocolId: protocolOfChild(turn, sa, name) });

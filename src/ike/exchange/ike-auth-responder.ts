@@ -550,7 +550,7 @@ function respond(
 ): void {
   if (verdict?.kind === "agreed") {
     const { agreed, answer } = verdict;
-    const { child, outbound } = installInbound(turn, sa, agreed);
+    const { child, outbound } = installInbound(turn, sa, { ...agreed, isFirst: true });
     sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...answer]);
     if (isBesideAnother(turn, sa, child.name)) deferOutbound(turn, child, outbound, BESIDE_DEFERRAL);
     else installOutbound(turn, outbound);

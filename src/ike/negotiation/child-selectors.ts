@@ -1,8 +1,6 @@
 /** Traffic selectors of a child SA in the exchanges: offered, answered, checked (RFC 7296 section 2.9). */
 import type { ChildConfiguration } from "../../policy/connection.ts";
-import type { PacketSelectors } from "../../policy/data-plane.ts";
 import {
-  containsSelector,
   narrowFirst,
   type SelectorPair,
   selectorsFromWire,
@@ -15,25 +13,6 @@ import { WireError } from "../../wire/wire-error.ts";
 import { find } from "../exchange/payload-list.ts";
 import { TRAFFIC_SELECTORS_MAX } from "../limits.ts";
 import type { ExchangeRole } from "../notice.ts";
-
-/**
- * What we ask for: the configured selectors, and in front of them the packet that wants the SA, so that a responder that
- * narrows keeps it (RFC 7296 section 2.9).
- */
-export function offerSelectors(
-  { selectors }: ChildConfiguration,
-  packet: PacketSelectors | undefined,
-): SelectorPair {
-  if (packet === undefined) return selectors;
-  const isOurs =
-    selectors.local.some((one) => containsSelector(one, packet.local)) &&
-    selectors.remote.some((one) => containsSelector(one, packet.remote));
-  if (!isOurs) return selectors;
-  return {
-    local: [packet.local, ...selectors.local],
-    remote: [packet.remote, ...selectors.remote],
-  };
-}
 
 /** TSi and TSr: `local` is TSi for the exchange's initiator and TSr for its responder. */
 export function selectorPayloads(selectors: SelectorPair, role: ExchangeRole): readonly TsPayload[] {

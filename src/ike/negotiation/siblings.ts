@@ -10,6 +10,7 @@ import { RESOURCE_SAS_PER_CHILD_MAX } from "../limits.ts";
 import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import type { Machine } from "../turn.ts";
+import { saPerOf } from "./selector-pairs.ts";
 
 /** Whether SAs of a child may be bound to lanes: DSCP classes and lanes are not combined. */
 export function hasResources(
@@ -35,7 +36,7 @@ export function missingSiblings(
   sa: EstablishedIkeSa,
   configuration: ChildConfiguration,
 ): readonly number[] {
-  if (sa.refusedSiblings.includes(configuration.name)) return [];
+  if (sa.refusedSiblings.includes(configuration.name) || saPerOf(sa, configuration) !== "all") return [];
   const standing = siblingsOf(sa, configuration);
   const first = standing.find(({ sibling, state }) => sibling === 0 && state === "installed");
   if (first === undefined) return [];
@@ -60,7 +61,7 @@ export function numberForRequest(
   isResource: boolean,
 ): number | "full" {
   const standing = siblingsOf(sa, configuration);
-  if (!standing.some(({ sibling }) => sibling === 0)) return 0;
+  if (!standing.some(({ sibling }) => sibling === 0) || saPerOf(sa, configuration) !== "all") return 0;
   const own = sa.window.outstanding?.exchange;
   const isOurs =
     own?.kind === "createChild" && own.child === configuration.name && own.replaces === undefined;
@@ -99,7 +100,8 @@ export function dscpsOfSibling(
   return sibling > 0 ? dscpClasses?.[sibling - 1] : undefined;
 }
 
-/** What remembers failures and the next try of an SA, by the name of its child. */
-export function keeperName(child: string, sibling: number): string {
+/** What remembers failures and the next try of an SA, by the name of its child, which has no blanks. */
+export function keeperName(child: string, sibling: number, pair = 0): string {
+  if (pair > 0) return `${child} pair ${pair}`;
   return sibling === 0 ? child : `${child} ${sibling}`;
 }

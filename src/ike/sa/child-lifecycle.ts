@@ -5,7 +5,12 @@ import type { Spi } from "../../base/spi.ts";
 import type { ChildKeyPair } from "../../crypto/keymat.ts";
 import type { ChildConfiguration, Rekey } from "../../policy/connection.ts";
 import type { Encapsulation, EspKeys, EspSuite, InboundSa, OutboundSa } from "../../policy/data-plane.ts";
-import { containsSelector, type SelectorPair } from "../../policy/traffic-selector.ts";
+import {
+  containsSelector,
+  pairsOverlap,
+  type SelectorPair,
+  withinSelectors,
+} from "../../policy/traffic-selector.ts";
 import { type ChildKeeper, childKeeper, clearFailures, postpone } from "../keep-state.ts";
 import {
   EXPIRY_FACTOR,
@@ -18,8 +23,9 @@ import {
 } from "../limits.ts";
 import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { agreedHandling, type FlowVerdict } from "../negotiation/flow-confidentiality.ts";
+import { holdsPacket, pairsOf } from "../negotiation/selector-pairs.ts";
 import { dscpsOfSibling, keeperName, laneOfSibling } from "../negotiation/siblings.ts";
-import type { ChildDownReason, ExchangeRole } from "../notice.ts";
+import type { ChildDownReason, ExchangeRole, RekeyChanges } from "../notice.ts";
 import { about, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
@@ -41,6 +47,8 @@ export interface AgreedChild {
   readonly role: ExchangeRole;
   /** The child that it replaces. */
   readonly old: ChildSa | undefined;
+  /** Made in IKE_AUTH, where a child has no key exchange of its own. */
+  readonly isFirst?: true;
 }
 
 /** Rekey and hard limit in time, with jitter taken off (RFC 7296 section 2.8). */
@@ -106,6 +114,8 @@ export function installInbound(
     flow,
     sibling,
     takesResources,
+    byPeer: agreed.role === "responder",
+    isFirst: agreed.isFirst === true,
     createdAt: turn.now,
     usedAt: agreed.old === undefined ? turn.now : lastUseOf(turn, agreed.old),
     ...lifetimeOf(turn, configuration.rekey),
@@ -183,8 +193,10 @@ export function discardOutbound(child: ChildSa): void {
 export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, agreed: AgreedChild): void {
   const { inboundSpi, outboundSpi, suite, rekeyAt, selectors, encapsulation } = child;
   const keeper = keeperOfSibling(turn, sa, child);
-  clearRequest(keeper);
+  // A packet that it leaves out still waits.
+  if (keeper.packet === undefined || holdsPacket(selectors, keeper.packet)) clearRequest(keeper);
   keeper.lastFailure = undefined;
+  if (child.sibling === 0) forgetPairFailures(turn, sa, child, agreed.configuration);
   const spis = { inboundSpi, outboundSpi };
   const common = {
     ...about(sa, child.name),
@@ -196,7 +208,7 @@ export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, 
   };
   if (agreed.old !== undefined) {
     const old = { inboundSpi: agreed.old.inboundSpi, outboundSpi: agreed.old.outboundSpi };
-    notice(turn, { code: "childSaRekeyed", ...common, old });
+    notice(turn, { code: "childSaRekeyed", ...common, old, changes: changesOf(agreed.old, child) });
     return;
   }
   const isNarrowed = !holdsAll(selectors, agreed.configuration.selectors);
@@ -207,6 +219,33 @@ export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, 
 
 function keeperOfSibling({ machine }: Turn, sa: EstablishedIkeSa, { name, sibling }: ChildSa): ChildKeeper {
   return childKeeper(keeperOf(machine, sa.connection), keeperName(name, sibling));
+}
+
+function changesOf(old: ChildSa, child: ChildSa): RekeyChanges {
+  const isSuite = (["encr", "encrKeyBits", "integ", "esn"] as const).every(
+    (field) => old.suite[field] === child.suite[field],
+  );
+  const isWithin =
+    withinSelectors(old.selectors.local, child.selectors.local) &&
+    withinSelectors(old.selectors.remote, child.selectors.remote);
+  return {
+    ...(isSuite ? {} : { suite: { before: old.suite, after: child.suite } }),
+    ...(old.ke === child.ke || old.isFirst ? {} : { ke: { before: old.ke, after: child.ke } }),
+    ...(isWithin ? {} : { narrowed: { before: old.selectors, after: child.selectors } }),
+  };
+}
+
+function forgetPairFailures(
+  { machine }: Turn,
+  { connection }: EstablishedIkeSa,
+  { name, selectors }: ChildSa,
+  configuration: ChildConfiguration,
+): void {
+  const { children } = keeperOf(machine, connection);
+  for (const [i, pair] of pairsOf(configuration.selectors).entries()) {
+    const keeper = children.get(keeperName(name, 0, i + 1));
+    if (keeper !== undefined && pairsOverlap(pair, selectors)) keeper.lastFailure = undefined;
+  }
 }
 
 function clearRequest(keeper: ChildKeeper): void {

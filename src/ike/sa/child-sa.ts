@@ -20,6 +20,10 @@ export interface ChildSa {
   readonly sibling: number;
   /** Both ends will have further ones bound to lanes (RFC 9611). */
   readonly takesResources: boolean;
+  /** Made in IKE_AUTH, where a child has no key exchange of its own (RFC 7296 section 1.2). */
+  readonly isFirst: boolean;
+  /** The peer asked for it. */
+  readonly byPeer: boolean;
   readonly encapsulation: Encapsulation;
   readonly flow: FlowConfidentiality;
   readonly createdAt: Instant;

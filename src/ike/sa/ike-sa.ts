@@ -210,6 +210,8 @@ export type PlannedRequest =
       readonly child: string;
       readonly replaces: Spi | undefined;
       readonly sibling: number;
+      /** Number of the pair of selectors that is asked for; 0: the child as it is configured. */
+      readonly pair: number;
       readonly keRetries: number;
     }
   | { readonly kind: "rekeyIke"; readonly keRetries: number };
@@ -257,6 +259,10 @@ export interface EstablishedIkeSa extends Common {
   children: ChildSa[];
   /** Children for which the peer takes no further SA beside those that are there [RES-03]. */
   refusedSiblings: string[];
+  /** Children whose peer turned out to want less than all of them in one SA (RFC 7296 section 2.9). */
+  splits: { readonly child: string; readonly saPer: "pair" | "host" }[];
+  /** How many CREATE_CHILD_SA requests of the peer may still be answered, and when that was reckoned. */
+  childRequests: { allowance: number; since: Instant };
   lingering: Lingering[];
   /** Children that are gone or never were installed here, and that the peer must be told to delete. */
   orphans: Orphan[];

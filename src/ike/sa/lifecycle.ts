@@ -3,7 +3,13 @@ import { wipe } from "../../base/bytes.ts";
 import { after, DurationMs } from "../../base/instant.ts";
 import type { Rekey } from "../../policy/connection.ts";
 import { childKeeper, postpone } from "../keep-state.ts";
-import { RECONNECT_JITTER, REFUSED_LIFETIME, REPLACED_PATIENCE, STABLE_AFTER } from "../limits.ts";
+import {
+  CHILD_REQUESTS_BURST,
+  RECONNECT_JITTER,
+  REFUSED_LIFETIME,
+  REPLACED_PATIENCE,
+  STABLE_AFTER,
+} from "../limits.ts";
 import { keeperName } from "../negotiation/siblings.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import {
@@ -164,6 +170,7 @@ export function moveChildren(from: EstablishedIkeSa, to: EstablishedIkeSa): void
   to.children.push(...from.children.splice(0));
   to.lingering.push(...from.lingering.splice(0));
   to.orphans.push(...from.orphans.splice(0));
+  to.splits.push(...from.splits.splice(0));
 }
 
 /** What an authenticated IKE SA is made of; the rest starts empty. */
@@ -201,6 +208,8 @@ export function newEstablishedIkeSa(turn: Turn, made: NewIkeSa, rekey: Rekey): E
     lastSentAt: turn.now,
     children: [],
     refusedSiblings: [],
+    splits: [],
+    childRequests: { allowance: CHILD_REQUESTS_BURST, since: turn.now },
     lingering: [],
     orphans: [],
     job: undefined,
@@ -285,8 +294,9 @@ export function noteChildFailure(
   child: string,
   failure: FailureNotice | undefined,
   sibling = 0,
+  pair = 0,
 ): void {
-  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), keeperName(child, sibling));
+  const keeper = childKeeper(keeperOf(turn.machine, sa.connection), keeperName(child, sibling, pair));
   const at = postpone(keeper, failure, turn.now, turn.machine.random);
   if (sibling === 0) releaseAcquire(turn, sa.connection, child);
   if (failure === undefined) return;

@@ -28,6 +28,8 @@ export interface CreateChildExchange {
   readonly replaces: Spi | undefined;
   /** Number of the SA among those that stand beside each other. */
   readonly sibling: number;
+  /** Number of the pair of selectors that is asked for; 0: the child as it is configured. */
+  readonly pair: number;
   readonly inboundSpi: Spi;
   readonly nonce: Uint8Array;
   readonly keyExchange: OwnKeyExchange;

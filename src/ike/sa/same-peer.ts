@@ -1,10 +1,13 @@
 /** IKE SAs with one peer beside each other: which stays, and what the others wait for (RFC 7296 sections 2.4 and 2.8.3). */
 import { after } from "../../base/instant.ts";
 import { matchIdentity } from "../../policy/pad.ts";
+import { pairsOverlap } from "../../policy/traffic-selector.ts";
 import { retryWait } from "../keep-state.ts";
 import { HAND_OVER_PATIENCE } from "../limits.ts";
+import { isPerPacket, saPerOf } from "../negotiation/selector-pairs.ts";
 import { childConfiguration, establishedOf, type Turn } from "../turn.ts";
 import { activateOutbound } from "./child-lifecycle.ts";
+import type { ChildSa } from "./child-sa.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 
@@ -19,19 +22,28 @@ export function childrenToTakeOver(
 ): readonly string[] {
   const elder = fresh.elder === undefined ? undefined : machine.sas.get(fresh.elder);
   if (elder?.state !== "established") return [];
-  const names = elder.children.filter(({ state }) => state === "installed").map(({ name }) => name);
-  return [...new Set(names)].filter(
-    (name) =>
-      childConfiguration(machine, fresh.connection, name) !== undefined &&
-      !fresh.children.some((one) => one.name === name && one.state !== "deleting"),
-  );
+  const standing = fresh.children.filter(({ state }) => state !== "deleting");
+  const isMissing = ({ name, state, selectors }: ChildSa) =>
+    state === "installed" &&
+    isAskedFor(machine, fresh, name) &&
+    !standing.some((one) => one.name === name && pairsOverlap(one.selectors, selectors));
+  return [...new Set(elder.children.filter(isMissing).map(({ name }) => name))];
+}
+
+/** SAs for single packets come anew with the next ones. */
+function isAskedFor(machine: Turn["machine"], fresh: EstablishedIkeSa, name: string): boolean {
+  const configuration = childConfiguration(machine, fresh.connection, name);
+  return configuration !== undefined && !isPerPacket(saPerOf(fresh, configuration));
 }
 
 /** A fresh IKE SA of ours is authenticated: the one that it is to replace does nothing more of its own accord. */
 export function beginHandOver({ machine, now }: Turn, fresh: EstablishedIkeSa): void {
   const elder = fresh.elder === undefined ? undefined : machine.sas.get(fresh.elder);
   if (elder?.state !== "established") fresh.elder = undefined;
-  else elder.redundantUntil = after(now, HAND_OVER_PATIENCE);
+  else {
+    elder.redundantUntil = after(now, HAND_OVER_PATIENCE);
+    fresh.splits = [...elder.splits];
+  }
 }
 
 /** The IKE SA that was to repeat the authentication of this one came to nothing: later once more. */

@@ -101,6 +101,7 @@ test("rekey is done with the notice of the rekey that was asked for", async () =
     spis: { inboundSpi: Spi(0x2001), outboundSpi: Spi(0x2002) },
     suite: SUITES.aes256gcm16,
     rekeyAt: Instant(5),
+    changes: {},
   };
   made.onNotice({ ...rekeyed, child: "dmz" });
   made.onNotice(rekeyed);

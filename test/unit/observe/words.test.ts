@@ -336,6 +336,7 @@ test("the other notices are one sentence that holds what matters", () => {
         spis,
         suite: esp,
         rekeyAt: at,
+        changes: {},
       },
       "child SA rekeyed by us: aes128-sha256-esn, next rekey in 41 min",
     ],
