@@ -131,6 +131,7 @@ napi_value Init(napi_env env, napi_value exports) {
   DefineEspEngine(env, exports);
   DefineKeyStore(env, exports);
   DefineMemfd(env, exports);
+  DefineMontgomery(env, exports);
   DefinePacketIo(env, exports);
   DefineProcess(env, exports);
   DefineRaw(env, exports);

@@ -43,6 +43,7 @@
         "esp_transform.cc",
         "key_store.cc",
         "memfd.cc",
+        "montgomery.cc",
         "napi_args.cc",
         "packet_io.cc",
         "packet_io_receive.cc",

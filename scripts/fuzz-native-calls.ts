@@ -74,6 +74,8 @@ const KINDS = {
   /** No name of a device that could be made, so that the machine stays as it is. */
   deviceName: () => anyOf(["lo", "a/b", ".", "..", "a name", "n".repeat(16), "n".repeat(300)]),
   octets: () => octets(200),
+  /** As long as a value of a curve, mostly. */
+  curveOctets: () => new Uint8Array(anyOf([32, 32, 32, 32, 56, 31])).map(() => below(256)),
   program: () => wordsOf(40),
   doubles: () => new Float64Array(below(40)),
   address: () => anyOf([LOOPBACK_4, LOOPBACK_6, octets(20)]),
@@ -148,6 +150,8 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   sendFragmentable: { takes: SEND },
   packetIoCounters: { takes: ["io", "doubles"] },
   copyOctets: { takes: ["octets", "number", "number", "octets", "number"] },
+  montgomeryPublicValue: { takes: ["curveOctets", "curveOctets"] },
+  montgomerySharedSecret: { takes: ["curveOctets", "curveOctets", "curveOctets"] },
   createWake: { takes: [], makes: "fd" },
   wake: { takes: ["fd"] },
   createWaiter: { takes: ["fds", "fd"], makes: "waiter" },

@@ -5,7 +5,7 @@ import { KeyExchangeMethod, nameOf } from "../wire/ike/registries.ts";
 import { constantTimeEqual } from "./constant-time.ts";
 import { CryptoError } from "./error.ts";
 import { MODP_GROUPS, type ModpRow } from "./modp-groups.ts";
-import type { CurveName, MontgomeryName } from "./provider.ts";
+import type { CryptoProvider, CurveName, MontgomeryName } from "./provider.ts";
 import {
   ML_KEM_MESSAGE_LENGTH,
   ML_KEM_SEED_LENGTH,
@@ -42,6 +42,9 @@ export interface KeyExchangeAnswer {
   readonly secret: Uint8Array;
 }
 
+/** What computes X25519 and X448; where nothing else is at hand, the provider. */
+export type MontgomeryCurves = Pick<CryptoProvider, "montgomeryPublicValue" | "montgomerySharedSecret">;
+
 /** How one method works; lengths are checked before any of it is called. */
 interface Row extends KeyExchangeAlgorithm {
   readonly privateValueLength: number;
@@ -50,9 +53,9 @@ interface Row extends KeyExchangeAlgorithm {
   /** Bits of the first octet that are not part of the value are zero here. */
   readonly topMask: number;
   /** A pair out of the seed, which is wiped by whoever drew it; `undefined` for octets that make none. */
-  pair(seed: Uint8Array): KeyExchangePair | undefined;
+  pair(seed: Uint8Array, curves: MontgomeryCurves): KeyExchangePair | undefined;
   /** The initiator's end, and with Diffie-Hellman the responder's too; `undefined` for a value that must not be used. */
-  sharedSecret(privateValue: Uint8Array, peer: Uint8Array): Uint8Array | undefined;
+  sharedSecret(privateValue: Uint8Array, peer: Uint8Array, curves: MontgomeryCurves): Uint8Array | undefined;
   /** The responder's end of a KEM; absent with Diffie-Hellman. */
   readonly encapsulate?: (peer: Uint8Array, random: RandomSource) => KeyExchangeAnswer | undefined;
 }
@@ -67,7 +70,7 @@ function diffieHellmanRow(row: {
   readonly secretLength: number;
   readonly privateValueLength: number;
   readonly topMask?: number;
-  readonly publicValue: (privateValue: Uint8Array) => Uint8Array | undefined;
+  readonly publicValue: (privateValue: Uint8Array, curves: MontgomeryCurves) => Uint8Array | undefined;
   readonly sharedSecret: Row["sharedSecret"];
 }): Row {
   return {
@@ -79,8 +82,8 @@ function diffieHellmanRow(row: {
     privateValueLength: row.privateValueLength,
     seedLength: row.privateValueLength,
     topMask: row.topMask ?? 0xff,
-    pair: (seed) => {
-      const publicValue = row.publicValue(seed);
+    pair: (seed, curves) => {
+      const publicValue = row.publicValue(seed, curves);
       return publicValue && { privateValue: seed.slice(), publicValue };
     },
     sharedSecret: row.sharedSecret,
@@ -155,11 +158,11 @@ function montgomeryRow(id: number, curve: MontgomeryName, length: number, peerTo
     valueLength: length,
     secretLength: length,
     privateValueLength: length,
-    publicValue: (scalar) => provider.montgomeryPublicValue(curve, scalar),
-    sharedSecret: (scalar, peer) => {
+    publicValue: (scalar, curves) => curves.montgomeryPublicValue(curve, scalar),
+    sharedSecret: (scalar, peer, curves) => {
       const masked = Uint8Array.from(peer);
       masked[length - 1] = masked[length - 1]! & peerTopMask;
-      const secret = provider.montgomerySharedSecret(curve, scalar, masked);
+      const secret = curves.montgomerySharedSecret(curve, scalar, masked);
       return secret === undefined || constantTimeEqual(secret, zero) ? undefined : secret;
     },
   });
@@ -239,13 +242,17 @@ export function keyExchangeAlgorithm(id: number): KeyExchangeAlgorithm | undefin
  * Makes a fresh pair; it is nothing but octets of `random`, so that a seed replays it.
  * @throws {@link CryptoError} `CRYPTO_UNSUPPORTED` for a method that is not supported
  */
-export function generateKeyExchange(id: number, random: RandomSource): KeyExchangePair {
+export function generateKeyExchange(
+  id: number,
+  random: RandomSource,
+  curves: MontgomeryCurves = provider,
+): KeyExchangePair {
   const row = supportedRow(id);
   for (let attempt = 0; attempt < PRIVATE_VALUE_ATTEMPTS_MAX; attempt++) {
     const seed = random.secretBytes(row.seedLength);
     seed[0] = seed[0]! & row.topMask;
     // A private value outside the group's order is drawn anew, not reduced: every value stays equally likely.
-    const pair = row.pair(seed);
+    const pair = row.pair(seed, curves);
     wipe(seed);
     if (pair !== undefined) return pair;
   }
@@ -263,6 +270,7 @@ export function answerKeyExchange(
   id: number,
   peerPublicValue: Uint8Array,
   random: RandomSource,
+  curves: MontgomeryCurves = provider,
 ): KeyExchangeAnswer {
   const row = supportedRow(id);
   checkLength(row, peerPublicValue, row.publicValueLength);
@@ -271,8 +279,8 @@ export function answerKeyExchange(
     if (answer === undefined) throw refusedValue(id);
     return answer;
   }
-  const { privateValue, publicValue } = generateKeyExchange(id, random);
-  const secret = row.sharedSecret(privateValue, peerPublicValue);
+  const { privateValue, publicValue } = generateKeyExchange(id, random, curves);
+  const secret = row.sharedSecret(privateValue, peerPublicValue, curves);
   wipe(privateValue);
   if (secret === undefined) throw refusedValue(id);
   return { publicValue, secret };
@@ -288,6 +296,7 @@ export function deriveSharedSecret(
   id: number,
   privateValue: Uint8Array,
   peerPublicValue: Uint8Array,
+  curves: MontgomeryCurves = provider,
 ): Uint8Array {
   const row = supportedRow(id);
   if (privateValue.length !== row.privateValueLength)
@@ -296,7 +305,7 @@ export function deriveSharedSecret(
       `a private value of ${nameOf(KeyExchangeMethod, id)} has ${row.privateValueLength} octets, not ${privateValue.length}`,
     );
   checkLength(row, peerPublicValue, row.answerLength);
-  const secret = row.sharedSecret(privateValue, peerPublicValue);
+  const secret = row.sharedSecret(privateValue, peerPublicValue, curves);
   if (secret === undefined) throw refusedValue(id);
   return secret;
 }

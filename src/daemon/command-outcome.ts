@@ -9,7 +9,8 @@ import { isFailure } from "./failure-log.ts";
 export const COMMANDS_WAITING_MAX = 64;
 
 export interface CommandWaitersOptions {
-  readonly states: () => readonly ConnectionState[];
+  /** Of one connection: with thousands of them, all would be too many to look at in each turn. */
+  readonly states: (connection: string) => readonly ConnectionState[];
   readonly words: (failure: FailureNotice) => readonly string[];
 }
 
@@ -59,10 +60,11 @@ export class CommandWaiters {
 
   /** States may have changed. */
   onTurn(): void {
-    if (this.#waiters.size === 0) return;
-    const states = this.#options.states();
-    for (const waiter of [...this.#waiters])
-      if (waiter.kind !== "rekey" && isReached(waiter.kind, waiter.target, states)) waiter.finish(DONE);
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.kind === "rekey") continue;
+      const states = this.#options.states(waiter.target.connection);
+      if (isReached(waiter.kind, waiter.target, states)) waiter.finish(DONE);
+    }
   }
 }
 

@@ -36,7 +36,7 @@ export class DaemonControl implements ControlTarget {
     this.#options = options;
     this.#startedAt = options.clock.now();
     this.#waiters = new CommandWaiters({
-      states: () => this.#running?.describe() ?? [],
+      states: (connection) => this.#running?.describe(connection) ?? [],
       words: failureWords,
     });
   }

@@ -119,8 +119,9 @@ export class RunningGateway {
     return [...names, ...this.#complaints];
   }
 
-  describe(): readonly ConnectionState[] {
-    return this.#gateway.describe(this.#options.clock.now());
+  /** @param only - the connection to describe; absent: all of them */
+  describe(only?: string): readonly ConnectionState[] {
+    return this.#gateway.describe(this.#options.clock.now(), only);
   }
 
   /** Packets and IKE messages dropped since the start, by reason. */

@@ -158,8 +158,8 @@ export class Gateway {
     return this.#pathMtus.outcomes();
   }
 
-  describe(now: Instant): readonly ConnectionState[] {
-    return this.#machine.describe(now);
+  describe(now: Instant, only?: string): readonly ConnectionState[] {
+    return this.#machine.describe(now, only);
   }
 
   /** IKE messages dropped since the start, by reason. */

@@ -18,9 +18,11 @@ import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { displayName, establishedOf, ikeSasOf, isSingle, keeperOf, type Machine } from "./turn.ts";
 
-export function describeMachine(machine: Machine, now: Instant): readonly ConnectionState[] {
-  return [...machine.connections.values()].flatMap((connection) =>
-    describeConnection(machine, connection, now),
+/** @param only - the connection to show; absent: all of them */
+export function describeMachine(machine: Machine, now: Instant, only?: string): readonly ConnectionState[] {
+  const shown = only === undefined ? [...machine.connections.values()] : [machine.connections.get(only)];
+  return shown.flatMap((connection) =>
+    connection === undefined ? [] : describeConnection(machine, connection, now),
   );
 }
 

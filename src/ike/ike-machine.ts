@@ -49,7 +49,8 @@ export interface IkeMachineOptions {
 }
 
 export interface DescribedIkeMachine extends IkeMachine {
-  describe(now: Instant): readonly ConnectionState[];
+  /** @param only - the connection to describe; absent: all of them */
+  describe(now: Instant, only?: string): readonly ConnectionState[];
   /** Takes another configuration; unchanged connections go on. */
   setConnections(connections: readonly Connection[], now: Instant): readonly IkeAction[];
   /** Messages dropped since the start, by reason. */
@@ -85,7 +86,7 @@ export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachin
   return {
     handle: (event, now) => take(now, (turn) => handleEvent(turn, event)),
     nextTimeout: () => sooner(sasDue.first(), connectionsDue.first()),
-    describe: (now) => describeMachine(machine, now),
+    describe: (now, only) => describeMachine(machine, now, only),
     setConnections: (connections, now) =>
       take(now, (turn) => {
         for (const name of machine.connections.keys()) machine.touched.connections.add(name);

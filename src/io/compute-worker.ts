@@ -3,12 +3,14 @@ import { parentPort } from "node:worker_threads";
 import { wipe } from "../base/bytes.ts";
 import type { Work } from "../ike/machine.ts";
 import { performWork } from "./compute-work.ts";
+import { nativeCurves } from "./native-curves.ts";
 import { createSystemRandom } from "./random.ts";
 
 const random = createSystemRandom();
+const curves = nativeCurves();
 const port = parentPort;
 port?.on("message", ({ id, work }: { id: number; work: Work }) => {
-  const result = performWork(work, random);
+  const result = performWork(work, random, curves);
   port.postMessage({ id, result });
   if (work.kind === "deriveSharedSecret") wipe(work.privateValue);
   if (result.kind === "sharedSecret" || result.kind === "keyExchangeAnswer") wipe(result.secret);

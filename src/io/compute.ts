@@ -4,6 +4,7 @@ import type { RandomSource } from "../base/random.ts";
 import type { JobId, Work, WorkResult } from "../ike/machine.ts";
 import { KeyExchangeMethod } from "../wire/ike/registries.ts";
 import { ownFailure, performWork } from "./compute-work.ts";
+import { nativeCurves } from "./native-curves.ts";
 import { workerLocation } from "./worker-location.ts";
 
 /** Jobs that may wait for the thread; each belongs to an IKE SA, so this is more than there are half-open ones. */
@@ -31,6 +32,7 @@ interface ComputeAnswer {
 
 export function createComputePool(random: RandomSource): ComputePool {
   const waiting = new Map<number, { job: JobId; done: (job: JobId, result: WorkResult) => void }>();
+  const curves = nativeCurves();
   let worker: Worker | undefined;
   let idle: NodeJS.Timeout | undefined;
   let nextId = 0;
@@ -77,7 +79,7 @@ export function createComputePool(random: RandomSource): ComputePool {
       const id = nextId++;
       waiting.set(id, { job, done });
       if (!("method" in work) || INLINE.has(work.method)) {
-        setImmediate(() => settle(id, performWork(work, random)));
+        setImmediate(() => settle(id, performWork(work, random, curves)));
         return;
       }
       clearTimeout(idle);

@@ -134,6 +134,11 @@ export interface NativeAddon {
   closeWaiter(waiter: Handle): void;
   wait(waiter: Handle, timeoutMs: number): Result;
 
+  // Curves of RFC 7748, named by the length of their values
+  montgomeryPublicValue(scalar: Uint8Array, into: Uint8Array): void;
+  /** @returns false for an all-zero secret */
+  montgomerySharedSecret(scalar: Uint8Array, peer: Uint8Array, into: Uint8Array): boolean;
+
   // Process
   notify(path: string, message: string, fds: Int32Array): Result;
   bootTime(): number;
