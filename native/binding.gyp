@@ -36,11 +36,13 @@
         "addon.cc",
         "aes_mac.cc",
         "batch.cc",
+        "checksum.cc",
         "error_queue.cc",
         "esp_context.cc",
         "esp_engine.cc",
         "esp_openssl.cc",
         "esp_transform.cc",
+        "esp_vaes.cc",
         "key_store.cc",
         "memfd.cc",
         "montgomery.cc",
@@ -58,6 +60,7 @@
         "tun_io.cc",
         "tun_segment.cc",
         "udp.cc",
+        "vaes_gcm.cc",
         "wait.cc"
       ]
     }

@@ -10,22 +10,18 @@
 
 namespace tungate {
 
+// Sums and copies of many octets, in wide registers where the processor has them. `length` is a multiple of kSumStride.
+constexpr size_t kSumStride = 32;
+uint64_t SumWide(const uint8_t* data, size_t length);
+uint64_t CopyAndSumWide(uint8_t* to, const uint8_t* from, size_t length);
+
 // Adds octets to an unfolded sum. Only the last part of a sum may have an odd length.
 inline uint64_t AddOctets(uint64_t sum, const uint8_t* data, size_t length) {
-  if (length >= 64) {
-    // Four sums of 32-bit words each, which no length of a packet overflows.
-    typedef uint64_t Lanes __attribute__((vector_size(32)));
-    const Lanes low = {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff};
-    Lanes even = {};
-    Lanes odd = {};
-    for (; length >= 32; data += 32, length -= 32) {
-      Lanes words;
-      memcpy(&words, data, sizeof words);
-      even += words & low;
-      odd += words >> 32;
-    }
-    even += odd;
-    sum += even[0] + even[1] + even[2] + even[3];
+  if (length >= 4 * kSumStride) {
+    const size_t wide = length / kSumStride * kSumStride;
+    sum += SumWide(data, wide);
+    data += wide;
+    length -= wide;
   }
   for (; length >= 8; data += 8, length -= 8) {
     uint64_t words;
@@ -43,6 +39,14 @@ inline uint64_t AddOctets(uint64_t sum, const uint8_t* data, size_t length) {
     sum += word;
   }
   return sum;
+}
+
+// As AddOctets, and copies them.
+inline uint64_t CopyOctets(uint64_t sum, uint8_t* to, const uint8_t* from, size_t length) {
+  const size_t wide = length / kSumStride * kSumStride;
+  if (wide > 0) sum += CopyAndSumWide(to, from, wide);
+  memcpy(to + wide, from + wide, length - wide);
+  return AddOctets(sum, from + wide, length - wide);
 }
 
 inline uint16_t FoldSum(uint64_t sum) {

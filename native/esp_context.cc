@@ -2,6 +2,7 @@
 #include "esp_context.h"
 
 #include "esp_openssl.h"
+#include "esp_vaes.h"
 
 namespace tungate {
 
@@ -10,7 +11,8 @@ std::unique_ptr<EspContext> EspContext::Make(const SlotKeys& keys, uint32_t vers
   context->version_ = version;
   context->direction_ = keys.direction;
   if (!context->shape_.Take(keys)) return nullptr;
-  context->cipher_ = lane.Make(keys, context->shape_);
+  if (lane.uses_vaes()) context->cipher_ = MakeVaesCipher(keys, context->shape_);
+  if (context->cipher_ == nullptr) context->cipher_ = lane.Make(keys, context->shape_);
   if (context->cipher_ == nullptr) context->cipher_ = MakeOpensslCipher(keys, context->shape_);
   return context->cipher_ == nullptr ? nullptr : std::move(context);
 }

@@ -15,8 +15,8 @@ namespace tungate {
 
 class EspContext {
  public:
-  // Null when the transforms do not go together or the cipher cannot be made. The lane's provider does what it can,
-  // OpenSSL the rest.
+  // Null when the transforms do not go together or the cipher cannot be made. Who comes first does what it can: our
+  // own VAES where the lane uses it, the lane's provider, OpenSSL.
   static std::unique_ptr<EspContext> Make(const SlotKeys& keys, uint32_t version, const EspLane& lane);
 
   uint32_t version() const { return version_; }

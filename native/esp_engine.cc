@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "state.h"
+#include "vaes_gcm.h"
 
 namespace tungate {
 
@@ -252,21 +253,24 @@ napi_value CreateEngine(napi_env env, napi_callback_info info) {
   Find(args, state.memories, 0);
   Find(args, state.key_stores, 1);
   if (!args.ok()) return nullptr;
-  auto engine = std::make_shared<EspEngine>(state.provider);
+  auto engine = std::make_shared<EspEngine>(state.provider, state.uses_vaes);
   if (!engine->Attach(state.memories.Share(args.Uint32(0)), state.key_stores.Share(args.Uint32(1))))
     return Number(env, -EINVAL);
   return Number(env, state.engines.Add(std::move(engine)));
 }
 
-// Engines that are made from now on use the provider, or OpenSSL when there is none.
+// Engines that are made from now on use our own code for VAES if told to, then the provider, then OpenSSL.
 napi_value UseProvider(napi_env env, napi_callback_info info) {
-  Args args(env, info, 1);
+  Args args(env, info, 2);
+  const bool uses_vaes = args.Bool(1);
   if (!args.ok()) return nullptr;
+  State& state = State::Of(env);
   napi_valuetype type = napi_undefined;
   void* provider = nullptr;
   napi_typeof(env, args.value(0), &type);
   if (type == napi_undefined) {
-    State::Of(env).provider = nullptr;
+    state.provider = nullptr;
+    state.uses_vaes = uses_vaes;
     return Number(env, 0);
   }
   if (type != napi_external || napi_get_value_external(env, args.value(0), &provider) != napi_ok) {
@@ -274,8 +278,15 @@ napi_value UseProvider(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (static_cast<const EspProvider*>(provider)->layout != kEspProviderLayout) return Number(env, -EINVAL);
-  State::Of(env).provider = static_cast<const EspProvider*>(provider);
+  state.provider = static_cast<const EspProvider*>(provider);
+  state.uses_vaes = uses_vaes;
   return Number(env, 0);
+}
+
+napi_value HasVaes(napi_env env, napi_callback_info) {
+  napi_value has = nullptr;
+  napi_get_boolean(env, VaesGcm::IsSupported(), &has);
+  return has;
 }
 
 napi_value CloseEngine(napi_env env, napi_callback_info info) {
@@ -325,6 +336,7 @@ napi_value ReleaseStaleContexts(napi_env env, napi_callback_info info) {
 
 void DefineEspEngine(napi_env env, napi_value exports) {
   Define(env, exports, "useProvider", UseProvider);
+  Define(env, exports, "hasVaes", HasVaes);
   Define(env, exports, "createEngine", CreateEngine);
   Define(env, exports, "closeEngine", CloseEngine);
   Define(env, exports, "seal", SealFrames);

@@ -19,8 +19,8 @@ namespace tungate {
 
 class EspEngine {
  public:
-  // `provider` may be null: OpenSSL does all of it.
-  explicit EspEngine(const EspProvider* provider) : lane_(provider) {}
+  // `provider` may be null.
+  EspEngine(const EspProvider* provider, bool uses_vaes) : lane_(provider, uses_vaes) {}
 
   // False when the memory holds no SA table.
   bool Attach(std::shared_ptr<Mapping> table, std::shared_ptr<KeyStore> keys);

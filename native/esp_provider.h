@@ -22,18 +22,19 @@ struct EspProvider {
   EspCipher* (*make)(void* lane, const SlotKeys& keys, const EspShape& shape);
 };
 
-// A provider opened by one engine; without one every cipher is OpenSSL's.
+// What one engine makes ciphers with: our own code for VAES or not, a provider that is opened or not, and OpenSSL.
 class EspLane {
  public:
   EspLane() = default;
-  explicit EspLane(const EspProvider* provider)
-      : provider_(provider), lane_(provider != nullptr ? provider->open_lane() : nullptr) {}
+  EspLane(const EspProvider* provider, bool uses_vaes)
+      : provider_(provider), lane_(provider != nullptr ? provider->open_lane() : nullptr), uses_vaes_(uses_vaes) {}
   EspLane(const EspLane&) = delete;
   EspLane& operator=(const EspLane&) = delete;
   ~EspLane() {
     if (lane_ != nullptr) provider_->close_lane(lane_);
   }
 
+  bool uses_vaes() const { return uses_vaes_; }
   std::unique_ptr<EspCipher> Make(const SlotKeys& keys, const EspShape& shape) const {
     return std::unique_ptr<EspCipher>(lane_ != nullptr ? provider_->make(lane_, keys, shape) : nullptr);
   }
@@ -41,6 +42,7 @@ class EspLane {
  private:
   const EspProvider* provider_ = nullptr;
   void* lane_ = nullptr;
+  bool uses_vaes_ = false;
 };
 
 }  // namespace tungate

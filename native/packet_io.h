@@ -82,6 +82,8 @@ struct Received {
   uint32_t next = 0;
   // Octets of the message `next` that are in the batch's columns already.
   size_t at = 0;
+  // The number that the columns of the last datagram have: neighbours with the same one have the same source information.
+  uint32_t origin = 0;
   mmsghdr messages[kMessagesMax];
   iovec parts[kMessagesMax];
   sockaddr_storage names[kMessagesMax];

@@ -155,10 +155,12 @@ uint32_t PacketIo::PlaceDatagrams(const Socket& socket, Received& received, Batc
     received.at = ip_header;
     if (arrival.datagram < length) counters_.datagram_runs_received++;
   }
+  if (count == 0 || memcmp(batch.meta + (count - 1) * kMetaStride, arrival.meta, kMetaStride) != 0) received.origin++;
   do {
     const size_t datagram = std::min(arrival.datagram, length - received.at);
     memcpy(batch.meta + count * kMetaStride, arrival.meta, kMetaStride);
     batch.tos[count] = arrival.meta[kMetaTos];
+    batch.frame[count] = received.origin;
     batch.offset[count] = static_cast<uint32_t>(start + received.at);
     batch.length[count] = static_cast<uint32_t>(datagram);
     batch.status[count] = kPacketOk;
@@ -182,6 +184,7 @@ uint32_t PacketIo::Receive(const Socket& socket, Batch& batch) {
     return kReadMore;
   }
   uint32_t count = 0;
+  received.origin = 0;
   while (received.next < received.received && count < batch.capacity)
     count = PlaceDatagrams(socket, received, batch, count);
   const bool is_empty = received.next == received.received && received.received < received.places;

@@ -47,8 +47,10 @@ struct State {
   HandleTable<EspEngine> engines;
   HandleTable<PacketIo> packet_ios;
   HandleTable<Waiter> waiters;
-  // Who does the cryptography of engines made here; null: OpenSSL.
+  // Who does the cryptography of engines made here, before OpenSSL; null: nobody.
   const EspProvider* provider = nullptr;
+  // And before the provider: our own code for VAES.
+  bool uses_vaes = false;
 
   static State& Of(napi_env env) {
     void* data = nullptr;

@@ -50,8 +50,7 @@ void Segmenter::Cut(uint32_t k, size_t strip, uint8_t* to) const {
   memset(transport + transport_.checksum_offset(), 0, 2);
   uint64_t sum = AddOctets(transport_.PseudoHeader(headers, total), transport, transport_.headers - transport_.ip_header);
   uint8_t* data = to + transport_.headers - strip;
-  memcpy(data, packet_ + from, payload);
-  sum = AddOctets(sum, data, payload);
+  sum = CopyOctets(sum, data, packet_ + from, payload);
   uint16_t checksum = static_cast<uint16_t>(~FoldSum(sum));
   // In UDP zero means that there is none.
   if (checksum == 0 && !transport_.is_tcp) checksum = 0xffff;

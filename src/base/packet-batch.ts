@@ -16,7 +16,10 @@ export interface PacketBatch {
   readonly endpoint: Uint32Array;
   /** Upper 32 bits of the sequence number for an inbound packet with ESN; zero otherwise. */
   readonly sequenceHigh: Uint32Array;
-  /** Which frame a sealed packet was made of. */
+  /**
+   * Which frame a sealed packet was made of. Of a datagram its origin: neighbours with the same number have the same
+   * {@link meta}; {@link NO_ORIGIN} says nothing about them.
+   */
   readonly frame: Uint32Array;
   /** Outer TOS or traffic class octet: to send with, or as received. */
   readonly tos: Uint8Array;
@@ -26,6 +29,9 @@ export interface PacketBatch {
   readonly meta: Uint8Array;
   count: number;
 }
+
+/** In `frame` of a datagram: it may have come from elsewhere than its neighbours. */
+export const NO_ORIGIN = 0;
 
 /** A batch whose arena is divided into cells: cell `i` spans `stride` octets from `i * stride`. */
 export interface CellBatch extends PacketBatch {

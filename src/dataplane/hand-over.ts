@@ -4,7 +4,7 @@
  * gone, and its slot may be another's.
  */
 import { appendFrame, clearFrames, type FrameBatch } from "../base/frame-batch.ts";
-import { DATAGRAM_META_STRIDE, type PacketBatch } from "../base/packet-batch.ts";
+import { DATAGRAM_META_STRIDE, NO_ORIGIN, type PacketBatch } from "../base/packet-batch.ts";
 import { HandOverRing, ringMemory } from "./hand-over-ring.ts";
 import type { SocketIndex, TunIndex } from "./packet-io.ts";
 
@@ -187,6 +187,7 @@ export class HandOver {
       sockets[i] = tags & 0xff;
       hops[i] = (tags >>> 8) & 0xff;
       into.tos[i] = (tags >>> 16) & 0xff;
+      into.frame[i] = NO_ORIGIN;
       for (let octet = 0; octet < DATAGRAM_META_STRIDE; octet++)
         into.meta[i * DATAGRAM_META_STRIDE + octet] = ring.meta[(word + 1) * 4 + octet]!;
       into.count++;

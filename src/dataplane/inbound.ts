@@ -5,6 +5,7 @@ import {
   META_FAMILY,
   META_REMOTE_ADDRESS,
   META_REMOTE_PORT,
+  NO_ORIGIN,
   PACKET_BAD_LENGTH,
   PACKET_NOT_AUTHENTIC,
   PACKET_NOT_SENT,
@@ -12,11 +13,17 @@ import {
   type PacketBatch,
 } from "../base/packet-batch.ts";
 import { SPI_MIN } from "../base/spi.ts";
-import { checkReplay, REPLAY_DUPLICATE, REPLAY_OK, updateReplay } from "../esp/anti-replay.ts";
+import {
+  checkReplay,
+  REPLAY_DUPLICATE,
+  REPLAY_OK,
+  updateReplay,
+  updateReplayRun,
+} from "../esp/anti-replay.ts";
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
-import { EndpointRecord, SaMode, Slot } from "../policy/sa-table.ts";
+import { EndpointRecord, Slot } from "../policy/sa-table.ts";
 import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
 import { ESP_HEADER_LENGTH, ESP_PACKET_LENGTH_MIN, espSequence, espSpi } from "../wire/esp/esp-packet.ts";
 import {
@@ -32,13 +39,16 @@ import { DROP_REASONS, Drop } from "./drop-reason.ts";
 import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
 import type { HandOver } from "./hand-over.ts";
 import { IkeGate } from "./ike-gate.ts";
+import { InboundSa } from "./inbound-sa.ts";
 import { ACCEPTED, InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, localOf, NO_DEVICE, remoteOf, SKIP_SLOT } from "./lane-context.ts";
-import { TAKEN, unwrapPayload } from "./next-header.ts";
+import { TAKEN, unwrapPacket, unwrapPayload } from "./next-header.ts";
 import type { SocketIndex } from "./packet-io.ts";
 import { RebuiltPackets } from "./rebuilt-packets.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
+/** No packet has it. */
+const NO_SPI = -1;
 /** In place of a device: the packet goes nowhere. */
 const DROPPED = 0xff;
 /** Samples of refused packets for the audit trail (RFC 4303 section 4). */
@@ -66,9 +76,11 @@ export class Inbound {
   readonly #device: Uint8Array;
   readonly #audits = new TokenBucket(AUDITS_PER_SECOND, AUDITS_BURST);
   readonly #movedAt: Float64Array;
-  /** The SPI that was looked up last in this turn, and what was found. */
-  #lastSpi = 0;
-  #lastSlot = NO_SLOT;
+  /** The SPI that was found last in this turn to be of an SA of this lane, or {@link NO_SPI}; {@link #lastSa} is that SA. */
+  #lastSpi = NO_SPI;
+  readonly #lastSa = new InboundSa();
+  /** The SA of the packet that was opened last. */
+  readonly #openedSa = new InboundSa();
   /** Where datagrams came from, in words: four of address, and half words. */
   readonly #metaWords: Uint32Array;
   readonly #metaHalves: Uint16Array;
@@ -98,19 +110,23 @@ export class Inbound {
   turn(now: Instant): number {
     const batch = this.#batch;
     const { io, handOver } = this.#context;
-    this.#lastSpi = 0;
+    this.#lastSpi = NO_SPI;
+    this.#openedSa.forget();
     this.#inner.begin();
     this.#aggfrag.begin(now);
     let handled = handOver === undefined ? 0 : this.#turnHandedOver(handOver, now);
     for (let socket = 0; socket < io.sockets.length; socket++) {
-      if (io.sockets[socket]!.sendsOnly === true) continue;
+      const { role, sendsOnly } = io.sockets[socket]!;
+      if (sendsOnly === true) continue;
       batch.count = 0;
       io.receive(socket, batch);
       if (batch.count === 0) continue;
       handled += batch.count;
       let admitted = 0;
       this.#recovery.begin();
-      for (let i = 0; i < batch.count; i++) if (this.#sort(socket, i, now)) admitted++;
+      const mayBeKnown = role === "nat" || role === "esp";
+      for (let i = 0; i < batch.count; i++)
+        if (mayBeKnown && this.#isOfLastSa(i) ? this.#admit(i, now) : this.#sort(socket, i, now)) admitted++;
       this.#ah?.flush(now);
       handOver?.wakeOthers();
       if (admitted > 0) this.#openAndDeliver(now);
@@ -146,16 +162,19 @@ export class Inbound {
     return handled;
   }
 
+  /** Most packets belong to the SA of the one before: nothing else begins with its SPI. */
+  #isOfLastSa(i: number): boolean {
+    const { length, view, offset } = this.#batch;
+    return length[i]! >= ESP_PACKET_LENGTH_MIN && view.getUint32(offset[i]!) === this.#lastSpi;
+  }
+
   /** Sends a datagram the way that its socket and first octets say; true when it is ESP that the engine should open. */
   #sort(socket: SocketIndex, i: number, now: Instant): boolean {
     const context = this.#context;
     const batch = this.#batch;
     const at = batch.offset[i]!;
     const length = batch.length[i]!;
-    batch.slot[i] = SKIP_SLOT;
-    batch.sequenceHigh[i] = 0;
-    this.#slot[i] = SKIP_SLOT;
-    this.#device[i] = DROPPED;
+    this.#skip(i);
     switch (context.io.sockets[socket]!.role) {
       case "ah":
         this.#ah ??= new AhInbound(context, this.#inner);
@@ -165,7 +184,7 @@ export class Inbound {
         return false;
       case "esp":
         // [NAT-03]
-        return this.#admit(socket, i, now);
+        return this.#find(socket, i, now) && this.#admit(i, now);
       case "ike":
         if (length === 1 && batch.bytes[at] === NAT_KEEPALIVE) context.count(Drop.keepalive);
         else this.#gate.pass(batch, i, 0, now);
@@ -173,7 +192,7 @@ export class Inbound {
       case "nat":
         switch (classifyNatDatagram(batch.bytes, at, length)) {
           case NatDatagram.ESP:
-            return this.#admit(socket, i, now);
+            return this.#find(socket, i, now) && this.#admit(i, now);
           case NatDatagram.IKE:
             // [NAT-04]
             this.#gate.pass(batch, i, NON_ESP_MARKER_LENGTH, now);
@@ -192,18 +211,23 @@ export class Inbound {
     }
   }
 
-  /** Finds the SA and asks its window; nothing changes before the integrity check [ESP-05]. */
-  #admit(socket: SocketIndex, i: number, now: Instant): boolean {
+  #skip(i: number): void {
+    this.#batch.slot[i] = SKIP_SLOT;
+    this.#batch.sequenceHigh[i] = 0;
+    this.#slot[i] = SKIP_SLOT;
+    this.#device[i] = DROPPED;
+  }
+
+  /** Finds the SA of an ESP packet, which is then the last one; false when it is not for this lane to open. */
+  #find(socket: SocketIndex, i: number, now: Instant): boolean {
     const context = this.#context;
     const batch = this.#batch;
     const { table } = context;
     const { u32 } = table;
-    const at = batch.offset[i]!;
-    const length = batch.length[i]!;
-    if (length < ESP_PACKET_LENGTH_MIN) return this.#refuse(i, Drop.shortDatagram, now);
-    const spi = espSpi(batch.bytes, at);
+    if (batch.length[i]! < ESP_PACKET_LENGTH_MIN) return this.#refuse(i, Drop.shortDatagram, now);
+    const spi = espSpi(batch.bytes, batch.offset[i]!);
     if (spi < SPI_MIN) return this.#refuse(i, Drop.reservedSpi, now);
-    const slot = spi === this.#lastSpi ? this.#lastSlot : this.#find(spi);
+    const slot = findBySpi(table, spi);
     // [ESP-15]
     if (slot === NO_SLOT) return this.#refuse(i, Drop.unknownSpi, now);
     const base = slotOffset(table, slot);
@@ -214,54 +238,63 @@ export class Inbound {
       if (context.giveDatagram(owner, batch, i, socket)) return false;
       return this.#refuse(i, context.reasonNotGiven(), now);
     }
-    const ivLength = u32[(base + Slot.IV_LENGTH) >> 2]!;
-    const icvLength = u32[(base + Slot.ICV_LENGTH) >> 2]!;
-    const sealed = length - ESP_HEADER_LENGTH - ivLength - icvLength;
-    if (sealed <= 0 || sealed % u32[(base + Slot.BLOCK_SIZE) >> 2]! !== 0)
-      return this.#refuse(i, Drop.badEspLength, now);
-    const low = espSequence(batch.bytes, at);
+    this.#lastSpi = spi;
+    this.#lastSa.read(table, slot);
+    return true;
+  }
+
+  /** Asks the window of the last SA about a packet of it; nothing changes before the integrity check [ESP-05]. */
+  #admit(i: number, now: Instant): boolean {
+    const { table } = this.#context;
+    const batch = this.#batch;
+    const { base, slot, around, blockMask, isEsn } = this.#lastSa;
+    const length = batch.length[i]!;
+    const sealed = length - around;
+    if (sealed <= 0 || (sealed & blockMask) !== 0) return this.#refuseUnread(i, Drop.badEspLength, now);
+    const low = batch.view.getUint32(batch.offset[i]! + 4);
     let high = 0;
-    if (u32[(base + Slot.ESN) >> 2] === 1) {
+    if (isEsn) {
       const highest = table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
-      high = guessSequenceHigh(highest, low, u32[(base + Slot.REPLAY_WINDOW) >> 2]!);
-      if (high === SEQUENCE_HIGH_UNKNOWN) return this.#refuse(i, Drop.leftOfWindow, now);
+      high = guessSequenceHigh(highest, low, table.u32[(base + Slot.REPLAY_WINDOW) >> 2]!);
+      if (high === SEQUENCE_HIGH_UNKNOWN) return this.#refuseUnread(i, Drop.leftOfWindow, now);
     }
     const sequence = wholeSequenceNumber(high, low);
     const verdict = checkReplay(table, base, sequence);
     if (verdict !== REPLAY_OK)
-      return this.#refuse(i, verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow, now);
+      return this.#refuseUnread(i, verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow, now);
     this.#sequence[i] = sequence;
     this.#slot[i] = slot;
+    this.#device[i] = DROPPED;
     batch.slot[i] = slot;
     batch.sequenceHigh[i] = high;
-    if (this.#recovery.isInDoubt(slot) && u32[(base + Slot.ESN) >> 2] === 1)
-      this.#recovery.keep(batch, i, slot, high, now);
+    if (isEsn && this.#recovery.isInDoubt(slot)) this.#recovery.keep(batch, i, slot, high, now);
     return true;
   }
 
-  /** Most packets belong to the SA of the one before. */
-  #find(spi: number): number {
-    const slot = findBySpi(this.#context.table, spi);
-    this.#lastSpi = slot === NO_SLOT ? 0 : spi;
-    this.#lastSlot = slot;
-    return slot;
+  #refuseUnread(i: number, reason: number, now: Instant): false {
+    this.#skip(i);
+    return this.#refuse(i, reason, now);
   }
 
   #openAndDeliver(now: Instant): void {
     const batch = this.#batch;
     this.#context.engine.open(batch);
     let devices = 0;
-    for (let i = 0; i < batch.count; i++) {
+    for (let i = 0; i < batch.count; ) {
       const slot = this.#slot[i]!;
-      if (slot === SKIP_SLOT || !this.#accept(i, slot, now)) continue;
-      const device = this.#inner.deviceOf(slot);
-      if (device === NO_DEVICE) continue;
-      if (this.#isTransport(slot)) {
-        this.#rebuilt?.deliver(device);
+      if (slot === SKIP_SLOT) {
+        i++;
         continue;
       }
-      this.#device[i] = device;
-      devices |= 1 << device;
+      if (slot !== this.#openedSa.slot) this.#openedSa.read(this.#context.table, slot);
+      const end = this.#endOfRun(i, slot);
+      if (end > i && this.#acceptRun(i, end, now)) {
+        for (; i < end; i++)
+          devices |= this.#deliverPlain(i, unwrapPacket(batch, i, slot, this.#inner, now), now);
+        continue;
+      }
+      if (this.#accept(i, slot, now)) devices |= this.#deliver(i, slot);
+      i++;
     }
     for (let device = 0; devices !== 0; device++, devices >>>= 1)
       if ((devices & 1) !== 0) this.#write(device);
@@ -269,9 +302,66 @@ export class Inbound {
     this.#rebuilt?.flush();
   }
 
-  #isTransport(slot: number): boolean {
-    const { table } = this.#context;
-    return table.u32[(slotOffset(table, slot) + Slot.MODE) >> 2] === SaMode.TRANSPORT;
+  /** The bit of the device that packet `i`, which was judged by what is in it, goes to, or 0. */
+  #deliverPlain(i: number, reason: number, now: Instant): number {
+    if (reason === ACCEPTED) return this.#deliver(i, this.#openedSa.slot);
+    if (reason === Drop.dummy) this.#context.count(reason);
+    else this.#refuse(i, reason, now);
+    return 0;
+  }
+
+  #deliver(i: number, slot: number): number {
+    const device = this.#inner.deviceOf(slot);
+    if (device === NO_DEVICE) return 0;
+    if (this.#openedSa.isTransport) {
+      this.#rebuilt?.deliver(device);
+      return 0;
+    }
+    this.#device[i] = device;
+    return 1 << device;
+  }
+
+  /**
+   * Where the run that begins with packet `i` ends: authentic packets of one origin and one SA, each numbered one above the
+   * one before, above all that were seen; `i` itself where there is none.
+   */
+  #endOfRun(i: number, slot: number): number {
+    const { status, frame, count } = this.#batch;
+    const origin = frame[i]!;
+    const { base, isPlainTunnel } = this.#openedSa;
+    let next = this.#sequence[i]!;
+    const isNewest = next > this.#context.table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
+    if (!isPlainTunnel || !isNewest || origin === NO_ORIGIN) return i;
+    let end = i;
+    while (
+      end < count &&
+      this.#slot[end] === slot &&
+      this.#sequence[end] === next &&
+      status[end] === PACKET_OK &&
+      frame[end] === origin
+    ) {
+      end++;
+      next++;
+    }
+    return end;
+  }
+
+  /** Moves the window and counts for all of a run at once; false, and nothing is done, when a limit may lie within it. */
+  #acceptRun(i: number, end: number, now: Instant): boolean {
+    const context = this.#context;
+    const { table } = context;
+    const { base, slot } = this.#openedSa;
+    const { length } = this.#batch;
+    const packets = end - i;
+    let octets = 0;
+    for (let k = i; k < end; k++) octets += length[k]!;
+    if (!mayCarry(table, base, octets, packets)) return false;
+    this.#recovery.succeeded(slot);
+    updateReplayRun(table, base, this.#sequence[i]!, packets);
+    this.#follow(end - 1, slot, base, now);
+    if (countPackets(table, base, octets, now, packets))
+      context.raise("softLimit", slot, reachedSoft(table, base));
+    return true;
   }
 
   #write(device: number): void {
@@ -306,7 +396,7 @@ export class Inbound {
       return this.#refuse(i, Drop.inboundExpired, now);
     }
     if (countPackets(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
-    const reason = this.#isTransport(slot)
+    const reason = this.#openedSa.isTransport
       ? this.#rebuild(i, slot, base, now)
       : unwrapPayload(batch, i, slot, this.#inner, this.#aggfrag, sequence, now);
     if (reason === ACCEPTED) return true;

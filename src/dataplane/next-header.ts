@@ -11,6 +11,31 @@ import type { InnerPackets } from "./inner-packets.ts";
 export const TAKEN = -2;
 
 /**
+ * As {@link unwrapPayload}, of an SA without AGGFRAG.
+ * @returns ACCEPTED when `offset` and `length` span a packet to deliver, else the reason to drop it
+ */
+export function unwrapPacket(
+  batch: PacketBatch,
+  i: number,
+  slot: number,
+  inner: InnerPackets,
+  now: Instant,
+): number {
+  const { bytes } = batch;
+  const start = batch.offset[i]!;
+  const end = start + batch.length[i]!;
+  const payloadLength = espPayloadLength(bytes, start, end);
+  if (payloadLength < 0) return Drop.badPadding;
+  const nextHeader = espNextHeader(bytes, end);
+  if (isDummyPacket(nextHeader)) return Drop.dummy;
+  if (nextHeader !== IpProtocol.IPV4 && nextHeader !== IpProtocol.IPV6) return Drop.badNextHeader;
+  const length = innerPacketLength(bytes, start, payloadLength, nextHeader);
+  if (length < 0) return Drop.malformedInner;
+  batch.length[i] = length;
+  return inner.check(batch, start, length, slot, batch.tos[i]!, now);
+}
+
+/**
  * Takes trailer and TFC padding off packet `i` and hands what is inside to whoever judges it.
  * @param sequence - the whole number
  * @returns {@link TAKEN}, ACCEPTED when `offset` and `length` span a packet to deliver, else the reason to drop it
@@ -24,22 +49,15 @@ export function unwrapPayload(
   sequence: number,
   now: Instant,
 ): number {
+  if (!aggfrag.isFor(slot)) return unwrapPacket(batch, i, slot, inner, now);
   const start = batch.offset[i]!;
   const end = start + batch.length[i]!;
-  const payloadLength = espPayloadLength(batch.bytes, start, end);
-  if (payloadLength < 0) return Drop.badPadding;
-  const nextHeader = espNextHeader(batch.bytes, end);
-  if (aggfrag.isFor(slot)) {
-    if (nextHeader === IpProtocol.AGGFRAG) {
-      aggfrag.take(batch, i, payloadLength, slot, sequence, now);
-      return TAKEN;
-    }
-    aggfrag.pass(slot, sequence, now);
+  if (espNextHeader(batch.bytes, end) === IpProtocol.AGGFRAG) {
+    const payloadLength = espPayloadLength(batch.bytes, start, end);
+    if (payloadLength < 0) return Drop.badPadding;
+    aggfrag.take(batch, i, payloadLength, slot, sequence, now);
+    return TAKEN;
   }
-  if (isDummyPacket(nextHeader)) return Drop.dummy;
-  if (nextHeader !== IpProtocol.IPV4 && nextHeader !== IpProtocol.IPV6) return Drop.badNextHeader;
-  const length = innerPacketLength(batch.bytes, start, payloadLength, nextHeader);
-  if (length < 0) return Drop.malformedInner;
-  batch.length[i] = length;
-  return inner.check(batch, start, length, slot, batch.tos[i]!, now);
+  aggfrag.pass(slot, sequence, now);
+  return unwrapPacket(batch, i, slot, inner, now);
 }

@@ -44,6 +44,37 @@ export function updateReplay(table: SaTable, base: number, sequence: number): nu
   return REPLAY_OK;
 }
 
+/**
+ * Marks `count` numbers from `first` on as seen, all of which are above every one seen before; only for packets that passed
+ * the integrity check [ESP-05]. The same as updating them one by one.
+ */
+export function updateReplayRun(table: SaTable, base: number, first: number, count: number): void {
+  const { u32, f64 } = table;
+  const window = u32[(base + Slot.REPLAY_WINDOW) >> 2]!;
+  const last = first + count - 1;
+  if (window > 0) {
+    const ring = replayRingBits(window);
+    const bitmap = (base + Slot.REPLAY_BITMAP) >> 2;
+    const highest = f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
+    if (first > highest + 1) clearAfter(u32, bitmap, ring, highest, first - 1);
+    markRange(u32, bitmap, ring, first, Math.min(count, ring));
+  }
+  f64[(base + Slot.REPLAY_HIGHEST) >> 3] = last;
+}
+
+/** Sets the bits of `count` numbers from `first` on, at most the ring, whole words at a time. */
+function markRange(words: Uint32Array, bitmap: number, ring: number, first: number, count: number): void {
+  let bit = first & (ring - 1);
+  let left = count;
+  while (left > 0) {
+    const inWord = Math.min(left, 32 - (bit & 31));
+    const mask = (inWord === 32 ? 0xffffffff : (1 << inWord) - 1) << (bit & 31);
+    words[bitmap + (bit >>> 5)] = words[bitmap + (bit >>> 5)]! | mask;
+    bit = (bit + inWord) & (ring - 1);
+    left -= inWord;
+  }
+}
+
 /** Clears the bits of the numbers above `highest` up to `sequence`, whole words at a time. */
 function clearAfter(
   words: Uint32Array,

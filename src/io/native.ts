@@ -56,8 +56,13 @@ export interface NativeAddon {
   releaseBatch(batch: Handle): void;
 
   // Engine
-  /** Engines of this thread made from now on use it, or OpenSSL. @returns 0, or -EINVAL for one of another build */
-  useProvider(provider: CryptoProviderHandle | undefined): Result;
+  /** Whether this processor can do AES-GCM by our own code. */
+  hasVaes(): boolean;
+  /**
+   * Engines of this thread made from now on use our own code for what it can do, if told to, then the provider, then
+   * OpenSSL. @returns 0, or -EINVAL for a provider of another build
+   */
+  useProvider(provider: CryptoProviderHandle | undefined, usesVaes: boolean): Result;
   createEngine(table: Handle, store: Handle): Result;
   closeEngine(engine: Handle): void;
   /** @returns how many packets were made */

@@ -196,6 +196,22 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: "[ESP-04] a duplicate is dropped, in the same batch and later",
   },
   {
+    bug: "a run of packets can be replayed",
+    file: "src/esp/anti-replay.ts",
+    find: "markRange(u32, bitmap, ring, first, Math.min(count, ring));",
+    replace: "markRange(u32, bitmap, ring, first, 1);",
+    test: "test/unit/dataplane/inbound.test.ts",
+    killedBy: "[ESP-04] every packet of a run is known afterwards",
+  },
+  {
+    bug: "a run goes past the hard limit",
+    file: "src/dataplane/inbound.ts",
+    find: "if (!mayCarry(table, base, octets, packets)) return false;",
+    replace: "void mayCarry;",
+    test: "test/unit/dataplane/inbound.test.ts",
+    killedBy: "[CHILD-24] an inbound SA at its hard limit delivers nothing more",
+  },
+  {
     bug: "the left edge of the window is one too far",
     file: "src/esp/anti-replay.ts",
     find: "if (highest - sequence >= window)",

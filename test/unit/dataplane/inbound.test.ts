@@ -138,6 +138,25 @@ describe("replay and integrity", () => {
     expect(b.allDrops()).toEqual({ replayed: 2 });
   });
 
+  test("[ESP-04] every packet of a run is known afterwards, and what is missing in the run is not", () => {
+    const { a, b } = makePair();
+    const all = sealed(a, ...Array.from({ length: 25 }, (_, id) => packet({ ...A_TO_B, id })));
+    const missing = all.splice(15, 1);
+    expect(receive(b, all)).toHaveLength(24);
+    expect(receive(b, [...missing, ...all])).toHaveLength(1);
+    expect(b.allDrops()).toEqual({ replayed: 24 });
+  });
+
+  test("[NAT-07] a run ends where another peer begins", () => {
+    const { a, b } = makePair();
+    const all = sealed(a, ...Array.from({ length: 6 }, (_, id) => packet({ ...A_TO_B, id })));
+    const moved = all.map((one, i) =>
+      i < 3 ? one : { ...one, remote: { ...one.remote, port: one.remote.port + 1 } },
+    );
+    expect(receive(b, moved)).toHaveLength(6);
+    expect(b.upcalls.filter(({ kind }) => kind === "peerMoved")).toHaveLength(1);
+  });
+
   test("[ESP-04] what lies left of the window is dropped, the last inside is not", () => {
     const { a, b } = makePair({ suite: SUITES.aes256gcm16, handling: { replayWindow: 32 } });
     const all = sealed(a, ...Array.from({ length: 32 }, (_, id) => packet({ ...A_TO_B, id })));

@@ -64,6 +64,14 @@ const DEFAULT_SOCKETS: readonly LaneSocket[] = [
   { role: "whole", family: 6, localPort: 0, sendsOnly: true },
 ];
 
+/** Whether datagram `i` has the meta of the one before it. */
+function isSameOrigin(meta: Uint8Array, i: number): boolean {
+  const at = i * DATAGRAM_META_STRIDE;
+  for (let octet = at; octet < at + DATAGRAM_META_STRIDE; octet++)
+    if (meta[octet] !== meta[octet - DATAGRAM_META_STRIDE]) return false;
+  return true;
+}
+
 export class MemoryPacketIo implements PacketIo {
   readonly tunCount: number;
   readonly sockets: readonly LaneSocket[];
@@ -136,6 +144,8 @@ export class MemoryPacketIo implements PacketIo {
       if (header !== undefined && local.address.length === 4)
         into.meta[at + META_HEADER_LENGTH] = header.length;
       into.tos[i] = tos;
+      into.frame[i] = 1;
+      if (i > 0) into.frame[i] = into.frame[i - 1]! + (isSameOrigin(into.meta, i) ? 0 : 1);
     });
   }
 

@@ -6,6 +6,7 @@ import {
   REPLAY_LEFT_OF_WINDOW,
   REPLAY_OK,
   updateReplay,
+  updateReplayRun,
 } from "../../../src/esp/anti-replay.ts";
 import {
   guessSequenceHigh,
@@ -76,6 +77,31 @@ describe("the window", () => {
       { numRuns: 200 },
     );
   });
+
+  test.each(windows)(
+    "[ESP-04] of %i packets: a run at once is the same as its numbers one by one",
+    (window) => {
+      const run = fc.record({
+        gap: fc.oneof(fc.nat(3), fc.nat(2 * window)),
+        count: fc.oneof(fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 2 * window })),
+      });
+      const start = fc.constantFrom(0, 2 ** 32 - 20, 2 ** 40);
+      fc.assert(
+        fc.property(start, fc.array(run, { minLength: 1, maxLength: 6 }), (highest, runs) => {
+          const [one, other] = [makeSa(window, highest), makeSa(window, highest)];
+          for (const { gap, count } of runs) {
+            const first = one.table.f64[(one.base + Slot.REPLAY_HIGHEST) / 8]! + 1 + gap;
+            for (let k = 0; k < count; k++)
+              expect(updateReplay(one.table, one.base, first + k)).toBe(REPLAY_OK);
+            updateReplayRun(other.table, other.base, first, count);
+            const slot = ({ table, base }: typeof one) => table.bytes.subarray(base, base + Slot.STRIDE);
+            expect(Buffer.compare(slot(one), slot(other))).toBe(0);
+          }
+        }),
+        { numRuns: window > 1000 ? 5 : 60 },
+      );
+    },
+  );
 
   test("[ESP-04] the left edge: the last number inside is taken, the one before is not", () => {
     const { table, base } = makeSa(32);

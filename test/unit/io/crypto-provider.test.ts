@@ -15,7 +15,14 @@ const GOOD: IpsecMbAddon = {
 const OPENSSL = "OpenSSL 3.0.1 of Node";
 
 function choose(change: Partial<CryptoChoice> = {}, addon: IpsecMbAddon = GOOD) {
-  return chooseCrypto({ wanted: undefined, openssl: "3.0.1", isBuilt: true, load: () => addon, ...change });
+  return chooseCrypto({
+    wanted: undefined,
+    openssl: "3.0.1",
+    hasVaes: false,
+    isBuilt: true,
+    load: () => addon,
+    ...change,
+  });
 }
 
 test("libipsec-mb is taken where it is there, with its version and what it chose for the processor", () => {
@@ -25,6 +32,18 @@ test("libipsec-mb is taken where it is there, with its version and what it chose
     expect(choose({ wanted }).handle).toBe(provider);
   }
   expect(choose({ wanted: "ipsec-mb" }).handle).toBe(completeProvider);
+});
+
+test("our own code for VAES comes before a library that has no wider registers, unless another one is asked for", () => {
+  const name = "VAES, libipsec-mb 1.3.0 (avx2)";
+  expect(choose({ hasVaes: true })).toEqual({ name, handle: provider, usesVaes: true });
+  expect(choose({ hasVaes: true, isBuilt: false })).toEqual({ name: `VAES, ${OPENSSL}`, usesVaes: true });
+  expect(choose({ hasVaes: true }, { ...GOOD, architecture: "avx512" }).usesVaes).toBeUndefined();
+  for (const wanted of ["openssl", "ipsec-mb"])
+    expect(choose({ hasVaes: true, wanted }).usesVaes).toBeUndefined();
+  expect(choose({ hasVaes: true, wanted: "vaes" })).toEqual({ name: `VAES, ${OPENSSL}`, usesVaes: true });
+  const { name: without, problem } = choose({ wanted: "vaes" });
+  expect([without, problem]).toEqual([OPENSSL, expect.stringContaining("no VAES")]);
 });
 
 test("OpenSSL is taken without a word where there is no libipsec-mb, or when it is asked for", () => {

@@ -55,7 +55,7 @@ interface NativeBench extends EngineUnderTest {
 
 const open: NativeBench[] = [];
 
-function makeNative(): NativeBench {
+export function makeNative(): NativeBench {
   const sa = createNativeSaTable(SIZE);
   const keys = createNativeKeyStore(sa);
   const bench = { sa, table: sa.table, keys, engine: createNativeEspEngine(sa, keys) };
@@ -63,7 +63,7 @@ function makeNative(): NativeBench {
   return bench;
 }
 
-function makeTwin(): EngineUnderTest {
+export function makeTwin(): EngineUnderTest {
   const table = formatSaTable(new ArrayBuffer(saTableRegions(SIZE).total), SIZE);
   const keys = createTwinKeyStore(table);
   return { table, keys, engine: createTwinEspEngine(table, keys, seededRandom("twin")) };
