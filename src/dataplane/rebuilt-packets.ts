@@ -11,6 +11,8 @@ import {
   PACKET_OK,
   type PacketBatch,
 } from "../base/packet-batch.ts";
+import { Slot } from "../policy/sa-table.ts";
+import { slotOffset } from "../policy/sad.ts";
 import { espNextHeader, espPayloadLength, isDummyPacket } from "../wire/esp/esp-packet.ts";
 import {
   IPV4_DESTINATION,
@@ -23,6 +25,7 @@ import { IPV6_DESTINATION, IPV6_HEADER_LENGTH, IPV6_SOURCE, writeIpv6Header } fr
 import { Drop } from "./drop-reason.ts";
 import type { InnerPackets } from "./inner-packets.ts";
 import type { LaneContext } from "./lane-context.ts";
+import { translateChecksum } from "./nat-checksum.ts";
 import { WHOLE_PACKET_MAX } from "./whole-packets.ts";
 
 /** Of a header that the system kept to itself. */
@@ -64,6 +67,10 @@ export class RebuiltPackets {
     const length = headerLength + payloadLength;
     if (length > WHOLE_PACKET_MAX) return Drop.malformedInner;
     cells.bytes.set(batch.bytes.subarray(start, start + payloadLength), at + headerLength);
+    const { table } = this.#context;
+    const natSum = table.u32[(slotOffset(table, slot) + Slot.NAT_SUM) >> 2]!;
+    if (natSum !== 0)
+      translateChecksum(cells.bytes, at, at + headerLength, at + length, nextHeader, natSum & 0xffff);
     cells.offset[cells.count] = at;
     cells.length[cells.count] = length;
     return inner.check(cells, at, length, slot, batch.tos[i]!, now);

@@ -138,10 +138,10 @@ export interface ProposalMismatch {
 export type AggfragRefusal = "absent" | "malformed" | "congestionControl" | "unknownFlag";
 
 /**
- * The peer answered without USE_TRANSPORT_MODE; asked for tunnel mode; a NAT changes the addresses that transport mode
- * protects; or the child's selectors are not the two outer addresses.
+ * The peer answered without USE_TRANSPORT_MODE; asked for tunnel mode; or the child's selectors are not the two outer
+ * addresses.
  */
-export type TransportRefusal = "notConfirmed" | "tunnelAsked" | "behindNat" | "otherHosts";
+export type TransportRefusal = "notConfirmed" | "tunnelAsked" | "otherHosts";
 
 export type FailureNotice =
   /** We answered NO_PROPOSAL_CHOSEN, or the peer chose something that we had not offered. */

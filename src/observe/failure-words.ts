@@ -310,11 +310,6 @@ function transportRefused({ reason, role, remote, place, ...whom }: Notice<"tran
         `${peer} asked for tunnel mode where we have transport mode`,
         `have transport mode switched on there, or set ${key}.mode${atPlace(place)} to tunnel`,
       ];
-    case "behindNat":
-      return [
-        `there is a NAT between us and ${peer}, which changes the addresses that transport mode protects`,
-        `set ${key}.mode${atPlace(place)} to tunnel on both sides`,
-      ];
     case "otherHosts":
       return [
         `transport mode with ${peer} is for the two outer addresses alone, and ${role === "initiator" ? "what was agreed" : "the child"} names others`,

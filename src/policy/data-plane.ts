@@ -3,6 +3,7 @@
  * A data plane is anything that does RFC 4301 section 5: ours, or later a kernel's.
  */
 import type { DurationMs, Instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { SelectorPair, TrafficSelector } from "./traffic-selector.ts";
@@ -101,6 +102,15 @@ interface SaCommon {
 export interface InboundSa extends SaCommon {
   /** Ours, from {@link SpiAllocator}. */
   readonly spi: Spi;
+  /** Transport mode through a NAT: the addresses that the peer's transport checksums are of (RFC 7296 section 2.23.1). */
+  readonly originalAddresses?: OriginalAddresses;
+}
+
+export interface OriginalAddresses {
+  /** Ours, as the peer knows it. */
+  readonly local: IpAddress;
+  /** The peer's own. */
+  readonly remote: IpAddress;
 }
 
 export interface OutboundSa extends SaCommon {

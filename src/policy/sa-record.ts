@@ -1,13 +1,15 @@
 /** One SA written to its slot of the table and read back (RFC 4301 section 4.4.2.1). */
 import { encrAlgorithm } from "../crypto/encr.ts";
 import { integAlgorithm } from "../crypto/integ.ts";
+import { addToSum, foldSum } from "../wire/ip/checksum.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
-import type { EspSuite, InboundSa, OutboundSa, SaHandling } from "./data-plane.ts";
+import type { EspSuite, InboundSa, OriginalAddresses, OutboundSa, SaHandling } from "./data-plane.ts";
 import {
   AggfragMode,
   DSCP_COPY,
   MSS_AUTO,
   MSS_OFF,
+  NAT_SUM_KNOWN,
   REPLAY_WINDOW_MAX,
   replayRingBits,
   SaMode,
@@ -106,6 +108,7 @@ export function writeSaRecord(
   put(Slot.DF, { copy: 0, set: 1, clear: 2 }[sa.handling.df]);
   writeFlowConfidentiality(put, sa.handling);
   if (isOutbound) writeSibling(put, sa);
+  else if (sa.originalAddresses !== undefined) put(Slot.NAT_SUM, natSum(sa.originalAddresses));
   put(Slot.INNER_MTU_MAX, sa.handling.innerMtu ?? 0);
   put(Slot.MSS, sa.handling.mss === "off" ? MSS_OFF : (sa.handling.mss ?? MSS_AUTO));
   putFloat(Slot.LAST_AT, Number.NaN);
@@ -116,6 +119,10 @@ export function writeSaRecord(
   writeSequence(table, base, sa);
   put(Slot.LOCAL_SELECTOR_COUNT, writeSelectors(memory, base + Slot.SELECTORS, sa.selectors.local));
   put(Slot.REMOTE_SELECTOR_COUNT, writeSelectors(memory, base + REMOTE_SELECTORS, sa.selectors.remote));
+}
+
+function natSum({ local, remote }: OriginalAddresses): number {
+  return NAT_SUM_KNOWN | foldSum(addToSum(addToSum(0, local, 0, local.length), remote, 0, remote.length));
 }
 
 function writeSibling(

@@ -150,6 +150,8 @@ export const Slot = {
   DSCP_SET: 224,
   /** Outbound: number + 1 of the lane whose packets leave here; 0: any lane's. */
   RESOURCE: 232,
+  /** Inbound, transport mode through a NAT: {@link NAT_SUM_KNOWN} and the sum of the addresses before translation; 0: none. */
+  NAT_SUM: 236,
   /** Slot + 1 of the next outbound SA that sends by the clock. */
   NEXT_PACED: 384,
   /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */
@@ -173,6 +175,9 @@ export const SlotState = {
   /** Waits until every lane has passed the epoch in which it was removed. */
   RETIRED: 3,
 } as const;
+
+/** In {@link Slot.NAT_SUM}, beside 16 bits of the Internet checksum's sum. */
+export const NAT_SUM_KNOWN = 0x10000;
 
 export const DSCP_COPY = 0xff;
 /** In {@link Slot.MSS}; other numbers are the most that is let through. */

@@ -14,7 +14,12 @@ import { agree, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
 import { acceptAnswer, espSuiteOf, methodOf, type Negotiation } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import { hasResourceInfo } from "../negotiation/siblings.ts";
-import { transportAnswerProblem } from "../negotiation/transport-mode.ts";
+import {
+  isTransport,
+  type Translated,
+  translateSelectors,
+  transportAnswerProblem,
+} from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
 import { childKeys } from "../sa/child-keys.ts";
 import type { AgreedChild } from "../sa/child-lifecycle.ts";
@@ -64,8 +69,11 @@ export function readChildAnswer(
   sharedSecret: Uint8Array | undefined,
 ): ChildAnswer {
   const proposals = find(payloads, "SA")?.proposals;
-  const selectors = readSelectors(payloads, "initiator");
-  if (proposals === undefined || selectors === undefined) return { kind: "malformed" };
+  const answered = readSelectors(payloads, "initiator");
+  if (proposals === undefined || answered === undefined) return { kind: "malformed" };
+  const { selectors, original }: Translated = isTransport(asked.configuration)
+    ? translateSelectors(answered, sa)
+    : { selectors: answered };
   const { configuration, offered, inboundSpi, nonces } = asked;
   const { place, proposals: configured } = configuration;
   const whom = about(sa, configuration.name);
@@ -127,6 +135,7 @@ export function readChildAnswer(
       suite,
       ke,
       selectors,
+      ...(original === undefined ? {} : { original }),
       keys: childKeys(sa.protection, nonces, secret, suite),
       flow,
       sibling: asked.sibling,

@@ -38,6 +38,8 @@ import {
   betweenHosts,
   hasTransportNotify,
   isTransport,
+  type Translated,
+  translateSelectors,
   transportNotify,
 } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
@@ -170,16 +172,17 @@ function chooseByMode(
   sa: EstablishedIkeSa,
   payloads: readonly Payload[],
   offered: SelectorPair,
-): ChildChoice | undefined {
+): (ChildChoice & Pick<Translated, "original">) | undefined {
   const tunnels = candidates.filter((child) => !isTransport(child));
   if (!hasTransportNotify(payloads)) return chooseChild(tunnels, offered);
   const transports = candidates.filter(isTransport).map((child) => betweenHosts(child, sa));
-  return (
-    chooseChild(
-      transports.filter((child) => child !== undefined),
-      offered,
-    ) ?? chooseChild(tunnels, offered)
+  const { selectors, original } = translateSelectors(offered, sa);
+  const choice = chooseChild(
+    transports.filter((child) => child !== undefined),
+    selectors,
   );
+  if (choice === undefined) return chooseChild(tunnels, offered);
+  return original === undefined ? choice : { ...choice, original };
 }
 
 /**
@@ -213,14 +216,13 @@ function refuseSelectors(
   const transports = candidates.filter(isTransport);
   const [first] = transports;
   const wantsTransport = hasTransportNotify(payloads);
-  const isBehindNat = sa.nat.weAreBehind || sa.nat.peerIsBehind;
-  const isMeant = wantsTransport ? isBehindNat : chooseChild(transports, offered) !== undefined;
+  const isMeant = !wantsTransport && chooseChild(transports, offered) !== undefined;
   if (first === undefined || !isMeant) return refused(why, selectorFailure(sa, candidates, offered));
   return refused(why, {
     code: "transportRefused",
     ...about(sa, first.name),
     role: "responder",
-    reason: wantsTransport ? "behindNat" : "tunnelAsked",
+    reason: "tunnelAsked",
     place: first.place,
   });
 }
@@ -260,11 +262,11 @@ function answer(
   { machine }: Turn,
   sa: EstablishedIkeSa,
   { nonces: drawNonces, computed, old }: ChildRequest,
-  granted: ChildChoice & Seat & { readonly flow: FlowVerdict },
+  granted: ChildChoice & Seat & Pick<Translated, "original"> & { readonly flow: FlowVerdict },
   { proposal, chosen }: Selection,
   outboundSpi: Spi,
 ): ChildVerdict {
-  const { configuration, selectors, isMorePossible, flow, sibling, takesResources } = granted;
+  const { configuration, selectors, original, isMorePossible, flow, sibling, takesResources } = granted;
   let inboundSpi: Spi;
   try {
     inboundSpi = machine.spis.reserve(old?.inboundSpi, laneOfSibling(machine, configuration, sibling));
@@ -286,6 +288,7 @@ function answer(
     suite,
     ke,
     selectors,
+    ...(original === undefined ? {} : { original }),
     keys,
     flow,
     sibling,

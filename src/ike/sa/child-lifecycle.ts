@@ -4,7 +4,14 @@ import { after, DurationMs, Instant } from "../../base/instant.ts";
 import type { Spi } from "../../base/spi.ts";
 import type { ChildKeyPair } from "../../crypto/keymat.ts";
 import type { ChildConfiguration, Rekey } from "../../policy/connection.ts";
-import type { Encapsulation, EspKeys, EspSuite, InboundSa, OutboundSa } from "../../policy/data-plane.ts";
+import type {
+  Encapsulation,
+  EspKeys,
+  EspSuite,
+  InboundSa,
+  OriginalAddresses,
+  OutboundSa,
+} from "../../policy/data-plane.ts";
 import {
   containsSelector,
   pairsOverlap,
@@ -39,6 +46,8 @@ export interface AgreedChild {
   /** Key exchange method of its own; 0 when it has none. */
   readonly ke: number;
   readonly selectors: SelectorPair;
+  /** Transport mode through a NAT: what the peer's packets are made with. */
+  readonly original?: OriginalAddresses;
   readonly keys: ChildKeyPair;
   readonly flow: FlowVerdict;
   readonly sibling: number;
@@ -87,7 +96,14 @@ export function installInbound(
       ? [agreed.keys.initiator, agreed.keys.responder]
       : [agreed.keys.responder, agreed.keys.initiator];
   const { selectors, inboundSpi, outboundSpi } = agreed;
-  const inbound: InboundSa = { ...common, selectors, keys: theirs, spi: inboundSpi };
+  const { original } = agreed;
+  const inbound: InboundSa = {
+    ...common,
+    selectors,
+    keys: theirs,
+    spi: inboundSpi,
+    ...(original === undefined ? {} : { originalAddresses: original }),
+  };
   const { sibling, takesResources } = agreed;
   const dscps = dscpsOfSibling(configuration, sibling);
   const resource = laneOfSibling(turn.machine, configuration, sibling);

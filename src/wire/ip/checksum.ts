@@ -12,10 +12,14 @@ export function addToSum(sum: number, bytes: Uint8Array, offset: number, length:
 
 /** The 16-bit checksum of a partial sum: 0 when a span that holds its own checksum is intact. */
 export function finishSum(sum: number): number {
+  return ~foldSum(sum) & 0xffff;
+}
+
+/** A partial sum in 16 bits, with the carries added in. */
+export function foldSum(sum: number): number {
   let folded = (sum % 0x10000) + Math.floor(sum / 0x10000);
   folded = (folded & 0xffff) + (folded >>> 16);
-  folded = (folded & 0xffff) + (folded >>> 16);
-  return ~folded & 0xffff;
+  return (folded & 0xffff) + (folded >>> 16);
 }
 
 /** The checksum of one span, to be stored big-endian. */

@@ -59,7 +59,7 @@ export const SUITES = {
 
 export const HANDLING: SaHandling = { replayWindow: 4096, dscp: "copy", ecn: "copy", df: "copy" };
 
-function keysOf(suite: EspSuite, direction: number): EspKeys {
+export function keysOf(suite: EspSuite, direction: number): EspKeys {
   const encr = encrAlgorithm(suite.encr, suite.encrKeyBits);
   const integ = suite.integ === 0 ? undefined : integAlgorithm(suite.integ);
   return {

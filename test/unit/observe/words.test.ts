@@ -268,7 +268,6 @@ test("transport mode that cannot be says why, and which line to change", () => {
   ).toBe(`198.51.100.77 did not agree to transport mode: it answered without USE_TRANSPORT_MODE
 have transport mode switched on there, or set connections.rome.children.gre.mode (tungate.yaml:12) to tunnel`);
   expect(words("tunnelAsked")).toContain("198.51.100.77 asked for tunnel mode where we have transport mode");
-  expect(words("behindNat")).toContain("there is a NAT between us and 198.51.100.77");
   expect(words("otherHosts")).toContain("what was agreed names others");
   expect(words("otherHosts", "responder")).toContain("the child names others");
 });
