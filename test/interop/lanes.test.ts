@@ -1,15 +1,16 @@
 /** One, two and four lanes in every pairing, whatever the number of processors: what lands in a wrong lane is handed over. */
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { Capture } from "./harness/capture.ts";
 import { expectOnlyTunnel, expectTraffic } from "./harness/checks.ts";
 import { until } from "./harness/command.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings, type TunnelFacts, tungateSettings } from "./harness/settings.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
 import { newFlow } from "./harness/traffic.ts";
-import { SITE_A, SITE_B, type Site, TwoSites } from "./harness/two-sites.ts";
+import { SITE_A, SITE_B, type Site, type TwoSites } from "./harness/two-sites.ts";
+import { oppositeOurselves, oppositeStrongSwan } from "./harness/worlds.ts";
 
 const FLOWS = 24;
 const DATAGRAMS = 20;
@@ -79,20 +80,12 @@ describeWith(["tun", "build", "tcpdump"], "lanes", () => {
   let b: Gateway;
   let capture: Capture | undefined;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
-    b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
+  oppositeOurselves((world) => {
+    ({ sites, a, b } = world);
   });
   afterEach(async () => {
     await capture?.stop();
     capture = undefined;
-    await Promise.all([a.stop(), b.stop()]);
-  });
-  afterAll(async () => {
-    await a.kill();
-    await b.kill();
-    await sites.remove();
   });
 
   test.each([
@@ -185,19 +178,8 @@ describeWith(["tun", "build", "strongswan"], "lanes with strongSwan", () => {
   let peer: StrongSwan;
   let ours: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-  });
-  afterEach(async () => {
-    await ours.stop();
-    await peer.terminate();
-  });
-  afterAll(async () => {
-    await ours.kill();
-    await peer.stop();
-    await sites.remove();
+  oppositeStrongSwan((world) => {
+    ({ sites, peer, ours } = world);
   });
 
   test.each([2, 4])("%i lanes", async (lanes) => {

@@ -1,31 +1,22 @@
 /** Two Tungate gateways: every pair of roles and families, on demand, both starting at once. */
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Capture, countOf } from "./harness/capture.ts";
 import { expectOnlyTunnel, expectTraffic } from "./harness/checks.ts";
 import { until } from "./harness/command.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway } from "./harness/settings.ts";
-import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { SITE_A, SITE_B, type TwoSites } from "./harness/two-sites.ts";
+import { oppositeOurselves } from "./harness/worlds.ts";
 
 describeWith(["tun", "build", "tcpdump"], "two Tungate gateways", () => {
   let sites: TwoSites;
   let a: Gateway;
   let b: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
-    b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
-  });
-  afterEach(async () => {
-    await Promise.all([a.stop(), b.stop()]);
-  });
-  afterAll(async () => {
-    await a.kill();
-    await b.kill();
-    await sites.remove();
+  oppositeOurselves((world) => {
+    ({ sites, a, b } = world);
   });
 
   test.each([

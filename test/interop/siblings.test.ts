@@ -1,13 +1,14 @@
 /** Several SAs for one child: by DSCP with strongSwan, for each lane between two of ours, and none where the peer knows no lanes. */
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectTraffic } from "./harness/checks.ts";
 import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings, type TunnelFacts } from "./harness/settings.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { oppositeStrongSwan } from "./harness/worlds.ts";
 
 const CLASSES = "        dscp_sas: [ef, [af11, af12]]";
 const PINGS = 5;
@@ -19,19 +20,8 @@ describeWith(["tun", "build", "tcpdump", "strongswan"], "several SAs for one chi
   let a: Gateway;
   let peer: StrongSwan;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-  });
-  afterEach(async () => {
-    await a.stop();
-    await peer.terminate();
-  });
-  afterAll(async () => {
-    await a.kill();
-    await peer.stop();
-    await sites.remove();
+  oppositeStrongSwan((world) => {
+    ({ sites, peer, ours: a } = world);
   });
 
   const ping = (dscp: number) =>

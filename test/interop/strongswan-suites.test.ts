@@ -1,13 +1,14 @@
 /** Every ESP suite that strongSwan's userspace ESP has too, and IKE suites beside them: negotiated, and traffic both ways. */
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Capture } from "./harness/capture.ts";
 import { expectOnlyTunnel, expectTraffic } from "./harness/checks.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings, type TunnelFacts } from "./harness/settings.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
-import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
+import { SITE_A, SITE_B, type TwoSites } from "./harness/two-sites.ts";
+import { oppositeStrongSwan } from "./harness/worlds.ts";
 
 /** What swanctl prints of the IKE SA and of the child; `esp` in our words is what it is offered as well. */
 interface Suite {
@@ -71,19 +72,8 @@ describeWith(["tun", "build", "tcpdump", "strongswan"], "strongSwan's suites", (
   let peer: StrongSwan;
   let ours: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-  });
-  afterEach(async () => {
-    await ours.stop();
-    await peer.terminate();
-  });
-  afterAll(async () => {
-    await ours.kill();
-    await peer.stop();
-    await sites.remove();
+  oppositeStrongSwan((world) => {
+    ({ sites, peer, ours } = world);
   });
 
   test.each(SUITES.map((one, index) => ({ ...one, index })))(

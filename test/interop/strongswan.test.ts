@@ -1,13 +1,14 @@
 /** IKEv2 and ESP with Debian's strongSwan (ESP in userspace): both roles, three suites, IPv4 and IPv6 outside and inside. */
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Capture, countOf } from "./harness/capture.ts";
 import { expectOnlyTunnel, expectTraffic } from "./harness/checks.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings, type TunnelFacts } from "./harness/settings.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
-import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
+import { SITE_A, SITE_B, type TwoSites } from "./harness/two-sites.ts";
+import { oppositeStrongSwan } from "./harness/worlds.ts";
 
 const SUITES: readonly (readonly [name: string, ike: string, esp: string])[] = [
   ["AES-GCM", "aes256gcm16-prfsha384-x25519", "aes256gcm16"],
@@ -22,19 +23,8 @@ describeWith(["tun", "build", "tcpdump", "strongswan"], "strongSwan", () => {
   let peer: StrongSwan;
   let ours: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-  });
-  afterEach(async () => {
-    await ours.stop();
-    await peer.terminate();
-  });
-  afterAll(async () => {
-    await ours.kill();
-    await peer.stop();
-    await sites.remove();
+  oppositeStrongSwan((world) => {
+    ({ sites, peer, ours } = world);
   });
 
   describe.each([4, 6] as const)("over IPv%s", (outer) => {

@@ -10,6 +10,7 @@ import { startGateway, strongSwanSettings, type TunnelFacts } from "./harness/se
 import { StrongSwan } from "./harness/strongswan.ts";
 import { newFlow } from "./harness/traffic.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { oppositeOurselves } from "./harness/worlds.ts";
 
 const indented = (line: string) => `        ${line}`;
 const CONSTANT = indented("iptfs: { mode: constant, rate: 8Mbit, packet_size: 1000 }");
@@ -33,18 +34,8 @@ describeWith(["tun", "build", "tcpdump"], "traffic flow confidentiality between 
   let a: Gateway;
   let b: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
-    b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
-  });
-  afterEach(async () => {
-    await Promise.all([a.stop(), b.stop()]);
-  });
-  afterAll(async () => {
-    await a.kill();
-    await b.kill();
-    await sites.remove();
+  oppositeOurselves((world) => {
+    ({ sites, a, b } = world);
   });
 
   async function startBoth(child: string, facts: Partial<TunnelFacts> = {}): Promise<void> {
