@@ -23,6 +23,9 @@ export type ConfigProblemCode =
   | "CONFIG_SELECTOR"
   | "CONFIG_OVERLAP"
   | "CONFIG_MANUAL_STATE"
+  /** Certificates that are not valid, or not for long; identities that they do not hold. */
+  | "CONFIG_CERTIFICATE"
+  | "CONFIG_IDENTITY"
   /** Secrets. */
   | "CONFIG_SECRET_MISSING"
   | "CONFIG_SECRET_EXPOSED"

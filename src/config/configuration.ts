@@ -2,7 +2,8 @@
 import type { Prefix } from "../base/address-range.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
-import type { ConfigurationPlace, Connection } from "../policy/connection.ts";
+import type { PrivateKeyHandle } from "../crypto/private-key.ts";
+import type { ConfigurationPlace, Connection, PrivateKeyId } from "../policy/connection.ts";
 import type { Encapsulation, EspKeys, EspSuite, PolicyName, SaHandling } from "../policy/data-plane.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import type { ConfigProblem } from "./config-error.ts";
@@ -16,6 +17,10 @@ export interface Configuration {
   /** SPD entries besides the children's PROTECT entries, in list order. */
   readonly policies: readonly ConfiguredPolicy[];
   readonly manual: readonly ManualChild[];
+  /** The private keys that connections name. */
+  readonly privateKeys: ReadonlyMap<PrivateKeyId, PrivateKeyHandle>;
+  /** Absolute paths of certificate and key files, which may be renewed while the gateway runs. */
+  readonly keyFiles: readonly string[];
   /** What works but should be looked at. */
   readonly warnings: readonly ConfigProblem[];
 }

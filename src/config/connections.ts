@@ -2,14 +2,16 @@
 import { type AddressRange, formatAddressRange } from "../base/address-range.ts";
 import { hours, seconds } from "../base/instant.ts";
 import { compareIpAddress, familyOf, formatIpAddress } from "../base/ip-address.ts";
+import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import { PAIRS_PER_CHILD_MAX } from "../ike/limits.ts";
-import type { ChildConfiguration, Connection, Keep, Rekey } from "../policy/connection.ts";
+import type { ChildConfiguration, Connection, Keep, PrivateKeyId, Rekey } from "../policy/connection.ts";
 import {
   DEFAULT_AH_PROPOSALS,
   DEFAULT_ESP_PROPOSALS,
   DEFAULT_IKE_PROPOSALS,
 } from "../policy/proposal-keyword.ts";
 import { checkNegotiatedAh, encapsulationFor } from "./ah.ts";
+import { readAuthentication } from "./authentication.ts";
 import {
   checkSelectors,
   checkTransport,
@@ -40,8 +42,6 @@ import type { Path } from "./yaml-text.ts";
 
 const DEFAULT_IKE_REKEY: Rekey = { time: hours(4), jitter: 0.2 };
 const DEFAULT_LIVENESS = seconds(30);
-/** Octets of a pre-shared key below which guessing it is no fantasy (RFC 7296 section 5). */
-const PSK_OCTETS_ADVISED = 16;
 const CONNECTIONS_MAX = 10_000;
 
 export interface ReadConnections {
@@ -50,6 +50,7 @@ export interface ReadConnections {
   readonly manual: readonly ManualChild[];
   /** Where keys stand in the file itself. */
   readonly inlineKeys: readonly Path[];
+  readonly privateKeys: Map<PrivateKeyId, PrivateKeyHandle>;
 }
 
 /** Reads all connections; those that are wrong are reported and left out. */
@@ -59,7 +60,13 @@ export function readConnections(
   secrets: SecretSettings,
   findings: Findings,
 ): ReadConnections {
-  const into = { interfaces: [...gateway.interfaces], connections: [], manual: [], inlineKeys: [] };
+  const into: Into = {
+    interfaces: [...gateway.interfaces],
+    connections: [],
+    manual: [],
+    inlineKeys: [],
+    privateKeys: new Map(),
+  };
   if (raw === undefined) return into;
   if (!isMapping(raw)) {
     const message = "has to be a mapping from names to connections; leave it out while there are none";
@@ -84,7 +91,7 @@ export function readConnections(
     const children = readNamed(rawConnection["children"], [...path, "children"], findings, childSchema);
     const manual = readNamed(rawConnection["manual"], [...path, "manual"], findings, childOfManual);
     if (input === undefined) continue;
-    new Assembly(name, path, input, gateway, secrets.directory, findings).assemble(children, manual, into);
+    new Assembly(name, path, input, gateway, secrets, findings).assemble(children, manual, into);
   }
   return into;
 }
@@ -117,6 +124,7 @@ interface Into {
   readonly connections: ConfiguredConnection[];
   readonly manual: ManualChild[];
   readonly inlineKeys: Path[];
+  readonly privateKeys: Map<PrivateKeyId, PrivateKeyHandle>;
 }
 
 class Assembly {
@@ -124,7 +132,7 @@ class Assembly {
   readonly #path: Path;
   readonly #input: ConnectionInput;
   readonly #gateway: GatewaySettings;
-  readonly #directory: string;
+  readonly #secrets: SecretSettings;
   readonly #findings: Findings;
 
   constructor(
@@ -132,14 +140,14 @@ class Assembly {
     path: Path,
     input: ConnectionInput,
     gateway: GatewaySettings,
-    directory: string,
+    secrets: SecretSettings,
     findings: Findings,
   ) {
     this.#name = name;
     this.#path = path;
     this.#input = input;
     this.#gateway = gateway;
-    this.#directory = directory;
+    this.#secrets = secrets;
     this.#findings = findings;
   }
 
@@ -159,7 +167,7 @@ class Assembly {
     this.#checkLocalAddress(ranges);
     this.#checkListen(ranges);
     if (hasChildren) {
-      const connection = this.#connection(children, ranges);
+      const connection = this.#connection(children, ranges, into.privateKeys);
       const priorities = new Map(children.map(({ name, input: child }) => [name, child.priority ?? 0]));
       const remoteNames = input.remote.address.flatMap((one) => (one.kind === "name" ? [one.name] : []));
       if (connection !== undefined)
@@ -186,7 +194,7 @@ class Assembly {
           settings: input,
           interface: device,
           listen: this.#gateway.listen,
-          directory: this.#directory,
+          directory: this.#secrets.directory,
         },
         this.#findings,
       );
@@ -265,17 +273,32 @@ class Assembly {
       );
   }
 
-  #connection(children: Named<ChildInput>, ranges: readonly AddressRange[]): Connection | undefined {
+  #connection(
+    children: Named<ChildInput>,
+    ranges: readonly AddressRange[],
+    privateKeys: ReadConnections["privateKeys"],
+  ): Connection | undefined {
     const input = this.#input;
-    const psk = this.#psk();
+    const authentication = readAuthentication(
+      {
+        name: this.#name,
+        path: this.#path,
+        common: input,
+        local: input.local ?? {},
+        remote: input.remote,
+        wallClock: this.#secrets.reader.wallClock(),
+      },
+      privateKeys,
+      this.#findings,
+    );
     const keep = this.#keep(ranges);
     this.#checkRemoteId(ranges);
-    if (psk === undefined) return undefined;
+    if (authentication === undefined) return undefined;
     const proposalsPath =
       input.ike?.proposals !== undefined ? ["ike", "proposals"] : input.ike !== undefined ? ["ike"] : [];
     const proposals = suites(input.ike?.proposals, DEFAULT_IKE_PROPOSALS);
     warnOfProposals(proposals, [...this.#path, ...proposalsPath], this.#findings);
-    const { address, id } = input.local ?? {};
+    const { address, id = authentication.ownId } = input.local ?? {};
     const remoteId = input.remote.id;
     const configured = children.map(({ name, path, input: child }) => this.#child(name, path, child, keep));
     return {
@@ -283,13 +306,13 @@ class Assembly {
       local: {
         ...(address === undefined ? {} : { address }),
         ...(id === undefined ? {} : { id }),
-        auth: { kind: "psk", secret: psk.local },
+        auth: authentication.own,
       },
       remote: {
         addresses: ranges,
         port: input.remote.port ?? IKE_PORT,
         ...(remoteId === undefined ? {} : { id: remoteId }),
-        auth: { kind: "psk", secret: psk.remote },
+        auth: authentication.peer,
       },
       keep,
       encapsulation: encapsulationFor(input.encapsulation, configured, this.#path, this.#findings),
@@ -304,32 +327,6 @@ class Assembly {
       children: configured,
       place: this.#findings.place(this.#path),
     };
-  }
-
-  #psk(): { local: Uint8Array; remote: Uint8Array } | undefined {
-    const input = this.#input;
-    const local = input.local?.psk ?? input.psk;
-    const remote = input.remote.psk ?? input.psk;
-    if (local === undefined || remote === undefined) {
-      const which =
-        local === remote
-          ? "has no psk"
-          : `has a psk for one side only; ${local === undefined ? "local.psk" : "remote.psk"} is missing`;
-      this.#refuse(
-        "CONFIG_MISSING_KEY",
-        [],
-        `${which}; write the key to a file of its own (tungate psk > secrets/${this.#name}; chmod 600 secrets/${this.#name}) and name it: psk: { file: secrets/${this.#name} }`,
-        true,
-      );
-      return undefined;
-    }
-    if (Math.min(local.length, remote.length) < PSK_OCTETS_ADVISED)
-      this.#findings.warn(
-        "CONFIG_SECRET_WEAK",
-        [...this.#path, "psk"],
-        `the key is shorter than ${PSK_OCTETS_ADVISED} octets and may be guessed by whoever answers a call; tungate psk makes a strong one`,
-      );
-    return { local, remote };
   }
 
   #keep(ranges: readonly AddressRange[]): Keep {

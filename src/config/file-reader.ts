@@ -5,7 +5,7 @@ import type { ConfigurationReader, FileReading } from "./reader.ts";
 const PERMISSION_BITS = 0o777;
 
 export function createFileReader(environment: Readonly<NodeJS.ProcessEnv>): ConfigurationReader {
-  return { readFile, environment: (name) => environment[name] };
+  return { readFile, environment: (name) => environment[name], wallClock: Date.now };
 }
 
 function readFile(path: string, octetsMax: number): FileReading {

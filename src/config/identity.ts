@@ -3,6 +3,7 @@ import { fromHex, utf8 } from "../base/bytes.ts";
 import { parseIpAddress } from "../base/ip-address.ts";
 import type { Identification } from "../policy/connection.ts";
 import { IdType } from "../wire/ike/registries.ts";
+import { encodeDistinguishedName } from "./distinguished-name.ts";
 import { Refusal, text } from "./leaf.ts";
 import { printable } from "./yaml-text.ts";
 
@@ -23,7 +24,7 @@ export function identity(value: unknown): Identification {
       given,
       `write ${printable(given.slice(1))}, or fqdn:${printable(given.slice(1))}, without the @`,
     );
-  if (given.includes("=")) throw distinguishedName();
+  if (given.includes("=")) return typed("dn", given, given);
   if (given.includes("%") || given.includes("*"))
     throw bad(given, "patterns are not known here; write any to accept every identity that has the key");
   return given.includes("@") ? typed("email", given, given) : typed("fqdn", given, given);
@@ -49,9 +50,9 @@ function typed(type: string, rest: string, given: string): Identification {
       return bounded(IdType.KEY_ID, keyId(rest, given), given);
     case "dn":
     case "asn1dn":
-      throw distinguishedName();
+      return bounded(IdType.DER_ASN1_DN, encodeDistinguishedName(rest), given);
     default:
-      throw bad(given, "the types are ip: fqdn: email: keyid:");
+      throw bad(given, "the types are ip: fqdn: email: dn: keyid:");
   }
 }
 
@@ -72,13 +73,6 @@ function bounded(idType: number, data: Uint8Array, given: string): Identificatio
   if (data.length === 0 || data.length > IDENTITY_OCTETS_MAX)
     throw bad(given, `an identity has 1 to ${IDENTITY_OCTETS_MAX} octets`);
   return { idType, data };
-}
-
-function distinguishedName(): Refusal {
-  return new Refusal(
-    "CONFIG_NOT_SUPPORTED",
-    "distinguished names (dn:) are not supported yet; with a pre-shared key use a domain name, an address or keyid:",
-  );
 }
 
 function bad(given: string, advice: string): Refusal {

@@ -9,6 +9,7 @@ import { Findings } from "./findings.ts";
 import { gatewaySettings, readPolicies } from "./gateway.ts";
 import type { ConfigurationReader, FileReading } from "./reader.ts";
 import { fileSchema } from "./schema.ts";
+import type { SecretSettings } from "./secret.ts";
 import { type Path, readYaml, type YamlText } from "./yaml-text.ts";
 
 /** Octets of a configuration file, at most. */
@@ -66,7 +67,7 @@ class Loading {
   readonly #yaml: YamlText;
   readonly #findings: Findings;
   readonly #secrets: Uint8Array[] = [];
-  readonly #settings: { reader: ConfigurationReader; directory: string; read: Uint8Array[] };
+  readonly #settings: SecretSettings;
 
   constructor(file: string, reader: ConfigurationReader, yaml: YamlText, mode: number) {
     this.#file = file;
@@ -74,7 +75,7 @@ class Loading {
     this.#yaml = yaml;
     this.#findings = new Findings(file, yaml);
     this.#findings.problems.push(...yaml.problems.map((problem) => ({ ...problem, file })));
-    this.#settings = { reader, directory: dirname(resolve(file)), read: this.#secrets };
+    this.#settings = { reader, directory: dirname(resolve(file)), read: this.#secrets, files: new Set() };
   }
 
   run(): Configuration {
@@ -92,6 +93,8 @@ class Loading {
       connections: read.connections,
       policies: readPolicies(input?.policies ?? [], read.interfaces, findings),
       manual: read.manual,
+      privateKeys: read.privateKeys,
+      keyFiles: [...this.#settings.files],
       warnings: findings.warnings,
     };
     if (read.inlineKeys.length > 0 && (this.#mode & READABLE_BY_OTHERS) !== 0)

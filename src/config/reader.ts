@@ -16,4 +16,6 @@ export interface ConfigurationReader {
   /** Reads a regular file of at most `octetsMax` octets. Never throws. */
   readFile(path: string, octetsMax: number): FileReading;
   environment(name: string): string | undefined;
+  /** Milliseconds since 1970, for the validity of certificates. */
+  wallClock(): number;
 }

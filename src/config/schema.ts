@@ -7,12 +7,12 @@ import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
 import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
-import { identity } from "./identity.ts";
 import { fragmentation } from "./ike-transport.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
-import { address, deviceName, mark, prefix, remoteAddress, selector } from "./network.ts";
+import { address, deviceName, mark, prefix, selector } from "./network.ts";
 import { duration, octets, packets, share } from "./quantity.ts";
-import { manualKey, preSharedKey, type SecretSettings } from "./secret.ts";
+import { manualKey, type SecretSettings } from "./secret.ts";
+import { LATER_AUTHENTICATION, OF_ONE_SIDE, sides } from "./side-schema.ts";
 import { printable } from "./yaml-text.ts";
 
 /** Entries of a list that nothing else bounds. */
@@ -46,16 +46,6 @@ const MSS_MOST = 65495;
 
 const optional = <T>(check: (value: unknown) => T) => z.optional(leaf(check));
 const port = (value: unknown) => integer(value, "a UDP port", 1, 65535);
-const LATER_AUTHENTICATION: Readonly<Record<string, string>> = {
-  certificate: "use psk",
-  certificates: "use psk",
-  private_key: "use psk",
-  public_key: "use psk",
-  ca: "use psk",
-  revocation: "use psk",
-  eap: "use psk",
-};
-
 /** Names of connections and children: they appear in commands as NAME/CHILD and in instances as NAME#N. */
 export function checkName(name: string): void {
   if (/^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(name)) return;
@@ -332,36 +322,11 @@ export const fileSchema = mapping(
   },
 );
 
-const auth = optional(
-  choice(["psk"], { certificate: "use psk", pubkey: "use psk", eap: "use psk", "eap-mschapv2": "use psk" }),
-);
-
 /** One connection; built for each load because its secrets are read on the way. */
 export function connectionSchema(secrets: SecretSettings) {
-  const psk = optional((value) => preSharedKey(value, secrets));
   return mapping(
     {
-      local: z.optional(
-        mapping(
-          { address: optional(address), id: optional(identity), auth, psk },
-          { later: LATER_AUTHENTICATION, elsewhere: { port: "gateway.ports", ts: "children.NAME.local" } },
-        ),
-      ),
-      remote: mapping(
-        {
-          address: listOf(leaf(remoteAddress), "the peer's address: IP, prefix, DNS name or any", LIST_MAX),
-          port: optional(port),
-          id: optional((value) => (value === "any" || value === "%any" ? "any" : identity(value))),
-          auth,
-          psk,
-        },
-        {
-          later: { ...LATER_AUTHENTICATION, ids: "make it one connection for each peer" },
-          elsewhere: { addresses: "address", host: "address", ts: "children.NAME.remote" },
-        },
-      ),
-      auth,
-      psk,
+      ...sides(secrets),
       keep,
       encapsulation: optional(choice(["auto", "udp", "esp"], { tcp: "use auto" })),
       interface: optional(deviceName),
@@ -411,6 +376,9 @@ export function connectionSchema(secrets: SecretSettings) {
         reauth: "ike.reauth",
         unique: "ike.unique",
         childless: "ike.childless",
+        ...OF_ONE_SIDE,
+        leftcert: "local.certificate",
+        rightcert: "remote.certificate",
         secret: "psk",
         id: "local.id or remote.id",
         encap: "encapsulation",

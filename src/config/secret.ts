@@ -12,6 +12,10 @@ const ENCODINGS = ["text", "hex", "base64"] as const;
 type Encoding = (typeof ENCODINGS)[number];
 const SOURCES = ["file", "env", "credential"] as const;
 type Source = (typeof SOURCES)[number];
+/** Octets of a private key, at most: RSA of 16,384 bits in PEM has less. */
+const PRIVATE_KEY_OCTETS_MAX = 65_536;
+/** systemd keeps the directory of credentials private and may grant access by an ACL, which shows as group bits. */
+const CREDENTIAL_EXPOSED_BITS = 0o007;
 /** Permission bits of others and of the group. */
 const EXPOSED_BITS = 0o077;
 
@@ -19,6 +23,8 @@ export interface SecretSettings {
   readonly reader: ConfigurationReader;
   /** Relative files are found here: the directory of the configuration file. */
   readonly directory: string;
+  /** Receives the paths of certificate and key files, which may be renewed while the gateway runs. */
+  readonly files: Set<string>;
   /** Receives every secret that was read, to be wiped when the configuration is refused. */
   readonly read: Uint8Array[];
 }
@@ -105,43 +111,89 @@ function encodingOf(value: unknown, usual: Encoding): Encoding {
 function rawSecret(source: Source, name: string, settings: SecretSettings): Uint8Array {
   switch (source) {
     case "file":
-      return secretFile(resolve(settings.directory, name), settings.reader, EXPOSED_BITS);
+      return secretFile(resolve(settings.directory, name), settings.reader, EXPOSED_BITS, PSK_FILE);
     case "env": {
       const found = settings.reader.environment(name);
       if (found === undefined)
         throw new Refusal("CONFIG_SECRET_MISSING", `the environment variable ${printable(name)} is not set`);
       return utf8(found);
     }
-    case "credential": {
-      const directory = settings.reader.environment("CREDENTIALS_DIRECTORY");
-      if (directory === undefined || !isAbsolute(directory))
-        throw new Refusal(
-          "CONFIG_SECRET_MISSING",
-          "there are no credentials: systemd gives them to a service whose unit has LoadCredential=; elsewhere use file",
-        );
-      if (!/^[A-Za-z0-9_.-]+$/.test(name) || name === "." || name === "..")
-        throw new Refusal("CONFIG_BAD_VALUE", `"${printable(name)}" is no name of a credential`);
-      // systemd keeps the directory private and may grant access by an ACL, which shows as group bits.
-      return secretFile(join(directory, name), settings.reader, 0o007);
-    }
+    case "credential":
+      return secretFile(credentialPath(name, settings), settings.reader, CREDENTIAL_EXPOSED_BITS, PSK_FILE);
     default:
       return source satisfies never;
   }
 }
 
-function secretFile(path: string, reader: ConfigurationReader, exposed: number): Uint8Array {
+function credentialPath(name: string, settings: SecretSettings): string {
+  const directory = settings.reader.environment("CREDENTIALS_DIRECTORY");
+  if (directory === undefined || !isAbsolute(directory))
+    throw new Refusal(
+      "CONFIG_SECRET_MISSING",
+      "there are no credentials: systemd gives them to a service whose unit has LoadCredential=; elsewhere use file",
+    );
+  if (!/^[A-Za-z0-9_.-]+$/.test(name) || name === "." || name === "..")
+    throw new Refusal("CONFIG_BAD_VALUE", `"${printable(name)}" is no name of a credential`);
+  return join(directory, name);
+}
+
+/** What is expected of a secret file. */
+interface SecretFileKind {
+  readonly octetsMax: number;
+  readonly advice: (path: string) => string;
+}
+
+const PSK_FILE: SecretFileKind = {
+  octetsMax: SECRET_OCTETS_MAX,
+  advice: (path) => `tungate psk > ${path} makes a strong key`,
+};
+
+/** A file or systemd credential that holds a private key; only its owner may get at it. */
+export function privateKeyFile(
+  source: "file" | "credential",
+  name: string,
+  settings: SecretSettings,
+): Uint8Array {
+  const kind: SecretFileKind = {
+    octetsMax: PRIVATE_KEY_OCTETS_MAX,
+    advice: () => "name the file that holds the private key",
+  };
+  const bytes =
+    source === "file"
+      ? secretFile(resolve(settings.directory, name), settings.reader, EXPOSED_BITS, kind)
+      : secretFile(credentialPath(name, settings), settings.reader, CREDENTIAL_EXPOSED_BITS, kind);
+  settings.read.push(bytes);
+  return bytes;
+}
+
+/** A password from a file, the environment or a credential. */
+export function password(value: unknown, settings: SecretSettings): Uint8Array {
+  if (typeof value === "string" || typeof value === "number")
+    throw new Refusal(
+      "CONFIG_SECRET_INLINE",
+      `passwords do not stand in the configuration; ${PASSWORD_ADVICE}`,
+    );
+  return readSecret(value, settings, "text", PASSWORD_ADVICE);
+}
+
+const PASSWORD_ADVICE =
+  "write it to a file of its own (chmod 600) and name it: password: { file: secrets/password }";
+
+function secretFile(
+  path: string,
+  reader: ConfigurationReader,
+  exposed: number,
+  { octetsMax, advice }: SecretFileKind,
+): Uint8Array {
   const shown = printable(path);
-  const reading = reader.readFile(path, SECRET_OCTETS_MAX);
+  const reading = reader.readFile(path, octetsMax);
   switch (reading.kind) {
     case "missing":
-      throw new Refusal(
-        "CONFIG_SECRET_MISSING",
-        `there is no file ${shown}; tungate psk > ${shown} makes a strong key`,
-      );
+      throw new Refusal("CONFIG_SECRET_MISSING", `there is no file ${shown}; ${advice(shown)}`);
     case "tooBig":
       throw new Refusal(
         "CONFIG_SECRET_MALFORMED",
-        `${shown} has more than ${SECRET_OCTETS_MAX} octets, which is no secret of this kind`,
+        `${shown} has more than ${octetsMax} octets, which is no secret of this kind`,
       );
     case "unreadable":
       throw new Refusal("CONFIG_SECRET_MISSING", `${shown} cannot be read: ${reading.reason}`);

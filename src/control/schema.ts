@@ -118,6 +118,9 @@ const connectionStatus = z.strictObject({
   localId: z.string().optional(),
   nat: z.enum(["none", "local", "remote", "both"]).optional(),
   suite: z.string().optional(),
+  /** By what we and the peer proved our identities: `pre-shared key`, `certificate "CN=b", rsa-pss sha256`. */
+  localProof: z.string().optional(),
+  remoteProof: z.string().optional(),
   initiatorSpi: z.string().optional(),
   responderSpi: z.string().optional(),
   isInitiator: z.boolean().optional(),

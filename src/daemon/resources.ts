@@ -54,8 +54,10 @@ export function openResources(
   );
   const parts = cleanup.add("SA table", makeGatewayParts(settings, lanes, clock), (made) => made.close());
   const watch = cleanup.add("netlink", watchNetwork(onNetworkChange), (opened) => opened.close());
-  const compute = cleanup.add("computations", createComputePool(createSystemRandom()), (pool) =>
-    pool.close(),
+  const compute = cleanup.add(
+    "computations",
+    createComputePool(createSystemRandom(), configuration.privateKeys),
+    (pool) => pool.close(),
   );
   return { tuns, sockets, parts, watch, compute };
 }

@@ -22,6 +22,7 @@ import type {
   SiblingState,
 } from "../ike/connection-state.ts";
 import type { FailureNotice } from "../ike/notice.ts";
+import { proofText } from "../observe/authentication-words.ts";
 import { flowText } from "../observe/flow-words.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
 import { formatIdentity } from "../policy/pad.ts";
@@ -120,6 +121,8 @@ function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusSource) {
     remoteId: escaped(formatIdentity(sa.peerIdentity)),
     nat: nat as "none" | "local" | "remote" | "both",
     suite: ikeSuiteText(sa.suite),
+    localProof: proofText(sa.proofs.ours),
+    remoteProof: proofText(sa.proofs.theirs),
     initiatorSpi: sa.initiatorSpi,
     responderSpi: sa.responderSpi,
     isInitiator: sa.isOriginalInitiator,

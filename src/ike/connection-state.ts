@@ -36,6 +36,21 @@ export interface NatSituation {
   readonly isForced?: boolean;
 }
 
+/** By what an identity was proven. */
+export interface ProofFacts {
+  /** AUTH method (RFC 7296 section 3.8). */
+  readonly method: number;
+  /** Of signatures: `rsa-pss sha256`. */
+  readonly scheme?: string;
+  /** Subject of the certificate; whoever made that chose the text: escape before showing. */
+  readonly certificate?: string;
+}
+
+export interface Proofs {
+  readonly ours: ProofFacts;
+  readonly theirs: ProofFacts;
+}
+
 export interface ChildState {
   /** Name in the configuration. */
   readonly name: string;
@@ -91,6 +106,7 @@ export interface IkeSaState extends IkeSaName {
   readonly remote: UdpEndpoint;
   readonly localIdentity: Identification;
   readonly peerIdentity: Identification;
+  readonly proofs: Proofs;
   readonly nat: NatSituation;
   readonly upSince: Instant;
   readonly rekeyAt: Instant;

@@ -96,6 +96,7 @@ function describeIkeSa(machine: Machine, sa: EstablishedIkeSa): IkeSaState {
     remote,
     localIdentity,
     peerIdentity,
+    proofs: sa.proofs,
     nat,
     upSince: sa.authenticatedAt,
     rekeyAt: sa.rekeyAt,

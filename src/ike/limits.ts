@@ -24,6 +24,9 @@ export const IV_CLOSE = 2 ** 52;
 
 // --- our choices ---
 
+/** Key hashes of CAs that are sent in, or read from, certificate requests. */
+export const AUTHORITIES_MAX = 64;
+
 /** Octets of our nonces: as long as the longest PRF key needs by half, and more than 128 bits. */
 export const NONCE_LENGTH = 32;
 /** Octets of a datagram that are looked at; longer ones are malformed. RFC 7296 section 2 asks for 3000 [HDR-15]. */

@@ -3,17 +3,21 @@ import type { Branded } from "../base/brand.ts";
 import type { Instant } from "../base/instant.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { SignatureFlaw } from "../crypto/auth-signature.ts";
 import type { SignatureScheme } from "../crypto/signature-scheme.ts";
+import type { CertificateRefusal } from "../pki/refusal.ts";
 import type { Identification, PeerAuthentication, PrivateKeyId } from "../policy/connection.ts";
 import type { DataPlaneCommand, DataPlaneEvent } from "../policy/data-plane.ts";
+import type { CertPayload } from "../wire/ike/payload.ts";
 import type { IkeNotice } from "./notice.ts";
 
 export type JobId = Branded<number, "JobId">;
 
 /** What speaks against a peer that was to prove its identity. */
 export type PeerFinding =
-  /** It proved another key than the one that belongs to the identity. */
-  { readonly check: "signature" };
+  /** Its key is trusted, its signature is not what it ought to be. */
+  | { readonly check: "signature"; readonly flaw: SignatureFlaw }
+  | { readonly check: "certificate"; readonly refusal: CertificateRefusal };
 
 /** A slow or secret computation, asked for by an action and answered by a `computed` event. */
 export type Work =
@@ -29,6 +33,8 @@ export type Work =
       readonly kind: "sign";
       readonly key: PrivateKeyId;
       readonly scheme: SignatureScheme;
+      /** Subject of the key's certificate; comes back with the signature. */
+      readonly certificate?: string;
       readonly octets: Uint8Array;
     }
   /** Check the peer's AUTH payload over these octets, and that its key is one of those that are trusted for its identity. */
@@ -36,6 +42,8 @@ export type Work =
       readonly kind: "verifyPeer";
       readonly identity: Identification;
       readonly trust: Exclude<PeerAuthentication, { kind: "psk" }>;
+      /** CERT payloads as received. */
+      readonly certificates: readonly CertPayload[];
       /** AUTH method and data as received. */
       readonly method: number;
       readonly data: Uint8Array;
@@ -52,8 +60,20 @@ export type WorkResult =
   | { readonly kind: "keyExchange"; readonly privateValue: Uint8Array; readonly publicValue: Uint8Array }
   | { readonly kind: "sharedSecret"; readonly secret: Uint8Array }
   /** Method and data of an AUTH payload. */
-  | { readonly kind: "signed"; readonly method: number; readonly data: Uint8Array }
-  | { readonly kind: "peerVerified" }
+  | {
+      readonly kind: "signed";
+      readonly method: number;
+      readonly data: Uint8Array;
+      /** `rsa-pss sha256` */
+      readonly scheme: string;
+      readonly certificate?: string;
+    }
+  | {
+      readonly kind: "peerVerified";
+      readonly scheme: string;
+      /** Subject of the peer's certificate; absent with a raw key. */
+      readonly certificate?: string;
+    }
   | { readonly kind: "peerRefused"; readonly finding: PeerFinding }
   | { readonly kind: "keyExchangeAnswer"; readonly publicValue: Uint8Array; readonly secret: Uint8Array }
   /** The peer's value is not acceptable [INIT-11] [INIT-12]. */

@@ -3,12 +3,18 @@ import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
-import type { ConfigurationPlace, Identification, PeerAuthentication } from "../policy/connection.ts";
+import type {
+  ConfigurationPlace,
+  Identification,
+  OwnAuthentication,
+  PeerAuthentication,
+} from "../policy/connection.ts";
 import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import type { Proposal } from "../wire/ike/payload.ts";
-import type { IkeSaName, IkeSuite, NatSituation } from "./connection-state.ts";
+import type { IkeSaName, IkeSuite, NatSituation, Proofs } from "./connection-state.ts";
+import type { PeerFinding } from "./machine.ts";
 
 /** Our part in the exchange that a notice is about. */
 export type ExchangeRole = "initiator" | "responder";
@@ -143,6 +149,8 @@ export type AggfragRefusal = "absent" | "malformed" | "congestionControl" | "unk
  */
 export type TransportRefusal = "notConfirmed" | "tunnelAsked" | "otherHosts";
 
+export type AuthenticationCause = "wrongKey" | "otherMethod" | { readonly notProven: PeerFinding };
+
 export type FailureNotice =
   /** We answered NO_PROPOSAL_CHOSEN, or the peer chose something that we had not offered. */
   | (Concerning & ProposalMismatch & { readonly code: "noCommonProposal"; readonly role: ExchangeRole })
@@ -176,11 +184,14 @@ export type FailureNotice =
       readonly ours: Identification;
       readonly place?: ConfigurationPlace;
     })
-  /** The peer's AUTH does not fit the key configured for it (wrongKey), or its method is not the one configured (otherMethod). */
+  /**
+   * The peer's AUTH does not fit the secret configured for it (wrongKey), its method is not the one configured (otherMethod),
+   * or its signature or certificate is refused (notProven).
+   */
   | (Concerning & {
       readonly code: "authenticationFailed";
       readonly role: ExchangeRole;
-      readonly cause: "wrongKey" | "otherMethod";
+      readonly cause: AuthenticationCause;
       /** What the connection expects. */
       readonly expects: PeerAuthentication["kind"];
       readonly identity: Identification;
@@ -201,6 +212,8 @@ export type FailureNotice =
   | (Concerning & {
       readonly code: "authenticationRejectedByPeer";
       readonly sentIdentity: Identification;
+      /** By what we had proved it. */
+      readonly by: OwnAuthentication["kind"];
       readonly place?: ConfigurationPlace;
     })
   | (Concerning & {
@@ -302,6 +315,7 @@ export type IkeNotice =
       readonly suite: IkeSuite;
       readonly nat: NatSituation;
       readonly peerIdentity: Identification;
+      readonly proofs: Proofs;
       readonly rekeyAt: Instant;
     })
   | (Concerning & { readonly code: "ikeSaDown"; readonly ikeSa: IkeSaName; readonly reason: IkeDownReason })

@@ -1,5 +1,6 @@
 /** One computation for IKE, in whatever thread. */
 import type { RandomSource } from "../base/random.ts";
+import { schemeText, signAuth } from "../crypto/auth-signature.ts";
 import { CryptoError } from "../crypto/error.ts";
 import {
   answerKeyExchange,
@@ -7,10 +8,22 @@ import {
   generateKeyExchange,
   type MontgomeryCurves,
 } from "../crypto/key-exchange.ts";
+import type { PrivateKeyHandle } from "../crypto/private-key.ts";
+import { verifyPeer } from "../ike/auth/verify-peer.ts";
 import type { Work, WorkResult } from "../ike/machine.ts";
 
-/** @param curves - what computes X25519 and X448, where the crypto provider is not to */
-export function performWork(work: Work, random: RandomSource, curves?: MontgomeryCurves): WorkResult {
+/** What a computation may use besides what it is given. */
+export interface WorkContext {
+  readonly random: RandomSource;
+  /** Milliseconds since 1970. */
+  readonly wallClock: number;
+  /** What computes X25519 and X448, where the crypto provider is not to. */
+  readonly curves?: MontgomeryCurves | undefined;
+  /** The key that `sign` names; absent: it is not held here. */
+  readonly privateKey?: PrivateKeyHandle | undefined;
+}
+
+export function performWork(work: Work, { random, wallClock, curves, privateKey }: WorkContext): WorkResult {
   try {
     if (work.kind === "generateKeyExchange") {
       const { privateValue, publicValue } = generateKeyExchange(work.method, random, curves);
@@ -25,12 +38,23 @@ export function performWork(work: Work, random: RandomSource, curves?: Montgomer
       const { publicValue, secret } = answerKeyExchange(work.method, work.peerPublicValue, random, curves);
       return { kind: "keyExchangeAnswer", publicValue, secret };
     }
-    return ownFailure("it holds no keys for signatures");
+    if (work.kind === "sign") return signWith(privateKey, work);
+    return verifyPeer(work, wallClock);
   } catch (error) {
     if (error instanceof CryptoError && error.code === "CRYPTO_BAD_PUBLIC_VALUE")
       return { kind: "refused", reason: error.message };
     return ownFailure(error);
   }
+}
+
+function signWith(
+  key: PrivateKeyHandle | undefined,
+  { scheme, octets, certificate }: Extract<Work, { kind: "sign" }>,
+): WorkResult {
+  if (key === undefined) return ownFailure("the private key is not there any more");
+  const data = signAuth(key, scheme, octets);
+  const by = certificate === undefined ? {} : { certificate };
+  return { kind: "signed", method: scheme.method, data, scheme: schemeText(scheme), ...by };
 }
 
 export function ownFailure(error: unknown): WorkResult {

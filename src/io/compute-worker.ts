@@ -1,7 +1,7 @@
-/** The thread that does long key exchange computations, one after the other. */
+/** The thread that does long computations: key exchanges, RSA, paths of certificates, one after the other. */
 import { parentPort } from "node:worker_threads";
 import { wipe } from "../base/bytes.ts";
-import type { Work } from "../ike/machine.ts";
+import type { ComputeRequest } from "./compute.ts";
 import { performWork } from "./compute-work.ts";
 import { nativeCurves } from "./native-curves.ts";
 import { createSystemRandom } from "./random.ts";
@@ -9,8 +9,8 @@ import { createSystemRandom } from "./random.ts";
 const random = createSystemRandom();
 const curves = nativeCurves();
 const port = parentPort;
-port?.on("message", ({ id, work }: { id: number; work: Work }) => {
-  const result = performWork(work, random, curves);
+port?.on("message", ({ id, work, wallClock, privateKey }: ComputeRequest) => {
+  const result = performWork(work, { random, wallClock, curves, privateKey });
   port.postMessage({ id, result });
   if (work.kind === "deriveSharedSecret") wipe(work.privateValue);
   if (result.kind === "sharedSecret" || result.kind === "keyExchangeAnswer") wipe(result.secret);

@@ -1,7 +1,9 @@
 /** Carries out the computations that IKE asks for: cheap ones at once, long ones in a thread of their own. */
 import { Worker } from "node:worker_threads";
 import type { RandomSource } from "../base/random.ts";
+import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import type { JobId, Work, WorkResult } from "../ike/machine.ts";
+import type { PrivateKeyId } from "../policy/connection.ts";
 import { KeyExchangeMethod } from "../wire/ike/registries.ts";
 import { ownFailure, performWork } from "./compute-work.ts";
 import { nativeCurves } from "./native-curves.ts";
@@ -25,12 +27,33 @@ export interface ComputePool {
   close(): Promise<void>;
 }
 
+/** What the thread is told; a private key goes over as a handle, its octets stay in OpenSSL. */
+export interface ComputeRequest {
+  readonly id: number;
+  readonly work: Work;
+  readonly wallClock: number;
+  readonly privateKey: PrivateKeyHandle | undefined;
+}
+
 interface ComputeAnswer {
   readonly id: number;
   readonly result: WorkResult;
 }
 
-export function createComputePool(random: RandomSource): ComputePool {
+/** Who holds the private keys that IKE knows by name. */
+export type PrivateKeys = ReadonlyMap<PrivateKeyId, PrivateKeyHandle>;
+
+/** Signatures of elliptic curves take less time than handing them to a thread; paths of certificates and RSA do not. */
+function isQuick(work: Work): boolean {
+  if (work.kind === "sign") return !work.scheme.algorithm.startsWith("rsa");
+  return work.kind !== "verifyPeer" && INLINE.has(work.method);
+}
+
+export function createComputePool(
+  random: RandomSource,
+  privateKeys: PrivateKeys,
+  wallClock: () => number = Date.now,
+): ComputePool {
   const waiting = new Map<number, { job: JobId; done: (job: JobId, result: WorkResult) => void }>();
   const curves = nativeCurves();
   let worker: Worker | undefined;
@@ -78,14 +101,16 @@ export function createComputePool(random: RandomSource): ComputePool {
       }
       const id = nextId++;
       waiting.set(id, { job, done });
-      if (!("method" in work) || INLINE.has(work.method)) {
-        setImmediate(() => settle(id, performWork(work, random, curves)));
+      const privateKey = work.kind === "sign" ? privateKeys.get(work.key) : undefined;
+      if (isQuick(work)) {
+        const context = { random, wallClock: wallClock(), curves, privateKey };
+        setImmediate(() => settle(id, performWork(work, context)));
         return;
       }
       clearTimeout(idle);
       idle = undefined;
       worker ??= start();
-      worker.postMessage({ id, work });
+      worker.postMessage({ id, work, wallClock: wallClock(), privateKey } satisfies ComputeRequest);
     },
     async close() {
       isClosed = true;

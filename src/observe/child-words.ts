@@ -6,8 +6,8 @@ import { formatSuite, transformKeyword } from "../policy/proposal-keyword.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { KeyExchangeMethod, NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
-import { atPlace, peerText } from "./place-words.ts";
-import { configuredName, proposalsKey } from "./proposal-words.ts";
+import { atPlace, configuredName, peerText } from "./place-words.ts";
+import { proposalsKey } from "./proposal-words.ts";
 import { inText } from "./span-text.ts";
 import { espSuiteText } from "./suite-words.ts";
 

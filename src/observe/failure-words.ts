@@ -1,15 +1,21 @@
 /** Failures of negotiations in words: what happened, to whom, why, and what to do, one table row per notice code. */
 import { formatIpAddress } from "../base/ip-address.ts";
-import type { Concerning, FailureNotice } from "../ike/notice.ts";
+import type { FailureNotice } from "../ike/notice.ts";
 import { formatSuite, transformKeyword } from "../policy/proposal-keyword.ts";
-import { AuthMethod, IdType, NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
+import { IdType, NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
 import { aggfragNotAgreed } from "./aggfrag-words.ts";
+import {
+  authenticationFailed,
+  authenticationRejected,
+  noCommonSignature,
+  notComputed,
+} from "./authentication-words.ts";
 import { childLimit, rekeyRefused } from "./child-words.ts";
 import { escapeForeign } from "./escape.ts";
 import { identityText, isConfigurable } from "./identity-text.ts";
 import { sizeLines } from "./message-size-words.ts";
-import { atPlace, peerText } from "./place-words.ts";
-import { configuredName, mismatchLines, proposalsKey } from "./proposal-words.ts";
+import { atPlace, configuredName, keyOf, peerText } from "./place-words.ts";
+import { mismatchLines, proposalsKey } from "./proposal-words.ts";
 import { selectorLines } from "./selector-words.ts";
 
 type Notice<Code extends FailureNotice["code"]> = FailureNotice & { readonly code: Code };
@@ -32,16 +38,9 @@ export function failureWords(notice: FailureNotice): readonly string[] {
     case "authenticationRejectedByPeer":
       return authenticationRejected(notice);
     case "authenticationNotComputed":
-      return [
-        notice.what === "proof"
-          ? `this gateway could not prove its identity to ${peerText(notice.remote)}: ${escapeForeign(notice.reason)}`
-          : `this gateway could not check the identity of ${peerText(notice.remote)}: ${escapeForeign(notice.reason)}`,
-      ];
+      return notComputed(notice);
     case "noCommonSignature":
-      return [
-        `${peerText(notice.remote)} takes no signature that our key can make`,
-        "a peer that does not announce signatures by RFC 7427 takes RSA and ECDSA keys only",
-      ];
+      return noCommonSignature(notice);
     case "noAnswer":
       return noAnswer(notice);
     case "errorFromPeer":
@@ -106,11 +105,6 @@ function noAddressToCall(notice: Notice<"noAddressToCall">): string[] {
   ];
 }
 
-/** `connections.paris.psk` */
-function keyOf({ connection }: Concerning, key: string): string {
-  return connection === undefined ? key : `connections.${configuredName(connection)}.${key}`;
-}
-
 const protocolWord = (protocol: "ike" | "esp" | "ah") => protocol.toUpperCase();
 
 function noCommonProposal(notice: Notice<"noCommonProposal">): string[] {
@@ -173,34 +167,6 @@ function localIdentityMismatch(notice: Notice<"localIdentityMismatch">): string[
   return [
     `${peerText(notice.remote)} wants to talk to ${asked}, and we are ${identityText(notice.ours)}`,
     `write id: ${quoted(asked)} into ${keyOf(notice, "local")}${atPlace(notice.place)}, or have the peer expect ${identityText(notice.ours)}`,
-  ];
-}
-
-const EXPECTED: Readonly<Record<Notice<"authenticationFailed">["expects"], string>> = {
-  psk: "a pre-shared key",
-  pubkey: "a signature with its raw public key",
-};
-
-function authenticationFailed(notice: Notice<"authenticationFailed">): string[] {
-  const who = `${peerText(notice.remote)} (${identityText(notice.identity)})`;
-  if (notice.cause === "otherMethod")
-    return [
-      `${who} proves its identity by ${nameOf(AuthMethod, notice.method)}, and we expect ${EXPECTED[notice.expects]}`,
-      `have it authenticate with ${EXPECTED[notice.expects]}`,
-    ];
-  if (notice.expects !== "psk")
-    return [`the signature of ${who} was not made with the key that is configured for it here`];
-  return [
-    `the pre-shared key of ${who} is not the one configured here`,
-    `put the same key into ${keyOf(notice, "psk")}${atPlace(notice.place)} and over there; mind blanks, quotes and line ends, and whether it is text, hex or base64`,
-  ];
-}
-
-function authenticationRejected(notice: Notice<"authenticationRejectedByPeer">): string[] {
-  return [
-    `${peerText(notice.remote)} did not accept us as ${identityText(notice.sentIdentity)}`,
-    "either its pre-shared key is another one, or it expects another identity of us; it told no more than AUTHENTICATION_FAILED, its log says which",
-    `compare ${keyOf(notice, "psk")} and ${keyOf(notice, "local.id")}${atPlace(notice.place)} with its configuration`,
   ];
 }
 

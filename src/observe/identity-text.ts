@@ -3,6 +3,8 @@ import { fromStrictUtf8, toHex } from "../base/bytes.ts";
 import { formatIpAddress } from "../base/ip-address.ts";
 import type { Identification } from "../policy/connection.ts";
 import { IdType, nameOf } from "../wire/ike/registries.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { decodeName, nameText } from "../wire/x509/distinguished-name.ts";
 import { escapeForeign } from "./escape.ts";
 
 /** Octets of an identity that are shown in hexadecimal. */
@@ -21,7 +23,19 @@ export function identityText({ idType, data }: Identification): string {
     return text !== undefined && /^[\x21-\x5b\x5d-\x7e]+$/.test(text) && !/^0x/i.test(text)
       ? `keyid:${text}`
       : `keyid:${hex(data)}`;
+  if (idType === IdType.DER_ASN1_DN) return nameOrHex(data);
   return `${nameOf(IdType, idType)}:${hex(data)}`;
+}
+
+/** `dn:C=DE, O=Example, CN=gw-a` */
+function nameOrHex(data: Uint8Array): string {
+  try {
+    const text = nameText(decodeName(data));
+    if (text !== "") return `dn:${escapeForeign(text)}`;
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+  return `${nameOf(IdType, IdType.DER_ASN1_DN)}:${hex(data)}`;
 }
 
 /** The key `id` of the configuration can hold it. */

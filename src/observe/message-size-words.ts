@@ -1,8 +1,7 @@
 /** Trouble with the size of IKE messages in words: packets that get lost because of it, and what helps (RFC 7383). */
 import type { IkeNotice, MessageSize } from "../ike/notice.ts";
 import { ExchangeType, nameOf } from "../wire/ike/registries.ts";
-import { peerText } from "./place-words.ts";
-import { configuredName } from "./proposal-words.ts";
+import { configuredName, peerText } from "./place-words.ts";
 
 type Notice<Code extends IkeNotice["code"]> = IkeNotice & { readonly code: Code };
 

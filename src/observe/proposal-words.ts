@@ -10,7 +10,6 @@ import {
   transformKeyword,
 } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
-
 import type { Proposal, Transform } from "../wire/ike/payload.ts";
 import {
   additionalKeyExchange,
@@ -18,8 +17,7 @@ import {
   ProtocolId,
   TransformType,
 } from "../wire/ike/registries.ts";
-
-import { atPlace } from "./place-words.ts";
+import { atPlace, configuredName } from "./place-words.ts";
 
 const ROW_NAMES: ReadonlyMap<number, string> = new Map([
   [TransformType.ENCR, "encryption"],
@@ -145,11 +143,6 @@ export function proposalsKey(protocol: SuiteProtocol, connection: string, child:
 
 function childKey(connection: string, child: string | undefined): string {
   return `connections.${configuredName(connection)}.children.${child ?? "NAME"}`;
-}
-
-/** The name in the configuration of a connection's instance. */
-export function configuredName(connection: string): string {
-  return connection.replace(/#\d+$/, "");
 }
 
 /** The first proposal of the peer that we could use, in keywords; `undefined` when there is none. */

@@ -2,8 +2,7 @@
 import type { FailureNotice } from "../ike/notice.ts";
 import { formatSelector } from "../policy/selector-text.ts";
 import { intersectSelector, type SelectorPair, type TrafficSelector } from "../policy/traffic-selector.ts";
-import { atPlace, peerText } from "./place-words.ts";
-import { configuredName } from "./proposal-words.ts";
+import { atPlace, configuredName, peerText } from "./place-words.ts";
 
 type SelectorsUnacceptable = FailureNotice & { readonly code: "selectorsUnacceptable" };
 

@@ -7,6 +7,7 @@ import type { SaLimit } from "../policy/data-plane.ts";
 import { transformKeyword } from "../policy/proposal-keyword.ts";
 import { NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
 import { aggfragOff } from "./aggfrag-words.ts";
+import { proofText } from "./authentication-words.ts";
 import { askingInParts, childSaRekeyed, childSaUp } from "./child-words.ts";
 import { IKE_DROPS } from "./drop-words.ts";
 import { failureWords } from "./failure-words.ts";
@@ -21,9 +22,7 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
   const peer = peerText(notice.remote);
   switch (notice.code) {
     case "ikeSaUp":
-      return [
-        `IKE SA with ${peer} (${identityText(notice.peerIdentity)}) is up, ${natText(notice.nat)}: ${ikeSuiteText(notice.suite)}, rekey ${inText(notice.rekeyAt, now)}`,
-      ];
+      return ikeSaUp(notice, now);
     case "ikeSaDown":
       return [`IKE SA with ${peer} is down: ${DOWN_REASONS[notice.reason]}`];
     case "ikeSaRekeyed":
@@ -96,6 +95,14 @@ function postponed(
       ? "the peer is busy"
       : `the peer answered ${nameOf(NotifyType, notice.notifyType)}`;
   return [`rekey with ${peer} did not succeed (${why}); ${next}`];
+}
+
+function ikeSaUp(notice: IkeNotice & { readonly code: "ikeSaUp" }, now: Instant): string[] {
+  const peer = peerText(notice.remote);
+  return [
+    `IKE SA with ${peer} (${identityText(notice.peerIdentity)}) is up, ${natText(notice.nat)}: ${ikeSuiteText(notice.suite)}, rekey ${inText(notice.rekeyAt, now)}`,
+    `we: ${proofText(notice.proofs.ours)}; they: ${proofText(notice.proofs.theirs)}`,
+  ];
 }
 
 const byWhom = (role: "initiator" | "responder") => (role === "initiator" ? "us" : "the peer");

@@ -3,7 +3,7 @@ import type { AddressRange } from "../base/address-range.ts";
 import type { Branded } from "../base/brand.ts";
 import type { DurationMs } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
-import type { SigningKeyType } from "../crypto/signature-scheme.ts";
+import type { RsaPadding, SigningKeyType } from "../crypto/signature-scheme.ts";
 import type { SaHandling, SaLifetime } from "./data-plane.ts";
 import type { ProposalSuite } from "./proposal-suite.ts";
 import type { SelectorPair } from "./traffic-selector.ts";
@@ -21,20 +21,46 @@ export type PrivateKeyId = Branded<string, "PrivateKeyId">;
 export interface OwnKey {
   readonly id: PrivateKeyId;
   readonly type: SigningKeyType;
+  readonly padding: RsaPadding;
   /** SubjectPublicKeyInfo (RFC 5280 section 4.1), DER. */
   readonly publicKey: Uint8Array;
+}
+
+/** A certificate of ours with what leads towards a CA. */
+export interface OwnCertificate {
+  readonly key: OwnKey;
+  readonly subject: string;
+  /** DER, our own first [AUTH-10]. */
+  readonly chain: readonly Uint8Array[];
+  /** Key hashes (20 octets, RFC 7296 section 3.7) of the authorities that the chain leads to, as far as they are known. */
+  readonly authorities: readonly Uint8Array[];
 }
 
 /** How we prove our identity (RFC 4301 section 4.4.3.2). Secrets are read and never copied into the machine's state. */
 export type OwnAuthentication =
   | { readonly kind: "psk"; readonly secret: Uint8Array }
-  | { readonly kind: "pubkey"; readonly key: OwnKey };
+  | { readonly kind: "pubkey"; readonly key: OwnKey }
+  /** The first one is taken, unless the peer asks for another one's authority or cannot check its signature. */
+  | { readonly kind: "certificate"; readonly certificates: readonly OwnCertificate[] };
 
 /** What the peer has to prove its identity with. */
 export type PeerAuthentication =
   | { readonly kind: "psk"; readonly secret: Uint8Array }
   /** One of these keys, each a SubjectPublicKeyInfo in DER. */
-  | { readonly kind: "pubkey"; readonly keys: readonly Uint8Array[] };
+  | { readonly kind: "pubkey"; readonly keys: readonly Uint8Array[] }
+  | ({ readonly kind: "certificate" } & CertificateTrust);
+
+/** Which certificates prove a peer's identity. */
+export interface CertificateTrust {
+  /** DER of CAs, or of the peer's own certificate. */
+  readonly anchors: readonly Uint8Array[];
+  /** Key hashes of the anchors (20 octets, RFC 7296 section 3.7): what we ask the peer for [AUTH-10]. */
+  readonly authorities: readonly Uint8Array[];
+  /** Those of the anchors that are peers' own: known even when the peer sends none. */
+  readonly pinned: readonly Uint8Array[];
+  /** DER of certificates in between that the peer may leave out. */
+  readonly intermediates: readonly Uint8Array[];
+}
 
 /** Where the configuration says something, so that a notice can name the place. */
 export interface ConfigurationPlace {

@@ -3,6 +3,8 @@ import { type AddressRange, contains } from "../base/address-range.ts";
 import { equal, fromUtf8 } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { IdType } from "../wire/ike/registries.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { decodeName, matchesPattern } from "../wire/x509/distinguished-name.ts";
 import type { Connection, Identification } from "./connection.ts";
 
 /** The identity that stands for an outer address (RFC 7296 section 3.5). */
@@ -21,8 +23,21 @@ export function matchIdentity(expected: Identification, presented: Identificatio
       return equal(lowerCase(expected.data, 0), lowerCase(presented.data, 0));
     case IdType.RFC822_ADDR:
       return equal(lowerCaseDomain(expected.data), lowerCaseDomain(presented.data));
+    case IdType.DER_ASN1_DN:
+      return matchName(expected.data, presented.data);
     default:
       return equal(expected.data, presented.data);
+  }
+}
+
+/** Names compare by RFC 5280 section 7.1, whatever kinds of strings they are made of; the value `*` expects any value. */
+function matchName(expected: Uint8Array, presented: Uint8Array): boolean {
+  if (equal(expected, presented)) return true;
+  try {
+    return matchesPattern(decodeName(presented), decodeName(expected));
+  } catch (error) {
+    if (error instanceof WireError) return false;
+    throw error;
   }
 }
 

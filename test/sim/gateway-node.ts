@@ -191,5 +191,6 @@ function readYaml(text: string) {
     readFile: (path) =>
       path === "/sim/tungate.yaml" ? { kind: "file", bytes, mode: 0o600 } : { kind: "missing" },
     environment: () => "a pre-shared key that is long enough",
+    wallClock: () => 0,
   });
 }

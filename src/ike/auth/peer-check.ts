@@ -1,6 +1,6 @@
 /** The peer's side of authentication: judged at once, or by a computation (RFC 7296 section 2.15) [AUTH-09]. */
 import type { Identification, PeerAuthentication } from "../../policy/connection.ts";
-import type { AuthPayload } from "../../wire/ike/payload.ts";
+import type { AuthPayload, CertPayload, Payload } from "../../wire/ike/payload.ts";
 import { AuthMethod } from "../../wire/ike/registries.ts";
 import type { Work } from "../machine.ts";
 import type { Protection } from "../sa/sk-payload.ts";
@@ -22,6 +22,7 @@ const SIGNATURES: readonly number[] = [
 /**
  * Whether the peer has what its identity asks for.
  * @param octets - those of `authOctets` for the peer's side
+ * @param payloads - its message, whose CERT payloads count
  */
 export function checkPeer(
   protection: Protection,
@@ -29,6 +30,7 @@ export function checkPeer(
   trust: PeerAuthentication,
   identity: Identification,
   { method, data }: AuthPayload,
+  payloads: readonly Payload[],
 ): PeerCheck {
   if (trust.kind === "psk") {
     if (method !== AuthMethod.SHARED_KEY) return { kind: "disproved", cause: "otherMethod" };
@@ -36,5 +38,6 @@ export function checkPeer(
     return isProven ? { kind: "proven" } : { kind: "disproved", cause: "wrongKey" };
   }
   if (!SIGNATURES.includes(method)) return { kind: "disproved", cause: "otherMethod" };
-  return { kind: "asked", work: { kind: "verifyPeer", identity, trust, method, data, octets } };
+  const certificates = payloads.filter((payload): payload is CertPayload => payload.kind === "CERT");
+  return { kind: "asked", work: { kind: "verifyPeer", identity, trust, certificates, method, data, octets } };
 }

@@ -7,9 +7,11 @@ import { expectedIdentity, localIdentity, matchIdentity } from "../../policy/pad
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { certificateRequests } from "../auth/certificate-payloads.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer, type PeerCheck } from "../auth/peer-check.ts";
 import { authOctets } from "../auth/signed-octets.ts";
+import type { ProofFacts } from "../connection-state.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
 import type { WorkResult } from "../machine.ts";
 import { childProtocol } from "../negotiation/child-protocol.ts";
@@ -19,7 +21,7 @@ import { FIRST_CHILD_NEGOTIATION, toProposals } from "../negotiation/proposal.ts
 import { offerFor } from "../negotiation/selector-pairs.ts";
 import { hasResources, resourceNotifies } from "../negotiation/siblings.ts";
 import { betweenHosts, transportNotify } from "../negotiation/transport-mode.ts";
-import type { FailureNotice } from "../notice.ts";
+import type { AuthenticationCause, FailureNotice } from "../notice.ts";
 import { newAuthentication, toldLifetime } from "../sa/authentication.ts";
 import { announceChild, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { additionalOf, protectionFor } from "../sa/ike-keys.ts";
@@ -106,6 +108,8 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
     firstChild,
     additional: additionalOf(answer.suite),
     keyExchange: undefined,
+    takes: answer.takes,
+    proof: undefined,
     certificates: [],
     response: undefined,
     job: undefined,
@@ -122,9 +126,9 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
 function prove(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): void {
   sa.phase = "proving";
   const octets = authOctets(sa.protection, sa.transcript, true, sa.localIdentity);
-  const proof = proveOurselves(sa.protection, octets, connection.local.auth);
+  const proof = proveOurselves(sa.protection, octets, connection.local.auth, sa.takes);
   if (proof.kind === "made") {
-    sendAuth(turn, sa, connection, proof.auth);
+    sendAuth(turn, sa, connection, proof.auth, { method: proof.auth.method });
     return;
   }
   if (proof.kind === "impossible") {
@@ -156,7 +160,8 @@ export function continueAuth(turn: Turn, sa: AuthenticatingIkeSa, result: WorkRe
   }
   if (sa.phase === "proving") {
     if (result.kind === "signed") {
-      sendAuth(turn, sa, connection, { kind: "AUTH", method: result.method, data: result.data });
+      const { kind: _, data, ...proof } = result;
+      sendAuth(turn, sa, connection, { kind: "AUTH", method: proof.method, data }, proof);
       return;
     }
     const reason = failureReason(result);
@@ -169,7 +174,8 @@ export function continueAuth(turn: Turn, sa: AuthenticatingIkeSa, result: WorkRe
   if (response === undefined || idr === undefined || auth === undefined) return;
   sa.response = undefined;
   if (result.kind === "peerVerified") {
-    establish(turn, sa, connection, idr, response);
+    const { kind: _, ...facts } = result;
+    establish(turn, sa, connection, idr, response, { method: auth.method, ...facts });
     return;
   }
   rejectPeer(turn, sa);
@@ -184,7 +190,8 @@ function checkFailure(
   result: WorkResult,
 ): FailureNotice {
   const { place } = connection;
-  if (result.kind === "peerRefused") return authFailure(sa, connection, idr, auth, "wrongKey");
+  if (result.kind === "peerRefused")
+    return authFailure(sa, connection, idr, auth, { notProven: result.finding });
   const reason = failureReason(result);
   return { code: "authenticationNotComputed", ...about(sa), what: "check", reason, place };
 }
@@ -259,8 +266,15 @@ function firstChildOf(
   return wanted ?? (canBeChildless ? undefined : children[0]);
 }
 
-function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection, auth: AuthPayload): void {
+function sendAuth(
+  turn: Turn,
+  sa: AuthenticatingIkeSa,
+  connection: Connection,
+  auth: AuthPayload,
+  proof: ProofFacts,
+): void {
   const { localIdentity: identity, firstChild } = sa;
+  sa.proof = proof;
   const expected = connection.remote.id;
   const idr: readonly IdPayload[] =
     expected === undefined || expected === "any" ? [] : [{ kind: "IDr", ...expected }];
@@ -269,6 +283,7 @@ function sendAuth(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection, a
     { kind: "IDi", ...identity },
     ...sa.certificates,
     ...(isOnly ? [notify(NotifyType.INITIAL_CONTACT)] : []),
+    ...certificateRequests([connection.remote.auth]),
     ...idr,
     auth,
   ];
@@ -314,14 +329,14 @@ export function handleAuthResponse(turn: Turn, sa: AuthenticatingIkeSa, payloads
     noteConnectionFailure(turn, sa, authRefusal(sa, connection, payloads));
     return;
   }
-  const outcome = authenticate(sa, connection, idr, auth);
+  const outcome = authenticate(sa, connection, idr, auth, payloads);
   if (outcome.kind === "failed") {
     rejectPeer(turn, sa);
     noteConnectionFailure(turn, sa, outcome.failure);
     return;
   }
   if (outcome.kind === "proven") {
-    establish(turn, sa, connection, idr, payloads);
+    establish(turn, sa, connection, idr, payloads, { method: auth.method });
     return;
   }
   sa.phase = "checking";
@@ -337,7 +352,13 @@ function authRefusal(
   const notifyType = findError(payloads)?.notifyType ?? NotifyType.INVALID_SYNTAX;
   const { localIdentity: sentIdentity } = sa;
   if (notifyType === NotifyType.AUTHENTICATION_FAILED)
-    return { code: "authenticationRejectedByPeer", ...about(sa), sentIdentity, place: connection.place };
+    return {
+      code: "authenticationRejectedByPeer",
+      ...about(sa),
+      sentIdentity,
+      by: connection.local.auth.kind,
+      place: connection.place,
+    };
   return { code: "errorFromPeer", ...about(sa), exchange: "IKE_AUTH", notifyType };
 }
 
@@ -347,6 +368,7 @@ function authenticate(
   connection: Connection,
   idr: IdPayload,
   auth: AuthPayload,
+  payloads: readonly Payload[],
 ): Exclude<PeerCheck, { kind: "disproved" }> | { readonly kind: "failed"; readonly failure: FailureNotice } {
   const { place } = connection;
   const received = { idType: idr.idType, data: idr.data };
@@ -356,7 +378,7 @@ function authenticate(
     return { kind: "failed", failure: { code: "identityMismatch", ...about(sa), ...mismatch } };
   }
   const octets = authOctets(sa.protection, sa.transcript, false, idr);
-  const check = checkPeer(sa.protection, octets, connection.remote.auth, received, auth);
+  const check = checkPeer(sa.protection, octets, connection.remote.auth, received, auth, payloads);
   if (check.kind !== "disproved") return check;
   return { kind: "failed", failure: authFailure(sa, connection, idr, auth, check.cause) };
 }
@@ -366,7 +388,7 @@ function authFailure(
   connection: Connection,
   { idType, data }: IdPayload,
   { method }: AuthPayload,
-  cause: "wrongKey" | "otherMethod",
+  cause: AuthenticationCause,
 ): FailureNotice {
   const identity = { idType, data };
   const { place, remote } = connection;
@@ -388,6 +410,7 @@ function establish(
   connection: Connection,
   idr: IdPayload,
   payloads: readonly Payload[],
+  theirs: ProofFacts,
 ): void {
   const peerIdentity = { idType: idr.idType, data: idr.data };
   const { nonces } = sa.transcript;
@@ -404,6 +427,7 @@ function establish(
       instance: instanceOf(turn.machine, connection, peerIdentity),
       localIdentity: sa.localIdentity,
       peerIdentity,
+      proofs: { ours: sa.proof ?? { method: 0 }, theirs },
       nat: sa.nat,
       protection: sa.protection,
       fragmentation: sa.fragmentation,

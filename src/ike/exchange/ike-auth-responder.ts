@@ -8,9 +8,11 @@ import { decodeMessage, decodePayloadChain } from "../../wire/ike/message.ts";
 import type { AuthPayload, IdPayload, IkeHeader, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, PayloadType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
+import { requestedAuthorities } from "../auth/certificate-payloads.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer } from "../auth/peer-check.ts";
 import { authOctets } from "../auth/signed-octets.ts";
+import type { ProofFacts } from "../connection-state.ts";
 import {
   BESIDE_DEFERRAL,
   HALF_OPEN_FAILURES_MAX,
@@ -21,7 +23,7 @@ import {
 } from "../limits.ts";
 import type { WorkResult } from "../machine.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
-import type { FailureNotice } from "../notice.ts";
+import type { AuthenticationCause, FailureNotice } from "../notice.ts";
 import { lifetimeNotifies, newAuthentication } from "../sa/authentication.ts";
 import { announceChild, deferOutbound, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { followRequest } from "../sa/fragmentation.ts";
@@ -256,6 +258,7 @@ function answerAuth(turn: Turn, sa: Opened, { first, bytes }: InnerPayloads, mes
     messageId,
     payloads,
     step: "checking",
+    peerProof: undefined,
     certificates: [],
     candidates: candidates.map(({ name }) => name),
     failure: undefined,
@@ -334,7 +337,7 @@ function authFailure(
   { name, place, remote: { auth } }: Connection,
   identity: Identification,
   method: number,
-  cause: "wrongKey" | "otherMethod",
+  cause: AuthenticationCause,
 ): FailureNotice {
   const how = { role: "responder", cause, expects: auth.kind, identity, method } as const;
   return { code: "authenticationFailed", connection: name, remote, place, ...how };
@@ -351,10 +354,10 @@ function checkCandidates(turn: Turn, sa: Opened, pending: PendingAuth): void {
   let { failure } = pending;
   const candidates = connectionsNamed(turn, pending.candidates);
   for (const [i, connection] of candidates.entries()) {
-    const check = checkPeer(sa.protection, octets, connection.remote.auth, peer, auth);
+    const check = checkPeer(sa.protection, octets, connection.remote.auth, peer, auth, pending.payloads);
     const left = { ...pending, candidates: candidates.slice(i).map(({ name }) => name), failure };
     if (check.kind === "proven") {
-      prove(turn, sa, connection, left);
+      prove(turn, sa, connection, { ...left, peerProof: { method: auth.method } });
       return;
     }
     if (check.kind === "asked") {
@@ -377,9 +380,10 @@ function moreTelling(before: FailureNotice | undefined, now: FailureNotice): Fai
 function prove(turn: Turn, sa: Opened, connection: Connection, pending: PendingAuth): void {
   const own = localIdentity(connection, sa.local.address);
   const octets = authOctets(sa.protection, transcriptOf(sa), false, own);
-  const proof = proveOurselves(sa.protection, octets, connection.local.auth);
+  const takes = { hashes: sa.hashes, authorities: requestedAuthorities(pending.payloads) };
+  const proof = proveOurselves(sa.protection, octets, connection.local.auth, takes);
   if (proof.kind === "made") {
-    establish(turn, sa, connection, pending, proof.auth);
+    establish(turn, sa, connection, pending, proof.auth, { method: proof.auth.method });
     return;
   }
   if (proof.kind === "impossible") {
@@ -410,19 +414,20 @@ export function continueAuthAnswer(
     return;
   }
   if (step === "proving" && result.kind === "signed") {
-    const { method, data } = result;
-    establish(turn, opened, connection, pending, { kind: "AUTH", method, data });
-    return;
-  }
-  if (step === "checking" && result.kind === "peerVerified") {
-    prove(turn, opened, connection, pending);
+    const { kind: _, data, ...proof } = result;
+    establish(turn, opened, connection, pending, { kind: "AUTH", method: proof.method, data }, proof);
     return;
   }
   const method = find(payloads, "AUTH")?.method ?? 0;
+  if (step === "checking" && result.kind === "peerVerified") {
+    const { kind: _, ...facts } = result;
+    prove(turn, opened, connection, { ...pending, peerProof: { method, ...facts } });
+    return;
+  }
   if (step === "checking" && result.kind === "peerRefused") {
     const failure = moreTelling(
       pending.failure,
-      authFailure(opened, connection, identityOf(idi), method, "wrongKey"),
+      authFailure(opened, connection, identityOf(idi), method, { notProven: result.finding }),
     );
     checkCandidates(turn, opened, { ...pending, candidates: candidates.slice(1), failure });
     return;
@@ -454,8 +459,9 @@ function establish(
   turn: Turn,
   sa: Opened,
   connection: Connection,
-  { payloads, messageId, certificates }: PendingAuth,
+  { payloads, messageId, certificates, peerProof }: PendingAuth,
   auth: AuthPayload,
+  ours: ProofFacts,
 ): void {
   const { machine } = turn;
   const idi = find(payloads, "IDi");
@@ -494,6 +500,7 @@ function establish(
       instance: instanceOf(machine, connection, peerIdentity),
       localIdentity: own,
       peerIdentity,
+      proofs: { ours, theirs: peerProof ?? { method: 0 } },
       nat: sa.nat,
       protection: sa.protection,
       fragmentation: sa.fragmentation,

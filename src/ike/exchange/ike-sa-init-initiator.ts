@@ -9,6 +9,11 @@ import type { PacketSelectors } from "../../policy/data-plane.ts";
 import { encodeMessage } from "../../wire/ike/message.ts";
 import type { IkeMessage, NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import {
+  requestedAuthorities,
+  signatureHashes,
+  signatureHashesNotify,
+} from "../auth/certificate-payloads.ts";
 import type { Keeper } from "../keep-state.ts";
 import {
   COOKIE_LENGTH_MAX,
@@ -187,6 +192,7 @@ function sendInit(turn: Turn, sa: InitiatingIkeSa): void {
       ...(connection.ike.proposals.some(wantsAdditionalKe)
         ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] // [PQ-06]
         : []),
+      signatureHashesNotify(), // [AUTH-13]
     ],
   );
   sa.phase = "sent";
@@ -360,6 +366,7 @@ function acceptResponse(
     suite: ikeSuiteOf(selection.chosen),
     peerPublicValue: ke.data,
     peerNonce: nonce.data,
+    takes: { hashes: signatureHashes(payloads), authorities: requestedAuthorities(payloads) },
     nat: natSituation(payloads, header, sa.local, sa.remote, isForced),
     fragmentation: agreedFragmentation(connection.ike.fragmentation, payloads),
     canBeChildless: findNotify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) !== undefined,

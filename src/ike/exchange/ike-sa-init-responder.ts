@@ -9,6 +9,7 @@ import { connectionsFor } from "../../policy/pad.ts";
 import { encodeMessage } from "../../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage, KePayload, NoncePayload, SaPayload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { certificateRequests, signatureHashes, signatureHashesNotify } from "../auth/certificate-payloads.ts";
 import { admit, occupy } from "../half-open.ts";
 import { isTakenDown } from "../keep-state.ts";
 import { HALF_OPEN_LIFETIME, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
@@ -258,6 +259,7 @@ function openHalf(
     failedOpens: 0,
     additional: additionalOf(suite),
     intermediateId: undefined,
+    hashes: signatureHashes(message.payloads),
     auth: undefined,
     isRefused: false,
     job: undefined,
@@ -300,6 +302,8 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
       ...(sa.fragmentation === undefined ? [] : fragmentationNotify(sa.fragmentation.octets)),
       ...(mayBeChildless(turn, sa) ? [notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED)] : []),
       ...(sa.additional === undefined ? [] : [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)]),
+      ...certificateRequests(trustsOf(turn, sa)),
+      ...(sa.hashes === undefined ? [] : [signatureHashesNotify()]), // [AUTH-13]
     ],
   );
   send(turn, sa.local, sa.remote, sa.response);
@@ -308,4 +312,9 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
 /** [CHILD-27] said when every connection that the peer may be takes IKE SAs without a child (RFC 6023 section 3). */
 function mayBeChildless({ machine }: Turn, { candidates }: HalfOpenIkeSa): boolean {
   return candidates.every((name) => machine.connections.get(name)?.ike.childless !== "never");
+}
+
+/** How the peer may have to prove itself, for all connections that it may be. */
+function trustsOf({ machine }: Turn, { candidates }: HalfOpenIkeSa) {
+  return candidates.flatMap((name) => machine.connections.get(name)?.remote.auth ?? []);
 }

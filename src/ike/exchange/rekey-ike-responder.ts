@@ -129,9 +129,10 @@ function accept(
 
 /** What a rekeyed IKE SA has from the one before (RFC 7296 section 2.18). */
 export function inherit(sa: EstablishedIkeSa) {
-  const { local, remote, connection, instance, localIdentity, peerIdentity, nat, authenticatedAt } = sa;
+  const { local, remote, connection, instance, localIdentity, peerIdentity, proofs, nat, authenticatedAt } =
+    sa;
   const fragmentation = sa.fragmentation && { ...sa.fragmentation };
   const authentication = { ...sa.authentication };
-  const shared = { local, remote, connection, instance, localIdentity, peerIdentity, nat };
+  const shared = { local, remote, connection, instance, localIdentity, peerIdentity, proofs, nat };
   return { ...shared, fragmentation, authenticatedAt, authentication };
 }

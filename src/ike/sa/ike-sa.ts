@@ -7,7 +7,7 @@ import type { Identification } from "../../policy/connection.ts";
 import type { PacketSelectors } from "../../policy/data-plane.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { CertPayload, Payload, Proposal } from "../../wire/ike/payload.ts";
-import type { IkeSuite, NatSituation } from "../connection-state.ts";
+import type { IkeSuite, NatSituation, ProofFacts, Proofs } from "../connection-state.ts";
 import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import type { Authentication } from "./authentication.ts";
@@ -72,6 +72,7 @@ export interface InitAnswer {
   readonly suite: IkeSuite;
   readonly peerPublicValue: Uint8Array;
   readonly peerNonce: Uint8Array;
+  readonly takes: PeerTakes;
   readonly nat: NatSituation;
   readonly fragmentation: Fragmentation | undefined;
   /** The peer takes IKE_AUTH without a child (RFC 6023) [CHILD-27]. */
@@ -85,6 +86,14 @@ export interface InitTranscript {
   readonly nonces: NoncePair;
   /** Present when IKE_INTERMEDIATE exchanges came in between (RFC 9242 section 3.3.2). */
   readonly intermediate?: IntermediateTranscript;
+}
+
+/** What the peer said about the proofs that it takes. */
+export interface PeerTakes {
+  /** SIGNATURE_HASH_ALGORITHMS; absent: it sent none, so that only the older methods are left [AUTH-13]. */
+  readonly hashes: readonly number[] | undefined;
+  /** Key hashes of CAs from its certificate requests [AUTH-10]. */
+  readonly authorities: readonly Uint8Array[];
 }
 
 export interface IntermediateTranscript {
@@ -123,6 +132,9 @@ export interface AuthenticatingIkeSa extends Common {
   readonly additional: AdditionalKeyExchanges | undefined;
   /** Our side of the one of them that is under way. */
   keyExchange: OwnKeyExchange | undefined;
+  readonly takes: PeerTakes;
+  /** By what we proved our identity, once that is sent. */
+  proof: ProofFacts | undefined;
   /** What IKE_AUTH tells besides AUTH about our key, while that is being made. */
   certificates: readonly CertPayload[];
   /** The response while it is being checked. */
@@ -139,6 +151,8 @@ export interface PendingAuth {
   readonly messageId: number;
   readonly payloads: readonly Payload[];
   readonly step: "checking" | "proving";
+  /** By what the peer proved its identity. */
+  readonly peerProof: ProofFacts | undefined;
   /** What the response tells besides AUTH about our key. */
   readonly certificates: readonly CertPayload[];
   /** Names of the connections that the peer may be; the first is being looked at. */
@@ -174,6 +188,8 @@ export interface HalfOpenIkeSa extends Common {
   readonly additional: AdditionalKeyExchanges | undefined;
   /** Message ID of the IKE_INTERMEDIATE request under computation. */
   intermediateId: number | undefined;
+  /** SIGNATURE_HASH_ALGORITHMS of the peer. */
+  readonly hashes: readonly number[] | undefined;
   /** The IKE_AUTH request under computation. */
   auth: PendingAuth | undefined;
   /** Refused: kept to repeat the refusal only. */
@@ -239,6 +255,7 @@ export interface EstablishedIkeSa extends Common {
   readonly instance: number;
   readonly localIdentity: Identification;
   readonly peerIdentity: Identification;
+  readonly proofs: Proofs;
   readonly nat: NatSituation;
   readonly protection: Protection;
   readonly fragmentation: Fragmentation | undefined;

@@ -186,6 +186,7 @@ export type NewIkeSa = Pick<
   | "instance"
   | "localIdentity"
   | "peerIdentity"
+  | "proofs"
   | "nat"
   | "protection"
   | "fragmentation"
@@ -235,6 +236,7 @@ export function announceIkeSa(turn: Turn, sa: EstablishedIkeSa): void {
     suite: sa.protection.suite,
     nat: sa.nat,
     peerIdentity: sa.peerIdentity,
+    proofs: sa.proofs,
     rekeyAt: sa.rekeyAt,
   });
 }

@@ -160,6 +160,14 @@ export const AuthMethod = {
   DIGITAL_SIGNATURE: 14,
 } as const;
 
+/** Certificate encodings (RFC 7296 section 3.6, RFC 7670 section 3). */
+export const CertEncoding = {
+  X509_SIGNATURE: 4,
+  HASH_AND_URL: 12,
+  HASH_AND_URL_BUNDLE: 13,
+  RAW_PUBLIC_KEY: 15,
+} as const;
+
 /** RFC 7296 section 3.13.1. */
 export const TrafficSelectorType = { IPV4_ADDR_RANGE: 7, IPV6_ADDR_RANGE: 8 } as const;
 

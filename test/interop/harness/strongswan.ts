@@ -141,11 +141,14 @@ export class StrongSwan {
   }
 
   /** Brings the child up; says whether that worked. */
-  async initiate(timeoutSeconds = 10): Promise<boolean> {
-    return (
-      (await this.#swanctl(["--initiate", "--child", "lan", "--timeout", String(timeoutSeconds)])).status ===
-      0
-    );
+  async initiate(timeoutSeconds = 10, connection = "peer"): Promise<boolean> {
+    const words = ["--initiate", "--ike", connection, "--child", "lan", "--timeout", String(timeoutSeconds)];
+    return (await this.#swanctl(words)).status === 0;
+  }
+
+  /** Where swanctl looks for keys and certificates: `private`, `x509`, `x509ca`, `pubkey`, `pkcs12` below it. */
+  get credentials(): string {
+    return this.#folder;
   }
 
   async terminate(): Promise<void> {

@@ -82,7 +82,7 @@ function keysBelow(schema: unknown, into: Set<string> = new Set()): Set<string> 
 }
 
 test("every key of the schema is in the guide", () => {
-  const secrets: SecretSettings = { reader: memoryReader({}), directory: "/", read: [] };
+  const secrets: SecretSettings = { reader: memoryReader({}), directory: "/", read: [], files: new Set() };
   const schemas = [fileSchema, connectionSchema(secrets), childSchema, manualSchema(secrets)];
   const keys = new Set(schemas.flatMap((schema) => [...keysBelow(schema)]));
   expect(keys.size).toBeGreaterThan(40);

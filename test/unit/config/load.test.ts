@@ -321,9 +321,9 @@ test.each<[string, string, string]>([
     "CONFIG_CONFLICT 1:62 policies[0].interface",
   ],
   [
-    "a distinguished name",
-    paris('local: { id: "CN=gw, O=Example" }'),
-    "CONFIG_NOT_SUPPORTED 7:18 connections.paris.local.id",
+    "a part of a distinguished name that nobody knows",
+    paris('local: { id: "CN=gw, Org=Example" }'),
+    "CONFIG_BAD_VALUE 7:18 connections.paris.local.id",
   ],
   ["strongSwan's word", paris("dpd_delay: 30s"), "CONFIG_UNKNOWN_KEY 7:5 connections.paris.dpd_delay"],
   [

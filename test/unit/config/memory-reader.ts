@@ -14,10 +14,14 @@ type Content = string | Uint8Array | FileReading;
 export interface World {
   readonly files?: Readonly<Record<string, Content>>;
   readonly environment?: Readonly<Record<string, string>>;
+  readonly wallClock?: number;
 }
 
+/** Milliseconds since 1970 unless a test says otherwise. */
+export const NOW = Date.UTC(2026, 10, 21);
+
 /** Relative paths lie in /etc/tungate; texts are files of mode 0600. */
-export function memoryReader({ files = {}, environment = {} }: World): ConfigurationReader {
+export function memoryReader({ files = {}, environment = {}, wallClock = NOW }: World): ConfigurationReader {
   const byPath = new Map(
     Object.entries(files).map(([path, content]) => [resolve("/etc/tungate", path), content]),
   );
@@ -31,6 +35,7 @@ export function memoryReader({ files = {}, environment = {} }: World): Configura
       return bytes.length > octetsMax ? { kind: "tooBig" } : { kind: "file", bytes, mode: 0o600 };
     },
     environment: (name) => environment[name],
+    wallClock: () => wallClock,
   };
 }
 

@@ -68,6 +68,7 @@ connections:
 `),
     }),
     environment: () => "a pre-shared key that is long enough",
+    wallClock: () => 0,
   });
 
 test("a connection whose name has no answer is pending, never open to any address", () => {

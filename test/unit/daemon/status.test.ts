@@ -22,6 +22,7 @@ function statusOf(world: GatewayWorld, text: string, more: Partial<StatusInput> 
   const configuration = loadConfiguration("/sim/tungate.yaml", {
     readFile: () => ({ kind: "file", bytes: new TextEncoder().encode(text), mode: 0o600 }),
     environment: () => "a pre-shared key that is long enough",
+    wallClock: () => 0,
   });
   const { gateway } = world.node("a");
   const document = buildStatus({

@@ -23,6 +23,7 @@ ${more}
   return loadConfiguration("/t/tungate.yaml", {
     readFile: () => ({ kind: "file", bytes: new TextEncoder().encode(text), mode: 0o600 }),
     environment: () => "a pre-shared key that is long enough",
+    wallClock: () => 0,
   });
 }
 

@@ -8,13 +8,14 @@ import { createSystemRandom } from "../../../src/io/random.ts";
 import { KeyExchangeMethod } from "../../../src/wire/ike/registries.ts";
 
 const random = createSystemRandom();
+const context = { random, wallClock: 0 };
 let pool: ComputePool | undefined;
 afterEach(async () => {
   await pool?.close();
 });
 
 function answer(work: Work): Promise<{ job: JobId; result: WorkResult }> {
-  pool = createComputePool(random);
+  pool = createComputePool(random, new Map());
   const open = pool;
   return new Promise((resolve) => {
     open.submit(7 as JobId, work, (job, result) => resolve({ job, result }));
@@ -26,7 +27,7 @@ test("an X25519 pair and the secret of two ends", async () => {
   const { job, result } = await answer({ kind: "generateKeyExchange", method });
   expect(job).toBe(7);
   if (result.kind !== "keyExchange") throw new Error(`got ${result.kind}`);
-  const other = performWork({ kind: "generateKeyExchange", method }, random);
+  const other = performWork({ kind: "generateKeyExchange", method }, context);
   if (other.kind !== "keyExchange") throw new Error(`got ${other.kind}`);
   const ours = performWork(
     {
@@ -35,7 +36,7 @@ test("an X25519 pair and the secret of two ends", async () => {
       privateValue: result.privateValue,
       peerPublicValue: other.publicValue,
     },
-    random,
+    context,
   );
   const theirs = performWork(
     {
@@ -44,7 +45,7 @@ test("an X25519 pair and the secret of two ends", async () => {
       privateValue: other.privateValue,
       peerPublicValue: result.publicValue,
     },
-    random,
+    context,
   );
   expect(ours).toEqual(theirs);
 });
@@ -56,7 +57,7 @@ test("a peer's unacceptable value is refused, with a reason", () => {
     privateValue: new Uint8Array(32).fill(9),
     peerPublicValue: new Uint8Array(32),
   };
-  expect(performWork(work, random)).toEqual({
+  expect(performWork(work, context)).toEqual({
     kind: "refused",
     reason: expect.stringMatching(/^the peer's key exchange data for CURVE25519 is not a value/),
   });
@@ -64,7 +65,7 @@ test("a peer's unacceptable value is refused, with a reason", () => {
 
 test("a failure of our own is said to be ours, whatever it is", () => {
   const reasonOf = (work: Work, source: RandomSource = random) => {
-    const result = performWork(work, source);
+    const result = performWork(work, { random: source, wallClock: 0 });
     return result.kind === "failed" ? result.reason : result.kind;
   };
   const method = KeyExchangeMethod.CURVE25519;
@@ -92,7 +93,7 @@ test("a failure of our own is said to be ours, whatever it is", () => {
 });
 
 test("an answer is never given from within, and none after close", async () => {
-  pool = createComputePool(random);
+  pool = createComputePool(random, new Map());
   let answers = 0;
   pool.submit(
     1 as JobId,
@@ -107,10 +108,10 @@ test("an answer is never given from within, and none after close", async () => {
 
 test("[PQ-20] a KEM: the responder's answer is for the initiator's pair", () => {
   const method = KeyExchangeMethod.ML_KEM_768;
-  const pair = performWork({ kind: "generateKeyExchange", method }, random);
+  const pair = performWork({ kind: "generateKeyExchange", method }, context);
   if (pair.kind !== "keyExchange") throw new Error(`got ${pair.kind}`);
   const peerPublicValue = pair.publicValue;
-  const answered = performWork({ kind: "answerKeyExchange", method, peerPublicValue }, random);
+  const answered = performWork({ kind: "answerKeyExchange", method, peerPublicValue }, context);
   if (answered.kind !== "keyExchangeAnswer") throw new Error(`got ${answered.kind}`);
 
   const { privateValue } = pair;
@@ -120,13 +121,13 @@ test("[PQ-20] a KEM: the responder's answer is for the initiator's pair", () => 
     privateValue,
     peerPublicValue: answered.publicValue,
   };
-  expect(performWork(ours, random)).toEqual({ kind: "sharedSecret", secret: answered.secret });
+  expect(performWork(ours, context)).toEqual({ kind: "sharedSecret", secret: answered.secret });
   const short: Work = { kind: "answerKeyExchange", method, peerPublicValue: new Uint8Array(3) };
-  expect(performWork(short, random).kind).toBe("refused");
+  expect(performWork(short, context).kind).toBe("refused");
 });
 
 test("jobs beyond the limit fail, and are not kept", async () => {
-  pool = createComputePool(random);
+  pool = createComputePool(random, new Map());
   const open = pool;
   const work: Work = { kind: "generateKeyExchange", method: KeyExchangeMethod.CURVE25519 };
   for (let i = 0; i < COMPUTE_JOBS_MAX; i++) open.submit(i as JobId, work, () => undefined);

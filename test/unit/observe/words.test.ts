@@ -223,9 +223,14 @@ test("wrong key, other method and rejection by the peer are three different thin
   expect(wrongKey).toContain("the pre-shared key of 198.51.100.77 (gw-b) is not the one configured here");
   expect(wrongKey).toContain("connections.rome.psk (tungate.yaml:31)");
   expect(text({ ...failed, method: 14, code: "authenticationFailed", cause: "otherMethod" })).toContain(
-    "DIGITAL_SIGNATURE",
+    "proves its identity by a signature (RFC 7427), and we expect a pre-shared key",
   );
-  const rejected = text({ ...rome, code: "authenticationRejectedByPeer", sentIdentity: fqdn("gw-a") });
+  const rejected = text({
+    ...rome,
+    code: "authenticationRejectedByPeer",
+    by: "psk",
+    sentIdentity: fqdn("gw-a"),
+  });
   expect(rejected).toContain("did not accept us as gw-a");
   expect(rejected).toContain("connections.rome.local.id");
 });
@@ -292,6 +297,10 @@ test("the other notices are one sentence that holds what matters", () => {
         suite,
         nat,
         peerIdentity: fqdn("gw-b"),
+        proofs: {
+          ours: { method: 2 },
+          theirs: { method: 14, scheme: "rsa-pss sha256", certificate: "CN=b" },
+        },
         rekeyAt: at,
       },
       "IKE SA with 198.51.100.77 (gw-b) is up, we are behind NAT: aes256gcm16-prfsha384-x25519, rekey in 41 min",

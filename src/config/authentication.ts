@@ -1,0 +1,286 @@
+/** How both sides of a connection prove their identities: what the schema has read becomes what IKE works with. */
+import { equal, utf8 } from "../base/bytes.ts";
+import { sha1 } from "../crypto/hash.ts";
+import type { PrivateKey, PrivateKeyHandle } from "../crypto/private-key.ts";
+import type { RsaPadding } from "../crypto/signature-scheme.ts";
+import { provesIdentity } from "../pki/certificate-identity.ts";
+import type {
+  Identification,
+  OwnAuthentication,
+  OwnCertificate,
+  OwnKey,
+  PeerAuthentication,
+  PrivateKeyId,
+} from "../policy/connection.ts";
+import { formatIdentity } from "../policy/pad.ts";
+import { IdType } from "../wire/ike/registries.ts";
+import type { Certificate } from "../wire/x509/certificate.ts";
+import { nameText } from "../wire/x509/distinguished-name.ts";
+import { warnOfValidity } from "./certificate-validity.ts";
+import type { Findings } from "./findings.ts";
+import { nameOfKey } from "./private-key-files.ts";
+import { type Path, printable } from "./yaml-text.ts";
+
+export type AuthenticationKind = "psk" | "certificate" | "pubkey";
+
+/** What one side of a connection says about itself. */
+export interface SideInput {
+  readonly auth?: AuthenticationKind | undefined;
+  readonly psk?: Uint8Array | undefined;
+}
+
+export interface LocalInput extends SideInput {
+  readonly id?: Identification | undefined;
+  /** One file each: our own certificate first, then those in between. */
+  readonly certificate?: readonly (readonly Certificate[])[] | undefined;
+  readonly private_key?: readonly PrivateKey[] | undefined;
+  readonly rsa_padding?: RsaPadding | undefined;
+}
+
+export interface RemoteInput extends SideInput {
+  readonly ca?: readonly (readonly Certificate[])[] | undefined;
+  readonly certificate?: readonly (readonly Certificate[])[] | undefined;
+  readonly public_key?: readonly Uint8Array[] | undefined;
+}
+
+export interface AuthenticationInput {
+  readonly name: string;
+  /** Path of the connection. */
+  readonly path: Path;
+  readonly common: SideInput;
+  readonly local: LocalInput;
+  readonly remote: RemoteInput;
+  readonly wallClock: number;
+}
+
+export interface ReadAuthentication {
+  readonly own: OwnAuthentication;
+  readonly peer: PeerAuthentication;
+  /** Our identity when the file gives none: what the certificate says. */
+  readonly ownId: Identification | undefined;
+}
+
+/** Octets of a pre-shared key below which guessing it is no fantasy (RFC 7296 section 5). */
+const PSK_OCTETS_ADVISED = 16;
+
+/** @param keys - receives the private keys by name */
+export function readAuthentication(
+  input: AuthenticationInput,
+  keys: Map<PrivateKeyId, PrivateKeyHandle>,
+  findings: Findings,
+): ReadAuthentication | undefined {
+  const reading = new Reading(input, keys, findings);
+  const own = reading.own();
+  const peer = reading.peer();
+  return own === undefined || peer === undefined ? undefined : { ...own, peer };
+}
+
+class Reading {
+  readonly #input: AuthenticationInput;
+  readonly #keys: Map<PrivateKeyId, PrivateKeyHandle>;
+  readonly #findings: Findings;
+
+  constructor(input: AuthenticationInput, keys: Map<PrivateKeyId, PrivateKeyHandle>, findings: Findings) {
+    this.#input = input;
+    this.#keys = keys;
+    this.#findings = findings;
+  }
+
+  own(): { own: OwnAuthentication; ownId: Identification | undefined } | undefined {
+    const { local, common } = this.#input;
+    switch (local.auth ?? this.#usual(local, common, local.certificate, local.private_key)) {
+      case "psk": {
+        const secret = this.#secret("local", local.psk);
+        return secret && { own: { kind: "psk", secret }, ownId: undefined };
+      }
+      case "certificate":
+        return this.#ownCertificates();
+      case "pubkey": {
+        const [key] = local.private_key ?? [];
+        if (key === undefined) {
+          this.#missing(
+            ["local"],
+            `auth: pubkey needs private_key; make one: openssl genpkey -algorithm ed25519 -out secrets/${this.#input.name}.key`,
+          );
+          return undefined;
+        }
+        return { own: { kind: "pubkey", key: this.#hold(key) }, ownId: undefined };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  peer(): PeerAuthentication | undefined {
+    const { remote, common } = this.#input;
+    switch (remote.auth ?? this.#usual(remote, common, remote.ca ?? remote.certificate, remote.public_key)) {
+      case "psk": {
+        const secret = this.#secret("remote", remote.psk);
+        return secret && { kind: "psk", secret };
+      }
+      case "certificate":
+        return this.#peerCertificates();
+      case "pubkey": {
+        const keys = remote.public_key ?? [];
+        if (keys.length > 0) return { kind: "pubkey", keys };
+        this.#missing(
+          ["remote"],
+          "auth: pubkey needs public_key, the file with the peer's public key in PEM",
+        );
+        return undefined;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** What the keys that are there mean; those of one side before those of the connection. */
+  #usual(
+    side: SideInput,
+    common: SideInput,
+    certificate: unknown,
+    key: unknown,
+  ): AuthenticationKind | undefined {
+    if (side.psk !== undefined) return "psk";
+    if (certificate !== undefined) return "certificate";
+    if (key !== undefined) return "pubkey";
+    return common.auth ?? "psk";
+  }
+
+  #missing(path: Path, message: string): void {
+    this.#findings.refuse("CONFIG_MISSING_KEY", [...this.#input.path, ...path], message, true);
+  }
+
+  #secret(side: "local" | "remote", own: Uint8Array | undefined): Uint8Array | undefined {
+    const { name, common, path } = this.#input;
+    const secret = own ?? common.psk;
+    if (secret === undefined) {
+      // Said once, where neither side has one.
+      if (side === "remote" && this.#lacksBoth()) return undefined;
+      const which = this.#lacksBoth()
+        ? "has no psk"
+        : `has no psk for ${side === "local" ? "us" : "the peer"}: ${side}.psk is missing`;
+      this.#missing(
+        [],
+        `${which}; write the key to a file of its own (tungate psk > secrets/${name}; chmod 600 secrets/${name}) and name it: psk: { file: secrets/${name} }; or use certificates: local: { certificate, private_key } and remote: { ca }`,
+      );
+      return undefined;
+    }
+    if (secret.length < PSK_OCTETS_ADVISED && (side === "local" || secret !== common.psk))
+      this.#findings.warn(
+        "CONFIG_SECRET_WEAK",
+        [...path, "psk"],
+        `the key is shorter than ${PSK_OCTETS_ADVISED} octets and may be guessed by whoever answers a call; tungate psk makes a strong one`,
+      );
+    return secret;
+  }
+
+  #lacksBoth(): boolean {
+    const { common, local, remote } = this.#input;
+    return [
+      common.psk,
+      local.psk,
+      remote.psk,
+      local.certificate,
+      local.private_key,
+      remote.ca,
+      remote.public_key,
+      remote.certificate,
+    ].every((one) => one === undefined);
+  }
+
+  #hold({ handle, type, publicKey }: PrivateKey): OwnKey {
+    const id = nameOfKey(publicKey);
+    this.#keys.set(id, handle);
+    return { id, type, padding: this.#input.local.rsa_padding ?? "pss", publicKey };
+  }
+
+  #ownCertificates(): { own: OwnAuthentication; ownId: Identification | undefined } | undefined {
+    const { local, path, wallClock, remote } = this.#input;
+    const chains = local.certificate ?? [];
+    if (chains.length === 0) {
+      this.#missing(["local"], "auth: certificate needs certificate and private_key, two files in PEM");
+      return undefined;
+    }
+    const certificates: OwnCertificate[] = [];
+    for (const [i, chain] of chains.entries()) {
+      const [first] = chain;
+      const at = [...path, "local", "certificate", ...(chains.length > 1 ? [i] : [])];
+      const key = local.private_key?.find(({ publicKey }) => equal(publicKey, first!.publicKey));
+      if (key === undefined) {
+        const subject = printable(nameText(first!.subject));
+        const message =
+          local.private_key === undefined
+            ? `private_key is missing: the file with the private key of ${subject}`
+            : `no private_key belongs to the certificate ${subject}; they have to be made together`;
+        this.#findings.refuse("CONFIG_MISSING_KEY", at, message);
+        continue;
+      }
+      warnOfValidity(chain, wallClock, at, this.#findings);
+      const trusted = [...(remote.ca ?? []).flat(), ...chain.slice(1)];
+      certificates.push({
+        key: this.#hold(key),
+        subject: nameText(first!.subject),
+        chain: chain.map(({ encoded }) => encoded),
+        authorities: trusted.map(({ publicKey }) => sha1(publicKey)),
+      });
+    }
+    const [leaf] = chains[0]!;
+    const ownId = local.id === undefined ? identityOf(leaf!) : undefined;
+    if (local.id !== undefined)
+      this.#checkId(
+        local.id,
+        chains.map(([one]) => one!),
+      );
+    if (certificates.length < chains.length) return undefined;
+    return { own: { kind: "certificate", certificates }, ownId };
+  }
+
+  /** Peers find the identity in the certificate, or refuse us. */
+  #checkId(id: Identification, certificates: readonly Certificate[]): void {
+    const without = certificates.find((certificate) => !provesIdentity(certificate, id));
+    if (without === undefined) return;
+    this.#findings.warn(
+      "CONFIG_IDENTITY",
+      [...this.#input.path, "local", "id"],
+      `${printable(formatIdentity(id))} is not in the certificate ${printable(nameText(without.subject))}, so that peers will refuse it; have it issued with this subjectAltName, or leave id out`,
+    );
+  }
+
+  #peerCertificates(): PeerAuthentication | undefined {
+    const { remote, path, wallClock } = this.#input;
+    const authorities = (remote.ca ?? []).flat();
+    const pinned = (remote.certificate ?? []).map(([first]) => first!);
+    if (authorities.length + pinned.length === 0) {
+      this.#missing(
+        ["remote"],
+        "auth: certificate needs ca, the file with the CA's certificate in PEM, or certificate, the peer's own",
+      );
+      return undefined;
+    }
+    if (remote.ca !== undefined)
+      warnOfValidity(authorities, wallClock, [...path, "remote", "ca"], this.#findings);
+    if (remote.certificate !== undefined)
+      warnOfValidity(pinned, wallClock, [...path, "remote", "certificate"], this.#findings);
+    const anchors = [...authorities, ...pinned];
+    return {
+      kind: "certificate",
+      anchors: anchors.map(({ encoded }) => encoded),
+      authorities: anchors.map(({ publicKey }) => sha1(publicKey)),
+      intermediates: [],
+      pinned: pinned.map(({ encoded }) => encoded),
+    };
+  }
+}
+
+/** The identity that a certificate proves best: a domain name, a mail address, an IP address, else its subject. */
+function identityOf({ subject, extensions }: Certificate): Identification {
+  const names = extensions.subjectAltName ?? [];
+  for (const name of names) if (name.kind === "dns") return { idType: IdType.FQDN, data: utf8(name.text) };
+  for (const name of names)
+    if (name.kind === "email") return { idType: IdType.RFC822_ADDR, data: utf8(name.text) };
+  for (const name of names)
+    if (name.kind === "ip")
+      return { idType: name.octets.length === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR, data: name.octets };
+  return { idType: IdType.DER_ASN1_DN, data: subject.encoded };
+}
