@@ -61,14 +61,16 @@ export function skeyseed(alg: PrfAlgorithm, nonces: NoncePair, sharedSecret: Uin
 /**
  * SKEYSEED of an IKE SA that replaces another: prf(SK_d(old), g^ir | Ni | Nr) (RFC 7296 section 2.18) [CHILD-14].
  * @param oldAlg - the PRF of the SA that is replaced
+ * @param further - secrets of additional key exchanges, which come last (RFC 9370 section 2.2.4) [PQ-18]
  */
 export function rekeyedSkeyseed(
   oldAlg: PrfAlgorithm,
   skD: Uint8Array,
   sharedSecret: Uint8Array,
   nonces: NoncePair,
+  further: readonly Uint8Array[] = [],
 ): Uint8Array {
-  return prf(oldAlg, skD, sharedSecret, nonces.initiator, nonces.responder);
+  return prf(oldAlg, skD, sharedSecret, nonces.initiator, nonces.responder, ...further);
 }
 
 /** Cuts prf+(SKEYSEED, Ni | Nr | SPIi | SPIr) into the seven keys, in the RFC's order [AUTH-01]. */
@@ -103,6 +105,7 @@ export function deriveIkeKeys(
  * @param sharedSecret - of the child's own key exchange, when there was one
  * @param encrKeyLength - `keyLength` of the cipher
  * @param integKeyLength - `keyLength` of the integrity algorithm, or 0
+ * @param further - secrets of additional key exchanges, which come last (RFC 9370 section 2.2.4) [PQ-18]
  */
 export function deriveChildKeys(
   alg: PrfAlgorithm,
@@ -111,8 +114,9 @@ export function deriveChildKeys(
   sharedSecret: Uint8Array | undefined,
   encrKeyLength: number,
   integKeyLength: number,
+  further: readonly Uint8Array[] = [],
 ): ChildKeyPair {
-  const seed = concat(sharedSecret ?? new Uint8Array(0), nonces.initiator, nonces.responder);
+  const seed = concat(sharedSecret ?? new Uint8Array(0), nonces.initiator, nonces.responder, ...further);
   const octets = prfPlus(alg, skD, seed, 2 * (encrKeyLength + integKeyLength));
   const next = cutter(octets);
   const pair: ChildKeyPair = {

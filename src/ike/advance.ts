@@ -3,6 +3,7 @@ import { after, earlier, type Instant } from "../base/instant.ts";
 import { withinSelectors } from "../policy/traffic-selector.ts";
 import { ExchangeType, nameOf } from "../wire/ike/registries.ts";
 import { beginCreateChild } from "./exchange/create-child-sa-initiator.ts";
+import { expireFollowUps } from "./exchange/followup-ke-responder.ts";
 import { connect, initTimeout, retransmitInit } from "./exchange/ike-sa-init-initiator.ts";
 import { sendDeleteChildren, sendDeleteIke, sendLiveness } from "./exchange/informational.ts";
 import { passProbeOn, repeatProbe, sendProbe } from "./exchange/path-probe.ts";
@@ -83,6 +84,7 @@ function establishedTimeout(
   if (work !== undefined) offer(work.at, work.work.kind);
   offer(sa.window.outstanding?.nextAt, "retransmission");
   offer(sa.job?.deadline, "computation");
+  for (const { until } of sa.followUps) offer(until, "additional key exchanges");
   offer(sa.redundantUntil, "redundant IKE SA");
   offer(sa.authentication.endsAt, "end of the authentication");
   offer(keepaliveAt(machine, sa), "NAT-keepalive");
@@ -188,6 +190,7 @@ function advanceEstablished(turn: Turn, sa: EstablishedIkeSa): void {
   if (machine.sas.get(sa.id) !== sa) return;
   dropStaleFragments(turn, sa);
   handOver(turn, sa);
+  expireFollowUps(turn, sa);
   endLingering(turn, sa);
   for (const child of [...sa.children]) advanceChild(turn, sa, child);
   keepAlive(turn, sa);

@@ -3,12 +3,14 @@
 import { wipe } from "../base/bytes.ts";
 import { ExchangeType, NotifyType } from "../wire/ike/registries.ts";
 import { postponeRekey, retryAt, sendCreateChild } from "./exchange/create-child-sa-initiator.ts";
+import { sendFollowUp } from "./exchange/followup-ke-initiator.ts";
+import { failFollowUp } from "./exchange/followup-ke-responder.ts";
 import { beginAuth, continueAuth } from "./exchange/ike-auth-initiator.ts";
 import { continueAuthAnswer, continueHalfOpen, continueIntermediate } from "./exchange/ike-auth-responder.ts";
 import { continueInit } from "./exchange/ike-sa-init-initiator.ts";
 import { answerInit } from "./exchange/ike-sa-init-responder.ts";
 import { find, notify } from "./exchange/payload-list.ts";
-import { answerOrEnd, finishOrEnd } from "./exchange/receive.ts";
+import { answerFollowUpOrEnd, answerOrEnd, finishOrEnd } from "./exchange/receive.ts";
 import { sendRekeyIke } from "./exchange/rekey-ike-initiator.ts";
 import type { WorkResult } from "./machine.ts";
 import type { FailureNotice } from "./notice.ts";
@@ -62,7 +64,7 @@ function resume(
     case "response": {
       const { exchange, payloads } = continuation;
       if (result.kind === "sharedSecret") {
-        finishOrEnd(turn, sa, exchange, payloads, result.secret);
+        finishOrEnd(turn, sa, exchange, payloads, [result.secret]);
         return;
       }
       // The peer has answered, so the two sides would go on with different states. A bad public value came under
@@ -81,7 +83,27 @@ function resume(
         return;
       }
       wipe(keyExchange.privateValue);
-      refuseAnswer(turn, sa, messageId, result);
+      refuseAnswer(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, result);
+      return;
+    }
+    case "followUp": {
+      const { exchange, payloads } = continuation;
+      if (result.kind === "sharedSecret") {
+        const { parent, created, secrets } = exchange;
+        wipe(exchange.keyExchange.privateValue);
+        finishOrEnd(turn, sa, parent, created, [...secrets, result.secret], payloads);
+        return;
+      }
+      disposeExchange(turn, exchange);
+      leave(turn, sa, result.kind === "refused" ? "protocolError" : "notComputed", { deletedBy: "us" });
+      return;
+    }
+    case "followUpAnswer": {
+      const { messageId, payloads } = continuation;
+      if (result.kind === "keyExchangeAnswer") answerFollowUpOrEnd(turn, sa, messageId, payloads, result);
+      else if (result.kind === "refused")
+        refuseAnswer(turn, sa, ExchangeType.IKE_FOLLOWUP_KE, messageId, result);
+      else failFollowUp(turn, sa, messageId, payloads);
       return;
     }
     default:
@@ -99,7 +121,8 @@ function sendPlanned(
   request: PlannedRequest,
   keyExchange: { method: number; privateValue: Uint8Array; publicValue: Uint8Array },
 ): void {
-  if (request.kind === "rekeyIke") sendRekeyIke(turn, sa, request.keRetries, keyExchange);
+  if (request.kind === "followUp") sendFollowUp(turn, sa, request, keyExchange);
+  else if (request.kind === "rekeyIke") sendRekeyIke(turn, sa, request.keRetries, keyExchange);
   else sendCreateChild(turn, sa, request, keyExchange);
 }
 
@@ -111,6 +134,13 @@ function refusePlanned(
   result: WorkResult,
 ): void {
   const reason = failureReason(result);
+  if (request.kind === "followUp") {
+    const { parent, secrets } = request;
+    wipe(...secrets);
+    disposeExchange(turn, parent);
+    refusePlanned(turn, sa, parent, method, result);
+    return;
+  }
   if (request.kind === "rekeyIke") {
     sa.rekeyNotBefore = retryAt(turn, ++sa.rekeyFailures, undefined);
     return;
@@ -148,8 +178,13 @@ function answerWithKey(
 }
 
 /** A value that is none ends the IKE SA; a computation that failed is our own trouble, and passes. */
-function refuseAnswer(turn: Turn, sa: EstablishedIkeSa, messageId: number, result: WorkResult): void {
-  const exchangeType = ExchangeType.CREATE_CHILD_SA;
+function refuseAnswer(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  exchangeType: number,
+  messageId: number,
+  result: WorkResult,
+): void {
   if (result.kind !== "refused") {
     sendResponse(turn, sa, exchangeType, messageId, [notify(NotifyType.TEMPORARY_FAILURE)]);
     return;

@@ -225,6 +225,7 @@ function describeChildSa(child: ChildSa, { local, remote }: EstablishedIkeSa): C
     outboundSpi,
     suite,
     ke,
+    ...(child.additionalKe === undefined ? {} : { additionalKe: child.additionalKe }),
     selectors,
     encapsulation,
     local,

@@ -95,6 +95,12 @@ export const RESOURCE_SAS_PER_CHILD_MAX = 64;
 export const IKE_SAS_PER_CONNECTION_MAX = 10_000;
 /** Traffic selectors read from one TS payload. */
 export const TRAFFIC_SELECTORS_MAX = 64;
+/** SAs of one IKE SA that wait for the peer's IKE_FOLLOWUP_KE; beyond, TEMPORARY_FAILURE. */
+export const FOLLOW_UPS_MAX = 4;
+/** How long they wait, anew after each exchange: RFC 9370 section 2.2.4 advises 5 to 20 seconds. */
+export const FOLLOW_UP_LIFETIME = seconds(20);
+/** Octets of random link data. */
+export const FOLLOW_UP_LINK_LENGTH = 16;
 /** Retries of one exchange after INVALID_KE_PAYLOAD. */
 export const KE_RETRIES_MAX = 3;
 /**

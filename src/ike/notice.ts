@@ -373,6 +373,8 @@ export type IkeNotice =
     })
   /** The authentication could not be repeated; the old IKE SA goes on. */
   | (Concerning & { readonly code: "reauthPostponed"; readonly at: Instant; readonly failure: FailureNotice })
+  /** The peer began to make this child, or a new IKE SA, and never came to its last key exchange. */
+  | (Concerning & { readonly code: "keyExchangesUnfinished" })
   | (Concerning & { readonly code: "softLimit"; readonly spis: ChildSpis; readonly limit: SaLimit })
   | (Concerning & { readonly code: "natDetected"; readonly nat: NatSituation })
   /** The peer's (or our) outer address or port changed, and the IKE SA followed. */

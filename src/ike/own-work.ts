@@ -37,6 +37,8 @@ const NOW = Instant(0);
 export function ownWork(machine: Machine, sa: EstablishedIkeSa, now: Instant): Planned | undefined {
   if (sa.window.outstanding !== undefined || sa.job !== undefined) return undefined;
   if (sa.heldFor !== undefined || sa.redundantUntil !== undefined) return undefined;
+  // The peer is about to finish what it began, within seconds; what we begin now would only cross it.
+  if (sa.followUps.length > 0) return undefined;
   let next: Planned | undefined;
   for (const planned of candidates(machine, sa)) {
     if (planned.at <= now) return planned;

@@ -92,6 +92,7 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   childSaRekeyed: "info",
   rekeyPostponed: "warn",
   softLimit: "debug",
+  keyExchangesUnfinished: "warn",
   natDetected: "debug",
   peerMoved: "info",
   fragmentsShrunk: "info",

@@ -42,6 +42,10 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
       return postponed(notice, now);
     case "aggfragOff":
       return aggfragOff(notice);
+    case "keyExchangesUnfinished":
+      return [
+        `${peer} began a rekey or a new child and never came to its last key exchange; what was kept for it is forgotten`,
+      ];
     case "softLimit":
       return [
         `child SA ${formatSpi(notice.spis.inboundSpi)} has reached its limit of ${LIMITS[notice.limit]}; it is rekeyed`,

@@ -49,7 +49,6 @@ const TOO_SMALL = "is too small to be offered";
 const SHORT_MODULUS =
   "is weak: a group of this size can be broken by whoever invests enough, and recorded traffic with it";
 const SMALL_SUBGROUPS = "is discouraged (RFC 8247 section 2.4): nobody can tell how its numbers were chosen";
-const LATER = true as boolean;
 const IS_KEM = "is an additional key exchange";
 const READABLE = "encrypts nothing: everybody on the way can read the packets";
 const SHORT_BLOCKS =
@@ -318,7 +317,6 @@ function keywordOf(word: string): Keyword {
   const additional = ADDITIONAL_KE_WORD.exec(plain);
   const keyword = BY_WORD.get(additional?.[2] ?? plain);
   if (additional !== null && keyword?.type === KE && (keyword.refused ?? IS_KEM) === IS_KEM) {
-    if (LATER) throw new ProposalError("PROPOSAL_UNSUPPORTED", `"${word}" is not supported yet`);
     const { id, keyBits, warning } = keyword;
     const type = TransformType.ADDKE1 + Number(additional[1]) - 1;
     return { word: plain, type, id, keyBits, ...(warning === undefined ? {} : { warning }) };

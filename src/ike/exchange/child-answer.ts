@@ -11,7 +11,14 @@ import { KeyExchangeMethod, NotifyType } from "../../wire/ike/registries.ts";
 import { childProtocol } from "../negotiation/child-protocol.ts";
 import { isWithinOffer, readSelectors } from "../negotiation/child-selectors.ts";
 import { agree, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
-import { acceptAnswer, espSuiteOf, methodOf, type Negotiation } from "../negotiation/proposal.ts";
+import {
+  acceptAnswer,
+  additionalKeOf,
+  additionalMethodsOf,
+  espSuiteOf,
+  methodOf,
+  type Negotiation,
+} from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import { hasResourceInfo } from "../negotiation/siblings.ts";
 import {
@@ -53,6 +60,8 @@ export type ChildAnswer =
   | AgreedChildAnswer
   /** The shared secret has to be computed first. */
   | { readonly kind: "derive"; readonly peerPublicValue: Uint8Array }
+  /** An additional key exchange comes first. */
+  | { readonly kind: "followUp"; readonly method: number }
   /** The peer has an SA that we cannot use: it has to be deleted. */
   | { readonly kind: "unusable"; readonly failure: FailureNotice }
   /** No answer of this form at all. */
@@ -60,13 +69,14 @@ export type ChildAnswer =
 
 /**
  * Checks SA, KE and TS payloads against what we asked for and derives the keys.
+ * @param secrets - those of the key exchanges so far, the first one's first
  * @throws {@link WireError} for impossible traffic selectors
  */
 export function readChildAnswer(
   sa: EstablishedIkeSa,
   asked: ChildAsked,
   payloads: readonly Payload[],
-  sharedSecret: Uint8Array | undefined,
+  [sharedSecret, ...further]: readonly Uint8Array[],
 ): ChildAnswer {
   const proposals = find(payloads, "SA")?.proposals;
   const answered = readSelectors(payloads, "initiator");
@@ -124,6 +134,8 @@ export function readChildAnswer(
       failure: { code: "aggfragNotAgreed", ...whom, role: "initiator", refusal, place },
     };
   }
+  const method = additionalMethodsOf(selection.chosen)[further.length];
+  if (method !== undefined) return { kind: "followUp", method };
   const suite = espSuiteOf(selection.chosen);
   const secret = ke === KeyExchangeMethod.NONE ? undefined : sharedSecret;
   return {
@@ -134,9 +146,10 @@ export function readChildAnswer(
       outboundSpi: outboundSpi as Spi,
       suite,
       ke,
+      ...additionalKeOf(selection.chosen),
       selectors,
       ...(original === undefined ? {} : { original }),
-      keys: childKeys(sa.protection, nonces, secret, suite),
+      keys: childKeys(sa.protection, nonces, secret, suite, further),
       flow,
       sibling: asked.sibling,
       takesResources: (asked.hasResources && hasResourceInfo(payloads)) || asked.old?.takesResources === true,

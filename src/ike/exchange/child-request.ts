@@ -19,6 +19,8 @@ import {
 } from "../negotiation/child-selectors.ts";
 import { agree, type FlowVerdict, flowNotifies, mayGoWithout } from "../negotiation/flow-confidentiality.ts";
 import {
+  additionalKeOf,
+  additionalMethodsOf,
   espSuiteOf,
   methodOf,
   type Negotiation,
@@ -43,8 +45,7 @@ import {
   transportNotify,
 } from "../negotiation/transport-mode.ts";
 import type { FailureNotice } from "../notice.ts";
-import { childKeys } from "../sa/child-keys.ts";
-import { type AgreedChild, encapsulationOf } from "../sa/child-lifecycle.ts";
+import { type AgreedChild, encapsulationOf, type PlannedChild } from "../sa/child-lifecycle.ts";
 import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import type { OwnKeyExchange } from "../sa/own-exchange.ts";
@@ -68,7 +69,10 @@ export type ChildVerdict =
   | { readonly kind: "compute"; readonly method: number; readonly peerPublicValue: Uint8Array }
   | {
       readonly kind: "agreed";
-      readonly agreed: AgreedChild;
+      /** Its keys follow from the nonces and the secrets of all key exchanges. */
+      readonly planned: PlannedChild;
+      /** Methods of additional key exchanges, which come before it is made. */
+      readonly additional: readonly number[];
       readonly answer: readonly Payload[];
       readonly nonces: NoncePair;
     };
@@ -280,16 +284,15 @@ function answer(
   const suite = espSuiteOf(chosen);
   const ke = methodOf(chosen);
   const secret = ke === KeyExchangeMethod.NONE ? undefined : computed?.secret;
-  const keys = childKeys(sa.protection, nonces, secret, suite);
-  const agreed: AgreedChild = {
+  const planned: PlannedChild = {
     configuration,
     inboundSpi,
     outboundSpi,
     suite,
     ke,
+    ...additionalKeOf(chosen),
     selectors,
     ...(original === undefined ? {} : { original }),
-    keys,
     flow,
     sibling,
     takesResources,
@@ -309,5 +312,5 @@ function answer(
     ...flowNotifies(configuration, old !== undefined, flow.flow.aggfrag !== "off"),
     ...resourceNotifies(takesResources),
   ];
-  return { kind: "agreed", agreed, answer: payloads, nonces };
+  return { kind: "agreed", planned, additional: additionalMethodsOf(chosen), answer: payloads, nonces };
 }

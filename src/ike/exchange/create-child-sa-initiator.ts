@@ -55,6 +55,7 @@ import {
 import { type AgreedChildAnswer, type ChildAsked, readChildAnswer } from "./child-answer.ts";
 import { handleRefusal, settleNewChild } from "./child-refusal.ts";
 import { childLimit } from "./child-request.ts";
+import { beginFollowUp } from "./followup-ke-initiator.ts";
 import { childNotify, find, findError, wantedMethod } from "./payload-list.ts";
 
 type PlannedChild = Extract<PlannedRequest, { kind: "createChild" }>;
@@ -174,7 +175,8 @@ function firstOf(sa: EstablishedIkeSa, child: string): ChildSa | undefined {
 export type CreateChildOutcome = "done" | "waiting" | "malformed";
 
 /**
- * The response, or the response together with the shared secret it asked for.
+ * The response, or the response together with the shared secrets it asked for.
+ * @param latest - the last response: `payloads`, or that of an additional key exchange
  * @throws {@link WireError} for impossible traffic selectors
  */
 export function finishCreateChild(
@@ -182,7 +184,8 @@ export function finishCreateChild(
   sa: EstablishedIkeSa,
   exchange: CreateChildExchange,
   payloads: readonly Payload[],
-  secret: Uint8Array | undefined,
+  secrets: readonly Uint8Array[],
+  latest: readonly Payload[],
 ): CreateChildOutcome {
   const error = findError(payloads);
   if (error !== undefined && find(payloads, "SA") === undefined) {
@@ -208,7 +211,7 @@ export function finishCreateChild(
     sibling: exchange.sibling,
     hasResources: hasResources(turn.machine, configuration),
   };
-  const answer = readChildAnswer(sa, asked, payloads, secret);
+  const answer = readChildAnswer(sa, asked, payloads, secrets);
   switch (answer.kind) {
     case "malformed":
       return "malformed";
@@ -219,6 +222,10 @@ export function finishCreateChild(
       sa.job = startJob(turn, sa.id, work, { kind: "response", payloads, exchange });
       return "waiting";
     }
+    case "followUp":
+      return beginFollowUp(turn, sa, exchange, payloads, secrets, answer.method, latest)
+        ? "waiting"
+        : "malformed";
     case "unusable":
       discard(turn, sa, exchange);
       noteChildFailure(turn, sa, exchange.child, answer.failure, exchange.sibling, exchange.pair);

@@ -17,6 +17,7 @@ import {
 import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { FailureNotice } from "../notice.ts";
+import { childKeys } from "../sa/child-keys.ts";
 import {
   type AgreedChild,
   announceChild,
@@ -24,14 +25,18 @@ import {
   installInbound,
   installOutbound,
   markReplaced,
+  type PlannedChild,
 } from "../sa/child-lifecycle.ts";
 import type { ChildSa } from "../sa/child-sa.ts";
+import { dropFollowUp, type FollowUp, type FollowUpChild } from "../sa/follow-up.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
+import { ownExchange } from "../sa/message-window.ts";
 import type { OwnKeyExchange } from "../sa/own-exchange.ts";
 import { isBesideAnother } from "../sa/same-peer.ts";
-import { lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
+import { childConfiguration, lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
 import { judgeChildRequest } from "./child-request.ts";
+import { awaitFollowUp, mayFollowUp } from "./followup-ke-responder.ts";
 import { adoptHeld } from "./ike-succession.ts";
 import { childNotify, find, findNotify, notify } from "./payload-list.ts";
 import { answerRekeyIke } from "./rekey-ike-responder.ts";
@@ -81,7 +86,7 @@ function answerChild(
     if (failure !== undefined) noticeRefusal(turn, sa.connection, failure);
     return "answered";
   };
-  const own = sa.window.outstanding?.exchange;
+  const own = ownExchange(sa.window);
   // [CHILD-20] an IKE SA that is being replaced takes no children.
   if (own?.kind === "rekeyIke") return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   if (computed === undefined && !mayAsk(sa, turn.now)) return refuse(notify(NotifyType.TEMPORARY_FAILURE));
@@ -112,7 +117,26 @@ function answerChild(
     case "agreed": {
       const { responder } = verdict.nonces;
       const answer: readonly Payload[] = [{ kind: "Nonce", data: responder }, ...verdict.answer];
-      install(turn, sa, messageId, verdict.agreed, answer, lowerNonce(peerNonce, responder));
+      const { planned, additional, nonces: drawn } = verdict;
+      if (additional.length > 0 && computed !== undefined && !mayFollowUp(sa)) {
+        turn.machine.spis.release(planned.inboundSpi);
+        return refuse(notify(NotifyType.TEMPORARY_FAILURE));
+      }
+      if (additional.length > 0 && computed !== undefined) {
+        const secrets = [computed.secret];
+        const link = awaitFollowUp(turn, sa, {
+          made: childToMake(planned),
+          nonces: drawn,
+          methods: additional,
+          secrets,
+        });
+        wipe(computed.keyExchange.privateValue);
+        sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, [...answer, link]);
+        return "answered";
+      }
+      const keys = childKeys(sa.protection, drawn, computed?.secret, planned.suite);
+      const how = { messageId, exchangeType: ExchangeType.CREATE_CHILD_SA, answer };
+      install(turn, sa, how, { ...planned, keys }, lowerNonce(peerNonce, responder));
       wipeComputed(computed);
       return "answered";
     }
@@ -135,17 +159,57 @@ function wipeComputed(computed: Computed | undefined): void {
   if (computed !== undefined) wipe(computed.keyExchange.privateValue, computed.secret);
 }
 
+function childToMake({ configuration, old, ...rest }: PlannedChild): FollowUpChild {
+  return { kind: "child", ...rest, child: configuration.name, replaces: old?.inboundSpi };
+}
+
+/** The last additional key exchange is done: makes the child, unless things have changed meanwhile [PQ-18]. */
+export function completeChild(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  messageId: number,
+  followUp: FollowUp & { readonly made: FollowUpChild },
+  ke: Payload,
+): void {
+  const { made, nonces, secrets } = followUp;
+  const { kind: _, child, replaces, ...rest } = made;
+  const exchangeType = ExchangeType.IKE_FOLLOWUP_KE;
+  const configuration = childConfiguration(turn.machine, sa.connection, child);
+  const old = sa.children.find(({ inboundSpi }) => inboundSpi === replaces);
+  const isGone = configuration === undefined || (replaces !== undefined && old === undefined);
+  const isBusy =
+    ownExchange(sa.window)?.kind === "rekeyIke" || (old !== undefined && old.state !== "installed");
+  if (isGone || isBusy) {
+    dropFollowUp(turn, sa, followUp);
+    const why = isGone ? NotifyType.STATE_NOT_FOUND : NotifyType.TEMPORARY_FAILURE;
+    sendResponse(turn, sa, exchangeType, messageId, [notify(why)]);
+    return;
+  }
+  const [first, ...further] = secrets;
+  const keys = childKeys(sa.protection, nonces, first, made.suite, further);
+  wipe(...secrets);
+  const how = { messageId, exchangeType, answer: [ke] };
+  const lowest = lowerNonce(nonces.initiator, nonces.responder);
+  install(turn, sa, how, { ...rest, configuration, old, keys }, lowest);
+}
+
+/** The response that tells of a new child. */
+export interface Answer {
+  readonly messageId: number;
+  readonly exchangeType: number;
+  readonly answer: readonly Payload[];
+}
+
 /** In this order: the inbound SA, the response, and the outbound SA; after a rekey the last one waits for the peer. */
 function install(
   turn: Turn,
   sa: EstablishedIkeSa,
-  messageId: number,
+  { messageId, exchangeType, answer }: Answer,
   agreed: AgreedChild,
-  answer: readonly Payload[],
   lowestNonce: Uint8Array,
 ): void {
   const { child, outbound } = installInbound(turn, sa, agreed);
-  sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, answer);
+  sendResponse(turn, sa, exchangeType, messageId, answer);
   const { old } = agreed;
   if (old === undefined && isBesideAnother(turn, sa, child.name)) {
     deferOutbound(turn, child, outbound, BESIDE_DEFERRAL);
@@ -155,7 +219,7 @@ function install(
     deferOutbound(turn, child, outbound);
     markReplaced(turn, old, child.inboundSpi, "rekeyed");
   }
-  const own = sa.window.outstanding?.exchange;
+  const own = ownExchange(sa.window);
   const isCrossing =
     own?.kind === "createChild" &&
     own.child === child.name &&

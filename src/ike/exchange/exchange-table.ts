@@ -37,6 +37,18 @@ const ROWS: readonly ExchangeRow[] = [
     required: [],
   },
   {
+    exchangeType: ExchangeType.IKE_FOLLOWUP_KE,
+    direction: "request",
+    states: ["established", "leaving"],
+    required: ["KE"],
+  },
+  {
+    exchangeType: ExchangeType.IKE_FOLLOWUP_KE,
+    direction: "response",
+    states: ["established", "leaving"],
+    required: [],
+  },
+  {
     exchangeType: ExchangeType.INFORMATIONAL,
     direction: "request",
     states: ["established", "leaving"],

@@ -483,7 +483,7 @@ function finishFirstChild(
     handleRefusal(turn, sa, { configuration, offered, sibling: 0, pair: 0 }, error, "IKE_AUTH");
     return;
   }
-  const answer = readChildAnswer(sa, asked, payloads, undefined);
+  const answer = readChildAnswer(sa, asked, payloads, []);
   if (answer.kind === "agreed") {
     const { child, outbound } = installInbound(turn, sa, { ...answer.agreed, isFirst: true });
     // A peer that wants another group, or none, says so now instead of an hour later.

@@ -25,6 +25,7 @@ import type { WorkResult } from "../machine.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { AuthenticationCause, FailureNotice } from "../notice.ts";
 import { lifetimeNotifies, newAuthentication } from "../sa/authentication.ts";
+import { childKeys } from "../sa/child-keys.ts";
 import { announceChild, deferOutbound, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
 import { followRequest } from "../sa/fragmentation.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
@@ -556,7 +557,9 @@ function respond(
   verdict: ChildVerdict | undefined,
 ): void {
   if (verdict?.kind === "agreed") {
-    const { agreed, answer } = verdict;
+    const { planned, answer, nonces } = verdict;
+    const keys = childKeys(sa.protection, nonces, undefined, planned.suite);
+    const agreed = { ...planned, keys };
     const { child, outbound } = installInbound(turn, sa, { ...agreed, isFirst: true });
     sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...answer]);
     if (isBesideAnother(turn, sa, child.name)) deferOutbound(turn, child, outbound, BESIDE_DEFERRAL);

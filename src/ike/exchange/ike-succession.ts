@@ -4,6 +4,7 @@ import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import type { IkeSaId } from "../sa/ike-sa-id.ts";
 import { leave, moveChildren } from "../sa/lifecycle.ts";
 import { abandonExchange } from "../sa/message-exchange.ts";
+import { ownExchange } from "../sa/message-window.ts";
 import { about, nameOfIkeSa, notice, type Turn } from "../turn.ts";
 
 /**
@@ -38,6 +39,6 @@ export function adoptHeld(turn: Turn, held: EstablishedIkeSa): void {
   const old = turn.machine.sas.get(held.heldFor);
   held.heldFor = undefined;
   if (old?.state !== "established") return;
-  if (old.window.outstanding?.exchange.kind === "rekeyIke") abandonExchange(turn, old.window);
+  if (ownExchange(old.window)?.kind === "rekeyIke") abandonExchange(turn, old.window);
   succeed(turn, old, held, "peer");
 }

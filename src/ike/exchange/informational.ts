@@ -11,12 +11,13 @@ import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa, LeavingIkeSa, ProtectedIkeSa } from "../sa/ike-sa.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
 import { disposeExchange, sendRequest, sendResponse } from "../sa/message-exchange.ts";
+import { ownExchange } from "../sa/message-window.ts";
 import type { OwnExchange } from "../sa/own-exchange.ts";
 import { successorOf } from "../sa/same-peer.ts";
 import { supersede } from "../sa/supersession.ts";
 import type { Turn } from "../turn.ts";
 import { adoptHeld } from "./ike-succession.ts";
-import { find, findNotify } from "./payload-list.ts";
+import { find, findNotify, notify } from "./payload-list.ts";
 
 /** An empty request: only an authentic answer counts as a sign of life [CHILD-23]. */
 export function sendLiveness(turn: Turn, sa: EstablishedIkeSa): void {
@@ -78,7 +79,7 @@ export function answerInformational(
 
 /** The peer deletes an IKE SA that it has rekeyed without seeing our own rekey: its new one stays (RFC 7296 section 2.8.2). */
 function adoptSuccessor(turn: Turn, sa: EstablishedIkeSa): void {
-  const own = sa.window.outstanding?.exchange;
+  const own = ownExchange(sa.window);
   if (own?.kind !== "rekeyIke" || own.crossing === undefined) return;
   const held = turn.machine.sas.get(own.crossing.made);
   if (held?.state === "established") adoptHeld(turn, held);
@@ -113,7 +114,7 @@ function deleteChildren(
   sa: EstablishedIkeSa,
   deletes: readonly DeletePayload[],
 ): readonly NamedSa[] {
-  const own = sa.window.outstanding?.exchange;
+  const own = ownExchange(sa.window);
   const named = own?.kind === "deleteChildren" ? own.inboundSpis : [];
   const answered: NamedSa[] = [];
   const spis = deletes.flatMap((payload) =>
@@ -145,6 +146,10 @@ export function answerWhileLeaving(
   const isDelete = find(payloads, "D")?.protocolId === ProtocolId.IKE;
   if (exchangeType === ExchangeType.INFORMATIONAL && isDelete) {
     end(turn, sa, messageId);
+    return;
+  }
+  if (exchangeType === ExchangeType.IKE_FOLLOWUP_KE) {
+    sendResponse(turn, sa, exchangeType, messageId, [notify(NotifyType.STATE_NOT_FOUND)]);
     return;
   }
   const isCreate = exchangeType === ExchangeType.CREATE_CHILD_SA;

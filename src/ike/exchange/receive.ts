@@ -1,4 +1,5 @@
 /** A protected message from decryption to its handler (RFC 7296 sections 2.1 to 2.5 and 2.21). */
+import { wipe } from "../../base/bytes.ts";
 import { DurationMs } from "../../base/instant.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import { sameEndpoint } from "../../base/udp-endpoint.ts";
@@ -13,7 +14,7 @@ import type { InnerPayloads } from "../sa/int-auth.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
 import { disposeExchange, repeatResponse, sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
-import type { OwnExchange } from "../sa/own-exchange.ts";
+import type { FollowUpExchange, OwnExchange } from "../sa/own-exchange.ts";
 import { follow } from "../sa/peer-address.ts";
 import { addFragment, assembled, type Fragment } from "../sa/reassembly.ts";
 import { openMessage } from "../sa/sk-payload.ts";
@@ -21,11 +22,14 @@ import { about, drop, notice, type Turn } from "../turn.ts";
 import { finishCreateChild } from "./create-child-sa-initiator.ts";
 import { type AnswerOutcome, answerCreateChildSa, type Computed } from "./create-child-sa-responder.ts";
 import { exchangeRow, fitsRow } from "./exchange-table.ts";
+import { completeFollowUp } from "./followup-completion.ts";
+import { deriveFollowUp, wipeFollowUp } from "./followup-ke-initiator.ts";
+import { answerFollowUp } from "./followup-ke-responder.ts";
 import { handleAuthResponse } from "./ike-auth-initiator.ts";
 import { handleIntermediateResponse } from "./ike-intermediate-initiator.ts";
 import { answerInformational, answerWhileLeaving, finishInformational } from "./informational.ts";
 import { finishProbe } from "./path-probe.ts";
-import { findNotify, notify, unknownCritical } from "./payload-list.ts";
+import { findError, findNotify, notify, unknownCritical } from "./payload-list.ts";
 import { finishRekeyIke } from "./rekey-ike-initiator.ts";
 
 /** Where a message arrived and where it came from. */
@@ -253,7 +257,24 @@ function handleRequest(
   if (sa.state === "leaving") answerWhileLeaving(turn, sa, exchangeType, messageId, payloads);
   else if (sa.state === "established" && exchangeType === ExchangeType.INFORMATIONAL)
     answerInformational(turn, sa, messageId, payloads);
+  else if (sa.state === "established" && exchangeType === ExchangeType.IKE_FOLLOWUP_KE)
+    answerFollowUpOrEnd(turn, sa, messageId, payloads, undefined);
   else if (sa.state === "established") answerOrEnd(turn, sa, messageId, payloads, undefined);
+}
+
+/** Answers IKE_FOLLOWUP_KE; also called with our part of the key exchange. */
+export function answerFollowUpOrEnd(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  messageId: number,
+  payloads: readonly Payload[],
+  computed: { readonly publicValue: Uint8Array; readonly secret: Uint8Array } | undefined,
+): void {
+  const outcome = answerFollowUp(turn, sa, messageId, payloads, computed, completeFollowUp);
+  if (outcome !== "malformed") return;
+  const leaving = leave(turn, sa, "protocolError", { deletedBy: "nobody" });
+  const refusal = [notify(NotifyType.INVALID_SYNTAX)];
+  sendResponse(turn, leaving, ExchangeType.IKE_FOLLOWUP_KE, messageId, refusal);
 }
 
 /** Answers CREATE_CHILD_SA; also called with the result of the computation that the answer waited for. */
@@ -299,32 +320,59 @@ function handleResponse(
     else handleAuthResponse(turn, sa, payloads);
     return;
   }
+  if (exchange.kind === "followUp") {
+    if (sa.state === "leaving") disposeExchange(turn, exchange);
+    else handleFollowUpResponse(turn, sa, exchange, payloads);
+    return;
+  }
   if (exchange.kind !== "createChild" && exchange.kind !== "rekeyIke") {
     finishInformational(turn, sa, exchange);
     return;
   }
   if (sa.state === "leaving") disposeExchange(turn, exchange);
-  else finishOrEnd(turn, sa, exchange, payloads, undefined);
+  else finishOrEnd(turn, sa, exchange, payloads, []);
 }
 
-/** Ends our CREATE_CHILD_SA; also called with the shared secret that the response asked for. */
+/** An error ends the CREATE_CHILD_SA that it belongs to as if that had got it. */
+function handleFollowUpResponse(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  exchange: FollowUpExchange,
+  payloads: readonly Payload[],
+): void {
+  if (findError(payloads) !== undefined) {
+    wipeFollowUp(exchange);
+    finishOrEnd(turn, sa, exchange.parent, payloads, []);
+    return;
+  }
+  if (deriveFollowUp(turn, sa, exchange, payloads)) return;
+  disposeExchange(turn, exchange);
+  leave(turn, sa, "protocolError", { deletedBy: "us" });
+}
+
+/**
+ * Ends our CREATE_CHILD_SA; also called with the shared secrets that the response asked for.
+ * @param latest - the last response: `payloads`, or that of an additional key exchange
+ */
 export function finishOrEnd(
   turn: Turn,
   sa: EstablishedIkeSa,
   exchange: Extract<OwnExchange, { kind: "createChild" | "rekeyIke" }>,
   payloads: readonly Payload[],
-  secret: Uint8Array | undefined,
+  secrets: readonly Uint8Array[],
+  latest: readonly Payload[] = payloads,
 ): void {
   let outcome: ReturnType<typeof finishRekeyIke>;
   try {
     outcome =
       exchange.kind === "rekeyIke"
-        ? finishRekeyIke(turn, sa, exchange, payloads, secret)
-        : finishCreateChild(turn, sa, exchange, payloads, secret);
+        ? finishRekeyIke(turn, sa, exchange, payloads, secrets, latest)
+        : finishCreateChild(turn, sa, exchange, payloads, secrets, latest);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     outcome = "malformed";
   }
+  if (outcome !== "waiting") wipe(...secrets);
   if (outcome !== "malformed") return;
   disposeExchange(turn, exchange);
   leave(turn, sa, "protocolError", { deletedBy: "us" });

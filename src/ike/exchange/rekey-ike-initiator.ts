@@ -7,6 +7,7 @@ import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { KE_RETRIES_MAX, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
 import {
   acceptAnswer,
+  additionalMethodsOf,
   IKE_NEGOTIATION,
   ikeSuiteOf,
   methodOf,
@@ -22,6 +23,7 @@ import { newMessageWindow } from "../sa/message-window.ts";
 import type { OwnKeyExchange, RekeyIkeExchange } from "../sa/own-exchange.ts";
 import { about, addIkeSa, freshIkeSpi, keeperOf, lowerNonce, notice, startJob, type Turn } from "../turn.ts";
 import { type CreateChildOutcome, retryAt } from "./create-child-sa-initiator.ts";
+import { beginFollowUp } from "./followup-ke-initiator.ts";
 import { heldSuccessor, succeed } from "./ike-succession.ts";
 import { find, findError, wantedMethod } from "./payload-list.ts";
 import { inherit } from "./rekey-ike-responder.ts";
@@ -68,13 +70,17 @@ export function sendRekeyIke(
   });
 }
 
-/** The response, or the response together with the shared secret. */
+/**
+ * The response, or the response together with the shared secrets.
+ * @param latest - the last response: `payloads`, or that of an additional key exchange
+ */
 export function finishRekeyIke(
   turn: Turn,
   sa: EstablishedIkeSa,
   exchange: RekeyIkeExchange,
   payloads: readonly Payload[],
-  secret: Uint8Array | undefined,
+  secrets: readonly Uint8Array[],
+  latest: readonly Payload[],
 ): CreateChildOutcome {
   const error = findError(payloads);
   if (error !== undefined && find(payloads, "SA") === undefined) {
@@ -99,17 +105,28 @@ export function finishRekeyIke(
     ke.data.length === keyExchangeAlgorithm(method)?.publicValueLength;
   if (!isSound || selection.peerSpi.length !== 8 || IkeSpi(selection.peerSpi) === ZERO_IKE_SPI)
     return "malformed";
+  const [secret, ...further] = secrets;
   if (secret === undefined) {
     const work = { kind: "deriveSharedSecret", method, privateValue, peerPublicValue: ke.data } as const;
     sa.job = startJob(turn, sa.id, work, { kind: "response", payloads, exchange });
     return "waiting";
   }
+  const next = additionalMethodsOf(selection.chosen)[further.length];
+  if (next !== undefined)
+    return beginFollowUp(turn, sa, exchange, payloads, secrets, next, latest) ? "waiting" : "malformed";
   const nonces = { initiator: exchange.nonce, responder: nonce };
   const { initiatorSpi } = exchange;
   const responderSpi = IkeSpi(selection.peerSpi);
   const spis = { initiator: initiatorSpi, responder: responderSpi };
-  const protection = protectionFor(ikeSuiteOf(selection.chosen), nonces, spis, secret, sa.protection);
-  wipe(secret, privateValue);
+  const protection = protectionFor(
+    ikeSuiteOf(selection.chosen),
+    nonces,
+    spis,
+    secret,
+    sa.protection,
+    further,
+  );
+  wipe(...secrets, privateValue);
   keeperOf(turn.machine, sa.connection).method = method;
   const fresh = newEstablishedIkeSa(
     turn,

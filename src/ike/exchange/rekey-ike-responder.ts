@@ -1,11 +1,14 @@
 /** Rekeying the IKE SA as the exchange's responder (RFC 7296 sections 1.3.2, 2.8.2, 2.18 and 2.25.2). */
 import { fromHex, wipe } from "../../base/bytes.ts";
+import { assert } from "../../base/errors.ts";
 import { IkeSpi, ZERO_IKE_SPI } from "../../base/spi.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
+import type { NoncePair } from "../../crypto/keymat.ts";
 import type { Payload, Proposal } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { NONCE_LENGTH } from "../limits.ts";
 import {
+  additionalMethodsOf,
   IKE_NEGOTIATION,
   ikeSuiteOf,
   methodOf,
@@ -14,14 +17,16 @@ import {
 } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import type { FailureNotice } from "../notice.ts";
+import { dropFollowUp, type FollowUp, type FollowUpIkeSa } from "../sa/follow-up.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { newEstablishedIkeSa } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
-import { newMessageWindow } from "../sa/message-window.ts";
+import { newMessageWindow, ownExchange } from "../sa/message-window.ts";
 import { about, addIkeSa, freshIkeSpi, lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
-import type { AnswerOutcome, Computed } from "./create-child-sa-responder.ts";
+import type { Answer, AnswerOutcome, Computed } from "./create-child-sa-responder.ts";
+import { awaitFollowUp, mayFollowUp } from "./followup-ke-responder.ts";
 import { succeed } from "./ike-succession.ts";
 import { find, invalidKe, notify } from "./payload-list.ts";
 
@@ -43,15 +48,7 @@ export function answerRekeyIke(
   const proposals = find(payloads, "SA")?.proposals ?? [];
   const ke = find(payloads, "KE");
   if (ke === undefined) return "malformed";
-  const own = sa.window.outstanding?.exchange.kind;
-  // [CHILD-20] children in the making or on their way out would be left behind.
-  if (
-    connection === undefined ||
-    sa.heldFor !== undefined ||
-    own === "createChild" ||
-    own === "deleteChildren"
-  )
-    return refuse(notify(NotifyType.TEMPORARY_FAILURE));
+  if (connection === undefined || isBusy(sa)) return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   const configured = connection.ike.proposals;
   const usable = proposals.filter(isRekeyProposal);
   const selection = selectProposal(configured, usable, IKE_NEGOTIATION, ke.method);
@@ -70,8 +67,16 @@ export function answerRekeyIke(
     sa.job = startJob(turn, sa.id, work, { kind: "answer", messageId, payloads });
     return "waiting";
   }
+  if (additionalMethodsOf(selection.chosen).length > 0 && !mayFollowUp(sa))
+    return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   accept(turn, sa, messageId, peerNonce, selection, computed);
   return "answered";
+}
+
+/** [CHILD-20] children in the making or on their way out would be left behind. */
+function isBusy(sa: EstablishedIkeSa): boolean {
+  const own = ownExchange(sa.window)?.kind;
+  return sa.heldFor !== undefined || own === "createChild" || own === "deleteChildren";
 }
 
 /** [CHILD-14] the proposal holds the new SPI of 8 octets, which is not zero. */
@@ -91,10 +96,56 @@ function accept(
   const nonces = { initiator: peerNonce, responder: machine.random.publicBytes(NONCE_LENGTH) };
   const initiatorSpi = IkeSpi(peerSpi);
   const responderSpi = freshIkeSpi(machine);
-  const spis = { initiator: initiatorSpi, responder: responderSpi };
-  const protection = protectionFor(ikeSuiteOf(chosen), nonces, spis, secret, sa.protection);
   const { publicValue, method } = keyExchange;
-  wipe(secret, keyExchange.privateValue);
+  wipe(keyExchange.privateValue);
+  const made = { kind: "ikeSa", suite: ikeSuiteOf(chosen), initiatorSpi, responderSpi } as const;
+  const answer: readonly Payload[] = [
+    { kind: "SA", proposals: [{ ...proposal, spi: fromHex(responderSpi) }] },
+    { kind: "Nonce", data: nonces.responder },
+    { kind: "KE", method, data: publicValue },
+  ];
+  const exchangeType = ExchangeType.CREATE_CHILD_SA;
+  const methods = additionalMethodsOf(chosen);
+  if (methods.length > 0) {
+    const link = awaitFollowUp(turn, sa, { made, nonces, methods, secrets: [secret] });
+    sendResponse(turn, sa, exchangeType, messageId, [...answer, link]);
+    return;
+  }
+  make(turn, sa, { messageId, exchangeType, answer }, made, nonces, [secret]);
+}
+
+/** The last additional key exchange is done: makes the IKE SA, unless things have changed meanwhile [PQ-18]. */
+export function completeRekeyIke(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  messageId: number,
+  followUp: FollowUp & { readonly made: FollowUpIkeSa },
+  ke: Payload,
+): void {
+  const exchangeType = ExchangeType.IKE_FOLLOWUP_KE;
+  const isGone = !turn.machine.connections.has(sa.connection);
+  if (isGone || isBusy(sa)) {
+    dropFollowUp(turn, sa, followUp);
+    const why = isGone ? NotifyType.STATE_NOT_FOUND : NotifyType.TEMPORARY_FAILURE;
+    sendResponse(turn, sa, exchangeType, messageId, [notify(why)]);
+    return;
+  }
+  make(turn, sa, { messageId, exchangeType, answer: [ke] }, followUp.made, followUp.nonces, followUp.secrets);
+}
+
+function make(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  { messageId, exchangeType, answer }: Answer,
+  { suite, initiatorSpi, responderSpi }: FollowUpIkeSa,
+  nonces: NoncePair,
+  [secret, ...further]: readonly Uint8Array[],
+): void {
+  const { machine } = turn;
+  assert(secret !== undefined, "an IKE SA is never rekeyed without a key exchange");
+  const spis = { initiator: initiatorSpi, responder: responderSpi };
+  const protection = protectionFor(suite, nonces, spis, secret, sa.protection, further);
+  wipe(secret, ...further);
   const lowestNonce = lowerNonce(nonces.initiator, nonces.responder);
   const rekey = machine.connections.get(sa.connection)!.ike.rekey;
   const fresh = newEstablishedIkeSa(
@@ -112,12 +163,8 @@ function accept(
     rekey,
   );
   addIkeSa(machine, fresh);
-  sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, [
-    { kind: "SA", proposals: [{ ...proposal, spi: fromHex(responderSpi) }] },
-    { kind: "Nonce", data: nonces.responder },
-    { kind: "KE", method, data: publicValue },
-  ]);
-  const own = sa.window.outstanding?.exchange;
+  sendResponse(turn, sa, exchangeType, messageId, answer);
+  const own = ownExchange(sa.window);
   if (own?.kind === "rekeyIke") {
     // Both ends at once: the children stay where they are until our own response is here.
     own.crossing = { made: fresh.id, lowestNonce };

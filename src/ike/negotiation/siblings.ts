@@ -9,6 +9,7 @@ import { findNotify, notify } from "../exchange/payload-list.ts";
 import { RESOURCE_SAS_PER_CHILD_MAX } from "../limits.ts";
 import type { ChildSa } from "../sa/child-sa.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
+import { ownExchange } from "../sa/message-window.ts";
 import type { Machine } from "../turn.ts";
 import { saPerOf } from "./selector-pairs.ts";
 
@@ -62,7 +63,7 @@ export function numberForRequest(
 ): number | "full" {
   const standing = siblingsOf(sa, configuration);
   if (!standing.some(({ sibling }) => sibling === 0) || saPerOf(sa, configuration) !== "all") return 0;
-  const own = sa.window.outstanding?.exchange;
+  const own = ownExchange(sa.window);
   const isOurs =
     own?.kind === "createChild" && own.child === configuration.name && own.replaces === undefined;
   const pending = isOurs ? own.sibling : 0;

@@ -45,6 +45,8 @@ export interface AgreedChild {
   readonly suite: EspSuite;
   /** Key exchange method of its own; 0 when it has none. */
   readonly ke: number;
+  /** Methods of those after it (RFC 9370). */
+  readonly additionalKe?: readonly number[];
   readonly selectors: SelectorPair;
   /** Transport mode through a NAT: what the peer's packets are made with. */
   readonly original?: OriginalAddresses;
@@ -59,6 +61,9 @@ export interface AgreedChild {
   /** Made in IKE_AUTH, where a child has no key exchange of its own. */
   readonly isFirst?: true;
 }
+
+/** One whose keys are still to come. */
+export type PlannedChild = Omit<AgreedChild, "keys">;
 
 /** Rekey and hard limit in time, with jitter taken off (RFC 7296 section 2.8). */
 export function lifetimeOf(turn: Turn, { time, jitter }: Rekey): { rekeyAt: Instant; expiresAt: Instant } {
@@ -125,6 +130,7 @@ export function installInbound(
     outboundSpi,
     suite: agreed.suite,
     ke: agreed.ke,
+    ...(agreed.additionalKe === undefined ? {} : { additionalKe: agreed.additionalKe }),
     selectors,
     encapsulation,
     flow,

@@ -15,6 +15,8 @@ export interface ChildSa {
   readonly suite: EspSuite;
   /** Key exchange method of its own; 0 when it has none. */
   readonly ke: number;
+  /** Methods of those after it (RFC 9370). */
+  readonly additionalKe?: readonly number[];
   readonly selectors: SelectorPair;
   /** Number among the SAs that stand beside each other for this traffic; 0 is for what has none of its own. */
   readonly sibling: number;

@@ -18,6 +18,7 @@ import type { Protection } from "./sk-payload.ts";
 /**
  * @param old - keys of the IKE SA that is replaced; absent for a first one [CHILD-14]. An additional key exchange makes new keys of
  * those before it in the same way (RFC 9370 section 2.2.2) [PQ-13]
+ * @param further - secrets of the additional key exchanges of a rekey (RFC 9370 section 2.2.4) [PQ-18]
  */
 export function protectionFor(
   suite: IkeSuite,
@@ -25,12 +26,14 @@ export function protectionFor(
   spis: SpiPair,
   sharedSecret: Uint8Array,
   old?: Protection,
+  further: readonly Uint8Array[] = [],
 ): Protection {
   const prf = prfAlgorithm(suite.prf);
   const encr = encrAlgorithm(suite.encr, suite.encrKeyBits);
   assert(prf !== undefined && encr !== undefined, "an unsupported IKE suite was negotiated");
   const integ = encr.isAead ? 0 : (integAlgorithm(suite.integ)?.keyLength ?? 0);
-  const seed = old === undefined ? skeyseed(prf, nonces, sharedSecret) : reseed(old, nonces, sharedSecret);
+  const seed =
+    old === undefined ? skeyseed(prf, nonces, sharedSecret) : reseed(old, nonces, sharedSecret, further);
   const keys = deriveIkeKeys(prf, seed, nonces, spis, { encr: encr.keyLength, integ });
   wipe(seed);
   return { suite, keys, nextIv: 0 };
@@ -42,8 +45,13 @@ export function additionalOf({ additionalKe }: IkeSuite): AdditionalKeyExchanges
   return additionalKe && { methods: additionalKe, initiator: nothing, responder: nothing };
 }
 
-function reseed({ suite, keys }: Protection, nonces: NoncePair, sharedSecret: Uint8Array): Uint8Array {
+function reseed(
+  { suite, keys }: Protection,
+  nonces: NoncePair,
+  sharedSecret: Uint8Array,
+  further: readonly Uint8Array[],
+): Uint8Array {
   const prf = prfAlgorithm(suite.prf);
   assert(prf !== undefined, "an unsupported PRF was negotiated");
-  return rekeyedSkeyseed(prf, keys.skD, sharedSecret, nonces);
+  return rekeyedSkeyseed(prf, keys.skD, sharedSecret, nonces, further);
 }

@@ -12,10 +12,16 @@ import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import type { Authentication } from "./authentication.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
+import type { FollowUp } from "./follow-up.ts";
 import type { Fragmentation } from "./fragmentation.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 import type { MessageWindow } from "./message-window.ts";
-import type { CreateChildExchange, OwnKeyExchange, RekeyIkeExchange } from "./own-exchange.ts";
+import type {
+  CreateChildExchange,
+  FollowUpExchange,
+  OwnKeyExchange,
+  RekeyIkeExchange,
+} from "./own-exchange.ts";
 import type { Protection } from "./sk-payload.ts";
 
 interface Common {
@@ -217,9 +223,16 @@ export type Continuation =
       readonly messageId: number;
       readonly payloads: readonly Payload[];
       readonly keyExchange: OwnKeyExchange;
-    };
+    }
+  /** The response to IKE_FOLLOWUP_KE. */
+  | {
+      readonly kind: "followUp";
+      readonly payloads: readonly Payload[];
+      readonly exchange: FollowUpExchange;
+    }
+  | { readonly kind: "followUpAnswer"; readonly messageId: number; readonly payloads: readonly Payload[] };
 
-/** A CREATE_CHILD_SA request that waits for its key pair. */
+/** A CREATE_CHILD_SA or IKE_FOLLOWUP_KE request that waits for its key pair. */
 export type PlannedRequest =
   | {
       readonly kind: "createChild";
@@ -230,7 +243,15 @@ export type PlannedRequest =
       readonly pair: number;
       readonly keRetries: number;
     }
-  | { readonly kind: "rekeyIke"; readonly keRetries: number };
+  | { readonly kind: "rekeyIke"; readonly keRetries: number }
+  | {
+      readonly kind: "followUp";
+      readonly parent: CreateChildExchange | RekeyIkeExchange;
+      readonly created: readonly Payload[];
+      readonly secrets: readonly Uint8Array[];
+      /** Link data of the last response. */
+      readonly link: Uint8Array;
+    };
 
 export interface Job {
   readonly id: JobId;
@@ -283,6 +304,8 @@ export interface EstablishedIkeSa extends Common {
   lingering: Lingering[];
   /** Children that are gone or never were installed here, and that the peer must be told to delete. */
   orphans: Orphan[];
+  /** What the peer began to make and has further key exchanges to do for. */
+  followUps: FollowUp[];
   job: Job | undefined;
   /** Messages and events that wait for the job. */
   inbox: InboxMessage[];

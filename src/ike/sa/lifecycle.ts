@@ -24,6 +24,7 @@ import {
   type Turn,
 } from "../turn.ts";
 import { lifetimeOf, removeAllChildren } from "./child-lifecycle.ts";
+import { dropFollowUp } from "./follow-up.ts";
 import type {
   Continuation,
   EstablishedIkeSa,
@@ -91,6 +92,7 @@ function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReaso
   if (sa.pathProbe !== undefined)
     turn.actions.push({ kind: "pathProbed", probe: sa.pathProbe, outcome: "unknown" });
   sa.pathProbe = undefined;
+  for (const followUp of sa.followUps) dropFollowUp(turn, sa, followUp);
   if (how.successor !== undefined) return;
   removeAllChildren(turn, sa, reason);
   for (const { inboundSpi, isReserved } of sa.orphans.splice(0))
@@ -104,7 +106,12 @@ function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReaso
 
 /** Wipes what a computation that nobody waits for any more was for. */
 function disposeContinuation(turn: Turn, continuation: Continuation | undefined): void {
-  if (continuation?.kind === "response") disposeExchange(turn, continuation.exchange);
+  if (continuation?.kind === "response" || continuation?.kind === "followUp")
+    disposeExchange(turn, continuation.exchange);
+  if (continuation?.kind === "request" && continuation.request.kind === "followUp") {
+    wipe(...continuation.request.secrets);
+    disposeExchange(turn, continuation.request.parent);
+  }
   if (continuation?.kind === "answerWithKey") wipe(continuation.keyExchange.privateValue);
 }
 
@@ -213,6 +220,7 @@ export function newEstablishedIkeSa(turn: Turn, made: NewIkeSa, rekey: Rekey): E
     childRequests: { allowance: CHILD_REQUESTS_BURST, since: turn.now },
     lingering: [],
     orphans: [],
+    followUps: [],
     job: undefined,
     inbox: [],
     heldFor: undefined,

@@ -185,6 +185,11 @@ export function disposeExchange(turn: Turn, exchange: OwnExchange): void {
     turn.actions.push({ kind: "pathProbed", probe: { inboundSpi, octets }, outcome: "unknown" });
     return;
   }
+  if (exchange.kind === "followUp") {
+    wipe(exchange.keyExchange.privateValue, ...exchange.secrets);
+    disposeExchange(turn, exchange.parent);
+    return;
+  }
   if (exchange.kind === "deleteChildren") for (const spi of exchange.reserved) machine.spis.release(spi);
   if (exchange.kind !== "rekeyIke" && exchange.kind !== "createChild") return;
   wipe(exchange.keyExchange.privateValue);

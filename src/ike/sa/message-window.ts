@@ -1,6 +1,6 @@
 /** Message IDs, the request in flight and the response kept for repetition (RFC 7296 sections 2.1 to 2.3). */
 import type { Instant } from "../../base/instant.ts";
-import type { OwnExchange } from "./own-exchange.ts";
+import type { FollowUpExchange, OwnExchange } from "./own-exchange.ts";
 import type { Reassembly } from "./reassembly.ts";
 import type { Protection } from "./sk-payload.ts";
 
@@ -58,6 +58,14 @@ export function newMessageWindow(firstId: { own: number; peer: number }): Messag
     partialResponse: undefined,
     peerWindowSize: 1,
   };
+}
+
+/** What we have under way; key exchanges that follow CREATE_CHILD_SA are still that exchange. */
+export function ownExchange({
+  outstanding,
+}: MessageWindow): Exclude<OwnExchange, FollowUpExchange> | undefined {
+  const exchange = outstanding?.exchange;
+  return exchange?.kind === "followUp" ? exchange.parent : exchange;
 }
 
 /** What a request with this ID is: the next one, the last one again, or nothing we look at [MID-06] [MID-09]. */

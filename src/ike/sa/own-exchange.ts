@@ -2,6 +2,7 @@
 import type { DurationMs } from "../../base/instant.ts";
 import type { IkeSpi, Spi } from "../../base/spi.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
+import type { Payload } from "../../wire/ike/payload.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 
 /** An SA that the peer made in an exchange that crossed ours (RFC 7296 section 2.8.1). */
@@ -51,6 +52,17 @@ export interface RekeyIkeExchange {
   crossing: Crossing<IkeSaId> | undefined;
 }
 
+/** IKE_FOLLOWUP_KE: an additional key exchange of a CREATE_CHILD_SA that the peer has answered (RFC 9370 section 2.2.4). */
+export interface FollowUpExchange {
+  readonly kind: "followUp";
+  readonly parent: CreateChildExchange | RekeyIkeExchange;
+  /** The response to CREATE_CHILD_SA. */
+  readonly created: readonly Payload[];
+  /** Of the key exchanges so far, the first one's first. */
+  readonly secrets: readonly Uint8Array[];
+  readonly keyExchange: OwnKeyExchange;
+}
+
 /** INFORMATIONAL filled up to the size of a packet whose way is in question. */
 export interface PathProbeExchange {
   readonly kind: "pathProbe";
@@ -77,4 +89,5 @@ export type OwnExchange =
   | { readonly kind: "authenticationFailed" }
   | CreateChildExchange
   | RekeyIkeExchange
+  | FollowUpExchange
   | PathProbeExchange;

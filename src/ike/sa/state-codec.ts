@@ -4,7 +4,7 @@ import type { EstablishedIkeSa, IkeSa } from "./ike-sa.ts";
 import { decodePlain, encodePlain, StateError } from "./plain-value.ts";
 
 /** Goes up whenever the meaning of the state changes; another version is not read. */
-export const STATE_VERSION = 2;
+export const STATE_VERSION = 3;
 
 /** The whole state in any of its kinds, with the version in front. Secrets are in it: wipe it after use. */
 export function encodeIkeSa(sa: IkeSa): Uint8Array {
@@ -51,5 +51,7 @@ export function resumeIkeSa(sa: IkeSa): EstablishedIkeSa | undefined {
     ...sa,
     protection: { ...protection, nextIv: protection.nextIv + IV_SKIP_ON_RESUME },
     inbox: [],
+    // Their SPIs are reserved by the other process: the peer begins anew.
+    followUps: [],
   };
 }
