@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { concat, fromHex } from "../../../src/base/bytes.ts";
 import { IkeSpi } from "../../../src/base/spi.ts";
 import { authOctets } from "../../../src/ike/auth/signed-octets.ts";
+import { childKeys } from "../../../src/ike/sa/child-keys.ts";
 import { protectionFor } from "../../../src/ike/sa/ike-keys.ts";
 import { nextIntAuth } from "../../../src/ike/sa/int-auth.ts";
 import { encodePayloadChain } from "../../../src/wire/ike/message.ts";
@@ -100,4 +101,23 @@ test("[PQ-08] [PQ-15] AUTH covers both IntAuths and the message ID of IKE_AUTH b
   expect(authOctets(protection, { ...init, intermediate }, false, identity)).toEqual(
     concat(init.response, NONCES.initiator, hmac(protection.keys.skPr, id), added),
   );
+});
+
+test("[PQ-18] secrets of follow-up exchanges come last, in KEYMAT and in the SKEYSEED of a rekey", () => {
+  const ike = first();
+  const secrets = [3, 4, 5].map((octet) => new Uint8Array(32).fill(octet));
+  const [main, ...further] = secrets as [Uint8Array, Uint8Array, Uint8Array];
+  const seed = concat(main, NONCES.initiator, NONCES.responder, ...further);
+  const suite = { encr: 20, encrKeyBits: 256, integ: 0, esn: true };
+
+  const child = childKeys(ike, NONCES, main, suite, further);
+  const one = hmac(ike.keys.skD, seed, Uint8Array.of(1));
+  const two = hmac(ike.keys.skD, one, seed, Uint8Array.of(2));
+  expect(concat(child.initiator.encr, child.responder.encr)).toEqual(concat(one, two).slice(0, 72));
+
+  const rekeyed = protectionFor(SUITE, NONCES, SPIS, main, ike, further);
+  const skeyseed = hmac(ike.keys.skD, seed);
+  const spis = fromHex("01020304050607081112131415161718");
+  const skD = hmac(skeyseed, NONCES.initiator, NONCES.responder, spis, Uint8Array.of(1));
+  expect(rekeyed.keys.skD).toEqual(skD);
 });

@@ -109,6 +109,13 @@ test.each<[string, SuiteProtocol, ProposalErrorCode, string]>([
   ["aes256-sha256-modp768", "ike", "PROPOSAL_UNSUPPORTED", "x25519"],
   ["aes256-sha256-modp1024s160", "ike", "PROPOSAL_UNSUPPORTED", "x25519"],
   ["aes256-sha256-ecp192", "ike", "PROPOSAL_UNSUPPORTED", "x25519"],
+  ["aes256gcm16-x25519-ke1_mlkem768-ke2_mlkem768", "ike", "PROPOSAL_MISPLACED_TRANSFORM", "two additional"],
+  ["aes256gcm16-x25519-ke8_mlkem768", "ike", "PROPOSAL_UNKNOWN_KEYWORD", "ke1_mlkem768"],
+  ["aes256gcm16-x25519-ke1_sha256", "ike", "PROPOSAL_UNKNOWN_KEYWORD", "unknown word"],
+  ["aes256gcm16-x25519-ke1_modp768", "ike", "PROPOSAL_UNSUPPORTED", "too weak"],
+  ["aes256gcm16-ke1_mlkem768", "esp", "PROPOSAL_MISSING_TRANSFORM", "x25519"],
+  ["aes256gcm16-none-ke1_mlkem768", "esp", "PROPOSAL_MISSING_TRANSFORM", "x25519"],
+  ["aes256gcm16-ke1_mlkem768", "ike", "PROPOSAL_MISSING_TRANSFORM", "no key exchange"],
   ["aes256gcm16-mlkem768", "ike", "PROPOSAL_UNSUPPORTED", "x25519-ke1_mlkem768"],
   ["aes256gcm16-prfsha256", "ike", "PROPOSAL_MISSING_TRANSFORM", "aes256gcm16-prfsha256-x25519"],
   ["prfsha256-x25519", "ike", "PROPOSAL_MISSING_TRANSFORM", "no cipher"],
@@ -264,4 +271,14 @@ test("the nearest word is near, or there is none", () => {
   expect(nearestWord("zzz", ["address", "id"])).toBeUndefined();
   expect(nearestWord("", ["id"])).toBeUndefined();
   expect(nearestWord("x".repeat(65), ["x".repeat(64)])).toBeUndefined();
+});
+
+test("[PQ-11] additional key exchanges are read into lists by their number, and printed as they were", () => {
+  const text = "aes256gcm16-prfsha384-x25519-ke1_mlkem768-ke1_none-ke3_mlkem1024-ke3_x448";
+  const suite = parseProposal(text, "ike");
+  expect(suite.additionalKe).toEqual([[36, 0], [], [37, 32]]);
+  expect(formatSuite(suite)).toBe(text);
+  expect(parseProposal("aes256gcm16-x25519-ke1_mlkem512", "esp").additionalKe).toEqual([[35]]);
+  expect(parseProposal("aes256gcm16-x25519", "ike")).not.toHaveProperty("additionalKe");
+  expect(suiteWarnings(parseProposal("aes256gcm16-modp1024-ke1_modp1536", "ike"))).toHaveLength(2);
 });
