@@ -41,6 +41,9 @@ export interface RemoteInput extends SideInput {
   readonly ca?: readonly (readonly Certificate[])[] | undefined;
   readonly certificate?: readonly (readonly Certificate[])[] | undefined;
   readonly public_key?: readonly Uint8Array[] | undefined;
+  readonly revocation?: "strict" | "soft" | "off" | undefined;
+  /** DER of CRLs, one file each. */
+  readonly crl?: readonly (readonly Uint8Array[])[] | undefined;
 }
 
 export interface AuthenticationInput {
@@ -113,7 +116,10 @@ class Reading {
 
   peer(): PeerAuthentication | undefined {
     const { remote, common } = this.#input;
-    switch (remote.auth ?? this.#usual(remote, common, remote.ca ?? remote.certificate, remote.public_key)) {
+    const kind =
+      remote.auth ?? this.#usual(remote, common, remote.ca ?? remote.certificate, remote.public_key);
+    if (kind !== "certificate") this.#warnOfUnused();
+    switch (kind) {
       case "psk": {
         const secret = this.#secret("remote", remote.psk);
         return secret && { kind: "psk", secret };
@@ -132,6 +138,16 @@ class Reading {
       default:
         return undefined;
     }
+  }
+
+  #warnOfUnused(): void {
+    for (const key of ["revocation", "crl"] as const)
+      if (this.#input.remote[key] !== undefined)
+        this.#findings.warn(
+          "CONFIG_CONFLICT",
+          [...this.#input.path, "remote", key],
+          "is about certificates, and this peer proves its identity without one; leave it out",
+        );
   }
 
   /** What the keys that are there mean; those of one side before those of the connection. */
@@ -269,6 +285,7 @@ class Reading {
       authorities: anchors.map(({ publicKey }) => sha1(publicKey)),
       intermediates: [],
       pinned: pinned.map(({ encoded }) => encoded),
+      revocation: { mode: remote.revocation ?? "soft", lists: (remote.crl ?? []).flat() },
     };
   }
 }

@@ -4,6 +4,7 @@ import { fromUtf8 } from "../base/bytes.ts";
 import { describePublicKey } from "../crypto/verify.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { type Certificate, decodeCertificate } from "../wire/x509/certificate.ts";
+import { decodeRevocationList } from "../wire/x509/crl.ts";
 import { Refusal, text } from "./leaf.ts";
 import type { SecretSettings } from "./secret.ts";
 import { printable } from "./yaml-text.ts";
@@ -79,6 +80,29 @@ function keyFile(value: unknown, settings: SecretSettings): { shown: string; byt
       throw new Refusal("CONFIG_FILE_UNREADABLE", `${shown} cannot be read: ${reading.reason}`);
     default:
       return reading satisfies never;
+  }
+}
+
+/** DER of all CRLs of a file. */
+export function revocationListsOf(value: unknown, settings: SecretSettings): readonly Uint8Array[] {
+  const { shown, bytes } = keyFile(value, settings);
+  const blocks = pemBlocks(bytes);
+  const lists = blocks?.filter(({ label }) => label === "X509 CRL").map(({ octets }) => octets) ?? [bytes];
+  if (lists.length === 0)
+    throw new Refusal(
+      "CONFIG_BAD_VALUE",
+      `${shown} holds no CRL (BEGIN X509 CRL); name the file that holds it`,
+    );
+  for (const list of lists) checkRevocationList(list, shown);
+  return lists;
+}
+
+function checkRevocationList(list: Uint8Array, shown: string): void {
+  try {
+    decodeRevocationList(list);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    throw new Refusal("CONFIG_BAD_VALUE", `the CRL in ${shown} cannot be read: ${error.message}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** What a configuration file says, as values: everything checked, every secret read, every default filled in. */
-import type { Prefix } from "../base/address-range.ts";
+import type { AddressRange, Prefix } from "../base/address-range.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
@@ -34,6 +34,8 @@ export interface GatewaySettings {
   readonly offloads: OffloadSettings;
   readonly routing: RoutingSettings;
   /** Threads that carry packets. */
+  /** Private and local addresses where CRLs and OCSP responders may be asked. */
+  readonly revocationTargets: readonly AddressRange[];
   readonly lanes: "auto" | number;
   readonly forwarding: "check" | "lan";
   readonly onExit: "block" | "open";

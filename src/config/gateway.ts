@@ -1,4 +1,5 @@
 /** Settings of the gateway as a whole, and the SPD entries that belong to no connection. */
+import { prefixRange } from "../base/address-range.ts";
 import { formatIpAddress } from "../base/ip-address.ts";
 import type { ConfiguredPolicy, GatewaySettings, TunSettings } from "./configuration.ts";
 import type { Findings } from "./findings.ts";
@@ -56,6 +57,7 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
       udpGro: input?.offloads?.udp_gro !== "off",
     },
     routing,
+    revocationTargets: (input?.revocation?.private ?? []).map(prefixRange),
     lanes: input?.lanes ?? "auto",
     forwarding: input?.forwarding ?? "check",
     onExit: input?.on_exit ?? "block",

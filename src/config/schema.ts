@@ -78,6 +78,9 @@ const gateway = mapping(
         mark: optional(mark),
       }),
     ),
+    revocation: z.optional(
+      mapping({ private: z.optional(listOf(leaf(prefix), "a prefix such as 10.0.0.0/8", LIST_MAX)) }),
+    ),
     lanes: optional(laneCount),
     forwarding: optional(choice(["check", "lan"])),
     on_exit: optional(choice(["block", "open"])),

@@ -1,6 +1,6 @@
 /** The keys that say who we and the peer are and how both prove it. */
 import * as z from "zod";
-import { certificatesOf, publicKeyOf } from "./certificate-files.ts";
+import { certificatesOf, publicKeyOf, revocationListsOf } from "./certificate-files.ts";
 import { identity } from "./identity.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal } from "./leaf.ts";
 import { address, remoteAddress } from "./network.ts";
@@ -12,7 +12,6 @@ const ADDRESSES_MAX = 64;
 const KEY_FILES_MAX = 16;
 
 export const LATER_AUTHENTICATION: Readonly<Record<string, string>> = {
-  revocation: "leave it out",
   eap: "use certificates or psk",
 };
 
@@ -23,6 +22,8 @@ export const OF_ONE_SIDE: Readonly<Record<string, string>> = {
   private_key: "local.private_key",
   public_key: "remote.public_key",
   ca: "remote.ca",
+  revocation: "remote.revocation",
+  crl: "remote.crl",
 };
 
 const optional = <T>(check: (value: unknown) => T) => z.optional(leaf(check));
@@ -72,6 +73,8 @@ export function sides(secrets: SecretSettings) {
         cert: "certificate",
         key: "private_key",
         ca: "remote.ca",
+        revocation: "remote.revocation",
+        crl: "remote.crl",
         public_key: "private_key (the public half follows from it)",
       },
     },
@@ -86,6 +89,8 @@ export function sides(secrets: SecretSettings) {
       ca: files(certificatesOf, "a file with the CA's certificate in PEM"),
       certificate,
       public_key: files(publicKeyOf, "a file with the peer's public key in PEM"),
+      revocation: optional(choice(["strict", "soft", "off"])),
+      crl: files(revocationListsOf, "a file with a CRL of the CA in PEM or DER"),
     },
     {
       later: { ...LATER_AUTHENTICATION, ids: "make it one connection for each peer" },
@@ -96,6 +101,8 @@ export function sides(secrets: SecretSettings) {
         cacert: "ca",
         cacerts: "ca",
         certificates: "certificate",
+        crls: "crl",
+        crl_check: "revocation",
         private_key: "local.private_key",
       },
     },

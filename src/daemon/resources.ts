@@ -1,10 +1,15 @@
 /** What a gateway needs of the system, opened in the order in which a refusal explains most. */
 import { availableParallelism } from "node:os";
-import type { Configuration } from "../config/configuration.ts";
+import { contains } from "../base/address-range.ts";
+import { isSpecialAddress } from "../base/special-address.ts";
+import type { Configuration, GatewaySettings } from "../config/configuration.ts";
 import type { Clock } from "../io/clock.ts";
 import { type ComputePool, createComputePool } from "../io/compute.ts";
+import { createNameResolver } from "../io/dns.ts";
 import { type NetworkWatch, watchNetwork } from "../io/netlink.ts";
 import { createSystemRandom } from "../io/random.ts";
+import { fetchingPool } from "../io/revocation-round.ts";
+import { createRevocationSource, type RevocationSource } from "../io/revocation-source.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
 import { laneCount } from "./lane-count.ts";
@@ -56,10 +61,24 @@ export function openResources(
   const watch = cleanup.add("netlink", watchNetwork(onNetworkChange), (opened) => opened.close());
   const compute = cleanup.add(
     "computations",
-    createComputePool(createSystemRandom(), configuration.privateKeys),
+    fetchingPool(
+      createComputePool(createSystemRandom(), configuration.privateKeys),
+      revocationSource(settings),
+    ),
     (pool) => pool.close(),
   );
   return { tuns, sockets, parts, watch, compute };
+}
+
+/** Private addresses are asked only where the configuration says so, for a certificate names what it likes. */
+function revocationSource({ revocationTargets }: GatewaySettings): RevocationSource {
+  return createRevocationSource({
+    resolve: createNameResolver(),
+    random: createSystemRandom(),
+    mayConnect: (address) =>
+      !isSpecialAddress(address) || revocationTargets.some((range) => contains(range, address)),
+    now: () => performance.now(),
+  });
 }
 
 function hasAh({ connections, manual }: Configuration): boolean {

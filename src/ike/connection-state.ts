@@ -44,6 +44,8 @@ export interface ProofFacts {
   readonly scheme?: string;
   /** Subject of the certificate; whoever made that chose the text: escape before showing. */
   readonly certificate?: string;
+  /** Whether the certificate and those above it are revoked is not known; absent: they are not, or nobody asked. */
+  readonly isRevocationUnknown?: true;
 }
 
 export interface Proofs {

@@ -73,6 +73,7 @@ export type WorkResult =
       readonly scheme: string;
       /** Subject of the peer's certificate; absent with a raw key. */
       readonly certificate?: string;
+      readonly isRevocationUnknown?: true;
     }
   | { readonly kind: "peerRefused"; readonly finding: PeerFinding }
   | { readonly kind: "keyExchangeAnswer"; readonly publicValue: Uint8Array; readonly secret: Uint8Array }

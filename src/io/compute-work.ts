@@ -9,7 +9,7 @@ import {
   type MontgomeryCurves,
 } from "../crypto/key-exchange.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
-import { verifyPeer } from "../ike/auth/verify-peer.ts";
+import { type Fetched, NOTHING_FETCHED, type RevocationNeeded, verifyPeer } from "../ike/auth/verify-peer.ts";
 import type { Work, WorkResult } from "../ike/machine.ts";
 
 /** What a computation may use besides what it is given. */
@@ -21,9 +21,14 @@ export interface WorkContext {
   readonly curves?: MontgomeryCurves | undefined;
   /** The key that `sign` names; absent: it is not held here. */
   readonly privateKey?: PrivateKeyHandle | undefined;
+  /** What `verifyPeer` has asked for so far. */
+  readonly fetched?: Fetched | undefined;
 }
 
-export function performWork(work: Work, { random, wallClock, curves, privateKey }: WorkContext): WorkResult {
+export function performWork(
+  work: Work,
+  { random, wallClock, curves, privateKey, fetched = NOTHING_FETCHED }: WorkContext,
+): WorkResult | RevocationNeeded {
   try {
     if (work.kind === "generateKeyExchange") {
       const { privateValue, publicValue } = generateKeyExchange(work.method, random, curves);
@@ -39,7 +44,7 @@ export function performWork(work: Work, { random, wallClock, curves, privateKey 
       return { kind: "keyExchangeAnswer", publicValue, secret };
     }
     if (work.kind === "sign") return signWith(privateKey, work);
-    return verifyPeer(work, wallClock);
+    return verifyPeer(work, wallClock, fetched);
   } catch (error) {
     if (error instanceof CryptoError && error.code === "CRYPTO_BAD_PUBLIC_VALUE")
       return { kind: "refused", reason: error.message };

@@ -9,8 +9,8 @@ import { createSystemRandom } from "./random.ts";
 const random = createSystemRandom();
 const curves = nativeCurves();
 const port = parentPort;
-port?.on("message", ({ id, work, wallClock, privateKey }: ComputeRequest) => {
-  const result = performWork(work, { random, wallClock, curves, privateKey });
+port?.on("message", ({ id, work, wallClock, privateKey, fetched }: ComputeRequest) => {
+  const result = performWork(work, { random, wallClock, curves, privateKey, fetched });
   port.postMessage({ id, result });
   if (work.kind === "deriveSharedSecret") wipe(work.privateValue);
   if (result.kind === "sharedSecret" || result.kind === "keyExchangeAnswer") wipe(result.secret);

@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import type { RandomSource } from "../base/random.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
+import { type Fetched, NOTHING_FETCHED, type RevocationNeeded } from "../ike/auth/verify-peer.ts";
 import type { JobId, Work, WorkResult } from "../ike/machine.ts";
 import type { PrivateKeyId } from "../policy/connection.ts";
 import { KeyExchangeMethod } from "../wire/ike/registries.ts";
@@ -27,17 +28,26 @@ export interface ComputePool {
   close(): Promise<void>;
 }
 
+/** A pool that does not fetch: checks of peers may answer what they need to know. */
+export interface CheckingPool {
+  submit(job: JobId, work: Work, done: Done, fetched?: Fetched): void;
+  close(): Promise<void>;
+}
+
+type Done = (job: JobId, result: WorkResult | RevocationNeeded) => void;
+
 /** What the thread is told; a private key goes over as a handle, its octets stay in OpenSSL. */
 export interface ComputeRequest {
   readonly id: number;
   readonly work: Work;
   readonly wallClock: number;
   readonly privateKey: PrivateKeyHandle | undefined;
+  readonly fetched: Fetched;
 }
 
 interface ComputeAnswer {
   readonly id: number;
-  readonly result: WorkResult;
+  readonly result: WorkResult | RevocationNeeded;
 }
 
 /** Who holds the private keys that IKE knows by name. */
@@ -53,15 +63,15 @@ export function createComputePool(
   random: RandomSource,
   privateKeys: PrivateKeys,
   wallClock: () => number = Date.now,
-): ComputePool {
-  const waiting = new Map<number, { job: JobId; done: (job: JobId, result: WorkResult) => void }>();
+): CheckingPool {
+  const waiting = new Map<number, { job: JobId; done: Done }>();
   const curves = nativeCurves();
   let worker: Worker | undefined;
   let idle: NodeJS.Timeout | undefined;
   let nextId = 0;
   let isClosed = false;
 
-  function settle(id: number, result: WorkResult): void {
+  function settle(id: number, result: ComputeAnswer["result"]): void {
     const entry = waiting.get(id);
     if (entry === undefined || isClosed) return;
     waiting.delete(id);
@@ -92,7 +102,7 @@ export function createComputePool(
   }
 
   return {
-    submit(job, work, done) {
+    submit(job, work, done, fetched = NOTHING_FETCHED) {
       if (waiting.size >= COMPUTE_JOBS_MAX) {
         setImmediate(() => {
           if (!isClosed) done(job, ownFailure(TOO_MANY));
@@ -110,7 +120,8 @@ export function createComputePool(
       clearTimeout(idle);
       idle = undefined;
       worker ??= start();
-      worker.postMessage({ id, work, wallClock: wallClock(), privateKey } satisfies ComputeRequest);
+      const request = { id, work, wallClock: wallClock(), privateKey, fetched };
+      worker.postMessage(request satisfies ComputeRequest);
     },
     async close() {
       isClosed = true;

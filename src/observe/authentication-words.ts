@@ -121,9 +121,10 @@ export function noCommonSignature(notice: Notice<"noCommonSignature">): string[]
 }
 
 /** `certificate "CN=gw-b", rsa-pss sha256` */
-export function proofText({ method, scheme, certificate }: ProofFacts): string {
+export function proofText({ method, scheme, certificate, isRevocationUnknown }: ProofFacts): string {
   if (scheme === undefined) return methodText(method).replace(/^a /, "");
   const older = method === AuthMethod.DIGITAL_SIGNATURE ? "" : " (the peer does not know RFC 7427)";
   const by = certificate === undefined ? "key" : `certificate "${escapeForeign(certificate)}"`;
-  return `${by}, ${escapeForeign(scheme)}${older}`;
+  const open = isRevocationUnknown ? "; nobody could say whether it is revoked" : "";
+  return `${by}, ${escapeForeign(scheme)}${older}${open}`;
 }

@@ -1,5 +1,5 @@
 /** Why a certificate is not believed, in words; names in certificates are chosen by whoever made them, and escaped. */
-import type { CertificateLabel, CertificateRefusal } from "../pki/refusal.ts";
+import type { CertificateLabel, CertificateRefusal, RevocationCause } from "../pki/refusal.ts";
 import { escapeForeign } from "./escape.ts";
 
 /** `"CN=gw-b, O=Example"` */
@@ -25,8 +25,10 @@ export function refusalWords(refusal: CertificateRefusal): readonly [why: string
       ];
     case "revocationUnknown":
       return [
-        `nothing tells whether ${certificateText(refusal.certificate)} is revoked`,
-        "see that its CRL or OCSP responder can be reached, or set revocation: soft",
+        `nothing proves that ${certificateText(refusal.certificate)} is not revoked: ${refusal.causes.map(causeText).join("; ")}`,
+        refusal.causes.some(({ cause }) => cause === "nowhereToAsk")
+          ? "name a file with the CA's CRL in remote.crl, or set remote.revocation: soft"
+          : "see that its CRL or OCSP responder is up and can be reached from here, name a file with the CRL in remote.crl, or set remote.revocation: soft",
       ];
     case "tooMuchWork":
       return [`its certificates ask for more than ${refusal.limit} ${refusal.unit}`];
@@ -96,8 +98,52 @@ function aboutCertificate(
         "have it claim one of these (and write it into remote.id here), or have the certificate issued with that identity as subjectAltName",
       ];
     case "revoked":
-      return [`${which} was revoked on ${dayOf(refusal.at)}`];
+      return [
+        `${which} was revoked on ${dayOf(refusal.at)}${reasonText(refusal.reason)}, says ${refusal.source === "crl" ? "the CRL" : "the OCSP responder"} of its CA`,
+        "have a new certificate issued for the peer, if it still is one",
+      ];
     default:
       return refusal satisfies never;
   }
+}
+
+/** CRLReason (RFC 5280 section 5.3.1); 0 says nothing. */
+const REASONS: readonly (string | undefined)[] = [
+  undefined,
+  "key compromise",
+  "CA compromise",
+  "affiliation changed",
+  "superseded",
+  "cessation of operation",
+  "on hold",
+  undefined,
+  undefined,
+  "privilege withdrawn",
+  "AA compromise",
+];
+
+function reasonText(reason: number | undefined): string {
+  const text = reason === undefined ? undefined : REASONS[reason];
+  return text === undefined ? "" : ` (${text})`;
+}
+
+const CAUSES: Readonly<Record<RevocationCause["cause"], string>> = {
+  nowhereToAsk: "it names no CRL and no OCSP responder, and none is configured",
+  notFetched: "could not be fetched",
+  badEncoding: "what came cannot be read",
+  stale: "what came is out of date",
+  notYetValid: "what came is from the future, compare the clocks",
+  badSignature: "what came was not signed by the CA",
+  wrongResponder: "the responder is not one that the CA has authorized",
+  indirect: "the CRL is an indirect one, which is not taken",
+  delta: "the CRL is a delta CRL, which is not taken",
+  partial: "the CRL is about some reasons only, which is not taken",
+  criticalExtension: "what came has a critical extension that is not known here",
+  answeredError: "the responder answered with an error",
+  answeredUnknown: "the responder does not know the certificate",
+};
+
+function causeText({ url, cause, detail }: RevocationCause): string {
+  const from = url === undefined ? "" : `${escapeForeign(url)}: `;
+  return `${from}${CAUSES[cause]}${detail === undefined ? "" : ` (${escapeForeign(detail)})`}`;
 }

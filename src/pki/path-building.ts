@@ -63,7 +63,7 @@ function* extend(search: Search, path: Path): Generator<Path> {
     return;
   }
   if (path.length === PATH_CERTIFICATES_MAX) {
-    note(search, { check: "pathTooLong", certificate: labelOf(last), allowed: PATH_CERTIFICATES_MAX });
+    note(search, { check: "tooMuchWork", limit: PATH_CERTIFICATES_MAX, unit: "certificates in a path" });
     return;
   }
   for (const issuer of trusted) if (isSignedBy(search, last, issuer)) yield [...path, issuer];

@@ -53,7 +53,11 @@ export type CertificateRefusal =
     })
   | (About & { readonly check: "criticalExtension"; readonly extension: string })
   | (About & { readonly check: "explicitPolicy" })
-  | { readonly check: "tooMuchWork"; readonly limit: number; readonly unit: "paths" | "signatures" }
+  | {
+      readonly check: "tooMuchWork";
+      readonly limit: number;
+      readonly unit: "signatures" | "certificates in a path";
+    }
   /** The certificate does not name the identity that the peer claims; `names`: some that it has. */
   | (About & { readonly check: "identity"; readonly names: readonly string[] })
   | (About & {

@@ -60,6 +60,12 @@ export interface CertificateTrust {
   readonly pinned: readonly Uint8Array[];
   /** DER of certificates in between that the peer may leave out. */
   readonly intermediates: readonly Uint8Array[];
+  readonly revocation: {
+    /** `strict`: nothing but proof that it is good will do. `soft`: nothing but proof of revocation refuses. */
+    readonly mode: "strict" | "soft" | "off";
+    /** DER of CRLs from files. */
+    readonly lists: readonly Uint8Array[];
+  };
 }
 
 /** Where the configuration says something, so that a notice can name the place. */

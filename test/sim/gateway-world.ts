@@ -217,6 +217,7 @@ export class GatewayWorld {
 
   #compute(side: Side, life: number, job: JobId, work: Work, random: RandomSource): void {
     const result = performWork(work, { random, wallClock: 0 });
+    if (result.kind === "revocationNeeded") throw new Error("no certificates are checked here");
     this.at(this.#random.fraction() * 20, () => {
       if (this.#lifeOf[side] === life) this.#nodes[side]?.feed({ kind: "computed", job, result }, this.now);
     });

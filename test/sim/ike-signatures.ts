@@ -3,7 +3,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { schemeText, signAuth } from "../../src/crypto/auth-signature.ts";
 import { importPrivateKey, type PrivateKey } from "../../src/crypto/private-key.ts";
 import type { RsaPadding, SigningKeyType } from "../../src/crypto/signature-scheme.ts";
-import { verifyPeer } from "../../src/ike/auth/verify-peer.ts";
+import { NOTHING_FETCHED, verifyPeer } from "../../src/ike/auth/verify-peer.ts";
 import type { Work, WorkResult } from "../../src/ike/machine.ts";
 import type {
   OwnAuthentication,
@@ -63,7 +63,7 @@ export function peerKeys(...names: readonly string[]): PeerAuthentication {
 }
 
 export function solveSignature(work: Extract<Work, { kind: "sign" | "verifyPeer" }>): WorkResult {
-  if (work.kind === "verifyPeer") return verifyPeer(work, WALL_CLOCK);
+  if (work.kind === "verifyPeer") return verifyPeer(work, WALL_CLOCK, NOTHING_FETCHED) as WorkResult;
   const key = keys.get(work.key);
   if (key === undefined) return { kind: "failed", reason: "no such key" };
   const data = signAuth(key.handle, work.scheme, work.octets);

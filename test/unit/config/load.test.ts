@@ -21,6 +21,7 @@ test("remote address, key and two prefixes are enough, and the rest has good def
     interfaces: [{ name: "tungate0", mtu: "auto", place: { file: FILE, line: 1 } }],
     offloads: { tso: true, uso: true, coalescing: true, udpSegment: true, udpGro: true },
     routing: { table: 220, priority: 220, mark: { value: 0x54470000, mask: 0xffff0000 } },
+    revocationTargets: [],
     lanes: "auto",
     forwarding: "check",
     onExit: "block",

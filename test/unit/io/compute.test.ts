@@ -2,14 +2,14 @@
 import { afterEach, expect, test } from "vitest";
 import type { RandomSource } from "../../../src/base/random.ts";
 import type { JobId, Work, WorkResult } from "../../../src/ike/machine.ts";
-import { COMPUTE_JOBS_MAX, type ComputePool, createComputePool } from "../../../src/io/compute.ts";
+import { type CheckingPool, COMPUTE_JOBS_MAX, createComputePool } from "../../../src/io/compute.ts";
 import { performWork } from "../../../src/io/compute-work.ts";
 import { createSystemRandom } from "../../../src/io/random.ts";
 import { KeyExchangeMethod } from "../../../src/wire/ike/registries.ts";
 
 const random = createSystemRandom();
 const context = { random, wallClock: 0 };
-let pool: ComputePool | undefined;
+let pool: CheckingPool | undefined;
 afterEach(async () => {
   await pool?.close();
 });
@@ -18,7 +18,7 @@ function answer(work: Work): Promise<{ job: JobId; result: WorkResult }> {
   pool = createComputePool(random, new Map());
   const open = pool;
   return new Promise((resolve) => {
-    open.submit(7 as JobId, work, (job, result) => resolve({ job, result }));
+    open.submit(7 as JobId, work, (job, result) => resolve({ job, result: result as WorkResult }));
   });
 }
 
@@ -132,7 +132,7 @@ test("jobs beyond the limit fail, and are not kept", async () => {
   const work: Work = { kind: "generateKeyExchange", method: KeyExchangeMethod.CURVE25519 };
   for (let i = 0; i < COMPUTE_JOBS_MAX; i++) open.submit(i as JobId, work, () => undefined);
   const result = await new Promise<WorkResult>((resolve) => {
-    open.submit(-1 as JobId, work, (_, one) => resolve(one));
+    open.submit(-1 as JobId, work, (_, one) => resolve(one as WorkResult));
   });
   expect(result).toEqual({
     kind: "failed",

@@ -334,7 +334,7 @@ test("[CERT-10] long and large chains are refused, and the work has an end", () 
   const chain = [root];
   for (let i = 0; i < 10; i++) chain.unshift(ca(`CN=${i}`, { issuer: chain[0]! }));
   const [last] = chain as [Made];
-  expect(refusal([gateway(last), ...chain])).toMatchObject({ check: "pathTooLong", allowed: 8 });
+  expect(refusal([gateway(last), ...chain])).toMatchObject({ check: "tooMuchWork", limit: 8 });
   expect(refusal([gateway(chain.at(-7)!), ...chain.slice(-7)])).toBeUndefined();
   expect(refusal(Array.from({ length: 17 }, () => own))).toMatchObject({
     check: "tooManyCertificates",
