@@ -3,10 +3,11 @@ import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MUTANTS } from "./mutants.ts";
 import { copyTree, expectKilled } from "./mutated-tree.ts";
+import { PKI_MUTANTS } from "./pki-mutants.ts";
 import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 
 /** A file per subject. */
-const ALL = [...MUTANTS, ...TRANSPORT_MUTANTS];
+const ALL = [...MUTANTS, ...PKI_MUTANTS, ...TRANSPORT_MUTANTS];
 
 let copy: string;
 beforeAll(() => {

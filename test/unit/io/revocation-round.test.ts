@@ -1,0 +1,109 @@
+/** A peer's check that needs a CRL: asked for once the rest is good, and made again with it. */
+import { sign } from "node:crypto";
+import { expect, test } from "vitest";
+import { utf8 } from "../../../src/base/bytes.ts";
+import type { JobId, Work, WorkResult } from "../../../src/ike/machine.ts";
+import type { HttpOutcome } from "../../../src/io/bounded-http.ts";
+import type { CheckingPool } from "../../../src/io/compute.ts";
+import { performWork } from "../../../src/io/compute-work.ts";
+import { createSystemRandom } from "../../../src/io/random.ts";
+import { fetchingPool } from "../../../src/io/revocation-round.ts";
+import type { RevocationRequest } from "../../../src/pki/revocation.ts";
+import { AuthMethod, CertEncoding, IdType } from "../../../src/wire/ike/registries.ts";
+import {
+  ca,
+  crlDistributionPoint,
+  dns,
+  gateway,
+  makeKey,
+  NOW,
+  subjectAltName,
+} from "../pki/certificate-maker.ts";
+import { crl } from "../pki/revocation-maker.ts";
+
+const random = createSystemRandom();
+const URL = "http://crl.example.net/root.crl";
+const root = ca("CN=Root");
+const own = gateway(root, { extensions: [subjectAltName(dns("gw.example.net")), crlDistributionPoint(URL)] });
+const octets = utf8("what AUTH covers");
+
+function work(mode: "strict" | "soft", key = own.key): Work {
+  return {
+    kind: "verifyPeer",
+    identity: { idType: IdType.FQDN, data: utf8("gw.example.net") },
+    trust: {
+      kind: "certificate",
+      anchors: [root.der],
+      authorities: [],
+      pinned: [],
+      intermediates: [],
+      revocation: { mode, lists: [] },
+    },
+    certificates: [{ kind: "CERT", encoding: CertEncoding.X509_SIGNATURE, data: own.der }],
+    method: AuthMethod.ECDSA_SHA256_P256,
+    data: new Uint8Array(sign("sha256", octets, { key: key.privateKey, dsaEncoding: "ieee-p1363" })),
+    octets,
+  };
+}
+
+async function check(one: Work, answer: HttpOutcome) {
+  const asked: RevocationRequest[] = [];
+  const distrusted: RevocationRequest[] = [];
+  const source = {
+    get(request: RevocationRequest) {
+      asked.push(request);
+      return Promise.resolve(answer);
+    },
+    distrust: (request: RevocationRequest) => void distrusted.push(request),
+    close: () => undefined,
+  };
+  const inline: CheckingPool = {
+    submit: (job, given, done, fetched) =>
+      void setImmediate(() => done(job, performWork(given, { random, wallClock: NOW, fetched }))),
+    close: () => Promise.resolve(),
+  };
+  const pool = fetchingPool(inline, source);
+  const result = await new Promise<WorkResult>((resolve) => {
+    pool.submit(1 as JobId, one, (_, given) => resolve(given));
+  });
+  await pool.close();
+  return { result, asked: asked.map(({ url }) => url), distrusted: distrusted.length };
+}
+
+const list = (revoked: Parameters<typeof crl>[0]["revoked"] = []): HttpOutcome => ({
+  kind: "body",
+  bytes: crl({ issuer: root, revoked }),
+});
+
+test("[OCSP-05] what the certificate names is fetched once, and decides", async () => {
+  const good = await check(work("strict"), list());
+  expect(good).toMatchObject({ result: { kind: "peerVerified" }, asked: [URL], distrusted: 0 });
+  expect(good.result).not.toHaveProperty("isRevocationUnknown");
+  const bad = await check(work("soft"), list([own]));
+  expect(bad).toMatchObject({
+    result: { kind: "peerRefused", finding: { check: "certificate", refusal: { check: "revoked" } } },
+    asked: [URL],
+  });
+});
+
+test("what cannot be fetched is told, and forgotten soon", async () => {
+  const failed: HttpOutcome = { kind: "failed", reason: "nobody listens there" };
+  expect(await check(work("strict"), failed)).toMatchObject({
+    result: {
+      finding: { refusal: { check: "revocationUnknown", causes: [{ url: URL, cause: "notFetched" }] } },
+    },
+    distrusted: 1,
+  });
+  expect(await check(work("soft"), failed)).toMatchObject({
+    result: { kind: "peerVerified", isRevocationUnknown: true },
+    distrusted: 1,
+  });
+  expect(await check(work("soft"), { kind: "body", bytes: utf8("<html>") })).toMatchObject({ distrusted: 1 });
+});
+
+test("[OCSP-05] nothing is fetched for who only has the certificate", async () => {
+  expect(await check(work("soft", makeKey()), list())).toMatchObject({
+    result: { kind: "peerRefused", finding: { check: "signature" } },
+    asked: [],
+  });
+});
