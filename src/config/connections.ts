@@ -322,6 +322,7 @@ class Assembly {
         liveness: input.ike?.liveness ?? DEFAULT_LIVENESS,
         ...(input.ike?.fragmentation === undefined ? {} : { fragmentation: input.ike.fragmentation }),
         ...lifecycleOf(input.ike),
+        ...(input.ike?.mobike === undefined ? {} : { mobike: input.ike.mobike }),
         place: this.#findings.place([...this.#path, ...proposalsPath]),
       },
       children: configured,

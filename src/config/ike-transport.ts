@@ -1,4 +1,4 @@
-/** Settings of how IKE messages travel: fragments (RFC 7383). */
+/** Settings of how IKE messages travel: fragments (RFC 7383) and changes of address (RFC 4555). */
 import { integer, Refusal, shown } from "./leaf.ts";
 
 /** Octets of an IP packet: what IPv4 carries everywhere, and the largest that makes sense. */
@@ -21,4 +21,11 @@ export function fragmentation(value: unknown): "off" | number | undefined {
       `${shown(value)} is not known; write true, false, or the octets of the largest packet`,
     );
   return integer(value, "the octets of the largest packet", FRAGMENT_PACKET_LEAST, FRAGMENT_PACKET_MOST);
+}
+
+export function mobike(value: unknown): boolean {
+  const on = switched(value);
+  if (on === undefined)
+    throw new Refusal("CONFIG_BAD_VALUE", `${shown(value)} is not known; write true or false`);
+  return on;
 }

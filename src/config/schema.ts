@@ -7,7 +7,7 @@ import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-table.ts";
 import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
-import { fragmentation } from "./ike-transport.ts";
+import { fragmentation, mobike } from "./ike-transport.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
 import { address, deviceName, mark, prefix, selector } from "./network.ts";
 import { duration, octets, packets, share } from "./quantity.ts";
@@ -341,12 +341,12 @@ export function connectionSchema(secrets: SecretSettings) {
             rekey: ikeRekey,
             liveness: optional((value) => duration(value, seconds(1), minutes(60))),
             fragmentation: optional(fragmentation),
+            mobike: optional(mobike),
             reauth: optional((value) => duration(value, REAUTH_LEAST, REAUTH_MOST)),
             unique: optional(choice(["replace", "keep", "reject", "never"])),
             childless: optional(choice(["allow", "prefer", "never"])),
           },
           {
-            later: { mobike: "leave it out" },
             elsewhere: {
               dpd: "liveness",
               dpd_delay: "liveness",

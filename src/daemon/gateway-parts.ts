@@ -48,6 +48,7 @@ export function makeGatewayParts(
     lanes,
     ports,
     localAddressFor: (remote) => paths.localAddressFor(remote),
+    ownAddresses: () => paths.ownAddresses(),
     now: clock.now(),
   });
   return {

@@ -12,7 +12,7 @@ export interface HostNetworkOptions {
   /** Addresses of peers to know the paths to. */
   readonly remotes: () => readonly IpAddress[];
   /** Paths have been looked up, before routes are planned. */
-  readonly onPaths: (paths: ReadonlyMap<string, Path>) => void;
+  readonly onPaths: (paths: ReadonlyMap<string, Path>, ownAddresses: readonly IpAddress[]) => void;
   readonly plan: (ownAddresses: readonly IpAddress[]) => RoutePlan;
   /** Between plan and routes: devices have to be up before routes lead there. */
   readonly prepare: (network: HostNetwork) => Promise<readonly string[]>;
@@ -72,11 +72,10 @@ export class HostNetworkFollower {
   async #once(): Promise<void> {
     const { watch, plan, prepare, apply, onPaths } = this.#options;
     const network = await watch.snapshot();
-    onPaths(await this.#paths(network));
+    const ownAddresses = network.addresses.filter(({ isUsable }) => isUsable).map(({ address }) => address);
+    onPaths(await this.#paths(network), ownAddresses);
     if (this.#isClosed) return;
-    const { lines, notes } = plan(
-      network.addresses.filter(({ isUsable }) => isUsable).map(({ address }) => address),
-    );
+    const { lines, notes } = plan(ownAddresses);
     const text = lines.join("\n");
     const now = performance.now();
     if (text === this.#appliedText && now < this.#appliedAt + REAPPLY_MS) {

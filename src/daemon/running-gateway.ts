@@ -196,7 +196,11 @@ export class RunningGateway {
         if (effect.kind === "wakeLanes") this.#lanes.wake();
         else if (effect.kind === "reserveSequence") this.#reserve(effect.policy);
         else if (effect.kind === "pathMtuChanged") this.#onPathMtu(effect.remote, effect.state);
-        else onEffect(effect);
+        else {
+          // Where the peer may be reached as well: the ways there are looked up.
+          if (effect.kind === "notice" && effect.notice.code === "peerAddresses") this.#refresh();
+          onEffect(effect);
+        }
       },
       onTurn,
     });
@@ -224,8 +228,8 @@ export class RunningGateway {
       watch: this.#resources.watch,
       mark: configuration.gateway.routing.mark.value,
       remotes: () => this.#remotes(),
-      onPaths: (paths) => {
-        this.#gateway.setPaths(paths);
+      onPaths: (paths, ownAddresses) => {
+        this.#gateway.setPaths(paths, ownAddresses);
         this.#loop.feed({ kind: "pathsChanged" });
         const sources = [...paths.values()].map(({ source }) => source);
         this.#lanes.setOuterAddresses([...configuration.gateway.listen, ...sources]);
@@ -248,6 +252,7 @@ export class RunningGateway {
         ...names.flatMap((name) => this.#names.addressesOf(name)),
       ]),
       ...configuration.manual.map((child) => child.remoteAddress),
+      ...this.describe().flatMap(({ ikeSa }) => ikeSa?.peerAddresses ?? []),
     ];
   }
 

@@ -136,9 +136,9 @@ export class Gateway {
     });
   }
 
-  /** The host's routes are these now; feed `pathsChanged` afterwards. */
-  setPaths(paths: ReadonlyMap<string, Path>): void {
-    this.#paths.set(paths);
+  /** The host's routes and addresses are these now; feed `pathsChanged` afterwards. */
+  setPaths(paths: ReadonlyMap<string, Path>, ownAddresses?: readonly IpAddress[]): void {
+    this.#paths.set(paths, ownAddresses);
   }
 
   nextTimeout(): Timeout | undefined {
@@ -195,6 +195,7 @@ export class Gateway {
         break;
       case "pathsChanged":
         this.#pathMtus.setCeilings(now);
+        this.#performActions(this.#machine.handle(event, now), now, perform);
         break;
       case "addManual":
         this.#manual.add(event.child, event.local, event.numbers);

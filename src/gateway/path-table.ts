@@ -13,8 +13,10 @@ export interface Path {
 export const DEFAULT_PATH_MTU = 1500;
 
 export interface PathTable {
-  /** Replaces what the host's routes say; keys are peers' addresses as text. */
-  set(paths: ReadonlyMap<string, Path>): void;
+  /** Replaces what the host's routes say; keys are peers' addresses as text. `ownAddresses` are all that the host has. */
+  set(paths: ReadonlyMap<string, Path>, ownAddresses?: readonly IpAddress[]): void;
+  /** What this host has; `present` is absent before anything is known. */
+  ownAddresses(): { readonly present?: readonly IpAddress[]; readonly offered: readonly IpAddress[] };
   /** Notes what the way to a peer was found to carry; `undefined` forgets it. */
   note(remote: IpAddress, octets: number | undefined): void;
   /** `undefined` when no address of ours leads there. */
@@ -28,11 +30,19 @@ export interface PathTable {
 /** @param listen - addresses that we receive on; empty: all */
 export function createPathTable(listen: readonly IpAddress[]): PathTable {
   let known: ReadonlyMap<string, Path> = new Map();
+  let present: readonly IpAddress[] | undefined;
   const found = new Map<string, number>();
   const ceilingTo = (remote: IpAddress) => known.get(formatIpAddress(remote))?.mtu ?? DEFAULT_PATH_MTU;
   return {
-    set(paths) {
+    set(paths, ownAddresses) {
       known = paths;
+      present = ownAddresses;
+    },
+    ownAddresses() {
+      if (present === undefined) return { offered: [] };
+      // Only what the operator names is told to peers: the others may be of networks that are none of their business.
+      const offered = listen.filter((address) => present?.some((own) => equal(own, address)));
+      return { present, offered };
     },
     note(remote, octets) {
       if (octets === undefined) found.delete(formatIpAddress(remote));

@@ -6,6 +6,7 @@ import { beginCreateChild } from "./exchange/create-child-sa-initiator.ts";
 import { expireFollowUps } from "./exchange/followup-ke-responder.ts";
 import { connect, initTimeout, retransmitInit } from "./exchange/ike-sa-init-initiator.ts";
 import { sendDeleteChildren, sendDeleteIke, sendLiveness } from "./exchange/informational.ts";
+import { sendAddresses, sendCheck, sendUpdate, tryAnotherPath } from "./exchange/mobike.ts";
 import { passProbeOn, repeatProbe, sendProbe } from "./exchange/path-probe.ts";
 import { beginRekeyIke } from "./exchange/rekey-ike-initiator.ts";
 import { IV_CLOSE, MESSAGE_ID_CLOSE, NAT_KEEPALIVE_INTERVAL, OUTBOUND_DEFERRAL_POLL } from "./limits.ts";
@@ -133,6 +134,7 @@ function retransmit(turn: Turn, sa: ProtectedIkeSa): void {
     repeatProbe(turn, sa, outstanding.exchange);
     return;
   }
+  if (sa.state === "established") tryAnotherPath(turn, sa, outstanding.tries);
   repeatRequest(turn, sa);
 }
 
@@ -277,6 +279,15 @@ function workOn(turn: Turn, sa: EstablishedIkeSa): void {
       return;
     case "probePath":
       sendProbe(turn, sa);
+      return;
+    case "updateAddresses":
+      sendUpdate(turn, sa);
+      return;
+    case "checkRoutability":
+      sendCheck(turn, sa);
+      return;
+    case "tellAddresses":
+      sendAddresses(turn, sa);
       return;
     default:
       work satisfies never;

@@ -1,5 +1,6 @@
 /** What `describe()` of the IKE machine returns: plain values for status pages, the API and tests. */
 import type { Instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
 import type { IkeSpi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { Identification, Keep } from "../policy/connection.ts";
@@ -110,6 +111,8 @@ export interface IkeSaState extends IkeSaName {
   readonly peerIdentity: Identification;
   readonly proofs: Proofs;
   readonly nat: NatSituation;
+  /** MOBIKE was agreed on, and the peer may be reached at these addresses as well (RFC 4555). */
+  readonly peerAddresses?: readonly IpAddress[];
   readonly upSince: Instant;
   readonly rekeyAt: Instant;
   /** Last message or ESP packet that proved that the peer lives. */

@@ -98,6 +98,7 @@ function describeIkeSa(machine: Machine, sa: EstablishedIkeSa): IkeSaState {
     peerIdentity,
     proofs: sa.proofs,
     nat,
+    ...(sa.mobike === undefined ? {} : { peerAddresses: sa.mobike.peerAddresses }),
     upSince: sa.authenticatedAt,
     rekeyAt: sa.rekeyAt,
     lastHeardAt: lastHeardAt(machine, sa),

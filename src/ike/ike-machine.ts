@@ -12,6 +12,7 @@ import { handleComputed, NOT_IN_TIME } from "./computed.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import { describeMachine } from "./describe.ts";
 import { handleDatagram } from "./endpoint.ts";
+import { reviewPath } from "./exchange/mobike.ts";
 import { requestProbe } from "./exchange/path-probe.ts";
 import { openAssembled } from "./exchange/receive.ts";
 import { countNamedAddresses, watchCookies } from "./half-open.ts";
@@ -25,7 +26,16 @@ import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { IkeSaId } from "./sa/ike-sa-id.ts";
 import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/retransmission.ts";
 import { decodeIkeSa, encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
-import { addIkeSa, ikeSasOf, keeperOf, type Machine, peerKey, type Turn, touch } from "./turn.ts";
+import {
+  addIkeSa,
+  ikeSasOf,
+  keeperOf,
+  type Machine,
+  type OwnAddresses,
+  peerKey,
+  type Turn,
+  touch,
+} from "./turn.ts";
 
 export interface IkeMachineOptions {
   readonly connections: readonly Connection[];
@@ -38,6 +48,8 @@ export interface IkeMachineOptions {
   readonly ports: { readonly ike: number; readonly nat: number };
   /** Our outer address on the way to `remote`; `undefined` when there is no way. */
   readonly localAddressFor: (remote: IpAddress) => IpAddress | undefined;
+  /** Absent: nothing is known of them, and none are offered. */
+  readonly ownAddresses?: () => OwnAddresses;
   /** The moment of creation: whatever is to be kept up is due at once. */
   readonly now: Instant;
   /** Established IKE SAs of another process, as its `exportState` gave them; their child SAs are in the data plane. */
@@ -175,8 +187,19 @@ function handleEvent(turn: Turn, event: IkeEvent): void {
     case "probePath":
       requestProbe(turn, event.probe);
       return;
+    case "pathsChanged":
+      reviewPaths(turn);
+      return;
     default:
       event satisfies never;
+  }
+}
+
+function reviewPaths(turn: Turn): void {
+  for (const sa of [...turn.machine.sas.values()]) {
+    if (sa.state !== "established") continue;
+    reviewPath(turn, sa);
+    touch(turn.machine, sa);
   }
 }
 
@@ -249,6 +272,7 @@ function newMachine(options: IkeMachineOptions): Machine {
     lanes: options.lanes ?? 1,
     ports,
     localAddressFor,
+    ownAddresses: options.ownAddresses ?? (() => ({ offered: [] })),
     connectPlan: options.connectPlan ?? CONNECT_PLAN,
     establishedPlan: options.establishedPlan ?? ESTABLISHED_PLAN,
     connections: new Map(connections.map((connection) => [connection.name, connection])),

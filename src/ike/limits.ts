@@ -156,5 +156,13 @@ export const PROBE_ROUND_TRIPS = 3;
 export const PROBE_PATIENCE_MIN = DurationMs(150);
 export const PROBE_PATIENCE_MAX = seconds(3);
 export const PROBE_PATIENCE_UNKNOWN = DurationMs(600);
+/** Further addresses of a peer that are remembered, and of ours that it is told (RFC 4555 section 3.4). */
+export const PEER_ADDRESSES_MAX = 16;
+/** Octets of a COOKIE2 (RFC 4555 section 4.2.5: 8 to 64) [MOB-04]. */
+export const COOKIE2_LENGTH = 16;
+/** Updates that may meet an unexpected NAT before the addresses are given up (RFC 4555 section 3.9). */
+export const MOVE_NAT_RETRIES = 3;
+/** Transmissions of a request after which another pair of addresses is tried. */
+export const PATH_PATIENCE_TRIES = 3;
 /** Notices about drops: at most one in this span for each reason. */
 export const DROP_NOTICE_INTERVAL = seconds(1);

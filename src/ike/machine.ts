@@ -119,7 +119,9 @@ export type IkeEvent =
   | { readonly kind: "dataPlane"; readonly event: DataPlaneEvent }
   | { readonly kind: "command"; readonly command: IkeCommand }
   /** Find out whether packets of this size reach a peer; answered by one `pathProbed`. */
-  | { readonly kind: "probePath"; readonly probe: PathProbe };
+  | { readonly kind: "probePath"; readonly probe: PathProbe }
+  /** The host's addresses or routes are others now. */
+  | { readonly kind: "pathsChanged" };
 
 export type IkeAction =
   | {

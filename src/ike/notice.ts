@@ -66,7 +66,9 @@ export type IkeDownReason =
   /** What the peer sent inside the IKE SA could not be understood. */
   | "protocolError"
   /** A key exchange that the peer had answered could not be computed here. */
-  | "notComputed";
+  | "notComputed"
+  /** We moved, the peer does not follow, and the addresses before are gone. */
+  | "moveRefused";
 
 export type ChildDownReason =
   | IkeDownReason
@@ -379,6 +381,28 @@ export type IkeNotice =
   | (Concerning & { readonly code: "natDetected"; readonly nat: NatSituation })
   /** The peer's (or our) outer address or port changed, and the IKE SA followed. */
   | (Concerning & { readonly code: "peerMoved"; readonly from: UdpEndpoint; readonly to: UdpEndpoint })
+  /** Our own outer address for this IKE SA changed; with MOBIKE the peer is told. */
+  | (Concerning & {
+      readonly code: "ownAddressChanged";
+      readonly from: UdpEndpoint;
+      readonly to: UdpEndpoint;
+    })
+  /** The peer has followed us to another address of ours (RFC 4555). */
+  | (Concerning & { readonly code: "addressesUpdated"; readonly from: UdpEndpoint; readonly to: UdpEndpoint })
+  /** The peer's further addresses, all of them. */
+  | (Concerning & { readonly code: "peerAddresses"; readonly addresses: readonly IpAddress[] })
+  /** The peer does not follow us to this address: UNACCEPTABLE_ADDRESSES or UNEXPECTED_NAT_DETECTED. */
+  | (Concerning & { readonly code: "moveRefused"; readonly local: UdpEndpoint; readonly notifyType: number })
+  /** The peer wants to move to an address that the connection does not allow. */
+  | (Concerning & {
+      readonly code: "moveNotAllowed";
+      readonly to: UdpEndpoint;
+      readonly place?: ConfigurationPlace;
+    })
+  /** A message whose sender allows no NAT came over one. */
+  | (Concerning & { readonly code: "unexpectedNat"; readonly from: UdpEndpoint })
+  /** The peer's answer from its new address lacks our cookie. */
+  | (Concerning & { readonly code: "routabilityFailed" })
   /** Messages in packets of the former size got no answer; from now on they are cut smaller (RFC 7383 section 2.5.2). */
   | (Concerning & { readonly code: "fragmentsShrunk"; readonly from: number; readonly to: number })
   /** The peer repeats its request, so that our answer seems to get lost. */

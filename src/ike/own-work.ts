@@ -21,7 +21,8 @@ type Work =
       readonly pair: number;
     }
   | { readonly kind: "liveness" }
-  | { readonly kind: "probePath" };
+  | { readonly kind: "probePath" }
+  | { readonly kind: "updateAddresses" | "checkRoutability" | "tellAddresses" };
 
 export interface Planned {
   readonly at: Instant;
@@ -48,7 +49,7 @@ export function ownWork(machine: Machine, sa: EstablishedIkeSa, now: Instant): P
 }
 
 function candidates(machine: Machine, sa: EstablishedIkeSa): readonly Planned[] {
-  const planned: Planned[] = [];
+  const planned: Planned[] = [...moves(sa)];
   if (sa.orphans.length > 0 || sa.children.some(({ state }) => state === "deleting"))
     planned.push({ at: NOW, work: { kind: "deleteChildren" } });
   const { renewAt, isRenewing } = sa.authentication;
@@ -71,6 +72,15 @@ function candidates(machine: Machine, sa: EstablishedIkeSa): readonly Planned[] 
   // The last in the list: whatever else is due goes first.
   if (sa.pathProbe !== undefined) planned.push({ at: NOW, work: { kind: "probePath" } });
   return planned;
+}
+
+/** What MOBIKE has to say goes before everything else, which may not get through without it. */
+function moves({ mobike }: EstablishedIkeSa): readonly Planned[] {
+  if (mobike === undefined) return [];
+  const { isUpdateDue, isCheckDue, isTellDue } = mobike;
+  if (isUpdateDue) return [{ at: NOW, work: { kind: "updateAddresses" } }];
+  if (isCheckDue) return [{ at: NOW, work: { kind: "checkRoutability" } }];
+  return isTellDue ? [{ at: NOW, work: { kind: "tellAddresses" } }] : [];
 }
 
 /** [MID-11] [ENC-10] also long before message IDs or IVs could run out. */

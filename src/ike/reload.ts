@@ -5,6 +5,7 @@ import { closeConnection } from "./command.ts";
 import { countNamedAddresses } from "./half-open.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
+import type { IkeSa } from "./sa/ike-sa.ts";
 import { establishedOf, ikeSasOf, keeperOf, type Turn } from "./turn.ts";
 
 export function replaceConnections(turn: Turn, connections: readonly Connection[]): void {
@@ -36,8 +37,13 @@ function essence({ local, remote, encapsulation, ike }: Connection): unknown {
 function hasMovedAway(turn: Turn, { name, remote }: Connection): boolean {
   if (remote.addresses.length === 0) return false;
   return ikeSasOf(turn.machine, name).some(
-    (sa) => !remote.addresses.some((range) => contains(range, sa.remote.address)),
+    (sa) => !hasSaidSo(sa) && !remote.addresses.some((range) => contains(range, sa.remote.address)),
   );
+}
+
+/** Its peer told us of the addresses where it may be found (RFC 4555). */
+function hasSaidSo(sa: IkeSa): boolean {
+  return sa.state === "established" && sa.isOriginalInitiator && sa.mobike !== undefined;
 }
 
 function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {

@@ -18,6 +18,14 @@ import type { Continuation, EstablishedIkeSa, HalfOpenIkeSa, IkeSa, Job } from "
 import type { IkeSaId } from "./sa/ike-sa-id.ts";
 import type { RetransmissionPlan } from "./sa/retransmission.ts";
 
+/** Outer addresses of this host. */
+export interface OwnAddresses {
+  /** Absent: not known. */
+  readonly present?: readonly IpAddress[];
+  /** Those that peers may be told of as further ones (RFC 4555 section 3.4). */
+  readonly offered: readonly IpAddress[];
+}
+
 /** What the machine is given once. */
 interface Environment {
   readonly random: RandomSource;
@@ -29,6 +37,7 @@ interface Environment {
   readonly ports: { readonly ike: number; readonly nat: number };
   /** Our outer address on the way to `remote`; `undefined` when there is no way. */
   readonly localAddressFor: (remote: IpAddress) => IpAddress | undefined;
+  readonly ownAddresses: () => OwnAddresses;
   readonly connectPlan: RetransmissionPlan;
   readonly establishedPlan: RetransmissionPlan;
 }

@@ -3,18 +3,42 @@ import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { NatSituation } from "../ike/connection-state.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import { answerNotHeard, fragmentsShrunk } from "./message-size-words.ts";
+import { type MoveNotice, moveWords } from "./move-words.ts";
 import { peerText } from "./place-words.ts";
 
-type TransportNotice = IkeNotice & {
-  readonly code:
-    | "natDetected"
-    | "peerMoved"
-    | "fragmentsShrunk"
-    | "answerNotHeard"
-    | "cookieRequired"
-    | "cookiesOn"
-    | "cookiesOff";
-};
+type TransportNotice =
+  | MoveNotice
+  | (IkeNotice & {
+      readonly code:
+        | "natDetected"
+        | "peerMoved"
+        | "fragmentsShrunk"
+        | "answerNotHeard"
+        | "cookieRequired"
+        | "cookiesOn"
+        | "cookiesOff";
+    });
+
+const CODES: ReadonlySet<IkeNotice["code"]> = new Set<TransportNotice["code"]>([
+  "natDetected",
+  "peerMoved",
+  "fragmentsShrunk",
+  "answerNotHeard",
+  "cookieRequired",
+  "cookiesOn",
+  "cookiesOff",
+  "ownAddressChanged",
+  "addressesUpdated",
+  "peerAddresses",
+  "moveRefused",
+  "moveNotAllowed",
+  "unexpectedNat",
+  "routabilityFailed",
+]);
+
+export function isTransportNotice(notice: IkeNotice): notice is TransportNotice {
+  return CODES.has(notice.code);
+}
 
 /** The sentence first, then lines that explain it. */
 export function transportWords(notice: TransportNotice): readonly string[] {
@@ -24,8 +48,16 @@ export function transportWords(notice: TransportNotice): readonly string[] {
       return [`${peer}: ${natText(notice.nat)}`];
     case "peerMoved":
       return [
-        `the way to the peer changed from ${formatEndpoint(notice.from)} to ${formatEndpoint(notice.to)}; the SAs follow`,
+        `their address or NAT mapping changed from ${formatEndpoint(notice.from)} to ${formatEndpoint(notice.to)}; the SAs follow`,
       ];
+    case "ownAddressChanged":
+    case "addressesUpdated":
+    case "peerAddresses":
+    case "moveRefused":
+    case "moveNotAllowed":
+    case "unexpectedNat":
+    case "routabilityFailed":
+      return moveWords(notice);
     case "fragmentsShrunk":
       return fragmentsShrunk(notice);
     case "answerNotHeard":

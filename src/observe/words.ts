@@ -15,10 +15,11 @@ import { identityText } from "./identity-text.ts";
 import { peerText } from "./place-words.ts";
 import { inText } from "./span-text.ts";
 import { ikeSuiteText } from "./suite-words.ts";
-import { natText, transportWords } from "./transport-words.ts";
+import { isTransportNotice, natText, transportWords } from "./transport-words.ts";
 
 /** @param now - for times that lie ahead */
 export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] {
+  if (isTransportNotice(notice)) return transportWords(notice);
   const peer = peerText(notice.remote);
   switch (notice.code) {
     case "ikeSaUp":
@@ -50,14 +51,6 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
       return [
         `child SA ${formatSpi(notice.spis.inboundSpi)} has reached its limit of ${LIMITS[notice.limit]}; it is rekeyed`,
       ];
-    case "natDetected":
-    case "peerMoved":
-    case "fragmentsShrunk":
-    case "answerNotHeard":
-    case "cookieRequired":
-    case "cookiesOn":
-    case "cookiesOff":
-      return transportWords(notice);
     case "invalidKeRetry":
       return [
         `${peer} wants ${transformKeyword(TransformType.KE, notice.wanted)} in place of ${transformKeyword(TransformType.KE, notice.sent)}; sent again`,
@@ -133,5 +126,6 @@ const DOWN_REASONS: Readonly<Record<ChildDownReason, string>> = {
   notComputed: "this gateway could not compute a key exchange",
   hardLimit: "it has reached its limit of data, packets or sequence numbers",
   inactive: "nothing passed through it for as long as inactivity says",
+  moveRefused: "the peer does not follow us to another address",
   redundant: "both sides had rekeyed at once, and this one is not needed",
 };

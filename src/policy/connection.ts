@@ -154,6 +154,8 @@ export interface Connection {
     readonly unique?: Uniqueness;
     /** Absent: `allow`. */
     readonly childless?: Childless;
+    /** Addresses may change without new SAs (RFC 4555); absent: yes, unless only raw ESP will do. */
+    readonly mobike?: boolean;
     readonly place: ConfigurationPlace;
   };
   readonly children: readonly ChildConfiguration[];

@@ -3,8 +3,8 @@
 import { parsePrefix, prefixRange } from "../../src/base/address-range.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { hours, Instant, seconds } from "../../src/base/instant.ts";
-import { type IpAddress, parseIpAddress } from "../../src/base/ip-address.ts";
-import { formatEndpoint, type UdpEndpoint } from "../../src/base/udp-endpoint.ts";
+import { compareIpAddress, type IpAddress, parseIpAddress } from "../../src/base/ip-address.ts";
+import type { UdpEndpoint } from "../../src/base/udp-endpoint.ts";
 import { CryptoError } from "../../src/crypto/error.ts";
 import { answerKeyExchange, deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-exchange.ts";
 import { createIkeMachine, type ResumableIkeMachine } from "../../src/ike/ike-machine.ts";
@@ -89,10 +89,7 @@ export class World {
 
   #arrive({ from, to, bytes, esp }: Datagram): void {
     const node = this.nodes.find(
-      (one) =>
-        one.isUp &&
-        formatEndpoint({ address: one.address, port: 0 }) ===
-          formatEndpoint({ address: to.address, port: 0 }),
+      (one) => one.isUp && one.addresses.some((address) => compareIpAddress(address, to.address) === 0),
     );
     if (node === undefined) return;
     if (esp !== undefined) node.dataPlane.open(esp, this.now);
@@ -149,7 +146,12 @@ export interface NodeOptions {
 export class IkeNode {
   readonly world: World;
   readonly name: string;
-  readonly address: IpAddress;
+  /** Where packets leave from. */
+  address: IpAddress;
+  /** All that packets arrive at. */
+  addresses: readonly IpAddress[];
+  /** Those that peers are told of. */
+  offered: readonly IpAddress[] = [];
   readonly dataPlane: FakeDataPlane;
   readonly random: SeededRandom;
   readonly notices: IkeNotice[] = [];
@@ -169,6 +171,7 @@ export class IkeNode {
     this.world = world;
     this.name = name;
     this.address = ip(address);
+    this.addresses = [this.address];
     this.random = seededRandom(options.seed ?? world.random.below(0x7fff_ffff));
     this.dataPlane = new FakeDataPlane(this.random);
     const { seed: _, ...plans } = options;
@@ -179,6 +182,7 @@ export class IkeNode {
       usage: this.dataPlane,
       ports: { ike: 500, nat: 4500 },
       localAddressFor: () => this.address,
+      ownAddresses: () => ({ present: this.addresses, offered: this.offered }),
       now: world.now,
       ...plans,
     });
@@ -197,6 +201,13 @@ export class IkeNode {
     this.feed({ kind: "timeout" });
   }
 
+  /** Other addresses from now on, the first of them in use; what leaves by the old ones is lost. */
+  move(...addresses: readonly string[]): void {
+    this.addresses = addresses.map(ip);
+    this.address = this.addresses[0]!;
+    this.feed({ kind: "pathsChanged" });
+  }
+
   command(command: IkeCommand): void {
     this.feed({ kind: "command", command });
   }
@@ -204,6 +215,7 @@ export class IkeNode {
   perform(actions: readonly IkeAction[]): void {
     for (const action of actions) {
       this.actions.push(action);
+      if (action.kind === "send" && !this.#has(action.local.address)) continue;
       if (action.kind === "send")
         this.world.transmit({
           from: action.local,
@@ -215,6 +227,10 @@ export class IkeNode {
       else if (action.kind === "notice") this.notices.push(action.notice);
       else if (action.kind === "compute") this.#compute(action.job, action.work);
     }
+  }
+
+  #has(address: IpAddress): boolean {
+    return this.addresses.some((own) => compareIpAddress(own, address) === 0);
   }
 
   #compute(job: JobId, work: Work): void {
@@ -231,6 +247,7 @@ export class IkeNode {
     const sealed = this.dataPlane.seal(policy, serial, this.world.now);
     if (sealed === undefined) return false;
     const { local, remote } = sealed.sa;
+    if (!this.#has(local.address)) return false;
     this.world.transmit({ from: local, to: remote, bytes: new Uint8Array(0), esp: sealed.esp });
     return true;
   }

@@ -42,6 +42,7 @@ import {
 } from "../sa/lifecycle.ts";
 import { sendRequest } from "../sa/message-exchange.ts";
 import { newMessageWindow } from "../sa/message-window.ts";
+import { agreedMobike, mobikeNotifies, offersMobike } from "../sa/mobike.ts";
 import { beginHandOver } from "../sa/same-peer.ts";
 import {
   about,
@@ -81,7 +82,7 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
     noteConnectionFailure(turn, sa, impossible);
     return;
   }
-  const { local, remote } = portsFor(turn, sa);
+  const { local, remote } = portsFor(turn, sa, connection);
   const firstChild = reserveFirstChild(turn, connection, keeperOf(machine, connection.name), sa);
   if (firstChild === "full") {
     forget(turn, sa);
@@ -210,10 +211,12 @@ function encapsulationProblem(
 }
 
 /** [NAT-02] from the IKE_AUTH request on everything uses the NAT port, when anything speaks for it. */
-function portsFor({ machine }: Turn, { local, remote, answer }: InitiatingIkeSa) {
+function portsFor({ machine }: Turn, { local, remote, answer }: InitiatingIkeSa, connection: Connection) {
   const nat = answer?.nat;
-  if (nat === undefined || !nat.isSupported || !(nat.weAreBehind || nat.peerIsBehind || nat.isForced))
-    return { local, remote };
+  if (nat === undefined || !nat.isSupported) return { local, remote };
+  // [MOB-08] whoever may move does so before a NAT is met.
+  const isReason = nat.weAreBehind || nat.peerIsBehind || nat.isForced || offersMobike(connection);
+  if (!isReason) return { local, remote };
   const { ports } = machine;
   // A peer with a port of its own for IKE is one of ours, set up like us.
   const port = remote.port === ports.ike ? ports.nat : NAT_TRAVERSAL_PORT;
@@ -302,6 +305,7 @@ function sendAuth(
       ...resourceNotifies(hasResources(turn.machine, child)),
     );
   }
+  payloads.push(...mobikeNotifies(turn.machine, connection, sa, "initiator"));
   sa.phase = "sent";
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
 }
@@ -447,7 +451,10 @@ function establish(
   established.inbox = sa.inbox;
   established.elder = sa.renews;
   beginHandOver(turn, established);
+  established.mobike = agreedMobike(turn.machine, connection, sa, payloads);
   announceIkeSa(turn, established);
+  const addresses = established.mobike?.peerAddresses ?? [];
+  if (addresses.length > 0) notice(turn, { code: "peerAddresses", ...about(established), addresses });
   if (sa.firstChild !== undefined)
     finishFirstChild(turn, established, sa.transcript, sa.firstChild, payloads);
   settleDuplicates(turn, established, undefined);

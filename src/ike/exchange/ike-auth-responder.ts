@@ -22,6 +22,7 @@ import {
   IKE_SAS_PER_CONNECTION_MAX,
 } from "../limits.ts";
 import type { WorkResult } from "../machine.ts";
+import { hasMetNat } from "../negotiation/mobike-notifies.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
 import type { AuthenticationCause, FailureNotice } from "../notice.ts";
 import { lifetimeNotifies, newAuthentication } from "../sa/authentication.ts";
@@ -40,6 +41,7 @@ import type { InnerPayloads } from "../sa/int-auth.ts";
 import { announceIkeSa, forget, newEstablishedIkeSa, releaseHalfOpen } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
+import { agreedMobike, mobikeNotifies } from "../sa/mobike.ts";
 import { addFragment, assembled } from "../sa/reassembly.ts";
 import { isBesideAnother } from "../sa/same-peer.ts";
 import { openMessage, type Protection } from "../sa/sk-payload.ts";
@@ -512,6 +514,12 @@ function establish(
     },
     connection.ike.rekey,
   );
+  established.mobike = agreedMobike(machine, connection, sa, payloads);
+  if (hasMetNat(payloads, sa)) {
+    notice(turn, { code: "unexpectedNat", ...about(established), from: sa.remote });
+    refuse(turn, sa, messageId, NotifyType.UNEXPECTED_NAT_DETECTED, undefined); // [MOB-05]
+    return;
+  }
   const verdict = judgeFirstChild(turn, established, sa, payloads);
   if (verdict === "malformed") {
     refuse(turn, sa, messageId, NotifyType.INVALID_SYNTAX, undefined);
@@ -521,7 +529,9 @@ function establish(
   announceIkeSa(turn, established);
   if (sa.nat.weAreBehind || sa.nat.peerIsBehind)
     notice(turn, { code: "natDetected", ...about(established), nat: sa.nat });
-  const identity = [{ kind: "IDr", ...own }, ...certificates, auth, ...lifetimeNotifies(connection)] as const;
+  const mobike = established.mobike && mobikeNotifies(machine, connection, sa, "responder");
+  const more = [...lifetimeNotifies(connection), ...(mobike ?? [])];
+  const identity = [{ kind: "IDr", ...own }, ...certificates, auth, ...more] as const;
   respond(turn, established, messageId, identity, verdict);
   settleDuplicates(turn, established, isInitialContact ? sa.begunAt : undefined);
 }

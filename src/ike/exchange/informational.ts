@@ -17,11 +17,12 @@ import { successorOf } from "../sa/same-peer.ts";
 import { supersede } from "../sa/supersession.ts";
 import type { Turn } from "../turn.ts";
 import { adoptHeld } from "./ike-succession.ts";
+import { answerMobike, finishMobike, livenessPayloads } from "./mobike.ts";
 import { find, findNotify, notify } from "./payload-list.ts";
 
 /** An empty request: only an authentic answer counts as a sign of life [CHILD-23]. */
 export function sendLiveness(turn: Turn, sa: EstablishedIkeSa): void {
-  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, [], { kind: "liveness" });
+  sendRequest(turn, sa, ExchangeType.INFORMATIONAL, livenessPayloads(turn, sa), { kind: "liveness" });
 }
 
 /** Protocol 1, no SPI: the IKE SA itself and all that belongs to it [CHILD-17]. */
@@ -74,7 +75,8 @@ export function answerInformational(
   // Only whoever takes a held IKE SA for the one that stays touches its children.
   if (ofChildren.length > 0) adoptHeld(turn, sa);
   const answer = deletePayloads(deleteChildren(turn, sa, ofChildren));
-  sendResponse(turn, sa, ExchangeType.INFORMATIONAL, messageId, answer);
+  const moved = answerMobike(turn, sa, payloads, sa.window.askedFrom ?? sa);
+  sendResponse(turn, sa, ExchangeType.INFORMATIONAL, messageId, [...answer, ...moved]);
 }
 
 /** The peer deletes an IKE SA that it has rekeyed without seeing our own rekey: its new one stays (RFC 7296 section 2.8.2). */
@@ -174,12 +176,16 @@ export function finishInformational(
   turn: Turn,
   sa: EstablishedIkeSa | LeavingIkeSa,
   exchange: OwnExchange,
+  payloads: readonly Payload[],
 ): void {
   if (sa.state === "leaving") {
     if (exchange.kind === "deleteIke" || exchange.kind === "authenticationFailed") forget(turn, sa);
     return;
   }
-  if (exchange.kind !== "deleteChildren") return;
+  if (exchange.kind !== "deleteChildren") {
+    finishMobike(turn, sa, exchange, payloads);
+    return;
+  }
   for (const inboundSpi of exchange.inboundSpis) {
     const child = sa.children.find((one) => one.inboundSpi === inboundSpi);
     if (child !== undefined) removeChild(turn, sa, child, DELETED);

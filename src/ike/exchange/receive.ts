@@ -108,6 +108,7 @@ function open(
   { first, bytes }: InnerPayloads,
 ): void {
   noteLife(turn, sa, local, remote);
+  if (!header.isResponse) sa.window.askedFrom = { local, remote };
   let payloads: readonly Payload[];
   try {
     payloads = decodePayloadChain(first, bytes);
@@ -182,6 +183,7 @@ export function answerRepeated(
 function noteLife(turn: Turn, sa: ProtectedIkeSa, local: UdpEndpoint, remote: UdpEndpoint): void {
   if (sa.state !== "established") return;
   sa.lastHeardAt = turn.now;
+  if (sa.mobike !== undefined) return; // [MOB-08] whoever moves says so.
   if (!sameEndpoint(sa.remote, remote) || !sameEndpoint(sa.local, local)) follow(turn, sa, local, remote);
 }
 
@@ -326,7 +328,7 @@ function handleResponse(
     return;
   }
   if (exchange.kind !== "createChild" && exchange.kind !== "rekeyIke") {
-    finishInformational(turn, sa, exchange);
+    finishInformational(turn, sa, exchange, payloads);
     return;
   }
   if (sa.state === "leaving") disposeExchange(turn, exchange);

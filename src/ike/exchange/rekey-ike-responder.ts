@@ -24,6 +24,7 @@ import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { newEstablishedIkeSa } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
 import { newMessageWindow, ownExchange } from "../sa/message-window.ts";
+import { inheritedMobike } from "../sa/mobike.ts";
 import { about, addIkeSa, freshIkeSpi, lowerNonce, noticeRefusal, startJob, type Turn } from "../turn.ts";
 import type { Answer, AnswerOutcome, Computed } from "./create-child-sa-responder.ts";
 import { awaitFollowUp, mayFollowUp } from "./followup-ke-responder.ts";
@@ -179,7 +180,8 @@ export function inherit(sa: EstablishedIkeSa) {
   const { local, remote, connection, instance, localIdentity, peerIdentity, proofs, nat, authenticatedAt } =
     sa;
   const fragmentation = sa.fragmentation && { ...sa.fragmentation };
+  const mobike = inheritedMobike(sa.mobike, sa.window.outstanding?.exchange.kind);
   const authentication = { ...sa.authentication };
   const shared = { local, remote, connection, instance, localIdentity, peerIdentity, proofs, nat };
-  return { ...shared, fragmentation, authenticatedAt, authentication };
+  return { ...shared, fragmentation, mobike, authenticatedAt, authentication };
 }

@@ -26,7 +26,7 @@ export interface ChildSa {
   readonly isFirst: boolean;
   /** The peer asked for it. */
   readonly byPeer: boolean;
-  readonly encapsulation: Encapsulation;
+  encapsulation: Encapsulation;
   readonly flow: FlowConfidentiality;
   readonly createdAt: Instant;
   /** Last packet either way through the SA that this one replaced, or its own beginning. */

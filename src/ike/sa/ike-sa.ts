@@ -16,6 +16,7 @@ import type { FollowUp } from "./follow-up.ts";
 import type { Fragmentation } from "./fragmentation.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 import type { MessageWindow } from "./message-window.ts";
+import type { Mobike } from "./mobike.ts";
 import type {
   CreateChildExchange,
   FollowUpExchange,
@@ -277,7 +278,9 @@ export interface EstablishedIkeSa extends Common {
   readonly localIdentity: Identification;
   readonly peerIdentity: Identification;
   readonly proofs: Proofs;
-  readonly nat: NatSituation;
+  nat: NatSituation;
+  /** Absent: not agreed on (RFC 4555). */
+  mobike?: Mobike | undefined;
   readonly protection: Protection;
   readonly fragmentation: Fragmentation | undefined;
   readonly window: MessageWindow;

@@ -197,6 +197,7 @@ export type NewIkeSa = Pick<
   | "nat"
   | "protection"
   | "fragmentation"
+  | "mobike"
   | "window"
   | "authenticatedAt"
   | "authentication"

@@ -112,7 +112,8 @@ export function sendResponse(
   window.lastResponse = { messageId, exchangeType, messages, repeats: 0 };
   window.expectedRequestId = messageId + 1;
   if (sa.state === "established") sa.lastSentAt = turn.now;
-  for (const bytes of messages) send(turn, local, remote, bytes);
+  const to = sa.state === "halfOpen" ? sa : (window.askedFrom ?? sa);
+  for (const bytes of messages) send(turn, to.local, to.remote, bytes);
 }
 
 /**

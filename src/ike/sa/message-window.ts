@@ -1,5 +1,6 @@
 /** Message IDs, the request in flight and the response kept for repetition (RFC 7296 sections 2.1 to 2.3). */
 import type { Instant } from "../../base/instant.ts";
+import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import type { FollowUpExchange, OwnExchange } from "./own-exchange.ts";
 import type { Reassembly } from "./reassembly.ts";
 import type { Protection } from "./sk-payload.ts";
@@ -40,6 +41,8 @@ export interface MessageWindow {
   lastResponse: LastResponse | undefined;
   /** Never more than one: our window is 1 whatever the peer allows [MID-08]. */
   outstanding: Outstanding | undefined;
+  /** Where the peer's last request came from, and so where its answer goes (RFC 7296 section 2.11). */
+  askedFrom: { readonly local: UdpEndpoint; readonly remote: UdpEndpoint } | undefined;
   /** Fragments of the peer's next request, and of its response to ours (RFC 7383). */
   partialRequest: Reassembly | undefined;
   partialResponse: Reassembly | undefined;
@@ -54,6 +57,7 @@ export function newMessageWindow(firstId: { own: number; peer: number }): Messag
     expectedRequestId: firstId.peer,
     lastResponse: undefined,
     outstanding: undefined,
+    askedFrom: undefined,
     partialRequest: undefined,
     partialResponse: undefined,
     peerWindowSize: 1,

@@ -73,6 +73,22 @@ export interface PathProbeExchange {
   readonly patience: DurationMs;
 }
 
+/** UPDATE_SA_ADDRESSES (RFC 4555 section 3.5). */
+export interface UpdateAddressesExchange {
+  readonly kind: "updateAddresses";
+  /** Number of the change that it tells of. */
+  readonly change: number;
+  /** What a peer at an address where it never answered before has to send back. */
+  readonly cookie: Uint8Array | undefined;
+}
+
+/** COOKIE2 alone (RFC 4555 section 3.7). */
+export interface CheckRoutabilityExchange {
+  readonly kind: "checkRoutability";
+  readonly change: number;
+  readonly cookie: Uint8Array;
+}
+
 export type OwnExchange =
   | { readonly kind: "auth" }
   | { readonly kind: "intermediate" }
@@ -87,6 +103,10 @@ export type OwnExchange =
     }
   /** The peer's AUTH was wrong: tell it, then forget it (RFC 7296 section 2.21.2). */
   | { readonly kind: "authenticationFailed" }
+  /** Our further addresses (RFC 4555). */
+  | { readonly kind: "tellAddresses" }
+  | UpdateAddressesExchange
+  | CheckRoutabilityExchange
   | CreateChildExchange
   | RekeyIkeExchange
   | FollowUpExchange

@@ -15,11 +15,20 @@ export function follow(turn: Turn, sa: EstablishedIkeSa, local: UdpEndpoint, rem
   const from = sa.remote;
   sa.local = local;
   sa.remote = remote;
+  if (sa.mobike !== undefined) sa.mobike.proven = { local, remote };
+  moveSas(turn, sa);
+  notice(turn, { code: "peerMoved", ...about(sa), from, to: remote });
+}
+
+/** The child SAs of an IKE SA go to its addresses; keys and sequence numbers stay. */
+export function moveSas(turn: Turn, sa: EstablishedIkeSa): void {
+  const { local, remote } = sa;
   const encapsulation = encapsulationOf(turn, sa);
   for (const { inboundSpi } of [...sa.children, ...sa.lingering])
     command(turn, { kind: "moveSa", inboundSpi, local, remote, encapsulation });
-  for (const child of sa.children)
+  for (const child of sa.children) {
+    child.encapsulation = encapsulation;
     if (child.deferred !== undefined)
       child.deferred = { ...child.deferred, sa: { ...child.deferred.sa, local, remote, encapsulation } };
-  notice(turn, { code: "peerMoved", ...about(sa), from, to: remote });
+  }
 }

@@ -372,7 +372,7 @@ test("the other notices are one sentence that holds what matters", () => {
     [{ ...about, code: "natDetected", nat }, "198.51.100.77: we are behind NAT"],
     [
       { ...about, code: "peerMoved", from: remote, to: { ...remote, port: 1024 } },
-      "the way to the peer changed from 198.51.100.77:500 to 198.51.100.77:1024; the SAs follow",
+      "their address or NAT mapping changed from 198.51.100.77:500 to 198.51.100.77:1024; the SAs follow",
     ],
     [
       { code: "peerSpeaksIkeV1", remote: { ...remote, port: 62000 } },
