@@ -43,7 +43,7 @@ function hasMovedAway(turn: Turn, { name, remote }: Connection): boolean {
 
 /** Its peer told us of the addresses where it may be found (RFC 4555). */
 function hasSaidSo(sa: IkeSa): boolean {
-  return sa.state === "established" && sa.isOriginalInitiator && sa.mobike !== undefined;
+  return sa.state === "established" && sa.mobike?.isInitiator === true;
 }
 
 function changeChildren(turn: Turn, old: Connection, fresh: Connection): void {

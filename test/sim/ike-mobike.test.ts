@@ -385,6 +385,35 @@ test("without MOBIKE a peer that takes us for somebody behind a NAT follows what
   expectMoved(a, b, [before[0], before[1]]);
 });
 
+test("[MOB-02] who called decides about addresses, whoever rekeyed", () => {
+  const { world, a, b } = mobile();
+  b.command({ kind: "rekey", target: { connection: "net" } });
+  world.run(seconds(5));
+  expect(b.state().ikeSa?.isOriginalInitiator).toBe(true);
+  const mark = world.wire.length;
+  a.move("198.51.100.9");
+  world.run(seconds(5));
+  // A says so itself, and B asks for its cookie back: two exchanges.
+  const { address } = a;
+  expect(world.wire.slice(mark).filter(({ from }) => from.address === address)).toHaveLength(2);
+  expect(a.count("addressesUpdated")).toBe(1);
+  expect(b.count("addressesUpdated")).toBe(0);
+});
+
+test("[MOB-09] an answer to an update that another one has overtaken changes nothing", () => {
+  const { world, a } = mobile();
+  world.network = (datagram) => [{ datagram, delay: 300 }];
+  a.move("198.51.100.1");
+  world.run(400);
+  a.move("198.51.100.2");
+  world.run(seconds(10));
+  // The first answer came after the second change: one update alone was of use.
+  expect(a.count("ownAddressChanged")).toBe(2);
+  expect(a.notices.filter(({ code }) => code === "addressesUpdated")).toMatchObject([
+    { to: { address: ip("198.51.100.2") } },
+  ]);
+});
+
 test("a rekeyed IKE SA can move as well", () => {
   const { world, a, b } = mobile();
   for (const node of [a, b]) {

@@ -34,11 +34,11 @@ export function reviewPath(turn: Turn, sa: EstablishedIkeSa): void {
     const own = isGone(machine, local.address)
       ? ownAddressFor(machine, connection, remote.address)
       : undefined;
-    if (own !== undefined && sa.isOriginalInitiator && sa.nat.isSupported) leaveFrom(turn, sa, own);
+    if (own !== undefined && sa.nat.isSupported) leaveFrom(turn, sa, own);
     return;
   }
   if (!sameAddresses(mobike.told, offeredBesides(machine, local.address))) mobike.isTellDue = true;
-  if (!sa.isOriginalInitiator) {
+  if (!mobike.isInitiator) {
     // Only the peer decides which addresses are used [MOB-02]; it has to hear that this one is gone.
     if (isGone(machine, local.address)) speakFromElsewhere(turn, sa, mobike, connection);
     return;
@@ -106,7 +106,7 @@ function sameAddresses(a: readonly IpAddress[], b: readonly IpAddress[]): boolea
 }
 
 /**
- * As original initiator: from here on these addresses are used, for what is under way too [MOB-02] [MOB-09]. Child SAs follow at
+ * As initiator: from here on these addresses are used, for what is under way too [MOB-02] [MOB-09]. Child SAs follow at
  * once where the peer has answered at this address before, else when it has.
  */
 function changePath(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike, to: Ends): void {
@@ -130,7 +130,7 @@ export function tryAnotherPath(turn: Turn, sa: EstablishedIkeSa, tries: number):
   const { mobike } = sa;
   const connection = turn.machine.connections.get(sa.connection);
   const isTime = tries >= PATH_PATIENCE_TRIES && tries % 2 === PATH_PATIENCE_TRIES % 2;
-  if (mobike === undefined || connection === undefined || !sa.isOriginalInitiator || !isTime) return;
+  if (mobike === undefined || connection === undefined || !mobike.isInitiator || !isTime) return;
   const ways = waysTo(turn.machine, sa, mobike, connection);
   const next = ways[(ways.findIndex((way) => isAt(sa, way)) + 1) % ways.length];
   if (next === undefined || isAt(sa, next)) return;
@@ -156,7 +156,7 @@ function natPayloads(
 
 /** NAT detection in a liveness check: has our mapping changed (RFC 4555 section 3.8)? */
 export function livenessPayloads(turn: Turn, sa: EstablishedIkeSa): readonly Payload[] {
-  return sa.mobike !== undefined && sa.isOriginalInitiator && sa.nat.weAreBehind ? natPayloads(turn, sa) : [];
+  return sa.mobike?.isInitiator === true && sa.nat.weAreBehind ? natPayloads(turn, sa) : [];
 }
 
 /** UPDATE_SA_ADDRESSES, as soon as the window is free. */
@@ -331,13 +331,13 @@ export function answerMobike(
     return [notify(NotifyType.UNEXPECTED_NAT_DETECTED), ...echo]; // [MOB-05]
   }
   const isUpdate = findNotify(payloads, NotifyType.UPDATE_SA_ADDRESSES) !== undefined;
-  if (isUpdate && !sa.isOriginalInitiator && !isAcceptable(turn, sa, ends)) {
+  if (isUpdate && !mobike.isInitiator && !isAcceptable(turn, sa, ends)) {
     notice(turn, { code: "moveNotAllowed", ...about(sa), to: ends.remote, ...placeOf(turn, sa) });
     return [notify(NotifyType.UNACCEPTABLE_ADDRESSES), ...echo]; // [MOB-06]
   }
   const addresses = additionalAddresses(payloads);
   if (addresses !== undefined) takePeerAddresses(turn, sa, mobike, addresses, ends);
-  if (isUpdate && !sa.isOriginalInitiator) takeUpdate(turn, sa, mobike, payloads, ends);
+  if (isUpdate && !mobike.isInitiator) takeUpdate(turn, sa, mobike, payloads, ends);
   const asksForNat = findNotify(payloads, NotifyType.NAT_DETECTION_SOURCE_IP) !== undefined;
   return [...(asksForNat ? natPayloads(turn, sa, ends) : []), ...echo];
 }
@@ -356,7 +356,7 @@ function placeOf({ machine }: Turn, { connection }: EstablishedIkeSa) {
   return place === undefined ? {} : { place };
 }
 
-/** As original responder: the IKE SA is where the request came from; child SAs follow [MOB-02]. */
+/** As responder: the IKE SA is where the request came from; child SAs follow [MOB-02]. */
 function takeUpdate(
   turn: Turn,
   sa: EstablishedIkeSa,
@@ -377,7 +377,7 @@ function takeUpdate(
   } else mobike.isCheckDue = true;
 }
 
-/** [MOB-07] the list as a whole. As original initiator: a peer that has left its address is looked for at the one it spoke from. */
+/** [MOB-07] the list as a whole. As initiator: a peer that has left its address is looked for at the one it spoke from. */
 function takePeerAddresses(
   turn: Turn,
   sa: EstablishedIkeSa,
@@ -387,7 +387,7 @@ function takePeerAddresses(
 ): void {
   mobike.peerAddresses = addresses;
   notice(turn, { code: "peerAddresses", ...about(sa), addresses });
-  if (!sa.isOriginalInitiator) return;
+  if (!mobike.isInitiator) return;
   const isThere = [remote.address, ...addresses].some((address) => equal(address, sa.remote.address));
   if (!isThere) changePath(turn, sa, mobike, { local, remote });
 }

@@ -14,6 +14,8 @@ import type { ProtectedIkeSa } from "./ike-sa.ts";
 
 /** Both ends sent MOBIKE_SUPPORTED [MOB-01]. */
 export interface Mobike {
+  /** We called first; rekeys from either side change nothing about it (RFC 4555 section 1.3) [MOB-02]. */
+  readonly isInitiator: boolean;
   /** Where else the peer may be reached, as it said last [MOB-07]. */
   peerAddresses: readonly IpAddress[];
   /** Addresses of ours that the peer was told of. */
@@ -21,9 +23,9 @@ export interface Mobike {
   isTellDue: boolean;
   /** Goes up with each change of addresses: an update that was sent before another change decides nothing [MOB-09]. */
   change: number;
-  /** As original initiator: the peer has to hear of the addresses in use. */
+  /** As initiator: the peer has to hear of the addresses in use. */
   isUpdateDue: boolean;
-  /** As original responder: child SAs follow once the peer has answered at its new address. */
+  /** As responder: child SAs follow once the peer has answered at its new address. */
   isCheckDue: boolean;
   /** Updates in a row that met a NAT where none is allowed. */
   natRefusals: number;
@@ -74,12 +76,13 @@ export function forbidsNat({ encapsulation }: Connection, { nat }: Pick<Speaker,
 export function agreedMobike(
   machine: Machine,
   connection: Connection,
-  { local, remote }: Ends,
+  { local, remote, isOriginalInitiator }: Ends & Pick<ProtectedIkeSa, "isOriginalInitiator">,
   payloads: readonly Payload[],
 ): Mobike | undefined {
   if (!offersMobike(connection) || findNotify(payloads, NotifyType.MOBIKE_SUPPORTED) === undefined)
     return undefined;
   return {
+    isInitiator: isOriginalInitiator,
     peerAddresses: additionalAddresses(payloads) ?? [],
     told: offeredBesides(machine, local.address),
     isTellDue: false,

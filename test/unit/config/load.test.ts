@@ -84,7 +84,7 @@ connections:
     encapsulation: esp
     interface: other0
     routes: [10.2.0.0/16]
-    ike: { proposals: [aes256-sha256-modp2048, default], rekey: { time: 2h, jitter: 10% }, liveness: 90s, fragmentation: 576 }
+    ike: { proposals: [aes256-sha256-modp2048, default], rekey: { time: 2h, jitter: 10% }, liveness: 90s, fragmentation: 576, mobike: false }
     children:
       lan:
         local: ["10.1.0.0/16[tcp/443]", { prefix: 10.3.0.0/24, protocol: udp, port: 53 }]
@@ -133,6 +133,7 @@ policies:
     rekey: { time: 7_200_000, jitter: 0.1 },
     liveness: 90_000,
     fragmentation: 576,
+    mobike: false,
     place: { line: 20 },
   });
   const child = connection.children[0]!;

@@ -399,3 +399,18 @@ test("the size of an unanswered message is told of where it may be the reason", 
     "IKE messages go in packets of at most 576",
   );
 });
+
+test("moves are told with both addresses and what to do about refusals", () => {
+  const to = { ...remote, port: 4500 };
+  const moved = (code: "ownAddressChanged" | "addressesUpdated") => text({ ...rome, code, from: remote, to });
+  expect(moved("ownAddressChanged")).toContain("changed from 198.51.100.77:500 to 198.51.100.77:4500");
+  expect(moved("addressesUpdated")).toContain("no new keys were needed");
+  const refused = (notifyType: number) => text({ ...rome, code: "moveRefused", local: to, notifyType });
+  expect(refused(40)).toContain("UNACCEPTABLE_ADDRESSES");
+  expect(refused(41)).toContain("there is a NAT on the new way");
+  expect(text({ ...rome, code: "moveNotAllowed", to })).toContain("connections.rome.remote.address");
+  expect(text({ ...rome, code: "unexpectedNat", from: to })).toContain("allows no NAT");
+  expect(text({ ...rome, code: "routabilityFailed" })).toContain("did not send our cookie back");
+  expect(text({ ...rome, code: "peerAddresses", addresses: [remote.address] })).toContain("198.51.100.77");
+  expect(text({ ...rome, code: "peerAddresses", addresses: [] })).toContain("no further addresses");
+});
