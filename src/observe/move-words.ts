@@ -3,8 +3,7 @@ import { formatIpAddress } from "../base/ip-address.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import { NotifyType, nameOf } from "../wire/ike/registries.ts";
-import { atPlace, peerText } from "./place-words.ts";
-import { configuredName } from "./proposal-words.ts";
+import { atPlace, configuredName, peerText } from "./place-words.ts";
 
 export type MoveNotice = IkeNotice & {
   readonly code:
