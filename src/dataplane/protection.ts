@@ -6,8 +6,9 @@ import { outerDf } from "../esp/dont-fragment.ts";
 import { outerTos } from "../esp/ecn.ts";
 import { paddedLength } from "../esp/effective-mtu.ts";
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
+import { PATH_MTU_MIN } from "../esp/path-report.ts";
 import { tfcLength } from "../esp/tfc-padding.ts";
-import { endpointOffset } from "../policy/endpoint-record.ts";
+import { endpointOffset, readEndpointRecord } from "../policy/endpoint-record.ts";
 import { AggfragMode, EndpointRecord, SaMode, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
@@ -20,7 +21,10 @@ import { OVERSIZE_OUTER_FRAGMENTS, OVERSIZE_REFUSED, OVERSIZE_REPLACED, type Ove
 import type { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
 import { slotInnerMtu } from "./slot-mtu.ts";
+import { StallWatch } from "./stall-watch.ts";
 import { STRIPPED, stripHeader } from "./transport-mode.ts";
+
+const NOTHING = new Uint8Array(0);
 
 export class Protection {
   readonly #context: LaneContext;
@@ -28,6 +32,7 @@ export class Protection {
   /** Made for the first packet with AH. */
   #ah: AhOutbound | undefined;
   readonly #paced: PacedSas;
+  readonly #stalls = new StallWatch();
 
   constructor(context: LaneContext, oversize: Oversize, paced: PacedSas) {
     this.#context = context;
@@ -95,6 +100,7 @@ export class Protection {
       context.raise("hardLimit", slot, reachedHard(table, base));
       return this.#drop(Drop.saExpired, packets);
     }
+    if (packets === 1) this.#watch(frames, i, fields, base, endpoint, mtu, now);
     frames.slot[i] = slot;
     frames.endpoint[i] = endpoint;
     frames.socket[i] = socket;
@@ -102,6 +108,27 @@ export class Protection {
     if (countPackets(table, base, octets, now, packets))
       context.raise("softLimit", slot, reachedSoft(table, base));
     return true;
+  }
+
+  /** Has the path probed when a segment that not every path carries is sent again and again: nobody may have said why. */
+  #watch(
+    frames: FrameBatch,
+    i: number,
+    fields: PacketFields,
+    base: number,
+    endpoint: number,
+    mtu: number,
+    now: Instant,
+  ): void {
+    const { table } = this.#context;
+    const pathMtu = table.u32[(base + Slot.PATH_MTU) >> 2]!;
+    if (frames.packetLength[i]! + pathMtu - mtu <= PATH_MTU_MIN[6]) return;
+    if (!this.#stalls.isStalled(frames.bytes, frames.offset[i]!, fields, now)) return;
+    const { remote } = readEndpointRecord(table, endpoint);
+    this.#context.upcall({
+      kind: "pathReport",
+      report: { origin: "stall", remote, mtu: 0, quoted: NOTHING },
+    });
   }
 
   /** Whether a frame that is too long goes on, cut smaller or to be fragmented outside. */

@@ -7,8 +7,11 @@ import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 
 /** A packet of ours did not fit a path, as the kernel hands it up. */
 export interface PathReport {
-  /** `icmp`: a router says so; `host`: it did not even fit the way out of this host. */
-  readonly origin: "icmp" | "host";
+  /**
+   * `icmp`: a router says so; `host`: it did not even fit the way out of this host; `stall`: a TCP flow inside sends a
+   * segment of full size over and over, which nobody says anything about.
+   */
+  readonly origin: "icmp" | "host" | "stall";
   /** Where the packet was bound for; port 0 for raw ESP. */
   readonly remote: UdpEndpoint;
   /** The router that sent it, or whoever pretends to be one. */

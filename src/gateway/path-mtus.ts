@@ -103,7 +103,7 @@ export class PathMtus {
   #judge(path: KnownPath, report: PathReport, now: Instant): ReportOutcome | undefined {
     const { remote, reporter, mtu } = report;
     const quoted = quotedEsp(report);
-    if (report.origin === "host" || quoted === undefined || mtu === 0) {
+    if (report.origin !== "icmp" || quoted === undefined || mtu === 0) {
       this.#change(path, () => hintAtPath(path.mtu, now));
       return "hint";
     }

@@ -3,11 +3,12 @@ import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MUTANTS } from "./mutants.ts";
 import { copyTree, expectKilled } from "./mutated-tree.ts";
+import { OPTION_MUTANTS } from "./option-mutants.ts";
 import { PKI_MUTANTS } from "./pki-mutants.ts";
 import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 
 /** A file per subject. */
-const ALL = [...MUTANTS, ...PKI_MUTANTS, ...TRANSPORT_MUTANTS];
+const ALL = [...MUTANTS, ...OPTION_MUTANTS, ...PKI_MUTANTS, ...TRANSPORT_MUTANTS];
 
 let copy: string;
 beforeAll(() => {

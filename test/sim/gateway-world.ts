@@ -119,6 +119,12 @@ export class GatewayWorld {
     return id;
   }
 
+  /** Any packet of a side's host; the ledger knows nothing of it. */
+  sendPacket(side: Side, packet: Uint8Array): void {
+    this.#nodes[side]?.fromHost(packet);
+    this.#turn(side);
+  }
+
   /** Several packets of one flow, one directly behind the other. */
   sendBurst(side: Side, count: number): void {
     const packets = Array.from({ length: count }, () => this.ledger.make(side, this.now).packet);

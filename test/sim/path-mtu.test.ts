@@ -1,6 +1,7 @@
 /** Two whole gateways with a narrow link between them, with and without a router that says so. */
 import { expect, test } from "vitest";
 import { minutes } from "../../src/base/instant.ts";
+import { ipv4Packet } from "../unit/wire/ip/packets.ts";
 import { ADDRESSES, GatewayWorld, type Narrow, ROUTER, type Side } from "./gateway-world.ts";
 
 function yaml(side: Side, encapsulation: string): string {
@@ -124,4 +125,24 @@ test("in steady state a path costs a few small exchanges an hour", () => {
   // Liveness checks included: both ends, two messages each.
   expect(world.ledger.seen.ike - before).toBeLessThan(2 * 2 * (100 + 30));
   expect(octetsOf(world)).toEqual([1400, 1400]);
+});
+
+test("a path that turns into a black hole is found out by a TCP flow that stands still, long before its time", () => {
+  const world = makeWorld();
+  world.run(minutes(1));
+  expect(octetsOf(world)).toEqual([1500, 1500]);
+  world.narrow = { mtu: 1300, hasIcmp: false };
+  const tcp = new Uint8Array(20 + 1380);
+  new DataView(tcp.buffer).setUint32(4, 4711);
+  tcp[12] = 0x50;
+  const packet = ipv4Packet(
+    { source: "10.1.0.5", destination: "10.2.0.9", protocol: 6, dontFragment: true },
+    tcp,
+  );
+  for (const timeout of [0, 1000, 2000, 4000]) {
+    world.run(timeout);
+    world.sendPacket("a", packet);
+  }
+  expect(world.runUntil(10_000, () => pathOf(world, "a").octets === 1300)).toBe(true);
+  expect(pathOf(world, "a").source).toBe("probed");
 });
