@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Capture } from "./harness/capture.ts";
-import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { TrafficAgent } from "./harness/traffic.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { introduceNeighbours, serveTcp } from "./kernel-peer/kernel-host.ts";
 import { KernelPeer } from "./kernel-peer/kernel-peer.ts";
 import {
   configureKernel,
@@ -85,21 +85,8 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's AH, 
       ip addr add ${LAN_6}/128 dev lo nodad
       ip route add ${SITE_A.lan4} via ${SITE_A.outer4} src ${LAN_4}
       ip route add ${SITE_A.lan6} via ${SITE_A.outer6} src ${LAN_6}`);
-    // Neighbour discovery between the two addresses would fall under the policies.
-    const [mine, theirs] = [
-      (await sites.a.gateway.run(["cat", "/sys/class/net/wan0/address"])).stdout.trim(),
-      (await peer.run("cat /sys/class/net/eth0/address")).stdout.trim(),
-    ];
-    await sites.a.gateway.ip(`neigh replace ${SITE_B.outer6} lladdr ${theirs} dev wan0 nud permanent`);
-    await peer.run(`ip neigh replace ${SITE_A.outer6} lladdr ${mine} dev eth0 nud permanent`);
-    const script = peer.putFile(join(import.meta.dirname, "harness/traffic-agent.mjs"));
-    await peer.start(
-      `(echo '{"id":1,"command":"tcpServe","port":${PORT}}'; sleep 600) | ${process.execPath} ${script}`,
-    );
-    await until(
-      "the receiver listens",
-      async () => (await peer.run(`ss -Hltn 'sport = :${PORT}'`)).stdout !== "",
-    );
+    await introduceNeighbours(sites.a.gateway, peer);
+    await serveTcp(peer, PORT);
     ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
     agent = await TrafficAgent.start(sites.a.gateway);
   });

@@ -1,5 +1,4 @@
 /** ESP with the Linux kernel under manual keys: raw and in UDP, three kinds of cipher, extended sequence numbers. */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Capture } from "./harness/capture.ts";
@@ -8,61 +7,62 @@ import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { serveTcp } from "./kernel-peer/kernel-host.ts";
 import { KernelPeer } from "./kernel-peer/kernel-peer.ts";
+import {
+  CBC_256_SHA_256,
+  configureKernel,
+  GCM_256,
+  GCM_256_ESN,
+  IN_SPI,
+  kernelCounters,
+  kernelFailures,
+  type ManualSuite,
+  OUT_SPI,
+  openEncapsulationSockets,
+  ourSide,
+} from "./kernel-peer/manual-keys.ts";
 
-interface Suite {
-  readonly esp: string;
-  /** Octets of each key, in our notation and in that of `ip xfrm`. */
-  readonly keyLength: number;
-  readonly integrityLength: number;
-  readonly kernel: (key: string, integrityKey: string) => string;
-}
-
-const GCM: Suite = {
-  esp: "aes256gcm16",
-  keyLength: 36,
-  integrityLength: 0,
-  kernel: (key) => `aead 'rfc4106(gcm(aes))' 0x${key} 128`,
-};
-const GCM_128: Suite = { ...GCM, esp: "aes128gcm16", keyLength: 20 };
-const CHACHA: Suite = {
-  esp: "chacha20poly1305",
+const GCM_128: ManualSuite = { ...GCM_256, ours: "esp: aes128gcm16", keyLength: 20 };
+const CHACHA: ManualSuite = {
+  ours: "esp: chacha20poly1305",
   keyLength: 36,
   integrityLength: 0,
   kernel: (key) => `aead 'rfc7539esp(chacha20,poly1305)' 0x${key} 128`,
 };
-const CBC: Suite = {
-  esp: "aes256-sha256",
-  keyLength: 32,
-  integrityLength: 32,
-  kernel: (key, integrityKey) => `enc 'cbc(aes)' 0x${key} auth-trunc 'hmac(sha256)' 0x${integrityKey} 128`,
-};
-const CBC_SHA512: Suite = {
-  esp: "aes128-sha512",
+const CBC_SHA512: ManualSuite = {
+  ours: "esp: aes128-sha512",
   keyLength: 16,
   integrityLength: 64,
   kernel: (key, integrityKey) => `enc 'cbc(aes)' 0x${key} auth-trunc 'hmac(sha512)' 0x${integrityKey} 256`,
 };
+const CBC_ESN: ManualSuite = { ...CBC_256_SHA_256, ours: "esp: aes256-sha256-esn" };
 
 interface Case {
   readonly name: string;
-  readonly suite: Suite;
+  readonly suite: ManualSuite;
   readonly encapsulation: "esp" | "udp";
   readonly outer: 4 | 6;
   readonly esn: boolean;
 }
 
 const CASES: readonly Case[] = [
-  { name: "AES-256-GCM, raw ESP", suite: GCM, encapsulation: "esp", outer: 4, esn: false },
-  { name: "AES-256-GCM, ESP in UDP", suite: GCM, encapsulation: "udp", outer: 4, esn: false },
+  { name: "AES-256-GCM, raw ESP", suite: GCM_256, encapsulation: "esp", outer: 4, esn: false },
+  { name: "AES-256-GCM, ESP in UDP", suite: GCM_256, encapsulation: "udp", outer: 4, esn: false },
   { name: "AES-128-GCM, raw ESP over IPv6", suite: GCM_128, encapsulation: "esp", outer: 6, esn: false },
-  { name: "AES-256-GCM, ESP in UDP over IPv6", suite: GCM, encapsulation: "udp", outer: 6, esn: false },
+  { name: "AES-256-GCM, ESP in UDP over IPv6", suite: GCM_256, encapsulation: "udp", outer: 6, esn: false },
   { name: "ChaCha20-Poly1305, raw ESP", suite: CHACHA, encapsulation: "esp", outer: 4, esn: false },
   { name: "ChaCha20-Poly1305, ESP in UDP", suite: CHACHA, encapsulation: "udp", outer: 4, esn: false },
-  { name: "AES-256-CBC with HMAC-SHA2-256, raw ESP", suite: CBC, encapsulation: "esp", outer: 4, esn: false },
+  {
+    name: "AES-256-CBC with HMAC-SHA2-256, raw ESP",
+    suite: CBC_256_SHA_256,
+    encapsulation: "esp",
+    outer: 4,
+    esn: false,
+  },
   {
     name: "AES-256-CBC with HMAC-SHA2-256, ESP in UDP",
-    suite: CBC,
+    suite: CBC_256_SHA_256,
     encapsulation: "udp",
     outer: 4,
     esn: false,
@@ -74,37 +74,19 @@ const CASES: readonly Case[] = [
     outer: 6,
     esn: false,
   },
-  { name: "AES-256-GCM, ESN, raw ESP", suite: GCM, encapsulation: "esp", outer: 4, esn: true },
+  { name: "AES-256-GCM, ESN, raw ESP", suite: GCM_256_ESN, encapsulation: "esp", outer: 4, esn: true },
   {
     name: "AES-256-CBC with HMAC-SHA2-256, ESN, ESP in UDP",
-    suite: CBC,
+    suite: CBC_ESN,
     encapsulation: "udp",
     outer: 4,
     esn: true,
   },
 ];
 
-const OUT_SPI = 0x1002;
-const IN_SPI = 0x1001;
 const LAN_4 = "10.2.0.1";
 const LAN_6 = "2001:db8:2::1";
-/** The kernel takes ESP in UDP from a socket with UDP_ENCAP (100) = ESPINUDP (2) only; perl is in every Debian. */
-const UDP_SOCKETS = `use Socket; use Socket qw(inet_pton pack_sockaddr_in6);
-for my $family (AF_INET, AF_INET6) {
-  socket(my $socket, $family, SOCK_DGRAM, 0) or die;
-  setsockopt($socket, 41, 26, pack("i", 1)) if $family == AF_INET6;
-  bind($socket, $family == AF_INET ? pack_sockaddr_in(4500, INADDR_ANY) : pack_sockaddr_in6(4500, inet_pton(AF_INET6, "::"))) or die $!;
-  setsockopt($socket, 17, 100, pack("i", 2)) or die $!;
-  push @sockets, $socket;
-}
-sleep;`;
-
-const keyOf = (name: string, length: number): string =>
-  createHash("sha512")
-    .update(name)
-    .digest("hex")
-    .padEnd(length * 2, "5a")
-    .slice(0, length * 2);
+const PORT = 5001;
 
 describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's ESP, manual keys", () => {
   let sites: TwoSites;
@@ -126,7 +108,7 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's ESP,
       ip addr add ${LAN_6}/128 dev lo nodad
       ip route add ${SITE_A.lan4} via ${SITE_A.outer4} src ${LAN_4}
       ip route add ${SITE_A.lan6} via ${SITE_A.outer6} src ${LAN_6}`);
-    await peer.start(`perl -e ${JSON.stringify(UDP_SOCKETS.replaceAll("\n", " ")).replaceAll("$", "\\$")}`);
+    await openEncapsulationSockets(peer);
     ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
   });
   afterEach(() => ours.stop());
@@ -136,49 +118,23 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's ESP,
     await sites.remove();
   });
 
-  /** @param more - of the kernel's outbound SA */
-  async function configureKernel(one: Case, more = ""): Promise<void> {
-    const [own, other] = one.outer === 4 ? [SITE_B.outer4, SITE_A.outer4] : [SITE_B.outer6, SITE_A.outer6];
-    const extra = [
-      one.encapsulation === "udp" ? `encap espinudp 4500 4500 ${one.outer === 4 ? "0.0.0.0" : "::"}` : "",
-      one.esn ? "replay-window 64 flag esn" : "replay-window 32",
-      "flag af-unspec",
-    ].join(" ");
-    const state = (from: string, to: string, spi: number, direction: string) =>
-      `ip xfrm state add src ${from} dst ${to} proto esp spi ${spi} reqid 1 mode tunnel ${one.suite.kernel(
-        keyOf(`${direction} key`, one.suite.keyLength),
-        keyOf(`${direction} integrity`, one.suite.integrityLength),
-      )} ${extra.replace("flag esn flag af-unspec", "flag esn flag af-unspec")}`;
-    const template = (from: string, to: string) => `tmpl src ${from} dst ${to} proto esp reqid 1 mode tunnel`;
-    const policies = [
-      [SITE_A.lan4, SITE_B.lan4],
-      [SITE_A.lan6, SITE_B.lan6],
-    ].flatMap(([a, b]) => [
-      `ip xfrm policy add src ${b} dst ${a} dir out ${template(own, other)}`,
-      `ip xfrm policy add src ${a} dst ${b} dir in ${template(other, own)}`,
-    ]);
-    await peer.run(
-      [
-        "set -e",
-        "ip xfrm state flush",
-        "ip xfrm policy flush",
-        `${state(own, other, IN_SPI, "in")} ${more}`,
-        state(other, own, OUT_SPI, "out"),
-        ...policies,
-      ].join("\n"),
-    );
+  const ends = ({ outer }: Case): readonly [own: string, other: string] =>
+    outer === 4 ? [SITE_A.outer4, SITE_B.outer4] : [SITE_A.outer6, SITE_B.outer6];
+
+  /** @param outbound - more of the kernel's outbound SA */
+  async function configure(one: Case, outbound = ""): Promise<void> {
+    const [own, other] = ends(one);
+    const selectors = [
+      [SITE_B.lan4, SITE_A.lan4],
+      [SITE_B.lan6, SITE_A.lan6],
+    ] as const;
+    const between = { own: other, other: own, selectors, outbound };
+    await configureKernel(peer, { ...one, ...between, protocol: "esp", mode: "tunnel" });
   }
 
   /** @param more - a line of the child */
   function settings(one: Case, more: string): string {
-    const side = (spi: number, direction: string) => {
-      const integrity =
-        one.suite.integrityLength === 0
-          ? ""
-          : `, integrity_key: "${keyOf(`${direction} integrity`, one.suite.integrityLength)}"`;
-      return `{ spi: ${spi}, esp: ${one.suite.esp}${one.esn ? "-esn" : ""}, key: "${keyOf(`${direction} key`, one.suite.keyLength)}"${integrity} }`;
-    };
-    const [own, other] = one.outer === 4 ? [SITE_A.outer4, SITE_B.outer4] : [SITE_A.outer6, SITE_B.outer6];
+    const [own, other] = ends(one);
     return `version: 1
 gateway: { listen: ["${own}"] }
 connections:
@@ -189,8 +145,8 @@ connections:
       lan:
         local: ["${SITE_A.lan4}", "${SITE_A.lan6}"]
         remote: ["${SITE_B.lan4}", "${SITE_B.lan6}"]
-        out: ${side(OUT_SPI, "out")}
-        in: ${side(IN_SPI, "in")}
+        out: ${ourSide(one.suite, OUT_SPI, "out")}
+        in: ${ourSide(one.suite, IN_SPI, "in")}
         state: sequence-numbers
         ${more}
 `;
@@ -205,19 +161,8 @@ connections:
     await ours.isReady();
   }
 
-  const counters = async (): Promise<Map<number, number>> => {
-    const { stdout } = await peer.run("ip -s xfrm state");
-    return new Map(
-      [
-        ...stdout.matchAll(
-          /proto esp spi (0x[0-9a-f]+)[\s\S]*?lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)/g,
-        ),
-      ].map(([, spi, packets]) => [Number(spi), Number(packets)]),
-    );
-  };
-
   test.each(CASES.map((one) => [one.name, one] as const))("%s", async (_name, one) => {
-    await configureKernel(one);
+    await configure(one);
     await start(one);
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
 
@@ -234,38 +179,28 @@ connections:
         .filter((frame) => frame.kind === "esp")
         .every((frame) => frame.isEncapsulated === (one.encapsulation === "udp")),
     ).toBe(true);
-    expect(await counters()).toEqual(
+    expect(await kernelCounters(peer)).toEqual(
       new Map([
         [IN_SPI, 12],
         [OUT_SPI, 12],
       ]),
     );
-    const failures = await peer.run(
-      "awk '$2 != 0 && /Error|Invalid|Mismatch|NoStates|NoPols|Seq/' /proc/net/xfrm_stat",
-    );
-    expect(failures.stdout).toBe("");
+    expect(await kernelFailures(peer)).toBe("");
   });
 
   test("a TCP transfer through the kernel's ESP arrives whole", async () => {
-    await configureKernel(CASES[0]!);
+    await configure(CASES[0]!);
     await start(CASES[0]!);
 
-    const agent = peer.putFile(join(import.meta.dirname, "harness/traffic-agent.mjs"));
-    await peer.start(
-      `(echo '{"id":1,"command":"tcpServe","port":5001}'; sleep 60) | ${process.execPath} ${agent}`,
-    );
-    await until(
-      "the receiver listens",
-      async () => (await peer.run("ss -Hltn 'sport = :5001'")).stdout !== "",
-    );
+    await serveTcp(peer, PORT);
 
-    const transfer = await (await sites.a.traffic()).tcpSend({ host: LAN_4, port: 5001, octets: 4_000_000 });
+    const transfer = await (await sites.a.traffic()).tcpSend({ host: LAN_4, port: PORT, octets: 4_000_000 });
 
     expect(transfer.received).toEqual({ octets: 4_000_000, digest: transfer.digest });
   });
 
   test("after a crash the numbers go on beyond all that were used", async () => {
-    await configureKernel(CASES[9]!);
+    await configure(CASES[9]!);
     await start(CASES[9]!);
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
     expect(await sites.a.host.ping(LAN_4)).toBe(true);
@@ -283,12 +218,12 @@ connections:
   });
 
   test("keys that do not fit are dropped and counted on our side, and nothing passes", async () => {
-    await configureKernel(CASES[0]!);
+    await configure(CASES[0]!);
     const wrong = {
       ...CASES[0]!,
-      suite: { ...GCM, kernel: (key: string) => GCM.kernel(key.replaceAll("0", "1"), "") },
+      suite: { ...GCM_256, kernel: (key: string) => GCM_256.kernel(key.replaceAll("0", "1"), "") },
     };
-    await configureKernel(wrong);
+    await configure(wrong);
     await start(CASES[0]!);
 
     await peer.run(`ping -q -c 3 -i 0.2 -W 1 ${SITE_A.host4}`, { mayFail: true });
@@ -303,7 +238,7 @@ connections:
       Number(
         (await peer.run("awk '$1 == \"XfrmInStateProtoError\" { print $2 }' /proc/net/xfrm_stat")).stdout,
       );
-    await configureKernel(CASES[0]!, "tfcpad 1200");
+    await configure(CASES[0]!, "tfcpad 1200");
     await start(CASES[0]!, false, "tfc: { pad: mtu, dummies: 20 }");
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
     const before = await errors();

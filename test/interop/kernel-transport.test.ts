@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Capture, countOf } from "./harness/capture.ts";
-import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { TrafficAgent } from "./harness/traffic.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { introduceNeighbours, serveTcp } from "./kernel-peer/kernel-host.ts";
 import { KernelPeer } from "./kernel-peer/kernel-peer.ts";
 import {
   CBC_256_SHA_256,
@@ -66,22 +66,9 @@ describeWith(
       await peer.run(`
       ip addr add ${SITE_B.outer4}/24 dev eth0
       ip addr add ${SITE_B.outer6}/64 dev eth0 nodad`);
-      // Neighbour discovery between the two addresses would fall under the policies.
-      const [mine, theirs] = [
-        (await sites.a.gateway.run(["cat", "/sys/class/net/wan0/address"])).stdout.trim(),
-        (await peer.run("cat /sys/class/net/eth0/address")).stdout.trim(),
-      ];
-      await sites.a.gateway.ip(`neigh replace ${SITE_B.outer6} lladdr ${theirs} dev wan0 nud permanent`);
-      await peer.run(`ip neigh replace ${SITE_A.outer6} lladdr ${mine} dev eth0 nud permanent`);
+      await introduceNeighbours(sites.a.gateway, peer);
       await openEncapsulationSockets(peer);
-      const script = peer.putFile(join(import.meta.dirname, "harness/traffic-agent.mjs"));
-      await peer.start(
-        `(echo '{"id":1,"command":"tcpServe","port":${PORT}}'; sleep 600) | ${process.execPath} ${script}`,
-      );
-      await until(
-        "the receiver listens",
-        async () => (await peer.run(`ss -Hltn 'sport = :${PORT}'`)).stdout !== "",
-      );
+      await serveTcp(peer, PORT);
       ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
       agent = await TrafficAgent.start(sites.a.gateway);
     });

@@ -56,6 +56,8 @@ export interface KernelSide {
   readonly esn: boolean;
   /** What is protected, as the kernel sees it: [its side, ours]. */
   readonly selectors: readonly (readonly [string, string])[];
+  /** More words for its outbound SA. */
+  readonly outbound?: string;
 }
 
 /** Replaces all states and policies of the kernel. */
@@ -91,7 +93,7 @@ export async function configureKernel(peer: KernelPeer, side: KernelSide): Promi
       "set -e",
       "ip xfrm state flush",
       "ip xfrm policy flush",
-      state(own, other, IN_SPI, "in"),
+      `${state(own, other, IN_SPI, "in")} ${side.outbound ?? ""}`,
       state(other, own, OUT_SPI, "out"),
       ...bypasses,
       ...policies,
