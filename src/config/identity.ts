@@ -2,6 +2,7 @@
 import { fromHex, utf8 } from "../base/bytes.ts";
 import { parseIpAddress } from "../base/ip-address.ts";
 import type { Identification } from "../policy/connection.ts";
+import { isPattern } from "../policy/pad.ts";
 import { IdType } from "../wire/ike/registries.ts";
 import { encodeDistinguishedName } from "./distinguished-name.ts";
 import { Refusal, text } from "./leaf.ts";
@@ -11,9 +12,33 @@ const PREFIXED = /^([a-z0-9_]+):(.*)$/i;
 /** Octets of an identity, at most. */
 const IDENTITY_OCTETS_MAX = 512;
 
-/** Reads an identity; without a type in front an address, a mail address or a domain name is recognized. */
+/** The peer's: may stand for many, `*.example.net`, `*@example.net`, `dn:O=Example, CN=*`. */
+export function peerIdentity(value: unknown): Identification {
+  const given = text(value, "an identity such as gw.example.net").trim();
+  const read = readIdentity(given);
+  const hasStar = read.idType !== IdType.DER_ASN1_DN && read.idType !== IdType.KEY_ID && given.includes("*");
+  if (hasStar && (!isPattern(read) || given.indexOf("*") !== given.lastIndexOf("*")))
+    throw bad(
+      given,
+      "a * stands for all that comes before .DOMAIN or @DOMAIN, as in *.example.net, and nowhere else",
+    );
+  return read;
+}
+
+/** Our own: one. */
 export function identity(value: unknown): Identification {
   const given = text(value, "an identity such as gw.example.net").trim();
+  const read = readIdentity(given);
+  if (
+    isPattern(read) ||
+    (given.includes("*") && read.idType !== IdType.KEY_ID && read.idType !== IdType.DER_ASN1_DN)
+  )
+    throw bad(given, "we have one identity; a * can only stand in remote.id");
+  return read;
+}
+
+/** Without a type in front an address, a mail address or a domain name is recognized. */
+function readIdentity(given: string): Identification {
   const address = parseIpAddress(given);
   if (address !== undefined) return addressIdentity(address);
   const match = PREFIXED.exec(given);
@@ -25,8 +50,7 @@ export function identity(value: unknown): Identification {
       `write ${printable(given.slice(1))}, or fqdn:${printable(given.slice(1))}, without the @`,
     );
   if (given.includes("=")) return typed("dn", given, given);
-  if (given.includes("%") || given.includes("*"))
-    throw bad(given, "patterns are not known here; write any to accept every identity that has the key");
+  if (given.includes("%")) throw bad(given, "write any to accept every identity that has the key");
   return given.includes("@") ? typed("email", given, given) : typed("fqdn", given, given);
 }
 

@@ -1,7 +1,7 @@
 /** The keys that say who we and the peer are and how both prove it. */
 import * as z from "zod";
 import { certificatesOf, publicKeyOf, revocationListsOf } from "./certificate-files.ts";
-import { identity } from "./identity.ts";
+import { identity, peerIdentity } from "./identity.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal } from "./leaf.ts";
 import { address, remoteAddress } from "./network.ts";
 import { privateKeyOf } from "./private-key-files.ts";
@@ -83,7 +83,7 @@ export function sides(secrets: SecretSettings) {
     {
       address: listOf(leaf(remoteAddress), "the peer's address: IP, prefix, DNS name or any", ADDRESSES_MAX),
       port: optional((value) => integer(value, "a UDP port", 1, 65535)),
-      id: optional((value) => (value === "any" || value === "%any" ? "any" : identity(value))),
+      id: optional((value) => (value === "any" || value === "%any" ? "any" : peerIdentity(value))),
       auth,
       psk,
       ca: files(certificatesOf, "a file with the CA's certificate in PEM"),

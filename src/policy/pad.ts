@@ -4,7 +4,7 @@ import { equal, fromUtf8 } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { IdType } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
-import { decodeName, matchesPattern } from "../wire/x509/distinguished-name.ts";
+import { type DistinguishedName, decodeName, matchesPattern } from "../wire/x509/distinguished-name.ts";
 import type { Connection, Identification } from "./connection.ts";
 
 /** The identity that stands for an outer address (RFC 7296 section 3.5). */
@@ -12,12 +12,32 @@ function addressIdentity(address: IpAddress): Identification {
   return { idType: address.length === 4 ? IdType.IPV4_ADDR : IdType.IPV6_ADDR, data: address };
 }
 
+const ASTERISK = 0x2a;
+
+/**
+ * Whether an expected identity stands for many (RFC 4301 section 4.4.3.1): `*.example.net` for all domains below,
+ * `*@example.net` for all mailboxes of a domain, and a distinguished name with values `*`. There is no other place for `*`.
+ */
+export function isPattern({ idType, data }: Identification): boolean {
+  switch (idType) {
+    case IdType.FQDN:
+      return data[0] === ASTERISK && data[1] === 0x2e;
+    case IdType.RFC822_ADDR:
+      return data[0] === ASTERISK && data[1] === 0x40;
+    case IdType.DER_ASN1_DN:
+      return nameOf(data)?.relativeNames.some((one) => one.length === 1 && one[0]!.text === "*") ?? false;
+    default:
+      return false;
+  }
+}
+
 /**
  * Whether a peer's identity is the one expected. FQDNs and mail domains know no case (RFC 4301 section 4.4.3.1);
- * everything else is compared octet by octet.
+ * everything else is compared octet by octet. What a peer presents is never read as a pattern.
  */
 export function matchIdentity(expected: Identification, presented: Identification): boolean {
   if (expected.idType !== presented.idType) return false;
+  if (expected.idType !== IdType.DER_ASN1_DN && isPattern(expected)) return matchEnding(expected, presented);
   switch (expected.idType) {
     case IdType.FQDN:
       return equal(lowerCase(expected.data, 0), lowerCase(presented.data, 0));
@@ -33,12 +53,25 @@ export function matchIdentity(expected: Identification, presented: Identificatio
 /** Names compare by RFC 5280 section 7.1, whatever kinds of strings they are made of; the value `*` expects any value. */
 function matchName(expected: Uint8Array, presented: Uint8Array): boolean {
   if (equal(expected, presented)) return true;
+  const [name, pattern] = [nameOf(presented), nameOf(expected)];
+  return name !== undefined && pattern !== undefined && matchesPattern(name, pattern);
+}
+
+function nameOf(data: Uint8Array): DistinguishedName | undefined {
   try {
-    return matchesPattern(decodeName(presented), decodeName(expected));
+    return decodeName(data);
   } catch (error) {
-    if (error instanceof WireError) return false;
+    if (error instanceof WireError) return undefined;
     throw error;
   }
+}
+
+/** Behind the `*` stands all that both have to have; in front of it there is something, and no `*`. */
+function matchEnding(expected: Identification, { data }: Identification): boolean {
+  const ending = expected.data.subarray(1);
+  const front = data.length - ending.length;
+  if (front < 1 || data.includes(ASTERISK)) return false;
+  return equal(lowerCase(data.subarray(front), 0), lowerCase(ending, 0));
 }
 
 function lowerCaseDomain(mail: Uint8Array): Uint8Array {
@@ -110,8 +143,12 @@ export function connectionsForIdentities(
     const expected = expectedIdentity(connection, remoteAddress);
     return expected === "any" || matchIdentity(expected, presented);
   });
-  const isNamed = (connection: Connection) => expectedIdentity(connection, remoteAddress) !== "any";
-  return [...fitting.filter(isNamed), ...fitting.filter((connection) => !isNamed(connection))];
+  // What is told exactly comes before what stands for many.
+  const vagueness = (connection: Connection) => {
+    const expected = expectedIdentity(connection, remoteAddress);
+    return expected === "any" ? 2 : isPattern(expected) ? 1 : 0;
+  };
+  return fitting.toSorted((a, b) => vagueness(a) - vagueness(b));
 }
 
 /** An identity for operators: `gw-a.example.net`, `198.51.100.2`, or `type 11:c0ffee`. Peers choose the octets: escape before showing. */

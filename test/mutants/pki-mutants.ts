@@ -101,4 +101,12 @@ export const PKI_MUTANTS: readonly Mutant[] = [
     test: "test/unit/io/revocation-round.test.ts",
     killedBy: "nothing is fetched for who only has the certificate",
   },
+  {
+    bug: "a peer presents a pattern and is everybody",
+    file: "src/policy/pad.ts",
+    find: "if (front < 1 || data.includes(ASTERISK))",
+    replace: "if (front < 1)",
+    test: "test/unit/policy/pad.test.ts",
+    killedBy: "a pattern expects what ends like it, and nobody presents one",
+  },
 ];

@@ -55,6 +55,21 @@ describe("identities and keys", () => {
     expect(b.dataPlane.pairs.size + b.dataPlane.reserved.size).toBe(0);
   });
 
+  test("[AUTH-09] an expected identity that stands for many is met by each of them, and not asked for as it is", () => {
+    const many = { idType: IdType.FQDN, data: utf8("*.example.net") };
+    const world = new World();
+    // B would refuse to be called by a name that it has not.
+    const [a, b] = pair(
+      world,
+      { local: { id: FQDN_A }, remote: { id: many } },
+      { keep: "respond", local: { id: FQDN_B }, remote: { id: many } },
+    );
+    world.run(seconds(5));
+    expect([a.state().state, b.state().state]).toEqual(["up", "up"]);
+    const stranger = responder({ remote: { id: { idType: IdType.FQDN, data: utf8("*.example.org") } } });
+    expect(notifyTypes(stranger.peer.connect().payloads)).toEqual([NotifyType.AUTHENTICATION_FAILED]);
+  });
+
   test("a wrong key between two of us is seen by both, and tried again for ever with growing waits", () => {
     const world = new World();
     const auth = psk("a secret");

@@ -3,7 +3,7 @@
 import { wipe } from "../../base/bytes.ts";
 import { compareIpAddress } from "../../base/ip-address.ts";
 import type { ChildConfiguration, Connection } from "../../policy/connection.ts";
-import { expectedIdentity, localIdentity, matchIdentity } from "../../policy/pad.ts";
+import { expectedIdentity, isPattern, localIdentity, matchIdentity } from "../../policy/pad.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
@@ -280,7 +280,7 @@ function sendAuth(
   sa.proof = proof;
   const expected = connection.remote.id;
   const idr: readonly IdPayload[] =
-    expected === undefined || expected === "any" ? [] : [{ kind: "IDr", ...expected }];
+    expected === undefined || expected === "any" || isPattern(expected) ? [] : [{ kind: "IDr", ...expected }];
   const isOnly = connection.ike.unique !== "never" && !hasAnother(turn, sa);
   const payloads: Payload[] = [
     { kind: "IDi", ...identity },

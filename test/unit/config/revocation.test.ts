@@ -65,3 +65,16 @@ test("private addresses that may be asked are prefixes", () => {
   const { gateway } = load(`gateway: { revocation: { private: [10.1.0.0/16, "fd00::/8"] } }\n${paris()}`);
   expect(gateway.revocationTargets.map(formatAddressRange)).toEqual(["10.1.0.0/16", "fd00::/8"]);
 });
+
+test("an identity of many can only be the peer's, with its * in front", () => {
+  const withIds = (local: string, remote: string) =>
+    paris(`local: { id: "${local}" }`).replace("198.51.100.2 }", `198.51.100.2, id: "${remote}" }`);
+  for (const many of ["*.example.net", "*@example.net", "dn:O=Example, CN=*", "keyid:a*b"])
+    expect(() => load(withIds("gw.example.net", many)), many).not.toThrow();
+  for (const wrong of ["gw*.example.net", "*", "a@*.net", "*.a.*.net"])
+    expect(problemsOf(withIds("gw.example.net", wrong))[0]!.message, wrong).toMatch(
+      /a \* stands for all that comes before/,
+    );
+  for (const ours of ["*.example.net", "dn:CN=*"])
+    expect(problemsOf(withIds(ours, "any"))[0]!.message).toMatch(/a \* can only stand in remote.id$/);
+});

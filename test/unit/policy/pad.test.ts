@@ -9,10 +9,12 @@ import {
   connectionsForIdentities,
   expectedIdentity,
   formatIdentity,
+  isPattern,
   localIdentity,
   matchIdentity,
 } from "../../../src/policy/pad.ts";
 import { IdType } from "../../../src/wire/ike/registries.ts";
+import { name } from "../pki/certificate-maker.ts";
 
 const address = (text: string): IpAddress => IpAddress(parseIpAddress(text)!);
 const fqdn = (name: string): Identification => ({ idType: IdType.FQDN, data: utf8(name) });
@@ -55,6 +57,35 @@ describe("identities", () => {
     expect(matchIdentity(mail("ops@example.net"), mail("Ops@example.net"))).toBe(false);
     const keyId = (text: string) => ({ idType: IdType.KEY_ID, data: utf8(text) });
     expect(matchIdentity(keyId("a"), keyId("A"))).toBe(false);
+  });
+
+  test("[AUTH-09] a pattern expects what ends like it, and nobody presents one", () => {
+    const below = fqdn("*.Example.net");
+    expect(matchIdentity(below, fqdn("gw.example.NET"))).toBe(true);
+    expect(matchIdentity(below, fqdn("a.b.example.net"))).toBe(true);
+    for (const other of [
+      "example.net",
+      ".example.net",
+      "gw.example.net.org",
+      "gwexample.net",
+      "*.example.net",
+      "*.b.example.net",
+    ])
+      expect(matchIdentity(below, fqdn(other)), other).toBe(false);
+    expect(matchIdentity(mail("*@example.net"), mail("ops@EXAMPLE.net"))).toBe(true);
+    expect(matchIdentity(mail("*@example.net"), mail("ops@sub.example.net"))).toBe(false);
+    expect(matchIdentity(fqdn("gw.example.net"), below)).toBe(false);
+    const dn = (text: string) => ({ idType: IdType.DER_ASN1_DN, data: name(text) });
+    expect(matchIdentity(dn("O=Example, CN=*"), dn("O=EXAMPLE, CN=gw"))).toBe(true);
+    expect(matchIdentity(dn("O=Example, CN=*"), dn("O=Other, CN=gw"))).toBe(false);
+    const one = (id: Identification) => isPattern(id);
+    expect([below, mail("*@a"), dn("CN=*"), fqdn("a.*"), dn("CN=a*")].map(one)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
   });
 
   test("type and length count", () => {
