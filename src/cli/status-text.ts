@@ -2,6 +2,7 @@
 import type { ChildStatus, ConnectionStatus, Failure, StatusDocument } from "../control/schema.ts";
 import { dropWords, isWorthALook } from "../observe/drop-words.ts";
 import { spanText } from "../observe/span-text.ts";
+import { waitWords } from "../observe/wait-words.ts";
 import { octetsText, rateText } from "./quantity-text.ts";
 
 const COLUMN_GAP = "    ";
@@ -63,7 +64,7 @@ function connectionRow(connection: ConnectionStatus): Row {
   if (failure !== undefined && state !== "up" && state !== "rekeying")
     return { cells: [name, state, failureSummary(failure, nextTryInSeconds)], below: failure.lines.slice(1) };
   const peer = `${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
-  const next = nextTryInSeconds === undefined ? "" : nextTryText(nextTryInSeconds);
+  const next = nextTryInSeconds === undefined ? waitText(connection) : nextTryText(nextTryInSeconds);
   const cells: Row["cells"] = [name, state, peer, suite ?? next, rekeyText(connection.rekeyInSeconds)];
   return { cells, below: [] };
 }
@@ -72,6 +73,10 @@ function failureSummary({ lines, secondsAgo }: Failure, nextTryInSeconds: number
   const ago = secondsAgo < 1 ? "just now" : `${spanText(secondsAgo)} ago`;
   const next = nextTryInSeconds === undefined ? "" : `; ${nextTryText(nextTryInSeconds)}`;
   return `${lines[0]}, ${ago}${next}`;
+}
+
+function waitText({ waitsFor }: Pick<ConnectionStatus | ChildStatus, "waitsFor">): string {
+  return waitsFor === undefined ? "" : waitWords(waitsFor);
 }
 
 function nextTryText(seconds: number): string {
@@ -95,7 +100,10 @@ function childRow(child: ChildStatus): Row {
   const isUp = state === "up" || state === "rekeying" || state === "manual";
   if (failure !== undefined && (!isUp || LASTING_FAILURES.has(failure.code)))
     below.push(failureSummary(failure, undefined), ...failure.lines.slice(1));
-  return { cells: [`  ${name}`, state, selectors, suite ?? "", rekeyText(child.rekeyInSeconds)], below };
+  return {
+    cells: [`  ${name}`, state, selectors, suite ?? waitText(child), rekeyText(child.rekeyInSeconds)],
+    below,
+  };
 }
 
 function partText(part: NonNullable<ChildStatus["parts"]>[number]): string {

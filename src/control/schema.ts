@@ -45,6 +45,9 @@ const mtu = z.strictObject({
   isProbed: z.boolean(),
 });
 
+/** What has to happen before it comes up. */
+const waitsFor = z.enum(["peer", "packet", "operator", "name", "retry", "ikeSa"]).optional();
+
 const childStatus = z.strictObject({
   name: z.string(),
   /** `manual`: its keys are in the configuration. `held`: on demand, waits for the first packet. */
@@ -103,6 +106,7 @@ const childStatus = z.strictObject({
   mtu: mtu.optional(),
   /** What is done so that sizes and times of packets show less, in words. */
   flow: z.string().optional(),
+  waitsFor,
   failure: failure.optional(),
 });
 export type ChildStatus = z.infer<typeof childStatus>;
@@ -127,6 +131,7 @@ const connectionStatus = z.strictObject({
   establishedForSeconds: z.number().optional(),
   rekeyInSeconds: z.number().optional(),
   nextTryInSeconds: z.number().optional(),
+  waitsFor,
   failure: failure.optional(),
   children: z.array(childStatus),
 });

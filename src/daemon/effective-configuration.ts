@@ -9,8 +9,8 @@ export function remoteNames(configuration: Configuration): readonly string[] {
 }
 
 /**
- * What the gateway gets. A connection whose only addresses are names without an answer is pending: an empty list of
- * addresses would mean any address, which the operator did not say.
+ * What the gateway gets. The names go along, for an empty list of addresses would else mean any address, which the operator did
+ * not say.
  */
 export function gatewayConfiguration(
   configuration: Configuration,
@@ -34,7 +34,6 @@ function withAddresses(
   const addresses = [...connection.remote.addresses, ...found];
   return {
     ...configured,
-    connection: { ...connection, remote: { ...connection.remote, addresses } },
-    ...(addresses.length === 0 ? { isPending: true } : {}),
+    connection: { ...connection, remote: { ...connection.remote, addresses, names: configured.remoteNames } },
   };
 }

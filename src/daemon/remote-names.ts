@@ -7,6 +7,8 @@ export interface RemoteNamesOptions {
   readonly resolve: ResolveName;
   /** A name got other addresses than before. */
   readonly onChange: () => void;
+  /** A name that could not be resolved can be again. */
+  readonly onRecovery: (name: string) => void;
   /** A name cannot be resolved; said once until it works again. */
   readonly onFailure: (name: string, reason: string) => void;
 }
@@ -47,7 +49,7 @@ export class RemoteNames {
       this.#again(name, Math.min(REFRESH_MS, RETRY_MS * 2 ** (failures - 1)));
       return;
     }
-    this.#failures.delete(name);
+    if (this.#failures.delete(name)) this.#options.onRecovery(name);
     const isSame = sameAddresses(this.addressesOf(name), answer.addresses);
     this.#known.set(name, answer.addresses);
     this.#again(name, REFRESH_MS);

@@ -89,6 +89,7 @@ export class RunningGateway {
       names: remoteNames(configuration),
       resolve: createNameResolver(),
       onChange: () => this.#onNames(),
+      onRecovery: (name) => this.#unresolved.delete(name),
       onFailure: (name, reason) => this.#onUnresolved(name, reason),
     });
     cleanup.add("names", this.#names, (names) => names.close());
@@ -306,8 +307,6 @@ export class RunningGateway {
   }
 
   #onNames(): void {
-    for (const name of [...this.#unresolved.keys()])
-      if (this.#names.addressesOf(name).length > 0) this.#unresolved.delete(name);
     this.#follower.refresh().then(
       () => this.#loop.setConnections(this.#effective()),
       (error: unknown) => this.#options.log.error(error instanceof Error ? error.message : String(error)),

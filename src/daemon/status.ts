@@ -95,6 +95,7 @@ function connectionStatus(state: ConnectionState, input: StatusSource): Connecti
     ...(state.nextTryAt === undefined
       ? {}
       : { nextTryInSeconds: secondsBetween(input.now, state.nextTryAt) }),
+    ...(state.waitsFor === undefined ? {} : { waitsFor: state.waitsFor }),
     ...failureWords(state.lastFailure, input),
     children: [
       ...state.children.map((child) => childStatus(child, configured, input)),
@@ -159,6 +160,7 @@ function childStatus(
     ...(child.parts === undefined ? {} : { parts: child.parts.map((one) => partWords(one, input)) }),
     ...(child.leftOut === undefined ? {} : { leftOut: child.leftOut.map((one) => leftOutWords(one, input)) }),
     ...(siblings.length === 0 ? {} : { siblings: siblings.map((one) => siblingWords(one, input)) }),
+    ...(child.waitsFor === undefined ? {} : { waitsFor: child.waitsFor }),
     ...failureWords(child.lastFailure, input),
   };
 }

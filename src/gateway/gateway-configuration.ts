@@ -13,8 +13,6 @@ export interface GatewayConnection {
   readonly routes: "auto" | "none" | readonly Prefix[];
   /** By child name: place in the order of the SPD, higher first. */
   readonly priorities: ReadonlyMap<string, number>;
-  /** Its peer's address is not known yet: its policies hold, IKE does not hear of it. */
-  readonly isPending?: true;
 }
 
 export interface GatewayPolicy {

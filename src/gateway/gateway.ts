@@ -127,9 +127,7 @@ export class Gateway {
 
   /** Takes over the connections; IKE begins and ends what has to. */
   setConnections({ connections }: GatewayConfiguration, now: Instant, perform: Perform): void {
-    const known = connections
-      .filter(({ isPending }) => isPending !== true)
-      .map(({ connection }) => connection);
+    const known = connections.map(({ connection }) => connection);
     this.#exclusively(() => {
       this.#performActions(this.#machine.setConnections(known, now), now, perform);
       this.#lookAtPaths(now, perform);

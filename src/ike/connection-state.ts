@@ -54,6 +54,12 @@ export interface Proofs {
   readonly theirs: ProofFacts;
 }
 
+/**
+ * What has to happen before something comes up: `peer` calls, a `packet` wants it, the `operator` says up, a `name` is resolved, the
+ * time of a next try is there (`retry`), or its IKE SA is up (`ikeSa`).
+ */
+export type WaitsFor = "peer" | "packet" | "operator" | "name" | "retry" | "ikeSa";
+
 export interface ChildState {
   /** Name in the configuration. */
   readonly name: string;
@@ -71,6 +77,8 @@ export interface ChildState {
   readonly siblings?: readonly SiblingState[];
   /** SAs that are about to go: rekeyed or being deleted. */
   readonly old: readonly ChildSpis[];
+  /** Absent while it is up or being negotiated. */
+  readonly waitsFor?: WaitsFor;
   readonly nextTryAt?: Instant;
   readonly lastFailure?: FailureNotice;
 }
@@ -131,6 +139,8 @@ export interface ConnectionState {
   /** Where it is or would be called. */
   readonly remote?: UdpEndpoint;
   readonly ikeSa?: IkeSaState;
+  /** Absent while it is up or being negotiated. */
+  readonly waitsFor?: WaitsFor;
   /** Failed tries in a row. */
   readonly failures: number;
   readonly nextTryAt?: Instant;

@@ -9,8 +9,16 @@ import type {
   IkeSaState,
   LeftOut,
   SiblingState,
+  WaitsFor,
 } from "./connection-state.ts";
-import { childKeeper, isChildWanted, isConnectionWanted, type Keeper, type Retry } from "./keep-state.ts";
+import {
+  type ChildKeeper,
+  childKeeper,
+  isChildWanted,
+  isConnectionWanted,
+  type Keeper,
+  type Retry,
+} from "./keep-state.ts";
 import { isPerPacket, pairsOf, untouchedPairs } from "./negotiation/selector-pairs.ts";
 import { dscpsOfSibling, keeperName, laneOfSibling } from "./negotiation/siblings.ts";
 import { lastHeardAt } from "./own-work.ts";
@@ -57,6 +65,7 @@ function describeOne(
     state,
     ...(remote === undefined ? {} : { remote }),
     ...(sa === undefined ? {} : { ikeSa: describeIkeSa(machine, sa) }),
+    ...waits(waitOfConnection(connection, keeper, state)),
     failures: keeper.failures,
     ...(state === "waiting" && nextTryAt !== undefined ? { nextTryAt } : {}),
     ...(lastFailure === undefined ? {} : { lastFailure }),
@@ -146,6 +155,7 @@ function describeChild(
     old: others
       .filter((one) => one !== current && !parts.includes(one))
       .map(({ inboundSpi, outboundSpi }) => ({ inboundSpi, outboundSpi })),
+    ...waits(waitOfChild(keeper, child, own, state, sa !== undefined)),
     ...(state === "waiting" && nextTryAt !== undefined ? { nextTryAt } : {}),
     ...(lastFailure === undefined ? {} : { lastFailure }),
   };
@@ -201,6 +211,37 @@ function leftOutOf(
       ...(lastFailure === undefined ? {} : { lastFailure }),
     };
   });
+}
+
+function waits(waitsFor: WaitsFor | undefined): { readonly waitsFor?: WaitsFor } {
+  return waitsFor === undefined ? {} : { waitsFor };
+}
+
+function waitOfConnection(
+  { keep }: Connection,
+  { isDown, lastFailure }: Keeper,
+  state: ConnectionState["state"],
+): WaitsFor | undefined {
+  if (state === "waiting")
+    return lastFailure?.code === "noAddressToCall" && lastFailure.names !== undefined ? "name" : "retry";
+  return state === "down" ? idleWait(isDown, keep) : undefined;
+}
+
+function waitOfChild(
+  keeper: Keeper,
+  { keep }: ChildConfiguration,
+  { isDown }: ChildKeeper,
+  state: ChildState["state"],
+  hasIkeSa: boolean,
+): WaitsFor | undefined {
+  if (state === "waiting") return hasIkeSa ? "retry" : "ikeSa";
+  return state === "down" ? idleWait(keeper.isDown || isDown, keep) : undefined;
+}
+
+/** What nobody wants at present. */
+function idleWait(isDown: boolean, keep: Connection["keep"]): WaitsFor {
+  if (isDown) return "operator";
+  return keep === "respond" ? "peer" : "packet";
 }
 
 function describeSibling(

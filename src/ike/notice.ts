@@ -258,8 +258,12 @@ export type FailureNotice =
     })
   /** No address of ours leads to the remote address. */
   | (Concerning & { readonly code: "noLocalAddress"; readonly address: IpAddress })
-  /** The connection has no single remote address to call. */
-  | (Concerning & { readonly code: "noAddressToCall"; readonly place?: ConfigurationPlace })
+  /** The connection has no single remote address to call; where it has names, none of them is resolved. */
+  | (Concerning & {
+      readonly code: "noAddressToCall";
+      readonly names?: readonly string[];
+      readonly place?: ConfigurationPlace;
+    })
   | (Concerning & { readonly code: "peerSpeaksIkeV1" })
   /** The peer has an IKE SA already, and `unique: reject` lets it have no second one. */
   | (Concerning & {

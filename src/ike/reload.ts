@@ -22,7 +22,8 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
       closeConnection(turn, name, "configurationChanged");
       clearFailures(keeperOf(machine, name));
     } else {
-      clearFailures(keeperOf(machine, name));
+      // Other addresses, for instance, are tried at once.
+      if (!isSame(old, fresh)) clearFailures(keeperOf(machine, name));
       changeChildren(turn, old, fresh);
     }
   }
@@ -33,9 +34,9 @@ function essence({ local, remote, encapsulation, ike }: Connection): unknown {
   return [local, remote.port, remote.id, remote.auth, encapsulation, ike.proposals];
 }
 
-/** Whether an IKE SA's peer is where the connection no longer looks for it; other addresses may come and go with DNS. */
+/** Whether an IKE SA's peer is where the connection no longer looks for it. What DNS says ends no IKE SA that is there. */
 function hasMovedAway(turn: Turn, { name, remote }: Connection): boolean {
-  if (remote.addresses.length === 0) return false;
+  if (remote.addresses.length === 0 || remote.names !== undefined) return false;
   return ikeSasOf(turn.machine, name).some(
     (sa) => !hasSaidSo(sa) && !remote.addresses.some((range) => contains(range, sa.remote.address)),
   );

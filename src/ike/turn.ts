@@ -272,6 +272,7 @@ export function peerKey({ idType, data }: Identification): string {
 
 /** Whether every address of a connection is a single one, so that it has one peer only. */
 export function servesOnePeer({ remote }: Connection): boolean {
+  if (remote.names !== undefined) return remote.addresses.every(isSingle);
   return remote.addresses.length > 0 && remote.addresses.every(isSingle);
 }
 

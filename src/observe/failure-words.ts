@@ -84,6 +84,20 @@ export function failureWords(notice: FailureNotice): readonly string[] {
   }
 }
 
+function noAddressToCall(notice: Notice<"noAddressToCall">): string[] {
+  const names = notice.names?.join(", ");
+  const key = keyOf(notice, "remote.address");
+  if (names !== undefined)
+    return [
+      `there is nobody to call: no name server has an address for ${names} so far`,
+      `they are asked again every minute; look at the name in ${key}${atPlace(notice.place)} and at this machine's name servers`,
+    ];
+  return [
+    "there is nobody to call: the connection has no single remote address",
+    `give ${key} one${atPlace(notice.place)}, or let the peer call: keep: respond`,
+  ];
+}
+
 function duplicateRefused(notice: Notice<"duplicateRefused">): string[] {
   return [
     `${peerText(notice.remote)} (${identityText(notice.identity)}) has an IKE SA already, and called for a second one`,
@@ -95,13 +109,6 @@ function refusedByUs(notice: Notice<"refused">): string[] {
   return [
     `refused ${notice.exchange} of ${peerText(notice.remote)}: ${escapeForeign(notice.what)}`,
     `they were told ${nameOf(NotifyType, notice.notifyType)}`,
-  ];
-}
-
-function noAddressToCall(notice: Notice<"noAddressToCall">): string[] {
-  return [
-    "there is nobody to call: the connection has no single remote address",
-    `give ${keyOf(notice, "remote.address")} one${atPlace(notice.place)}, or let the peer call: keep: respond`,
   ];
 }
 

@@ -133,6 +133,8 @@ export interface Connection {
   readonly remote: {
     /** Single addresses are called; ranges only answer. Empty: any. */
     readonly addresses: readonly AddressRange[];
+    /** DNS names that `addresses` come from, as far as they were answered: then an empty list means that none is known. */
+    readonly names?: readonly string[];
     /** Where the peer listens for IKE, 500 unless told. */
     readonly port: number;
     /** Absent: the peer's outer address. `any` accepts every identity with the right key. */

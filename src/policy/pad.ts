@@ -105,17 +105,20 @@ export function connectionsFor(
   for (const connection of connections) {
     const own = connection.local.address;
     if (own !== undefined && !equal(own, localAddress)) continue;
-    const bits = matchBits(connection.remote.addresses, remoteAddress);
+    const bits = matchBits(connection, remoteAddress);
     if (bits !== undefined) found.push({ connection, bits });
   }
   return found.sort((a, b) => a.bits - b.bits).map((match) => match.connection);
 }
 
 /** Bits that the narrowest matching range leaves open; more than any address has when every address is welcome. */
-function matchBits(ranges: readonly AddressRange[], address: IpAddress): number | undefined {
-  if (ranges.length === 0) return 129;
-  const matches = ranges.filter((range) => contains(range, address)).map(openBits);
-  return matches.length === 0 ? undefined : Math.min(...matches);
+function matchBits({ remote }: Connection, address: IpAddress): number | undefined {
+  const { addresses, names, id } = remote;
+  const matches = addresses.filter((range) => contains(range, address)).map(openBits);
+  if (matches.length > 0) return Math.min(...matches);
+  if (names === undefined) return addresses.length === 0 ? 129 : undefined;
+  // It may be where its name does not say yet: whoever proves to be it is taken from anywhere.
+  return typeof id === "object" ? 129 : undefined;
 }
 
 function openBits({ start, end }: AddressRange): number {

@@ -14,7 +14,7 @@ import {
 } from "./ike-world.ts";
 
 const { SEEDS: COUNT, SEED: ONLY } = process.env as { SEEDS?: string; SEED?: string };
-const SEEDS = Number(COUNT ?? 320);
+const SEEDS = Number(COUNT ?? 100);
 const seeds = ONLY === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(ONLY)];
 
 /** Two children, lifetimes so short that rekeys and collisions are many; roles and computation times vary by seed. */

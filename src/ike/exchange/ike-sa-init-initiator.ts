@@ -74,12 +74,13 @@ export function connect(
 ): void {
   const { machine, now } = turn;
   const target = { connection: connection.name, renews: renews?.id };
-  const place = connection.place;
+  const { place, remote: configured } = connection;
+  const named = configured.names === undefined ? {} : { names: configured.names };
   const callable = connection.remote.addresses.filter(isSingle).map(({ start }) => start);
   const address = renews?.remote.address ?? callable[keeper.addressIndex % Math.max(callable.length, 1)];
   const method = firstMethod(connection, keeper);
   if (address === undefined || method === undefined) {
-    noteConnectionFailure(turn, target, { code: "noAddressToCall", ...about(target), place });
+    noteConnectionFailure(turn, target, { code: "noAddressToCall", ...about(target), ...named, place });
     return;
   }
   const own = renews?.local.address ?? connection.local.address ?? machine.localAddressFor(address);

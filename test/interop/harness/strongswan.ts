@@ -161,6 +161,12 @@ export class StrongSwan {
     if (outcome.status !== 0) throw new Error(`swanctl --rekey: ${outcome.stdout}${outcome.stderr}`);
   }
 
+  /** Has the authentication repeated; does not wait for it. */
+  async reauthenticate(): Promise<void> {
+    const outcome = await this.#swanctl(["--rekey", "--ike", "peer", "--reauth"]);
+    if (outcome.status !== 0) throw new Error(`swanctl --rekey: ${outcome.stdout}${outcome.stderr}`);
+  }
+
   /** What `swanctl --list-sas` prints. */
   async associations(): Promise<string> {
     return (await this.#swanctl(["--list-sas"])).stdout;

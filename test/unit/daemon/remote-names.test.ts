@@ -1,10 +1,12 @@
 /** Names of peers, and what the gateway is given for them. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { utf8 } from "../../../src/base/bytes.ts";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
 import { gatewayConfiguration, remoteNames } from "../../../src/daemon/effective-configuration.ts";
 import { RemoteNames } from "../../../src/daemon/remote-names.ts";
 import type { Resolution } from "../../../src/io/dns.ts";
+import { connectionsFor } from "../../../src/policy/pad.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -23,7 +25,13 @@ function names(answers: Resolution[]) {
   const onChange = vi.fn();
   const onFailure = vi.fn();
   const resolve = async () => answers.shift() ?? failed;
-  const made = new RemoteNames({ names: ["gw.example.net"], resolve, onChange, onFailure });
+  const made = new RemoteNames({
+    names: ["gw.example.net"],
+    resolve,
+    onChange,
+    onRecovery: vi.fn(),
+    onFailure,
+  });
   return { made, onChange, onFailure };
 }
 
@@ -71,12 +79,40 @@ connections:
     wallClock: () => 0,
   });
 
-test("a connection whose name has no answer is pending, never open to any address", () => {
+test("a connection whose name has no answer is never open to any address", () => {
   expect(remoteNames(configuration())).toEqual(["gw.example.net"]);
-  const [pending] = gatewayConfiguration(configuration(), () => []).connections;
-  expect(pending).toMatchObject({ isPending: true });
   const address = IpAddress(parseIpAddress("192.0.2.1")!);
+  const [pending] = gatewayConfiguration(configuration(), () => []).connections;
+  expect(pending!.connection.remote).toMatchObject({ addresses: [], names: ["gw.example.net"] });
+  expect(connectionsFor([pending!.connection], address, address)).toEqual([]);
   const [known] = gatewayConfiguration(configuration(), () => [address]).connections;
-  expect(known!.isPending).toBeUndefined();
   expect(known!.connection.remote.addresses).toEqual([{ start: address, end: address }]);
+  expect(connectionsFor([known!.connection], address, address)).toHaveLength(1);
+});
+
+test("a peer with a name and an identity may call from where its name does not say yet", () => {
+  const [pending] = gatewayConfiguration(configuration(), () => []).connections;
+  const { connection } = pending!;
+  const id = { idType: 2, data: utf8("gw.example.net") };
+  const named = { ...connection, remote: { ...connection.remote, id } };
+  const address = IpAddress(parseIpAddress("192.0.2.1")!);
+  expect(connectionsFor([named], address, address)).toEqual([named]);
+});
+
+test("a name that works again is told, though its addresses are the old ones", async () => {
+  const onRecovery = vi.fn();
+  const answers = [found("192.0.2.1"), failed, found("192.0.2.1")];
+  const resolve = async () => answers.shift() ?? failed;
+  const made = new RemoteNames({
+    names: ["gw.example.net"],
+    resolve,
+    onChange: vi.fn(),
+    onRecovery,
+    onFailure: vi.fn(),
+  });
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect(onRecovery).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(onRecovery).toHaveBeenCalledExactlyOnceWith("gw.example.net");
+  made.close();
 });

@@ -134,9 +134,9 @@ test("a connection that waits for its first packet listens, and its child is hel
   const world = makeWorld("on-demand");
   world.run(1_000);
   const [connection] = statusOf(world, yaml(1, 2, "on-demand")).connections;
-  expect(connection).toMatchObject({ state: "listening", remote: "198.51.100.2" });
+  expect(connection).toMatchObject({ state: "listening", waitsFor: "packet", remote: "198.51.100.2" });
   expect(connection!.children).toEqual([
-    { name: "lan", state: "held", local: ["10.1.0.0/16"], remote: ["10.2.0.0/16"] },
+    { name: "lan", state: "held", waitsFor: "packet", local: ["10.1.0.0/16"], remote: ["10.2.0.0/16"] },
   ]);
 });
 
