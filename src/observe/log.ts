@@ -115,6 +115,9 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   noConnectionFor: "warn",
 };
 
+/** Every code there is: they are stable, for whoever looks for them in logs. */
+export const NOTICE_CODES = Object.keys(LEVELS) as readonly IkeNoticeCode[];
+
 /** What makes an SA's end one to look at; the others were asked for or have a notice before them. */
 const LOUD_DOWN_REASONS: ReadonlySet<string> = new Set([
   "expired",
