@@ -25,7 +25,7 @@ export function indexStart(table: SaTable, spi: number): number {
   return (Math.imul(spi, 0x9e3779b1) >>> 8) & (table.regions.indexCapacity - 1);
 }
 
-/** The slot of the live inbound SA with this SPI, whatever addresses the packet has [SPD-06], or {@link NO_SLOT}. */
+/** The slot of the live inbound SA with this SPI, whatever addresses the packet has [SPD-06] [NAT-10], or {@link NO_SLOT}. */
 export function findBySpi(table: SaTable, spi: number): number {
   const mask = table.regions.indexCapacity - 1;
   let at = indexStart(table, spi);

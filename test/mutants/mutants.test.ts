@@ -1,6 +1,7 @@
 /** Plants each bug of mutants.ts in a copy of the tree and requires that the named test fails because of it. */
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CHILD_MUTANTS } from "./child-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 import { copyTree, expectKilled } from "./mutated-tree.ts";
 import { OPTION_MUTANTS } from "./option-mutants.ts";
@@ -8,7 +9,7 @@ import { PKI_MUTANTS } from "./pki-mutants.ts";
 import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 
 /** A file per subject. */
-const ALL = [...MUTANTS, ...OPTION_MUTANTS, ...PKI_MUTANTS, ...TRANSPORT_MUTANTS];
+const ALL = [...MUTANTS, ...OPTION_MUTANTS, ...PKI_MUTANTS, ...TRANSPORT_MUTANTS, ...CHILD_MUTANTS];
 
 let copy: string;
 beforeAll(() => {

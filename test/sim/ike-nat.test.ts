@@ -2,7 +2,10 @@
 import { expect, test } from "vitest";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { formatEndpoint } from "../../src/base/udp-endpoint.ts";
+import { ExchangeType } from "../../src/wire/ike/registries.ts";
+import { keyOf } from "./ike-data-plane.ts";
 import { expectConverged, expectMirrored } from "./ike-invariants.ts";
+import { RawPeer } from "./ike-raw-peer.ts";
 import { startTraffic } from "./ike-traffic.ts";
 import {
   type ConnectionChanges,
@@ -78,6 +81,55 @@ test("[NAT-02] with a NAT both sides move to port 4500 from IKE_AUTH on, and ESP
   expect(ports.filter(([exchange]) => exchange === 35).every(([, port]) => port === 4500)).toBe(true);
   expect(a.state().children[0]?.sa?.encapsulation).toBe("udp");
   expect(b.state().children[0]?.sa).toMatchObject({ encapsulation: "udp", remote: { port: 24500 } });
+});
+
+test("[NAT-05] ESP in UDP goes between the ports of IKE, with SPIs that are none of the reserved ones", () => {
+  const { world, a, b, shift } = behindNat();
+  world.run(seconds(5));
+  const check = (node: IkeNode) => {
+    const { ikeSa } = node.state();
+    for (const { inbound, outbound } of node.dataPlane.pairs.values())
+      for (const half of [inbound, outbound!]) {
+        expect(half.encapsulation).toBe("udp");
+        expect(formatEndpoint(half.local)).toBe(formatEndpoint(ikeSa!.local));
+        expect(formatEndpoint(half.remote)).toBe(formatEndpoint(ikeSa!.remote));
+        expect(half.spi).toBeGreaterThan(255);
+      }
+  };
+  check(a);
+  check(b);
+  expect(a.state().ikeSa?.local.port).toBe(4500);
+  shift(30000);
+  a.command({ kind: "rekey", target: { connection: "net", child: "lan" } });
+  world.run(seconds(30));
+  expect(b.state().ikeSa?.remote.port).toBe(34500);
+  check(b);
+});
+
+test("[NAT-10] two peers behind one NAT with the same networks are told apart by their SAs", () => {
+  const world = new World();
+  const any = connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], {
+    keep: "respond",
+    remote: { addresses: [], id: "any" },
+  });
+  const b = world.add("B", "192.0.2.2", [any]);
+  const peers = [4501, 4502].map((port) => {
+    const peer = new RawPeer(world, b, "192.0.2.1", port);
+    peer.identity = { idType: 2, data: Uint8Array.of(97, port & 0xff) };
+    peer.connect();
+    return peer;
+  });
+  const pairs = [...b.dataPlane.pairs.values()];
+  expect(pairs.map(({ outbound }) => outbound?.remote.port)).toEqual([4501, 4502]);
+  expect(pairs[0]!.inbound.selectors).toEqual(pairs[1]!.inbound.selectors);
+  // Each is found by its own SPI and opened with its own key, whatever address it comes from.
+  for (const [i, pair] of pairs.entries()) {
+    const esp = { spi: pair.inbound.spi, key: keyOf(pair.inbound), serial: i };
+    expect(b.dataPlane.open(esp, world.now)).toBe(true);
+    expect(b.dataPlane.open({ ...esp, spi: pairs[1 - i]!.inbound.spi }, world.now)).toBe(false);
+  }
+  peers[0]!.ask(ExchangeType.INFORMATIONAL, [{ kind: "D", protocolId: 1, spis: [] }]);
+  expect([...b.dataPlane.pairs.values()].map(({ outbound }) => outbound?.remote.port)).toEqual([4502]);
 });
 
 test("[NAT-03] encapsulation auto: UDP without any NAT, as our own hash is made not to match", () => {

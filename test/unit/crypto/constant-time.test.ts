@@ -1,4 +1,5 @@
 /** Comparison of secrets. */
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { equal } from "../../../src/base/bytes.ts";
@@ -24,4 +25,21 @@ test("is false, not an error, for other lengths: a prefix is not equal", () => {
 test("looks at views, not at the memory under them", () => {
   const memory = Uint8Array.of(9, 1, 2, 3, 9);
   expect(constantTimeEqual(memory.subarray(1, 4), Uint8Array.of(1, 2, 3))).toBe(true);
+});
+
+test("[AUTH-21] AUTH, ICVs and cookies are compared by nothing else", () => {
+  const source = (path: string) => readFileSync(new URL(`../../../src/${path}`, import.meta.url), "utf8");
+  for (const path of [
+    "ike/auth/psk.ts",
+    "ike/sa/sk-payload.ts",
+    "ike/negotiation/cookie.ts",
+    "esp/twin-engine.ts",
+  ]) {
+    expect(source(path), path).toContain("constantTimeEqual(");
+    // The comparisons of octets that stop at the first difference.
+    expect(source(path), path).not.toMatch(
+      /import \{[^}]*\b(equal|compare)\b[^}]*\} from "[./]*base\/bytes\.ts"/,
+    );
+  }
+  expect(source("crypto/providers/node-crypto.ts")).toMatch(/constantTimeEqual: .*timingSafeEqual/);
 });

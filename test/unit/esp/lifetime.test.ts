@@ -49,7 +49,7 @@ test("[CHILD-24] a packet that would cross the hard limit in octets is not carri
   expect(reachedHard(table, base)).toBe("octets");
 });
 
-test("the soft limit is reported when it is reached, once", () => {
+test("[SPD-14] the soft limit is reported when it is reached, once", () => {
   const { table, base } = makeSa({ softPackets: 2, softOctets: 1000 });
   expect(countPackets(table, base, 10, 5)).toBe(false);
   expect(countPackets(table, base, 10, 6)).toBe(true);
@@ -61,7 +61,7 @@ test("the soft limit is reported when it is reached, once", () => {
   expect(table.f64[(base + Slot.LAST_AT) / 8]).toBe(7);
 });
 
-test("octets reach their soft limit by themselves", () => {
+test("[SPD-14] octets reach their soft limit by themselves", () => {
   const { table, base } = makeSa({ softPackets: 100, softOctets: 1000 });
   expect(countPackets(table, base, 999, 0)).toBe(false);
   expect(countPackets(table, base, 1, 0)).toBe(true);
