@@ -5,6 +5,7 @@ import type { ConnectionStatus } from "../../src/control/schema.ts";
 import { expectTraffic } from "./harness/checks.ts";
 import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
+import { connect, Namespace } from "./harness/namespace.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings, type TunnelFacts } from "./harness/settings.ts";
 import { StrongSwan, swanctlSettings } from "./harness/strongswan.ts";
@@ -12,10 +13,7 @@ import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
 /** Site A in two halves, of which the hosts are in the first. strongSwan needs an address of its own in what it protects. */
 const [LOW, HIGH, B_LAN, B_OTHER] = ["10.1.0.0/17", "10.1.128.0/17", "10.2.0.0/16", "10.22.0.0/16"];
-const NETWORKS: TunnelFacts["networks"] = [
-  [LOW, HIGH],
-  [B_LAN],
-];
+const NETWORKS: TunnelFacts["networks"] = [[LOW, HIGH], [B_LAN]];
 const sorted = (list: readonly string[]) => [...list].sort();
 
 describeWith(["tun", "build", "strongswan"], "strongSwan: children", () => {
@@ -179,6 +177,78 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: children", () => {
 
     const { children } = await ours.isUp("peer");
     expect(children[0]).toMatchObject({ local: [SITE_A.lan4], remote: [SITE_B.lan4] });
+  });
+
+  test("each pair of hosts gets an SA of its own when it talks (sa_per: host)", async () => {
+    await peer.load(strongSwanSettings({ site: SITE_B, networks: [[SITE_A.lan4], [SITE_B.lan4]] }));
+    await startGateway(ours, {
+      site: SITE_A,
+      keep: "on-demand",
+      networks: [[SITE_A.lan4], [SITE_B.lan4]],
+      child: "        sa_per: host",
+    });
+
+    // The first packet of each is held until its SA is there.
+    expect(await sites.a.host.ping(SITE_B.host4)).toBe(true);
+    expect(await sites.a.host.ping(SITE_B.gateway4)).toBe(true);
+
+    const [lan] = (await ours.connection("peer")).children;
+    expect(lan).toMatchObject({ state: "up", local: [SITE_A.host4] });
+    const remotes = [lan!.remote, ...lan!.parts!.map(({ remote }) => remote)];
+    expect(sorted(remotes.flat())).toEqual([SITE_B.gateway4, SITE_B.host4]);
+  });
+
+  test("two tunnels meet in us: sites that have none with each other reach each other (net2net-gw)", async () => {
+    const c = await Namespace.create("gc");
+    const third = new StrongSwan(c, join(sites.folder, "strongswan-c"));
+    try {
+      await connect({ namespace: sites.a.gateway, name: "wan1" }, { namespace: c, name: "wan0" });
+      await sites.a.gateway.ip("addr add 203.0.113.1/24 dev wan1");
+      await c.ip(
+        "addr add 203.0.113.3/24 dev wan0\nlink add lan0 type dummy\naddr add 10.3.0.1/16 dev lan0\nlink set lan0 up",
+      );
+      await third.start();
+      await third.load({
+        ...strongSwanSettings({ site: SITE_B }),
+        local: "203.0.113.3",
+        remote: "203.0.113.1",
+        localId: "c.test",
+        localTs: ["10.3.0.0/16"],
+        remoteTs: [SITE_A.lan4, SITE_B.lan4],
+      });
+      await peer.load({
+        ...strongSwanSettings({ site: SITE_B }),
+        localTs: [SITE_B.lan4],
+        remoteTs: [SITE_A.lan4, "10.3.0.0/16"],
+      });
+      const hub = (name: string, address: string, id: string, own: string, other: string) => `
+  ${name}:
+    local: { id: a.test }
+    remote: { address: ${address}, id: ${id} }
+    psk: { file: secret }
+    ike: { proposals: [aes256gcm16-prfsha384-x25519] }
+    children: { lan: { local: [${SITE_A.lan4}, ${own}], remote: ${other}, esp: [aes256gcm16] } }`;
+      ours.writeSecret("secret", "correct horse battery staple\n");
+      await ours.start(
+        `version: 1\nconnections:${hub("b", SITE_B.outer4, "b.test", "10.3.0.0/16", SITE_B.lan4)}${hub("c", "203.0.113.3", "c.test", SITE_B.lan4, "10.3.0.0/16")}\n`,
+      );
+      await ours.isUp("b");
+      await ours.isUp("c");
+
+      await until(
+        "ping through the hub",
+        () => sites.b.host.ping("10.3.0.1"),
+        8_000,
+        () => ours.log(),
+      );
+
+      const counters = async (name: string) => (await ours.connection(name)).children[0]!.counters!;
+      expect((await counters("b")).inboundPackets).toBeGreaterThanOrEqual(3);
+      expect((await counters("c")).outboundPackets).toBeGreaterThanOrEqual(3);
+    } finally {
+      await third.stop();
+      await c.remove();
+    }
   });
 
   test("without IDr any identity of the peer that has the key is taken (rw-psk-no-idr)", async () => {

@@ -81,7 +81,7 @@ const EXAMPLES: readonly IkeNotice[] = [
     identity,
     method: 2,
   },
-  { ...rome, code: "authenticationRejectedByPeer", sentIdentity: fqdn("gw-a.example.net") },
+  { ...rome, code: "authenticationRejectedByPeer", by: "psk", sentIdentity: fqdn("gw-a.example.net") },
   { ...rome, code: "authenticationNotComputed", what: "proof", reason: "no key" },
   { ...rome, code: "noCommonSignature" },
   { ...lan, code: "selectorsUnacceptable", role: "responder", ours, theirs: ours },
