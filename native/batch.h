@@ -32,6 +32,8 @@ constexpr size_t kMetaStride = 48;
 constexpr uint32_t kBatchCapacityMax = 1u << 16;
 constexpr size_t kArenaOctetsMax = 1u << 28;
 constexpr size_t kReceiveStride = 65536 + 1600;
+// Of a raw socket, whose packets come one by one: four times as many in one call, until one is longer.
+constexpr size_t kReceiveRawStride = kReceiveStride / 4;
 constexpr uint32_t kReceiveRunMax = 128;
 
 constexpr uint32_t kFrameSegmentsMax = 1366;

@@ -60,10 +60,11 @@ struct TunState {
   bool refuses_udp_runs = false;
 };
 
-// A socket: whether its device refused to send runs.
+// A socket: whether its device refused to send runs, and whether packets came that many short reads have no room for.
 struct SocketState {
   int fd;
   bool refuses_runs = false;
+  bool gets_long_packets = false;
 };
 
 // What one recvmmsg put into a batch's arena.
@@ -71,13 +72,15 @@ struct Received {
   static constexpr uint32_t kMessagesMax = 64;
 
   explicit Received(const Batch& batch);
+  // Divides the arena anew, when nothing is left in it.
+  void Divide(const Batch& batch, size_t octets);
   void Reset(uint32_t message);
 
   // The socket that it came from.
   int fd = -1;
   uint8_t* arena;
-  size_t stride;
-  uint32_t places;
+  size_t stride = 0;
+  uint32_t places = 0;
   uint32_t received = 0;
   uint32_t next = 0;
   // Octets of the message `next` that are in the batch's columns already.
@@ -123,7 +126,7 @@ class PacketIo {
   void ReadFailed(int error);
 
   SocketState& SocketOf(int fd);
-  bool Refill(int fd, Received& received);
+  bool Refill(const Socket& socket, Batch& batch, Received& received);
   uint32_t PlaceDatagrams(const Socket& socket, Received& received, Batch& batch, uint32_t count);
 
   struct Message {

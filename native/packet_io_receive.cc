@@ -82,11 +82,16 @@ bool ReadSource(const Socket& socket, const sockaddr_storage& name, uint8_t* met
 
 }  // namespace
 
-Received::Received(const Batch& batch)
-    : arena(batch.bytes),
-      stride(std::min(kReceiveStride, batch.octets)),
-      places(static_cast<uint32_t>(std::clamp<size_t>(
-          std::min(batch.octets / stride, size_t{batch.capacity / kReceiveRunMax}), 1, kMessagesMax))) {
+Received::Received(const Batch& batch) : arena(batch.bytes) { Divide(batch, kReceiveStride); }
+
+void Received::Divide(const Batch& batch, size_t octets) {
+  const size_t wanted = std::min(octets, batch.octets);
+  if (stride == wanted) return;
+  stride = wanted;
+  // What a read may give that is as long as a run can be.
+  const size_t datagrams = octets < kReceiveStride ? 1 : kReceiveRunMax;
+  const size_t most = std::min(batch.octets / stride, batch.capacity / datagrams);
+  places = static_cast<uint32_t>(std::clamp<size_t>(most, 1, kMessagesMax));
   for (uint32_t i = 0; i < places; i++) Reset(i);
 }
 
@@ -111,8 +116,10 @@ SocketState& PacketIo::SocketOf(int fd) {
 }
 
 // False when nothing was received.
-bool PacketIo::Refill(int fd, Received& received) {
+bool PacketIo::Refill(const Socket& socket, Batch& batch, Received& received) {
+  const int fd = socket.fd;
   for (uint32_t i = 0; i < received.received; i++) received.Reset(i);
+  received.Divide(batch, socket.is_raw && !SocketOf(fd).gets_long_packets ? kReceiveRawStride : kReceiveStride);
   received.fd = fd;
   received.received = received.next = 0;
   received.at = 0;
@@ -146,6 +153,8 @@ uint32_t PacketIo::PlaceDatagrams(const Socket& socket, Received& received, Batc
   if (is_cut || !ReadSource(socket, received.names[received.next], arrival.meta) || ip_header > length ||
       (has_ip_header && ip_header < sizeof(iphdr))) {
     (is_cut ? counters_.oversized : counters_.bad_datagrams)++;
+    // The next one will fit.
+    if (is_cut && socket.is_raw) SocketOf(socket.fd).gets_long_packets = true;
     received.next++;
     received.at = 0;
     return count;
@@ -178,7 +187,7 @@ uint32_t PacketIo::Receive(const Socket& socket, Batch& batch) {
   if (batch.received == nullptr) batch.received = std::make_unique<Received>(batch);
   Received& received = *batch.received;
   if (received.next == received.received) {
-    if (!Refill(socket.fd, received)) return 0;
+    if (!Refill(socket, batch, received)) return 0;
   } else if (received.fd != socket.fd) {
     // What another socket gave lies in the arena still, and goes first.
     return kReadMore;

@@ -12,7 +12,7 @@ namespace tungate {
 namespace sa_table {
 
 constexpr uint32_t kMagic = 0x54475341;
-constexpr uint32_t kLayoutVersion = 1;
+constexpr uint32_t kLayoutVersion = 2;
 
 // Octets in the header page.
 constexpr size_t kHeaderMagic = 0;
@@ -24,7 +24,7 @@ constexpr size_t kHeaderIndexCapacity = 20;
 constexpr size_t kHeaderSize = 4096;
 
 constexpr size_t kIndexEntryStride = 8;
-constexpr size_t kPolicyStride = 64;
+constexpr size_t kPolicyStride = 16;
 
 constexpr size_t kEndpointRemoteAddress = 0;
 constexpr size_t kEndpointLocalAddress = 16;

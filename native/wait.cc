@@ -19,17 +19,26 @@ constexpr size_t kWaitFdsMax = 1024;
 
 }  // namespace
 
-int Waiter::Wait(double timeout_ms) {
+void Waiter::NoteTime() {
+  timespec now = {};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  times[1] = static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+}
+
+int Waiter::Wait() {
+  const double timeout_ms = times[0];
   const double bounded = timeout_ms > kWaitMsMax ? kWaitMsMax : timeout_ms > 0 ? timeout_ms : 0;
   const int64_t nanoseconds = static_cast<int64_t>(bounded * 1e6);
   const timespec timeout = {static_cast<time_t>(nanoseconds / 1000000000), static_cast<long>(nanoseconds % 1000000000)};
   const int count = ppoll(fds.data(), fds.size(), &timeout, nullptr);
+  const int error = errno;
+  NoteTime();
   for (size_t i = 0; i < fds.size(); i++) {
     const short events = count > 0 ? fds[i].revents : 0;
     ready[i] = static_cast<uint8_t>(((events & POLLIN) != 0 ? kReadyRead : 0) |
                                     ((events & (POLLERR | POLLHUP | POLLNVAL)) != 0 ? kReadyError : 0));
   }
-  if (count < 0) return errno == EINTR ? 0 : -errno;
+  if (count < 0) return error == EINTR ? 0 : -error;
   if (ready.back() != 0) {
     uint64_t wakes;
     (void)!read(fds.back().fd, &wakes, sizeof wakes);
@@ -66,11 +75,17 @@ napi_value CreateWaiter(napi_env env, napi_callback_info info) {
   waiter->ready.resize(waiter->fds.size());
   napi_value buffer = ArrayBufferOver(env, waiter, waiter->ready.data(), waiter->ready.size());
   if (buffer == nullptr) return nullptr;
+  napi_value times_buffer = ArrayBufferOver(env, waiter, waiter->times.data(), sizeof waiter->times);
+  if (times_buffer == nullptr) return nullptr;
+  waiter->NoteTime();
   napi_value ready = nullptr;
+  napi_value times = nullptr;
   napi_value result = nullptr;
   napi_create_typedarray(env, napi_uint8_array, waiter->ready.size(), buffer, 0, &ready);
+  napi_create_typedarray(env, napi_float64_array, waiter->times.size(), times_buffer, 0, &times);
   napi_create_object(env, &result);
   SetProperty(env, result, "ready", ready);
+  SetProperty(env, result, "times", times);
   SetProperty(env, result, "handle", Number(env, State::Of(env).waiters.Add(std::move(waiter))));
   return result;
 }
@@ -83,11 +98,10 @@ napi_value CloseWaiter(napi_env env, napi_callback_info info) {
 }
 
 napi_value Wait(napi_env env, napi_callback_info info) {
-  Args args(env, info, 2);
+  Args args(env, info, 1);
   Waiter* waiter = Find(args, State::Of(env).waiters, 0);
-  const double timeout_ms = args.Double(1);
   if (!args.ok()) return nullptr;
-  return Number(env, waiter->Wait(timeout_ms));
+  return Number(env, waiter->Wait());
 }
 
 }  // namespace

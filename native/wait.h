@@ -4,6 +4,7 @@
 
 #include <poll.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -19,9 +20,12 @@ struct Waiter {
   // The wake-up is the last.
   std::vector<pollfd> fds;
   std::vector<uint8_t> ready;
+  // How long the next wait may take, and when the last one returned (CLOCK_BOOTTIME), in milliseconds.
+  std::array<double, 2> times = {};
 
   // How many descriptors are ready, or -errno.
-  int Wait(double timeout_ms);
+  int Wait();
+  void NoteTime();
 };
 
 }  // namespace tungate

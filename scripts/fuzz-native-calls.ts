@@ -81,8 +81,6 @@ const KINDS = {
   address: () => anyOf([LOOPBACK_4, LOOPBACK_6, octets(20)]),
   family: () => anyOf([4, 6, 6, 4, 5]),
   fds: () => Int32Array.from({ length: below(6) }, () => descriptor()),
-  /** Short, because it is waited for. */
-  timeout: () => anyOf([0, 1, -1, 0.25, Number.NaN]),
   memorySize: () => anyOf([0, 1, 4096, 100_000, 1 << 20, 2 ** 40, 2 ** 53, -1]),
   batchObject: batchLike,
   provider: () => anyOf([undefined, {}, null, 1]),
@@ -157,7 +155,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   wake: { takes: ["fd"] },
   createWaiter: { takes: ["fds", "fd"], makes: "waiter" },
   closeWaiter: { takes: ["waiter"], ends: "waiter" },
-  wait: { takes: ["waiter", "timeout"] },
+  wait: { takes: ["waiter"] },
   notify: { takes: ["text", "text", "fds"] },
   bootTime: { takes: [] },
   forbidDumps: { takes: [] },
@@ -173,7 +171,7 @@ if (gone.length > 0) throw new Error(`the addon exports no ${gone.join(", ")}`);
 /** Wrong values where they can do no harm: what names a descriptor or a time stays one. */
 function spoiled(kind: Kind, value: unknown): unknown {
   if (!oneIn(10)) return value;
-  if (kind === "fd" || kind === "fds" || kind === "timeout" || kind === "deviceName") return anyOf(WRONG);
+  if (kind === "fd" || kind === "fds" || kind === "deviceName") return anyOf(WRONG);
   return oneIn(2) ? anyOf(WRONG) : anyOf(ODD_NUMBERS);
 }
 

@@ -6,7 +6,8 @@
  *
  * Rounds are interleaved: each peer once, the order turned by one from round to round, so that what else the machine does
  * hits all of them. Figures are medians over the rounds; ratios say how many times better ours is. A peer that is missing or
- * fails is named. Without --quick it takes about 45 minutes, with it about ten; --peers and --no-udp make it shorter.
+ * fails is named. With --quick it takes about twelve minutes for both wires, without it about three times that; --peers and
+ * --no-udp make it shorter.
  * --peers       only those whose names begin so: "ours", "wireguard-go", "native loop" ...
  * --wire        plain: frames of at most 1500 octets cross the router; offloads: NICs that cut and merge; both
  * --wireguard-go  one more binary, for instance of a newer Debian (dpkg-deb -x), besides the one that is installed
@@ -15,6 +16,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { cryptoProvider } from "../../src/io/crypto-provider.ts";
 import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
 import type { Sample } from "./metrics.ts";
@@ -160,6 +162,7 @@ async function environment(): Promise<Results["environment"]> {
     processor: `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown"}`,
     node: process.version,
     openssl: process.versions.openssl,
+    esp: cryptoProvider().name,
     strongswan: await versionOf(["/usr/lib/ipsec/charon", "--version"]),
     openvpn: await versionOf(["openvpn", "--version"]),
     iperf3: await versionOf(["iperf3", "--version"]),

@@ -57,7 +57,7 @@ export const METRICS: readonly Metric[] = [
   less("gatewaySecondsPerGb", "CPU of both gateway processes", "s/GB", 2),
   less("machineSecondsPerGb", "CPU of the whole machine", "s/GB", 2),
   less("resident", "resident memory of a gateway, most", "MB", 0, 1e-6),
-  less("minorCollections", "minor collections by packets in 10 s, both gateways", "", 0),
+  less("minorCollections", "minor collections of lanes in 10 s under load, both gateways", "", 0),
   less("handshake", "first datagram of the handshake to first packet", "ms", 1),
   less("start", "start of the program to first packet", "ms", 0),
 ];

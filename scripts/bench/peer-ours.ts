@@ -6,7 +6,9 @@ import type { Site, TwoSites } from "../../test/interop/harness/two-sites.ts";
 import { ends, LOG_TAIL, type Peer, type PeerOptions, type RunningPeer, SECRET, type Side } from "./peer.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-const MINOR_COLLECTION = /: (?:Scavenge|Minor Mark-(?:Compact|Sweep)) /g;
+/** Of --trace-gc: the isolate, then what it did. */
+const COLLECTION = /^\[\d+:(0x[0-9a-f]+)\].*: (\S+(?: Mark-\S+)?) /gm;
+const MINOR_COLLECTION = /^(?:Scavenge|Minor Mark-(?:Compact|Sweep))$/;
 
 type Settings = (own: Site, other: Site, side: Side, options: PeerOptions) => string;
 
@@ -58,9 +60,16 @@ async function run(
       return [process.pid];
     },
     log: () => gateway.log().slice(-LOG_TAIL),
-    minorCollections: () => process.log().match(MINOR_COLLECTION)?.length ?? 0,
+    minorCollections: () => collectionsOfThreads(process.log()),
     stop: async () => void (await gateway.stop()),
   };
+}
+
+/** Collections of young objects in every thread but the main one, whose isolate is the first that collects anything. */
+function collectionsOfThreads(log: string): number {
+  const all = [...log.matchAll(COLLECTION)];
+  const main = all[0]?.[1];
+  return all.filter(([, isolate, kind]) => isolate !== main && MINOR_COLLECTION.test(kind!)).length;
 }
 
 const variant = (name: string, settings: Settings): Peer => ({

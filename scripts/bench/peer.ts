@@ -19,7 +19,7 @@ export interface RunningPeer {
   pids(): readonly number[];
   /** The last words of its log. */
   log(): string;
-  /** Collections of young objects so far, in all threads; absent where there is nothing to collect. */
+  /** Collections of young objects so far in the threads that carry packets; absent where there is nothing to collect. */
   readonly minorCollections?: () => number;
   stop(): Promise<void>;
 }

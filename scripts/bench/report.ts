@@ -5,7 +5,7 @@ import { middleOf, type Results, ratioOf } from "./results.ts";
 import type { Wire } from "./world.ts";
 
 export const NOT_THERE = "not there";
-const NOT_MEASURED = "-";
+export const NOT_MEASURED = "-";
 
 function cellOf(results: Results, wire: Wire, metric: Metric, peer: string): string {
   const value = middleOf(results, wire, peer, metric.key);

@@ -124,7 +124,7 @@ async function measureLoss(load: Load, sample: Record<string, number>): Promise<
   sample["lateAtHalf"] = half.late;
 }
 
-/** Collections of young objects under load, less those that come without any packet: what packets leave behind. */
+/** Collections of young objects in lanes under load, less those that come without any packet: what packets leave behind. */
 async function measureGarbage(
   load: Load,
   running: readonly RunningPeer[],

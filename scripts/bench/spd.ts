@@ -6,9 +6,9 @@
 import { Spi } from "../../src/base/spi.ts";
 import { FLOW_UNKNOWN, FlowCache } from "../../src/dataplane/flow-cache.ts";
 import { outerPath } from "../../src/policy/endpoint-record.ts";
+import { OutboundChoice } from "../../src/policy/outbound-choice.ts";
 import { writeSaRecord } from "../../src/policy/sa-record.ts";
 import { formatSaTable, type SaTable, saTableRegions } from "../../src/policy/sa-table.ts";
-import { outboundFor } from "../../src/policy/sad.ts";
 import { SadWriter } from "../../src/policy/sad-writer.ts";
 import type { PacketKey } from "../../src/policy/selector-record.ts";
 import { type CompiledSpd, compileSpd, lookupSpd, type SpdEntry } from "../../src/policy/spd.ts";
@@ -24,7 +24,7 @@ const PASSES = 8;
 interface Subject {
   readonly spd: CompiledSpd;
   readonly table: SaTable;
-  readonly writer: SadWriter;
+  readonly choice: OutboundChoice;
   readonly keys: readonly PacketKey[];
 }
 
@@ -60,20 +60,26 @@ function subject(entries: readonly SpdEntry[]): Subject {
   }
   const draw = drawing(1);
   const drawn = Array.from({ length: KEYS }, () => keyWithin(entries[draw(entries.length)]!, draw));
-  return { spd: compileSpd(entries), table, writer, keys: drawn };
+  return {
+    spd: compileSpd(entries),
+    table,
+    choice: new OutboundChoice(table, writer.memory, 0),
+    keys: drawn,
+  };
 }
 
 /** What a packet costs that the flow cache does not know, in nanoseconds: asked in vain, SPD, SA, remembered. */
-function missNanoseconds({ spd, table, writer, keys }: Subject): number {
+function missNanoseconds({ spd, table, choice, keys }: Subject): number {
   const flows = new FlowCache(table);
   const start = process.hrtime.bigint();
   for (let pass = 0; pass < PASSES; pass++) {
     flows.clear();
     for (const key of keys) {
       if (flows.find(key, 0) !== FLOW_UNKNOWN) continue;
-      const policy = spd.policy[lookupSpd(spd, key)]!;
+      const entry = lookupSpd(spd, key);
+      const policy = spd.policy[entry]!;
       const generation = flows.generationOf(policy);
-      flows.store(key, 0, outboundFor(table, writer.memory, policy, key, 0), policy, generation);
+      flows.store(key, 0, choice.find(spd, entry, policy, generation, key), policy, generation);
     }
   }
   return Number(process.hrtime.bigint() - start) / (PASSES * keys.length);

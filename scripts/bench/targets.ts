@@ -110,7 +110,15 @@ function limits(results: Results, wire: Wire): Verdict[] {
     }),
     ...(collections === undefined
       ? []
-      : [verdict("minor collections by packets in 10 s", wire, "none", `${collections}`, collections === 0)]),
+      : [
+          verdict(
+            "minor collections of lanes in 10 s under load",
+            wire,
+            "none",
+            `${collections}`,
+            collections === 0,
+          ),
+        ]),
   ];
 }
 

@@ -73,8 +73,9 @@ export class FlowCache {
     const first = hash(key, tag) * WAYS * STRIDE;
     let victim = -1;
     for (let at = first; at < first + WAYS * STRIDE && victim < 0; at += STRIDE) {
-      const isFree = words[at + STAMP] !== this.#stamp || !this.#isCurrent(at);
-      if (isFree || (words[at + TAG] === tag && isSame(words, at, key))) victim = at;
+      // Whether an answer still holds is not asked: with many policies that costs more than losing one.
+      if (words[at + STAMP] !== this.#stamp || (words[at + TAG] === tag && isSame(words, at, key)))
+        victim = at;
     }
     if (victim < 0) {
       this.#turn = (this.#turn + 1) % WAYS;

@@ -1,9 +1,10 @@
 /** From a TUN device to the wire: policy and SA of each frame, then seal and send (RFC 4301 section 5.1). */
 import { appendFrame, clearFrames, type FrameBatch } from "../base/frame-batch.ts";
 import { earlier, type Instant, Instant as instant } from "../base/instant.ts";
+import { OutboundChoice } from "../policy/outbound-choice.ts";
 import { fillInboundKey, fillOutboundKey, packetSelectors } from "../policy/packet-key.ts";
 import { Policy } from "../policy/sa-table.ts";
-import { NO_SLOT, outboundFor } from "../policy/sad.ts";
+import { NO_SLOT } from "../policy/sad.ts";
 import { createPacketKey, Key, type PacketKey } from "../policy/selector-record.ts";
 import { lookupSpd, NO_POLICY, SPD_BYPASS, SPD_DISCARD } from "../policy/spd.ts";
 import { createPacketFields, parseIpPacket, parseQuotedPacket } from "../wire/ip/ip-packet.ts";
@@ -57,6 +58,7 @@ export class Outbound {
   readonly #icmp: IcmpErrors;
   readonly #own: OwnAddresses;
   readonly #flows: FlowCache;
+  readonly #choice: OutboundChoice;
   #spdChanges = -1;
   readonly #fragments: FragmentCheck;
   /** Made for the first fragment that has to wait. */
@@ -93,6 +95,7 @@ export class Outbound {
     this.#icmp = parts.icmp;
     this.#own = parts.own;
     this.#flows = new FlowCache(parts.context.table);
+    this.#choice = new OutboundChoice(parts.context.table, parts.context.memory, parts.context.index);
     this.#fragments = new FragmentCheck(parts.context);
     this.#held = new HeldPackets(policies);
     this.#hops = new Uint8Array(parts.frames.capacity);
@@ -107,7 +110,10 @@ export class Outbound {
    */
   turn(now: Instant): number {
     if (this.#context.isChanged) this.#fragments.clear();
-    if (this.#context.spdChanges !== this.#spdChanges) this.#flows.clear();
+    if (this.#context.spdChanges !== this.#spdChanges) {
+      this.#flows.clear();
+      this.#choice.clear();
+    }
     this.#spdChanges = this.#context.spdChanges;
     this.#paced.begin(now);
     let handled = this.#isReleaseDue(now) ? this.#releaseHeld(now) : 0;
@@ -284,8 +290,7 @@ export class Outbound {
     if (spd.action[entry] === SPD_BYPASS) return BYPASS;
     this.#policy = spd.policy[entry]!;
     this.#generation = this.#flows.generationOf(this.#policy);
-    const { table, memory, index } = this.#context;
-    const slot = outboundFor(table, memory, this.#policy, key, index);
+    const slot = this.#choice.find(spd, entry, this.#policy, this.#generation, key);
     return slot === NO_SLOT ? NO_SA : slot;
   }
 

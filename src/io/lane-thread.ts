@@ -20,8 +20,8 @@ import { workerLocation } from "./worker-location.ts";
 
 /** A lane that does not end in this time is ended. */
 const STOP_MS = 3_000;
-/** The loop allocates next to nothing; what it has is code and batches. */
-const LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 4, stackSizeMb: 2 } as const;
+/** The loop allocates next to nothing; what it has is code and batches, and what loading it leaves behind. */
+const LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 3, stackSizeMb: 2 } as const;
 
 export interface LaneThreadOptions {
   readonly index: number;

@@ -1,5 +1,6 @@
 /** The thread of a lane: waits, turns, and never returns to an event loop until it is told to stop. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { Instant } from "../base/instant.ts";
 import { Drop } from "../dataplane/drop-reason.ts";
 import { HandOver } from "../dataplane/hand-over.ts";
 import { createLane, type Lane } from "../dataplane/lane.ts";
@@ -19,7 +20,7 @@ import { createNativeEspEngine, type NativeEspEngine } from "./native-esp-engine
 import { openNativeKeyStore, openNativeSaTable } from "./native-memory.ts";
 import { createNativePacketIo, type NativePacketIo } from "./native-packet-io.ts";
 import { bootTime } from "./native-process.ts";
-import { createWaiter, READY_ERROR, WAIT_MS_MAX, type Waiter, wake } from "./native-wait.ts";
+import { createWaiter, NOW, READY_ERROR, WAIT_MS_MAX, type Waiter, wake } from "./native-wait.ts";
 
 /** Counters of the addon are told to the main thread at most so often; error queues are looked at even if nothing waits. */
 const COUNTERS_EVERY_MS = 1000;
@@ -161,7 +162,6 @@ function loop(parts: Loop): void {
   const { control, commands, lane, engine, io, waiter, reads, post, drain } = parts;
   let commandsDone = 0;
   let countersAt = 0;
-  let countersText = "";
   while (Atomics.load(control, Control.STOP) === 0) {
     while (commandsDone !== Atomics.load(control, Control.COMMANDS)) {
       const posted = receiveMessageOnPort(commands) as { message: LaneCommand } | undefined;
@@ -169,16 +169,14 @@ function loop(parts: Loop): void {
       carryOut(posted.message, lane, engine);
       commandsDone = (commandsDone + 1) | 0;
     }
-    const now = bootTime();
+    const now = Instant(waiter.times[NOW]!);
     lane.turn(now);
     Atomics.add(control, Control.TURNS, 1);
     if (now >= countersAt) {
       countersAt = now + COUNTERS_EVERY_MS;
       for (let i = reads.tuns; i < reads.fds.length; i++) drain(reads.fds[i]!);
-      const counters = io.counters();
-      const text = JSON.stringify(counters);
-      if (text !== countersText) post({ kind: "counters", counters });
-      countersText = text;
+      const counters = io.changedCounters();
+      if (counters !== undefined) post({ kind: "counters", counters });
     }
     const mayRest = reads.areEmpty() && lane.fallAsleep();
     const next = mayRest ? lane.nextTimeout() : now;

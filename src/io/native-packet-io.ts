@@ -63,6 +63,8 @@ const COUNTERS = 18;
 
 export interface NativePacketIo extends PacketIo {
   counters(): PacketIoCounters;
+  /** The counters, unless they are as they were when they were last asked for. */
+  changedCounters(): PacketIoCounters | undefined;
   close(): void;
 }
 
@@ -77,6 +79,7 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
   const io = addon.createPacketIo(table.handle, options.sendsRuns ?? true, options.coalesces ?? true);
   if (io < 0) throw ioError("make a lane's packet transfers", "createPacketIo", io);
   const values = new Float64Array(COUNTERS);
+  const told = new Float64Array(COUNTERS);
   const isWaitedFor = options.mayHaveMore !== undefined;
   const mayHaveMore = options.mayHaveMore ?? new Uint8Array(tuns.length + sockets.length).fill(1);
   return {
@@ -108,6 +111,12 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
       const { fd, family, role, localPort } = sockets[socket]!;
       if (from.count > 0)
         addon.sendFragmentable(io, fd, family, isRaw(role), localPort, nativeBatch(from), from.count);
+    },
+    changedCounters() {
+      addon.packetIoCounters(io, values);
+      if (values.every((value, i) => value === told[i])) return undefined;
+      told.set(values);
+      return this.counters();
     },
     counters() {
       addon.packetIoCounters(io, values);

@@ -10,9 +10,15 @@ export const READY_ERROR = 2;
 /** The longest that one wait blocks whatever it was told, so that a lost wake-up can only delay a thread's end. */
 export const WAIT_MS_MAX = 1000;
 
+/** Positions in {@link Waiter.times}. */
+const TIMEOUT = 0;
+export const NOW = 1;
+
 export interface Waiter {
   /** Per descriptor, in the order given; one more at the end for the wake-up. Overwritten by each wait. */
   readonly ready: Uint8Array;
+  /** The moment when the last wait returned, or when the waiter was made, at {@link NOW}. */
+  readonly times: Float64Array;
   /**
    * Returns at once when something is ready already; wake-ups are consumed.
    * @param timeoutMs - may hold a fraction; 0 or less only looks
@@ -38,11 +44,13 @@ export function wake(fd: Fd): void {
 /** Made in the thread that waits. */
 export function createWaiter(fds: readonly Fd[], wakeFd: Fd): Waiter {
   const addon = loadAddon();
-  const { handle, ready } = addon.createWaiter(Int32Array.from(fds), wakeFd);
+  const { handle, ready, times } = addon.createWaiter(Int32Array.from(fds), wakeFd);
   return {
     ready,
+    times,
     wait(timeoutMs) {
-      const count = addon.wait(handle, Math.min(timeoutMs, WAIT_MS_MAX));
+      times[TIMEOUT] = Math.min(timeoutMs, WAIT_MS_MAX);
+      const count = addon.wait(handle);
       if (count < 0) throw ioError("wait for packets", "ppoll", count);
       return count;
     },

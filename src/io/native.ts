@@ -135,9 +135,16 @@ export interface NativeAddon {
   // Waiting
   createWake(): Result;
   wake(fd: Fd): Result;
-  createWaiter(fds: Int32Array, wake: Fd): { readonly handle: Handle; readonly ready: Uint8Array };
+  createWaiter(
+    fds: Int32Array,
+    wake: Fd,
+  ): { readonly handle: Handle; readonly ready: Uint8Array; readonly times: Float64Array };
   closeWaiter(waiter: Handle): void;
-  wait(waiter: Handle, timeoutMs: number): Result;
+  /**
+   * Waits for `times[0]` milliseconds at most, and writes the moment of its return, as {@link bootTime}, to `times[1]`: in
+   * memory, because a number with a fraction is an object in most calls.
+   */
+  wait(waiter: Handle): Result;
 
   // Curves of RFC 7748, named by the length of their values
   montgomeryPublicValue(scalar: Uint8Array, into: Uint8Array): void;

@@ -202,7 +202,7 @@ describeNative("arguments that make no sense", () => {
       () => addon().memoryBuffer(handle),
       () => addon().seal(handle, handle, 0, handle),
       () => addon().createEngine(handle, handle),
-      () => addon().wait(handle, 0),
+      () => addon().wait(handle),
       () => addon().receive(handle, 0, 4, false, 0, handle),
     ])
       expect(call).toThrow(RangeError);
