@@ -15,7 +15,21 @@ const CURVES: Readonly<Record<string, number>> = {
   brainpoolP512r1: 512,
 };
 
+/** Keys read last, by their octets: reading one takes longer than verifying with it, and CAs come again and again. */
+const KEYS_MAX = 64;
+const read = new Map<string, KeyObject | undefined>();
+
 function importKey(publicKey: Uint8Array): KeyObject | undefined {
+  const octets = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length).toString("latin1");
+  const key = read.has(octets) ? read.get(octets) : readKey(publicKey);
+  // The map's order is that of use, so that the first is the one to go.
+  read.delete(octets);
+  read.set(octets, key);
+  if (read.size > KEYS_MAX) read.delete(read.keys().next().value!);
+  return key;
+}
+
+function readKey(publicKey: Uint8Array): KeyObject | undefined {
   try {
     return createPublicKey({ key: publicKey as Buffer, format: "der", type: "spki" });
   } catch {
