@@ -33,7 +33,10 @@ const facts = (site: typeof SITE_A, lanes: number, more: Partial<TunnelFacts> = 
   ...more,
 });
 
-/** Flows of one direction alone: no answer teaches the device which queue they should come from. */
+/**
+ * Flows of one direction alone: no answer teaches the device which queue they should come from. What is handed from lane to
+ * lane arrives whole and in the order of its flow.
+ */
 async function oneWayFlows(from: Site, to: Site): Promise<void> {
   const [sender, receiver] = [await from.traffic(), await to.traffic()];
   await receiver.forget();
@@ -56,6 +59,7 @@ async function oneWayFlows(from: Site, to: Site): Promise<void> {
       received: DATAGRAMS,
       duplicates: 0,
       corrupt: 0,
+      overtaken: 0,
     });
   }
 }

@@ -24,7 +24,7 @@ function numbered(flow, number, size) {
 function flowOf(id) {
   let flow = flows.get(id);
   if (flow === undefined) {
-    flow = { seen: new Set(), duplicates: 0, corrupt: 0 };
+    flow = { seen: new Set(), newest: -1, duplicates: 0, corrupt: 0, overtaken: 0 };
     flows.set(id, flow);
   }
   return flow;
@@ -94,7 +94,11 @@ const commands = {
         const flow = flowOf(id);
         if (!message.equals(numbered(id, number, message.readUInt32BE(12)))) flow.corrupt += 1;
         else if (flow.seen.has(number)) flow.duplicates += 1;
-        else flow.seen.add(number);
+        else {
+          flow.seen.add(number);
+          if (number < flow.newest) flow.overtaken += 1;
+          flow.newest = Math.max(flow.newest, number);
+        }
         if (echo) socket.send(message, from.port, from.address);
       });
       socket.on("error", reject);
@@ -134,8 +138,8 @@ const commands = {
   },
 
   udpReceived({ flow }) {
-    const { seen, duplicates, corrupt } = flowOf(flow);
-    return { received: seen.size, duplicates, corrupt, last: seen.size === 0 ? -1 : Math.max(...seen) };
+    const { seen, newest, duplicates, corrupt, overtaken } = flowOf(flow);
+    return { received: seen.size, duplicates, corrupt, overtaken, last: newest };
   },
 
   /** Sends these octets as datagrams, from `fromPort` where it is given; collects what comes back. */

@@ -15,6 +15,8 @@ export interface UdpFlow {
   readonly received: number;
   readonly duplicates: number;
   readonly corrupt: number;
+  /** Arrived behind a later one of the flow. */
+  readonly overtaken: number;
   /** Highest number that arrived, -1 when none did. */
   readonly last: number;
 }
