@@ -76,6 +76,10 @@ export class Lanes {
     for (const thread of this.#threads) thread.setOuterAddresses(addresses);
   }
 
+  setPeers(addresses: readonly IpAddress[]): void {
+    for (const thread of this.#threads) thread.setPeers(addresses);
+  }
+
   wake(): void {
     for (const thread of this.#threads) thread.wake();
   }

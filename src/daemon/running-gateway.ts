@@ -234,6 +234,7 @@ export class RunningGateway {
         this.#loop.feed({ kind: "pathsChanged" });
         const sources = [...paths.values()].map(({ source }) => source);
         this.#lanes.setOuterAddresses([...configuration.gateway.listen, ...sources]);
+        this.#lanes.setPeers(this.#remotes());
       },
       plan: (ownAddresses) => this.#plan(ownAddresses),
       prepare: (network) => this.#prepare(network),

@@ -1,5 +1,6 @@
 /** From the wire to a TUN device: SPI, replay, open, selectors, ECN (RFC 4301 section 5.2, RFC 4303 section 3.4). */
 import { earlier, type Instant, Instant as instant } from "../base/instant.ts";
+import type { IpAddress } from "../base/ip-address.ts";
 import {
   DATAGRAM_META_STRIDE,
   META_FAMILY,
@@ -104,6 +105,10 @@ export class Inbound {
     this.#socket = new Uint8Array(batch.capacity);
     this.#hops = new Uint8Array(batch.capacity);
     this.#movedAt = new Float64Array(context.table.size.slots).fill(Number.NEGATIVE_INFINITY);
+  }
+
+  setPeers(addresses: readonly IpAddress[]): void {
+    this.#gate.setPeers(addresses);
   }
 
   /** Handles what other lanes have for this one, then one batch of each socket; returns the datagrams handled. */

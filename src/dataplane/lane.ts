@@ -25,6 +25,8 @@ export interface Lane {
    * out of a TUN device are dropped, so that a tunnel cannot carry itself.
    */
   setOuterAddresses(addresses: readonly IpAddress[]): void;
+  /** Addresses of configured peers, whose IKE messages have a share of their own. */
+  setPeers(addresses: readonly IpAddress[]): void;
   /**
    * Reads, decides and writes once in both directions. No packet's content makes it throw.
    * @returns packets and datagrams handled; zero: wait until a descriptor is readable, a command came, or {@link nextTimeout}
@@ -84,6 +86,7 @@ export function createLane(options: LaneOptions): Lane {
     drops: context.drops,
     setSpd: (device, spd) => context.setSpd(device, spd),
     setOuterAddresses: (addresses) => own.set(addresses),
+    setPeers: (addresses) => inbound.setPeers(addresses),
     turn(now) {
       const { u32 } = options.table;
       Atomics.add(u32, epoch, 1);

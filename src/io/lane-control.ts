@@ -53,7 +53,7 @@ export interface LaneThreadData {
 
 export type LaneCommand =
   | { readonly kind: "setSpd"; readonly tun: number; readonly spd: CompiledSpd }
-  | { readonly kind: "setOuterAddresses"; readonly addresses: readonly IpAddress[] }
+  | { readonly kind: "setOuterAddresses" | "setPeers"; readonly addresses: readonly IpAddress[] }
   /** SAs went: free what the engine keeps for them. */
   | { readonly kind: "releaseStale" };
 

@@ -50,6 +50,7 @@ export interface LaneThread {
   setSpd(tun: number, spd: CompiledSpd): void;
   /** Sources of outer packets of ours: what comes out of a TUN device with one of them is a loop. */
   setOuterAddresses(addresses: readonly IpAddress[]): void;
+  setPeers(addresses: readonly IpAddress[]): void;
   /** SAs went: the lane frees what it keeps of their keys. */
   releaseStale(): void;
   /** The table has changed: look at once. */
@@ -129,6 +130,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     counters: () => counters,
     setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),
     setOuterAddresses: (addresses) => command({ kind: "setOuterAddresses", addresses }),
+    setPeers: (addresses) => command({ kind: "setPeers", addresses }),
     releaseStale: () => command({ kind: "releaseStale" }),
     wake: wakeUp,
     async stop() {

@@ -196,6 +196,9 @@ function carryOut(command: LaneCommand, lane: Lane, engine: NativeEspEngine): vo
     case "setOuterAddresses":
       lane.setOuterAddresses(command.addresses);
       break;
+    case "setPeers":
+      lane.setPeers(command.addresses);
+      break;
     case "releaseStale":
       engine.releaseStale();
       break;

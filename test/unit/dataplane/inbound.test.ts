@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DropReason } from "../../../src/dataplane/drop-reason.ts";
-import { IKE_INITIAL_BURST, IKE_OTHER_BURST } from "../../../src/dataplane/ike-gate.ts";
+import { IKE_INITIAL_BURST, IKE_OTHER_BURST, IKE_PEERS_BURST } from "../../../src/dataplane/ike-gate.ts";
 import { AUDITS_BURST, PEER_MOVED_INTERVAL_MS } from "../../../src/dataplane/inbound.ts";
 import { Slot } from "../../../src/policy/sa-table.ts";
 import { ipv4ChecksumIsValid } from "../../../src/wire/ip/ipv4.ts";
@@ -106,6 +106,24 @@ describe("demultiplexing", () => {
     expect(gateway.ike).toHaveLength(IKE_INITIAL_BURST + 5);
     flood(Uint8Array.of(0, 0, 0, 0, ...other), IKE_OTHER_BURST);
     expect(gateway.drops("ikeRateLimited")).toBe(7 + 5);
+  });
+
+  test("[ERR-06] a flood of strangers does not keep out configured peers", () => {
+    const gateway = makeGateway();
+    const initial = new Uint8Array(32);
+    const stranger = onNatPort(initial);
+    const peer = { ...stranger, remote: endpoint("203.0.113.9", 4500) };
+    gateway.lane.setPeers([peer.remote.address, endpoint("2001:db8::9").address]);
+    const flood = (datagram: typeof stranger, count: number) => {
+      for (let i = 0; i < count; i++) gateway.io.arrive(datagram);
+      while (gateway.turn(0) > 0);
+    };
+    flood(stranger, IKE_INITIAL_BURST + 100);
+    expect(gateway.ike).toHaveLength(IKE_INITIAL_BURST);
+    flood(peer, 20);
+    expect(gateway.ike).toHaveLength(IKE_INITIAL_BURST + 20);
+    flood(peer, IKE_PEERS_BURST);
+    expect(gateway.ike).toHaveLength(IKE_INITIAL_BURST + IKE_PEERS_BURST);
   });
 
   test("a full queue to the main thread is counted", () => {
