@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CHILD_MUTANTS } from "./child-mutants.ts";
+import { LIFECYCLE_MUTANTS } from "./lifecycle-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 import { copyTree, expectKilled } from "./mutated-tree.ts";
 import { OPTION_MUTANTS } from "./option-mutants.ts";
@@ -9,7 +10,14 @@ import { PKI_MUTANTS } from "./pki-mutants.ts";
 import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 
 /** A file per subject. */
-const ALL = [...MUTANTS, ...OPTION_MUTANTS, ...PKI_MUTANTS, ...TRANSPORT_MUTANTS, ...CHILD_MUTANTS];
+const ALL = [
+  ...MUTANTS,
+  ...LIFECYCLE_MUTANTS,
+  ...OPTION_MUTANTS,
+  ...PKI_MUTANTS,
+  ...TRANSPORT_MUTANTS,
+  ...CHILD_MUTANTS,
+];
 
 let copy: string;
 beforeAll(() => {
