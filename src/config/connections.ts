@@ -28,6 +28,7 @@ import type { Findings } from "./findings.ts";
 import { IKE_PORT, isUnicast } from "./gateway.ts";
 import { inactivityOf, lifecycleOf } from "./lifecycle.ts";
 import { readManualChild } from "./manual.ts";
+import { ppkOf } from "./ppk.ts";
 import { warnOfProposals } from "./proposal-advice.ts";
 import {
   type ChildInput,
@@ -314,6 +315,7 @@ class Assembly {
         ...(remoteId === undefined ? {} : { id: remoteId }),
         auth: authentication.peer,
       },
+      ...ppkOf(input.ppk, this.#path, this.#findings),
       keep,
       encapsulation: encapsulationFor(input.encapsulation, configured, this.#path, this.#findings),
       ike: {

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { DurationMs, seconds } from "../base/instant.ts";
 import type { AggfragHandling, TfcHandling } from "../policy/data-plane.ts";
 import type { Findings } from "./findings.ts";
-import { choice, integer, leaf, mapping, Refusal, shown } from "./leaf.ts";
+import { choice, integer, leaf, mapping, Refusal, shown, yesOrNo } from "./leaf.ts";
 import { duration, octetRate } from "./quantity.ts";
 import type { Path } from "./yaml-text.ts";
 
@@ -36,11 +36,6 @@ function packetSize(value: unknown): "mtu" | number {
   return value === "mtu"
     ? "mtu"
     : integer(value, "mtu, or the octets of an outer packet", PACKET_SIZE_LEAST, PACKET_SIZE_MOST);
-}
-
-function yesOrNo(value: unknown): boolean {
-  if (typeof value === "boolean") return value;
-  throw new Refusal("CONFIG_WRONG_TYPE", `${shown(value)} has to be true or false`);
 }
 
 /** `tfc: mtu` is `tfc: { pad: mtu }`. */

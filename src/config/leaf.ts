@@ -186,3 +186,8 @@ export function listOf<T>(item: z.ZodType<T>, what: string, most: number, least 
     .max(most, { error: () => `CONFIG_BAD_VALUE has more than ${most} entries` });
   return z.preprocess((value) => (Array.isArray(value) || value === undefined ? value : [value]), list);
 }
+
+export function yesOrNo(value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw new Refusal("CONFIG_WRONG_TYPE", `${shown(value)} has to be true or false`);
+}

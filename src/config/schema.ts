@@ -8,10 +8,11 @@ import { LANES_MAX, REPLAY_WINDOW_MAX, SELECTORS_PER_SIDE } from "../policy/sa-t
 import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { fragmentation, mobike } from "./ike-transport.ts";
-import { choice, integer, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
+import { choice, integer, leaf, listOf, mapping, Refusal, text, yesOrNo } from "./leaf.ts";
 import { address, deviceName, mark, prefix, selector } from "./network.ts";
+import { ppkId } from "./ppk.ts";
 import { duration, octets, packets, share } from "./quantity.ts";
-import { manualKey, type SecretSettings } from "./secret.ts";
+import { manualKey, preSharedKey, type SecretSettings } from "./secret.ts";
 import { LATER_AUTHENTICATION, OF_ONE_SIDE, sides } from "./side-schema.ts";
 import { printable } from "./yaml-text.ts";
 
@@ -330,6 +331,17 @@ export function connectionSchema(secrets: SecretSettings) {
   return mapping(
     {
       ...sides(secrets),
+      ppk: z.optional(
+        listOf(
+          mapping({
+            id: leaf(ppkId),
+            secret: leaf((value) => preSharedKey(value, secrets)),
+            required: optional(yesOrNo),
+          }),
+          'a key: { id: "gw-paris", secret: { file: secrets/paris-ppk } }',
+          LIST_MAX,
+        ),
+      ),
       keep,
       encapsulation: optional(choice(["auto", "udp", "esp"], { tcp: "use auto" })),
       interface: optional(deviceName),

@@ -12,6 +12,7 @@ const FAILURE_CODES: { readonly [code in FailureNotice["code"]]: true } = {
   identityMismatch: true,
   localIdentityMismatch: true,
   authenticationFailed: true,
+  ppkRefused: true,
   authenticationRejectedByPeer: true,
   authenticationNotComputed: true,
   noCommonSignature: true,

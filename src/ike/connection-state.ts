@@ -25,6 +25,8 @@ export interface IkeSuite {
   readonly ke: number;
   /** Methods of the key exchanges after the first, in their order; absent when there were none (RFC 9370). */
   readonly additionalKe?: readonly number[];
+  /** A postquantum preshared key is mixed in (RFC 8784). */
+  readonly hasPpk?: true;
 }
 
 /** What NAT detection found (RFC 7296 section 2.23). A peer that forces UDP encapsulation looks like one behind a NAT. */

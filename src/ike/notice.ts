@@ -153,6 +153,9 @@ export type TransportRefusal = "notConfirmed" | "tunnelAsked" | "otherHosts";
 
 export type AuthenticationCause = "wrongKey" | "otherMethod" | { readonly notProven: PeerFinding };
 
+/** The peer did not send USE_PPK; it did, and then used none; it named one that is not known here. */
+export type PpkRefusal = "notSupported" | "notUsed" | "unknown";
+
 export type FailureNotice =
   /** We answered NO_PROPOSAL_CHOSEN, or the peer chose something that we had not offered. */
   | (Concerning & ProposalMismatch & { readonly code: "noCommonProposal"; readonly role: ExchangeRole })
@@ -210,6 +213,14 @@ export type FailureNotice =
     })
   /** The peer takes no signature that our key can make. */
   | (Concerning & { readonly code: "noCommonSignature"; readonly place?: ConfigurationPlace })
+  /** We require a postquantum preshared key, or the peer does, and it did not come to be used (RFC 8784). */
+  | (Concerning & {
+      readonly code: "ppkRefused";
+      readonly reason: PpkRefusal;
+      /** What the peer calls its key. */
+      readonly id?: Uint8Array;
+      readonly place?: ConfigurationPlace;
+    })
   /** The peer answered AUTHENTICATION_FAILED: it has another key or does not expect our identity. */
   | (Concerning & {
       readonly code: "authenticationRejectedByPeer";

@@ -30,8 +30,8 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
 }
 
 /** What an IKE SA depends on besides the peer's address; the rest of a connection takes effect without ending it. */
-function essence({ local, remote, encapsulation, ike }: Connection): unknown {
-  return [local, remote.port, remote.id, remote.auth, encapsulation, ike.proposals];
+function essence({ local, remote, encapsulation, ike, ppk }: Connection): unknown {
+  return [ppk, local, remote.port, remote.id, remote.auth, encapsulation, ike.proposals];
 }
 
 /** Whether an IKE SA's peer is where the connection no longer looks for it. What DNS says ends no IKE SA that is there. */

@@ -15,6 +15,7 @@ import { escapeForeign } from "./escape.ts";
 import { identityText, isConfigurable } from "./identity-text.ts";
 import { sizeLines } from "./message-size-words.ts";
 import { atPlace, configuredName, keyOf, peerText } from "./place-words.ts";
+import { ppkRefused } from "./ppk-words.ts";
 import { mismatchLines, proposalsKey } from "./proposal-words.ts";
 import { selectorLines } from "./selector-words.ts";
 
@@ -41,6 +42,8 @@ export function failureWords(notice: FailureNotice): readonly string[] {
       return notComputed(notice);
     case "noCommonSignature":
       return noCommonSignature(notice);
+    case "ppkRefused":
+      return ppkRefused(notice);
     case "noAnswer":
       return noAnswer(notice);
     case "errorFromPeer":

@@ -64,6 +64,7 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   identityMismatch: "error",
   localIdentityMismatch: "error",
   authenticationFailed: "error",
+  ppkRefused: "error",
   authenticationRejectedByPeer: "error",
   authenticationNotComputed: "error",
   noCommonSignature: "error",

@@ -4,13 +4,24 @@ import type { EspSuite } from "../policy/data-plane.ts";
 import { transformKeyword } from "../policy/proposal-keyword.ts";
 import { TransformType } from "../wire/ike/registries.ts";
 
-/** `aes256gcm16-prfsha384-x25519 + mlkem768` */
-export function ikeSuiteText({ encr, encrKeyBits, integ, prf, ke, additionalKe = [] }: IkeSuite): string {
+/** `aes256gcm16-prfsha384-x25519 + mlkem768 + ppk` */
+export function ikeSuiteText({
+  encr,
+  encrKeyBits,
+  integ,
+  prf,
+  ke,
+  additionalKe = [],
+  hasPpk,
+}: IkeSuite): string {
   return [
     transformKeyword(TransformType.ENCR, encr, encrKeyBits),
     ...(integ === 0 ? [] : [transformKeyword(TransformType.INTEG, integ)]),
     transformKeyword(TransformType.PRF, prf),
-    [ke, ...additionalKe].map((id) => transformKeyword(TransformType.KE, id)).join(" + "),
+    [
+      ...[ke, ...additionalKe].map((id) => transformKeyword(TransformType.KE, id)),
+      ...(hasPpk === true ? ["ppk"] : []),
+    ].join(" + "),
   ].join("-");
 }
 

@@ -68,6 +68,12 @@ export interface CertificateTrust {
   };
 }
 
+/** A postquantum preshared key and the name that both ends have for it (RFC 8784). */
+export interface Ppk {
+  readonly id: Uint8Array;
+  readonly secret: Uint8Array;
+}
+
 /** Where the configuration says something, so that a notice can name the place. */
 export interface ConfigurationPlace {
   readonly file: string;
@@ -141,6 +147,8 @@ export interface Connection {
     readonly id?: Identification | "any";
     readonly auth: PeerAuthentication;
   };
+  /** Absent: none is used. The first is the one for our own calls; a peer that calls names one of them. */
+  readonly ppk?: { readonly keys: readonly [Ppk, ...Ppk[]]; readonly isRequired: boolean };
   readonly keep: Keep;
   readonly encapsulation: "auto" | "udp" | "esp";
   readonly ike: {

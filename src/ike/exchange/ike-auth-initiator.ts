@@ -2,7 +2,7 @@
 
 import { wipe } from "../../base/bytes.ts";
 import { compareIpAddress } from "../../base/ip-address.ts";
-import type { ChildConfiguration, Connection } from "../../policy/connection.ts";
+import type { ChildConfiguration, Connection, Ppk } from "../../policy/connection.ts";
 import { expectedIdentity, isPattern, localIdentity, matchIdentity } from "../../policy/pad.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
@@ -10,6 +10,7 @@ import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { certificateRequests } from "../auth/certificate-payloads.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer, type PeerCheck } from "../auth/peer-check.ts";
+import { mixPpk, ppkIdentity, wipeUnmixed } from "../auth/ppk.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import type { ProofFacts } from "../connection-state.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
@@ -61,7 +62,7 @@ import { type ChildAsked, readChildAnswer } from "./child-answer.ts";
 import { handleRefusal, settleNewChild } from "./child-refusal.ts";
 import { settleDuplicates } from "./duplicate-ike-sa.ts";
 import { beginIntermediate, continueIntermediate } from "./ike-intermediate-initiator.ts";
-import { find, findError, notify } from "./payload-list.ts";
+import { find, findError, findNotify, notify } from "./payload-list.ts";
 
 /** Where peers listen for IKE and ESP in UDP (RFC 7296 section 2.23). */
 const NAT_TRAVERSAL_PORT = 4500;
@@ -107,6 +108,8 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
     nat: answer.nat,
     localIdentity: localIdentity(connection, local.address),
     firstChild,
+    usesPpk: answer.usesPpk,
+    noPpkAuth: undefined,
     additional: additionalOf(answer.suite),
     keyExchange: undefined,
     takes: answer.takes,
@@ -126,10 +129,10 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
 /** Makes our AUTH, or has it made. */
 function prove(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): void {
   sa.phase = "proving";
-  const octets = authOctets(sa.protection, sa.transcript, true, sa.localIdentity);
+  const octets = ownOctets(sa, connection);
   const proof = proveOurselves(sa.protection, octets, connection.local.auth, sa.takes);
   if (proof.kind === "made") {
-    sendAuth(turn, sa, connection, proof.auth, { method: proof.auth.method });
+    proven(turn, sa, connection, proof.auth, { method: proof.auth.method });
     return;
   }
   if (proof.kind === "impossible") {
@@ -138,6 +141,45 @@ function prove(turn: Turn, sa: AuthenticatingIkeSa, connection: Connection): voi
   }
   sa.certificates = proof.certificates;
   sa.job = startJob(turn, sa.id, proof.work);
+}
+
+/** The PPK of our call, where both ends have one. */
+function ppkOf({ usesPpk }: AuthenticatingIkeSa, { ppk }: Connection): Ppk | undefined {
+  return usesPpk ? ppk?.keys[0] : undefined;
+}
+
+/** Whether our AUTH is made without the PPK first, for a peer that may not know this one [PQ-03]. */
+function isBareFirst(sa: AuthenticatingIkeSa, connection: Connection): boolean {
+  return (
+    ppkOf(sa, connection) !== undefined && connection.ppk?.isRequired === false && sa.noPpkAuth === undefined
+  );
+}
+
+function ownOctets(sa: AuthenticatingIkeSa, connection: Connection): Uint8Array {
+  const ppk = ppkOf(sa, connection);
+  const { protection, transcript, localIdentity: identity } = sa;
+  if (ppk === undefined || isBareFirst(sa, connection))
+    return authOctets(protection, transcript, true, identity);
+  const mixed = mixPpk(protection, ppk);
+  const octets = authOctets(mixed, transcript, true, identity);
+  wipeUnmixed(mixed);
+  return octets;
+}
+
+/** Our AUTH is made: once more with the PPK, or sent. */
+function proven(
+  turn: Turn,
+  sa: AuthenticatingIkeSa,
+  connection: Connection,
+  auth: AuthPayload,
+  proof: Parameters<typeof sendAuth>[4],
+): void {
+  if (isBareFirst(sa, connection)) {
+    sa.noPpkAuth = auth.data;
+    prove(turn, sa, connection);
+    return;
+  }
+  sendAuth(turn, sa, connection, auth, proof);
 }
 
 /** Nothing was sent under the keys yet, or nothing that the peer sent is worth an answer. */
@@ -162,7 +204,7 @@ export function continueAuth(turn: Turn, sa: AuthenticatingIkeSa, result: WorkRe
   if (sa.phase === "proving") {
     if (result.kind === "signed") {
       const { kind: _, data, ...proof } = result;
-      sendAuth(turn, sa, connection, { kind: "AUTH", method: proof.method, data }, proof);
+      proven(turn, sa, connection, { kind: "AUTH", method: proof.method, data }, proof);
       return;
     }
     const reason = failureReason(result);
@@ -289,6 +331,7 @@ function sendAuth(
     ...certificateRequests([connection.remote.auth]),
     ...idr,
     auth,
+    ...ppkNotifies(sa, connection),
   ];
   const child = firstChild && childConfiguration(turn.machine, connection.name, firstChild.name);
   if (firstChild !== undefined && child !== undefined) {
@@ -308,6 +351,13 @@ function sendAuth(
   payloads.push(...mobikeNotifies(turn.machine, connection, sa, "initiator"));
   sa.phase = "sent";
   sendRequest(turn, sa, ExchangeType.IKE_AUTH, payloads, { kind: "auth" });
+}
+
+function ppkNotifies(sa: AuthenticatingIkeSa, connection: Connection): readonly Payload[] {
+  const ppk = ppkOf(sa, connection);
+  if (ppk === undefined) return [];
+  const bare = sa.noPpkAuth === undefined ? [] : [notify(NotifyType.NO_PPK_AUTH, sa.noPpkAuth)];
+  return [ppkIdentity(ppk), ...bare];
 }
 
 /** Another IKE SA of ours with this peer under this identity, whichever connection it serves [CHILD-22]. */
@@ -331,6 +381,17 @@ export function handleAuthResponse(turn: Turn, sa: AuthenticatingIkeSa, payloads
   if (idr === undefined || auth === undefined) {
     forget(turn, sa);
     noteConnectionFailure(turn, sa, authRefusal(sa, connection, payloads));
+    return;
+  }
+  const ppk = ppkOf(sa, connection);
+  if (ppk !== undefined && findNotify(payloads, NotifyType.PPK_IDENTITY) !== undefined) {
+    const bare = sa.protection;
+    sa.protection = mixPpk(bare, ppk);
+    wipeUnmixed(bare);
+  } else if (connection.ppk?.isRequired === true) {
+    rejectPeer(turn, sa);
+    const { place } = connection;
+    noteConnectionFailure(turn, sa, { code: "ppkRefused", ...about(sa), reason: "notUsed", place });
     return;
   }
   const outcome = authenticate(sa, connection, idr, auth, payloads);

@@ -11,6 +11,7 @@ import { WireError } from "../../wire/wire-error.ts";
 import { requestedAuthorities } from "../auth/certificate-payloads.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer } from "../auth/peer-check.ts";
+import { choosePpk, mixPpk, type PpkChoice, wipeUnmixed } from "../auth/ppk.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import type { ProofFacts } from "../connection-state.ts";
 import {
@@ -352,12 +353,22 @@ function checkCandidates(turn: Turn, sa: Opened, pending: PendingAuth): void {
   const auth = find(pending.payloads, "AUTH");
   sa.auth = undefined;
   if (idi === undefined || auth === undefined) return;
-  const octets = authOctets(sa.protection, transcriptOf(sa), true, idi);
   const peer = identityOf(idi);
   let { failure } = pending;
   const candidates = connectionsNamed(turn, pending.candidates);
   for (const [i, connection] of candidates.entries()) {
-    const check = checkPeer(sa.protection, octets, connection.remote.auth, peer, auth, pending.payloads);
+    const ppk = choosePpk(connection, sa.usesPpk, pending.payloads);
+    if (ppk.kind === "refused") {
+      const whom = { connection: connection.name, remote: sa.remote, place: connection.place };
+      const { reason, id } = ppk;
+      failure ??= { code: "ppkRefused", ...whom, reason, ...(id === undefined ? {} : { id }) };
+      continue;
+    }
+    const protection = protectionWith(sa, ppk);
+    const octets = authOctets(protection, transcriptOf(sa), true, idi);
+    if (protection !== sa.protection) wipeUnmixed(protection);
+    const presented = ppk.kind === "bare" ? { ...auth, data: ppk.data } : auth;
+    const check = checkPeer(sa.protection, octets, connection.remote.auth, peer, presented, pending.payloads);
     const left = { ...pending, candidates: candidates.slice(i).map(({ name }) => name), failure };
     if (check.kind === "proven") {
       prove(turn, sa, connection, { ...left, peerProof: { method: auth.method } });
@@ -379,10 +390,17 @@ function moreTelling(before: FailureNotice | undefined, now: FailureNotice): Fai
   return before === undefined || (isOther(before) && !isOther(now)) ? now : before;
 }
 
+/** The keys that AUTH is about: with a PPK mixed in, or as they are. */
+function protectionWith({ protection }: Opened, choice: PpkChoice): Protection {
+  return choice.kind === "mixed" ? mixPpk(protection, choice.ppk) : protection;
+}
+
 /** The peer is who it says: makes our AUTH, or has it made. */
 function prove(turn: Turn, sa: Opened, connection: Connection, pending: PendingAuth): void {
   const own = localIdentity(connection, sa.local.address);
-  const octets = authOctets(sa.protection, transcriptOf(sa), false, own);
+  const protection = protectionWith(sa, choosePpk(connection, sa.usesPpk, pending.payloads));
+  const octets = authOctets(protection, transcriptOf(sa), false, own);
+  if (protection !== sa.protection) wipeUnmixed(protection);
   const takes = { hashes: sa.hashes, authorities: requestedAuthorities(pending.payloads) };
   const proof = proveOurselves(sa.protection, octets, connection.local.auth, takes);
   if (proof.kind === "made") {
@@ -490,6 +508,8 @@ function establish(
     });
     return;
   }
+  const ppk = choosePpk(connection, sa.usesPpk, payloads);
+  const protection = protectionWith(sa, ppk);
   const established = newEstablishedIkeSa(
     turn,
     {
@@ -505,7 +525,7 @@ function establish(
       peerIdentity,
       proofs: { ours, theirs: peerProof ?? { method: 0 } },
       nat: sa.nat,
-      protection: sa.protection,
+      protection,
       fragmentation: sa.fragmentation,
       window: sa.window,
       authenticatedAt: turn.now,
@@ -526,11 +546,13 @@ function establish(
     return;
   }
   releaseHalfOpen(machine, sa);
+  if (protection !== sa.protection) wipeUnmixed(sa.protection);
   announceIkeSa(turn, established);
   if (sa.nat.weAreBehind || sa.nat.peerIsBehind)
     notice(turn, { code: "natDetected", ...about(established), nat: sa.nat });
+  const confirmation = ppk.kind === "mixed" ? [notify(NotifyType.PPK_IDENTITY)] : [];
   const mobike = established.mobike && mobikeNotifies(machine, connection, sa, "responder");
-  const more = [...lifetimeNotifies(connection), ...(mobike ?? [])];
+  const more = [...confirmation, ...lifetimeNotifies(connection), ...(mobike ?? [])];
   const identity = [{ kind: "IDr", ...own }, ...certificates, auth, ...more] as const;
   respond(turn, established, messageId, identity, verdict);
   settleDuplicates(turn, established, isInitialContact ? sa.begunAt : undefined);

@@ -14,6 +14,7 @@ import {
   signatureHashes,
   signatureHashesNotify,
 } from "../auth/certificate-payloads.ts";
+import { usePpk } from "../auth/ppk.ts";
 import type { Keeper } from "../keep-state.ts";
 import {
   COOKIE_LENGTH_MAX,
@@ -193,6 +194,7 @@ function sendInit(turn: Turn, sa: InitiatingIkeSa): void {
       ...(connection.ike.proposals.some(wantsAdditionalKe)
         ? [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)] // [PQ-06]
         : []),
+      ...usePpk([connection]),
       signatureHashesNotify(), // [AUTH-13]
     ],
   );
@@ -352,6 +354,15 @@ function acceptResponse(
     });
     return undefined;
   }
+  const usesPpk = connection.ppk !== undefined && findNotify(payloads, NotifyType.USE_PPK) !== undefined;
+  if (connection.ppk?.isRequired === true && !usesPpk) {
+    // [PQ-04] nobody vouches for the response: a better one may still come [INIT-16].
+    const { place } = connection;
+    const mismatch = { code: "ppkRefused", ...about(sa), reason: "notSupported", place } as const;
+    const believeAt = after(turn.now, INIT_ERROR_PATIENCE);
+    sa.doubt ??= { notifyType: NotifyType.USE_PPK, believeAt, mismatch };
+    return undefined;
+  }
   // [INIT-10] the KE payload belongs to the method that was chosen, and has its length.
   const method = methodOf(selection.chosen);
   const length = keyExchangeAlgorithm(method)?.publicValueLength;
@@ -370,6 +381,7 @@ function acceptResponse(
     takes: { hashes: signatureHashes(payloads), authorities: requestedAuthorities(payloads) },
     nat: natSituation(payloads, header, sa.local, sa.remote, isForced),
     fragmentation: agreedFragmentation(connection.ike.fragmentation, payloads),
+    usesPpk,
     canBeChildless: findNotify(payloads, NotifyType.CHILDLESS_IKEV2_SUPPORTED) !== undefined,
   };
 }

@@ -257,6 +257,9 @@ function openHalf(
     window: newMessageWindow({ own: 0, peer: 1 }), // [MID-01]
     inbox: [],
     failedOpens: 0,
+    usesPpk:
+      findNotify(message.payloads, NotifyType.USE_PPK) !== undefined &&
+      connections.some(({ ppk }) => ppk !== undefined),
     additional: additionalOf(suite),
     intermediateId: undefined,
     hashes: signatureHashes(message.payloads),
@@ -302,6 +305,7 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
       ...(sa.fragmentation === undefined ? [] : fragmentationNotify(sa.fragmentation.octets)),
       ...(mayBeChildless(turn, sa) ? [notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED)] : []),
       ...(sa.additional === undefined ? [] : [notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED)]),
+      ...(sa.usesPpk ? [notify(NotifyType.USE_PPK)] : []), // [PQ-01]
       ...certificateRequests(trustsOf(turn, sa)),
       ...(sa.hashes === undefined ? [] : [signatureHashesNotify()]), // [AUTH-13]
     ],

@@ -36,7 +36,9 @@ export function protectionFor(
     old === undefined ? skeyseed(prf, nonces, sharedSecret) : reseed(old, nonces, sharedSecret, further);
   const keys = deriveIkeKeys(prf, seed, nonces, spis, { encr: encr.keyLength, integ });
   wipe(seed);
-  return { suite, keys, nextIv: 0 };
+  // What was mixed into SK_d stays in all keys that are made of it (RFC 8784 section 3).
+  const ppk = old?.suite.hasPpk === true ? { hasPpk: true as const } : {};
+  return { suite: { ...suite, ...ppk }, keys, nextIv: 0 };
 }
 
 /** The additional key exchanges of a suite, before the first of them. */

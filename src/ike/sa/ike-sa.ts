@@ -82,6 +82,8 @@ export interface InitAnswer {
   readonly takes: PeerTakes;
   readonly nat: NatSituation;
   readonly fragmentation: Fragmentation | undefined;
+  /** Both ends sent USE_PPK. */
+  readonly usesPpk: boolean;
   /** The peer takes IKE_AUTH without a child (RFC 6023) [CHILD-27]. */
   readonly canBeChildless: boolean;
 }
@@ -136,6 +138,10 @@ export interface AuthenticatingIkeSa extends Common {
   readonly nat: NatSituation;
   readonly localIdentity: Identification;
   readonly firstChild: FirstChild | undefined;
+  /** Both ends sent USE_PPK. */
+  readonly usesPpk: boolean;
+  /** AUTH data of ours without a PPK, for a peer that may not have it [PQ-03]. */
+  noPpkAuth: Uint8Array | undefined;
   readonly additional: AdditionalKeyExchanges | undefined;
   /** Our side of the one of them that is under way. */
   keyExchange: OwnKeyExchange | undefined;
@@ -192,6 +198,8 @@ export interface HalfOpenIkeSa extends Common {
   /** IKE_AUTH candidates that wait for the keys, and where they came from. */
   inbox: readonly InboxMessage[];
   failedOpens: number;
+  /** Both ends sent USE_PPK. */
+  readonly usesPpk: boolean;
   readonly additional: AdditionalKeyExchanges | undefined;
   /** Message ID of the IKE_INTERMEDIATE request under computation. */
   intermediateId: number | undefined;
