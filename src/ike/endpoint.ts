@@ -7,7 +7,7 @@ import { decodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage } from "../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
-import { handleHalfOpenMessage } from "./exchange/ike-auth-responder.ts";
+import { handleHalfOpenMessage } from "./exchange/half-open-message.ts";
 import { doubt, handleInitResponse } from "./exchange/ike-sa-init-initiator.ts";
 import { handleInitRequest } from "./exchange/ike-sa-init-responder.ts";
 import { receive } from "./exchange/receive.ts";

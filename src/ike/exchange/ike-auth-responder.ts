@@ -1,12 +1,9 @@
-/** IKE_AUTH as its responder: who is it, does it prove it, and its first child (RFC 7296 sections 1.2, 2.15 and 2.21.2). */
-import { wipe } from "../../base/bytes.ts";
 import { after, earlier } from "../../base/instant.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
 import { connectionsForIdentities, expectedIdentity, localIdentity } from "../../policy/pad.ts";
-import { decodeHeader } from "../../wire/ike/header.ts";
-import { decodeMessage, decodePayloadChain } from "../../wire/ike/message.ts";
-import type { AuthPayload, IdPayload, IkeHeader, Payload } from "../../wire/ike/payload.ts";
-import { ExchangeType, NotifyType, PayloadType } from "../../wire/ike/registries.ts";
+import { decodePayloadChain } from "../../wire/ike/message.ts";
+import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
+import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { requestedAuthorities } from "../auth/certificate-payloads.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
@@ -14,14 +11,7 @@ import { checkPeer } from "../auth/peer-check.ts";
 import { choosePpk, mixPpk, type PpkChoice, wipeUnmixed } from "../auth/ppk.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import type { ProofFacts } from "../connection-state.ts";
-import {
-  BESIDE_DEFERRAL,
-  HALF_OPEN_FAILURES_MAX,
-  HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX,
-  HALF_OPEN_INBOX_MAX,
-  HALF_OPEN_REFUSED_LIFETIME,
-  IKE_SAS_PER_CONNECTION_MAX,
-} from "../limits.ts";
+import { BESIDE_DEFERRAL, HALF_OPEN_REFUSED_LIFETIME, IKE_SAS_PER_CONNECTION_MAX } from "../limits.ts";
 import type { WorkResult } from "../machine.ts";
 import { hasMetNat } from "../negotiation/mobike-notifies.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
@@ -29,26 +19,15 @@ import type { AuthenticationCause, FailureNotice } from "../notice.ts";
 import { lifetimeNotifies, newAuthentication } from "../sa/authentication.ts";
 import { childKeys } from "../sa/child-keys.ts";
 import { announceChild, deferOutbound, installInbound, installOutbound } from "../sa/child-lifecycle.ts";
-import { followRequest } from "../sa/fragmentation.ts";
-import { protectionFor } from "../sa/ike-keys.ts";
-import type {
-  EstablishedIkeSa,
-  HalfOpenIkeSa,
-  InboxMessage,
-  InitTranscript,
-  PendingAuth,
-} from "../sa/ike-sa.ts";
+import type { EstablishedIkeSa, HalfOpenIkeSa, InitTranscript, PendingAuth } from "../sa/ike-sa.ts";
 import type { InnerPayloads } from "../sa/int-auth.ts";
-import { announceIkeSa, forget, newEstablishedIkeSa, releaseHalfOpen } from "../sa/lifecycle.ts";
+import { announceIkeSa, newEstablishedIkeSa, releaseHalfOpen } from "../sa/lifecycle.ts";
 import { sendResponse } from "../sa/message-exchange.ts";
-import { classifyRequest } from "../sa/message-window.ts";
 import { agreedMobike, mobikeNotifies } from "../sa/mobike.ts";
-import { addFragment, assembled } from "../sa/reassembly.ts";
 import { isBesideAnother } from "../sa/same-peer.ts";
-import { openMessage, type Protection } from "../sa/sk-payload.ts";
+import type { Protection } from "../sa/sk-payload.ts";
 import {
   about,
-  drop,
   establishedOf,
   failureReason,
   instanceOf,
@@ -61,177 +40,14 @@ import {
 import { type ChildVerdict, judgeChildRequest } from "./child-request.ts";
 
 import { refusesSecond, settleDuplicates } from "./duplicate-ike-sa.ts";
-import {
-  answerIntermediate,
-  continueIntermediateAnswer,
-  type IntermediateRefusal,
-} from "./ike-intermediate-responder.ts";
 
 import { find, findNotify, notify, unknownCritical } from "./payload-list.ts";
-import { answerRepeated } from "./receive.ts";
 
-type Opened = HalfOpenIkeSa & { protection: Protection };
+/** Its keys are there. */
+export type Opened = HalfOpenIkeSa & { protection: Protection };
 
-/** A message for a half-open IKE SA. The shared secret is computed when the first one comes, not before. */
-export function handleHalfOpenMessage(turn: Turn, sa: HalfOpenIkeSa, message: InboxMessage): void {
-  if (sa.protection !== undefined) {
-    openAuthRequest(turn, sa as Opened, message);
-    return;
-  }
-  if (sa.response === undefined) {
-    drop(turn, "unexpectedExchange", message.remote);
-    return;
-  }
-  if (!hasRoom(sa, message)) {
-    drop(turn, "inboxFull", message.remote);
-    return;
-  }
-  sa.inbox = [...sa.inbox, message];
-  if (sa.job !== undefined) return;
-  const { method, privateValue } = sa.keyExchange;
-  const { peerPublicValue } = sa;
-  sa.job = startJob(turn, sa.id, { kind: "deriveSharedSecret", method, privateValue, peerPublicValue });
-}
-
-/** Nobody vouches for these messages yet: whole ones are bounded by number, fragments by their octets. */
-function hasRoom({ inbox }: HalfOpenIkeSa, message: InboxMessage): boolean {
-  const sameKind = inbox.filter((one) => isFragment(one) === isFragment(message));
-  if (!isFragment(message)) return sameKind.length < HALF_OPEN_INBOX_MAX;
-  const octets = sameKind.reduce((sum, { bytes }) => sum + bytes.length, message.bytes.length);
-  return octets <= HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX;
-}
-
-function isFragment({ bytes }: InboxMessage): boolean {
-  return decodeHeader(bytes).nextPayload === PayloadType.SKF;
-}
-
-/** The shared secret is there, or the peer's public value was none. */
-export function continueHalfOpen(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): void {
-  if (result.kind !== "sharedSecret") {
-    const reason = failureReason(result);
-    const { method } = sa.keyExchange;
-    const [connection] = sa.candidates;
-    forget(turn, sa);
-    if (connection !== undefined)
-      notice(turn, {
-        code: "keyExchangeRefused",
-        ...about({ connection, remote: sa.remote }),
-        method,
-        reason,
-      });
-    return;
-  }
-  const spis = { initiator: sa.initiatorSpi, responder: sa.responderSpi };
-  sa.protection = protectionFor(sa.suite, sa.nonces, spis, result.secret);
-  wipe(result.secret, sa.keyExchange.privateValue);
-  const { inbox } = sa;
-  sa.inbox = [];
-  for (const message of inbox) {
-    if (turn.machine.sas.get(sa.id) !== sa) return;
-    openAuthRequest(turn, sa as Opened, message);
-  }
-}
-
-/** [ERR-08] what does not open changes nothing, so the genuine request still succeeds. */
-function openAuthRequest(turn: Turn, sa: Opened, { local, remote, bytes }: InboxMessage): void {
-  const { header, payloads } = decodeMessage(bytes);
-  const sealed = payloads.at(-1);
-  const isSealed = sealed?.kind === "SK" || sealed?.kind === "SKF";
-  if (header.isResponse || !header.isFromInitiator || !isSealed) {
-    drop(turn, "unexpectedExchange", remote);
-    return;
-  }
-  if (sealed.kind === "SKF" && sa.fragmentation === undefined) {
-    drop(turn, "fragmentNotAgreed", remote); // [FRAG-01]
-    return;
-  }
-  if (sa.failedOpens >= HALF_OPEN_FAILURES_MAX) {
-    drop(turn, "notAuthentic", remote);
-    return;
-  }
-  const { lastResponse } = sa.window;
-  // The request before is repeated under the keys that it had (RFC 9370 section 2.2.2).
-  const keys = lastResponse?.messageId === header.messageId ? lastResponse.sealedBy : undefined;
-  const plaintext = openMessage(keys ?? sa.protection, true, bytes, sealed);
-  if (plaintext === undefined) {
-    sa.failedOpens++;
-    drop(turn, "notAuthentic", remote);
-    return;
-  }
-  const kind = classifyRequest(sa.window, header.messageId);
-  if (kind === "repeated") answerRepeated(turn, sa, { local, remote }, header, sealed);
-  // While the answer is being computed, repetitions of the request say nothing new: it comes as soon as it is there.
-  if (kind !== "next" || sa.isRefused || sa.job !== undefined) return;
-  // [PQ-06] [PQ-07] as many IKE_INTERMEDIATE exchanges as there are additional key exchanges, then IKE_AUTH.
-  const isIntermediate = (sa.additional?.methods.length ?? 0) > 0;
-  const expected = isIntermediate ? ExchangeType.IKE_INTERMEDIATE : ExchangeType.IKE_AUTH;
-  if (header.exchangeType !== expected) {
-    drop(turn, "unexpectedExchange", remote);
-    return;
-  }
-  if (sealed.kind === "SK") {
-    const inner = { first: sealed.firstInnerPayload, bytes: plaintext };
-    answerRequest(turn, sa, { local, remote }, header, inner);
-    return;
-  }
-  const { window } = sa;
-  const fragment = { header, payload: sealed, content: plaintext, local, remote };
-  const held = addFragment(window.partialRequest, fragment, turn.now);
-  if (typeof held === "string") {
-    drop(turn, held, remote);
-    return;
-  }
-  window.partialRequest = held.missing > 0 ? held : undefined;
-  if (held.missing > 0) return;
-  followRequest(turn.machine, sa, held);
-  const inner = { first: held.firstInnerPayload, bytes: assembled(held) };
-  answerRequest(turn, sa, { local, remote }, header, inner);
-}
-
-function answerRequest(
-  turn: Turn,
-  sa: Opened,
-  { local, remote }: Pick<InboxMessage, "local" | "remote">,
-  header: IkeHeader,
-  inner: InnerPayloads,
-): void {
-  // [NAT-02] the peer may have moved to the NAT port; the answer goes to where this came from.
-  sa.local = local;
-  sa.remote = remote;
-  if (header.exchangeType === ExchangeType.IKE_AUTH) {
-    answerAuth(turn, sa, inner, header.messageId);
-    return;
-  }
-  const refusal = answerIntermediate(turn, sa, header, inner);
-  if (refusal !== undefined) refuseIntermediate(turn, sa, header.messageId, refusal);
-}
-
-/** Our part of an additional key exchange is there. */
-export function continueIntermediate(
-  turn: Turn,
-  sa: HalfOpenIkeSa,
-  messageId: number,
-  result: WorkResult,
-): void {
-  const refusal = continueIntermediateAnswer(turn, sa as Opened, messageId, result);
-  if (refusal !== undefined) refuseIntermediate(turn, sa as Opened, messageId, refusal);
-}
-
-/** [PQ-10] ends it; nobody has been authenticated, so that it is a word in the log and no more. */
-function refuseIntermediate(
-  turn: Turn,
-  sa: Opened,
-  messageId: number,
-  { notifyType, data, what }: IntermediateRefusal,
-): void {
-  const exchange = "IKE_INTERMEDIATE";
-  end(turn, sa, ExchangeType.IKE_INTERMEDIATE, messageId, notify(notifyType, data));
-  const [connection] = sa.candidates;
-  const whom = connection === undefined ? {} : { connection };
-  notice(turn, { code: "refused", ...whom, remote: sa.remote, exchange, notifyType, what });
-}
-
-function answerAuth(turn: Turn, sa: Opened, { first, bytes }: InnerPayloads, messageId: number): void {
+/** An authentic IKE_AUTH request, the next one of the window. */
+export function answerAuth(turn: Turn, sa: Opened, { first, bytes }: InnerPayloads, messageId: number): void {
   let payloads: readonly Payload[];
   try {
     payloads = decodePayloadChain(first, bytes);
@@ -289,7 +105,8 @@ function refuse(
   noticeRefusal(turn, failure.connection, failure);
 }
 
-function end(turn: Turn, sa: Opened, exchangeType: number, messageId: number, refusal: Payload): void {
+/** Says no; what is left of it repeats that, for a while. */
+export function end(turn: Turn, sa: Opened, exchangeType: number, messageId: number, refusal: Payload): void {
   sa.isRefused = true;
   sa.expiresAt = earlier(sa.expiresAt, after(turn.now, HALF_OPEN_REFUSED_LIFETIME)) ?? sa.expiresAt;
   sendResponse(turn, sa, exchangeType, messageId, [refusal]);
