@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CHILD_MUTANTS } from "./child-mutants.ts";
+import { KEY_EXCHANGE_MUTANTS } from "./key-exchange-mutants.ts";
 import { LIFECYCLE_MUTANTS } from "./lifecycle-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 import { copyTree, expectKilled } from "./mutated-tree.ts";
@@ -12,6 +13,7 @@ import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 /** A file per subject. */
 const ALL = [
   ...MUTANTS,
+  ...KEY_EXCHANGE_MUTANTS,
   ...LIFECYCLE_MUTANTS,
   ...OPTION_MUTANTS,
   ...PKI_MUTANTS,
