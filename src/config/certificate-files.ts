@@ -65,6 +65,11 @@ export function publicKeyOf(value: unknown, settings: SecretSettings): Uint8Arra
 }
 
 function keyFile(value: unknown, settings: SecretSettings): { shown: string; bytes: Uint8Array } {
+  if (typeof value === "object" && value !== null && "pkcs12" in value)
+    throw new Refusal(
+      "CONFIG_NOT_SUPPORTED",
+      "PKCS#12 is not read yet; take it apart: openssl pkcs12 -in FILE -nokeys -out gw.pem, and openssl pkcs12 -in FILE -nocerts -noenc -out gw.key",
+    );
   const path = resolve(settings.directory, text(value, "the name of a file"));
   const shown = printable(path);
   settings.files.add(path);

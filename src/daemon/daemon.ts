@@ -36,9 +36,10 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const service = connectServiceManager(process.env, process.pid);
   const stopped = stopSignal(log);
   try {
-    const configuration = loadConfiguration(options.configurationFile, createFileReader(process.env));
+    const load = () => loadConfiguration(options.configurationFile, createFileReader(process.env));
+    const configuration = load();
     for (const warning of configuration.warnings) log.warn(formatConfigProblem(warning));
-    await serve(options, configuration, service, stopped);
+    await serve(options, configuration, load, service, stopped);
     return 0;
   } catch (error) {
     if (error instanceof ConfigError)
@@ -52,6 +53,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 async function serve(
   { version, log, controlPath }: DaemonOptions,
   configuration: Configuration,
+  load: () => Configuration,
   service: ServiceManager,
   stopped: Promise<string>,
 ): Promise<void> {
@@ -82,6 +84,7 @@ async function serve(
   try {
     const running = await RunningGateway.start({
       configuration,
+      load,
       clock: bootClock,
       log,
       onEffect,

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { contains } from "../base/address-range.ts";
 import { isSpecialAddress } from "../base/special-address.ts";
 import type { Configuration, GatewaySettings } from "../config/configuration.ts";
+import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import type { Clock } from "../io/clock.ts";
 import { type ComputePool, createComputePool } from "../io/compute.ts";
 import { createNameResolver } from "../io/dns.ts";
@@ -10,6 +11,7 @@ import { type NetworkWatch, watchNetwork } from "../io/netlink.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { fetchingPool } from "../io/revocation-round.ts";
 import { createRevocationSource, type RevocationSource } from "../io/revocation-source.ts";
+import type { PrivateKeyId } from "../policy/connection.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
 import { laneCount } from "./lane-count.ts";
@@ -22,6 +24,8 @@ export interface Resources {
   readonly parts: GatewayParts;
   readonly watch: NetworkWatch;
   readonly compute: ComputePool;
+  /** What `compute` signs with. */
+  readonly privateKeys: Map<PrivateKeyId, PrivateKeyHandle>;
 }
 
 /**
@@ -59,15 +63,13 @@ export function openResources(
   );
   const parts = cleanup.add("SA table", makeGatewayParts(settings, lanes, clock), (made) => made.close());
   const watch = cleanup.add("netlink", watchNetwork(onNetworkChange), (opened) => opened.close());
+  const privateKeys = new Map(configuration.privateKeys);
   const compute = cleanup.add(
     "computations",
-    fetchingPool(
-      createComputePool(createSystemRandom(), configuration.privateKeys),
-      revocationSource(settings),
-    ),
+    fetchingPool(createComputePool(createSystemRandom(), privateKeys), revocationSource(settings)),
     (pool) => pool.close(),
   );
-  return { tuns, sockets, parts, watch, compute };
+  return { tuns, sockets, parts, watch, compute, privateKeys };
 }
 
 /** Private addresses are asked only where the configuration says so, for a certificate names what it likes. */

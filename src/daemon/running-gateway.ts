@@ -25,6 +25,7 @@ import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts"
 import { neededSwitches, settleForwarding, systemSwitchBoard } from "./forwarding.ts";
 import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
 import { HostNetworkFollower } from "./host-network.ts";
+import { KeyFiles } from "./key-files.ts";
 import { Lanes } from "./lanes.ts";
 import { ManualKeys } from "./manual-keys.ts";
 import { offloadStates } from "./offloads.ts";
@@ -37,6 +38,8 @@ const GOODBYE_LOOK_MS = 20;
 
 export interface RunningGatewayOptions {
   readonly configuration: Configuration;
+  /** Reads it anew, for renewed certificates and keys. @throws {ConfigError} */
+  readonly load: () => Configuration;
   readonly clock: Clock;
   readonly log: DaemonLog;
   /** What the gateway has to tell, in order. */
@@ -56,6 +59,8 @@ export class RunningGateway {
   readonly #follower: HostNetworkFollower;
   readonly #names: RemoteNames;
   readonly #manual = new ManualKeys(lockFile);
+  /** With the certificates and keys of now. */
+  #configuration: Configuration;
   readonly #unresolved = new Map<string, string>();
   readonly #mtus = new Map<string, number>();
   #planned: RoutePlan | undefined;
@@ -93,6 +98,10 @@ export class RunningGateway {
       onFailure: (name, reason) => this.#onUnresolved(name, reason),
     });
     cleanup.add("names", this.#names, (names) => names.close());
+    this.#configuration = configuration;
+    const { load, log } = options;
+    const onRenewed = (renewed: Configuration) => this.#onRenewed(renewed);
+    cleanup.add("key files", new KeyFiles({ configuration, load, log, onRenewed }), (files) => files.close());
   }
 
   /** Policy in the lanes first, so that what routes bring them is held; then guards and routes, then IKE. */
@@ -181,7 +190,16 @@ export class RunningGateway {
   }
 
   #effective(): GatewayConfiguration {
-    return gatewayConfiguration(this.#options.configuration, (name) => this.#names.addressesOf(name));
+    return gatewayConfiguration(this.#configuration, (name) => this.#names.addressesOf(name));
+  }
+
+  /** Keys first, so that IKE names none that nobody holds. */
+  #onRenewed(renewed: Configuration): void {
+    this.#configuration = renewed;
+    const { privateKeys } = this.#resources;
+    for (const [id, key] of renewed.privateKeys) privateKeys.set(id, key);
+    this.#loop.setConnections(this.#effective());
+    for (const id of [...privateKeys.keys()]) if (!renewed.privateKeys.has(id)) privateKeys.delete(id);
   }
 
   #makeLoop(): GatewayLoop {

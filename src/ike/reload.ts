@@ -1,6 +1,11 @@
 /** Another configuration for a running machine: what did not change goes on, the rest ends and begins anew. */
 import { contains } from "../base/address-range.ts";
-import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import type {
+  ChildConfiguration,
+  Connection,
+  OwnAuthentication,
+  PeerAuthentication,
+} from "../policy/connection.ts";
 import { closeConnection } from "./command.ts";
 import { countNamedAddresses } from "./half-open.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
@@ -30,8 +35,28 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
 }
 
 /** What an IKE SA depends on besides the peer's address; the rest of a connection takes effect without ending it. */
+<<<<<<< HEAD
 function essence({ local, remote, encapsulation, ike, ppk }: Connection): unknown {
   return [ppk, local, remote.port, remote.id, remote.auth, encapsulation, ike.proposals];
+=======
+function essence({ local, remote, encapsulation, ike }: Connection): unknown {
+  return [
+    local.address,
+    local.id,
+    keyEssence(local.auth),
+    remote.port,
+    remote.id,
+    keyEssence(remote.auth),
+    encapsulation,
+    ike.proposals,
+  ];
+}
+
+/** Renewed certificates and keys of ours count from the next authentication on; other secrets, and keys of peers, at once. */
+function keyEssence(auth: OwnAuthentication | PeerAuthentication): unknown {
+  if (auth.kind === "psk") return auth;
+  return "keys" in auth ? [auth.kind, auth.keys] : auth.kind;
+>>>>>>> 98b94dd (daemon, test: renewed certificates and keys are taken up; what authentication promises is tested)
 }
 
 /** Whether an IKE SA's peer is where the connection no longer looks for it. What DNS says ends no IKE SA that is there. */

@@ -1,6 +1,7 @@
 /** Plants each bug of mutants.ts in a copy of the tree and requires that the named test fails because of it. */
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { AUTHENTICATION_MUTANTS } from "./authentication-mutants.ts";
 import { CHILD_MUTANTS } from "./child-mutants.ts";
 import { KEY_EXCHANGE_MUTANTS } from "./key-exchange-mutants.ts";
 import { LIFECYCLE_MUTANTS } from "./lifecycle-mutants.ts";
@@ -13,12 +14,13 @@ import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 /** A file per subject. */
 const ALL = [
   ...MUTANTS,
+  ...AUTHENTICATION_MUTANTS,
+  ...CHILD_MUTANTS,
   ...KEY_EXCHANGE_MUTANTS,
   ...LIFECYCLE_MUTANTS,
   ...OPTION_MUTANTS,
   ...PKI_MUTANTS,
   ...TRANSPORT_MUTANTS,
-  ...CHILD_MUTANTS,
 ];
 
 let copy: string;

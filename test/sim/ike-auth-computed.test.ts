@@ -1,12 +1,17 @@
 /** IKE_AUTH with proofs that somebody else computes, in their own time (RFC 7296 section 2.15). */
 import { describe, expect, test } from "vitest";
-import { equal, utf8 } from "../../src/base/bytes.ts";
+import { equal, fromUtf8, toHex, utf8 } from "../../src/base/bytes.ts";
 import { minutes, seconds } from "../../src/base/instant.ts";
+import type { SigningKeyType } from "../../src/crypto/signature-scheme.ts";
+import { find, findNotify } from "../../src/ike/exchange/payload-list.ts";
 import type { Work } from "../../src/ike/machine.ts";
+import type { OwnCertificate } from "../../src/policy/connection.ts";
+import { decodeMessage } from "../../src/wire/ike/message.ts";
+import type { NotifyPayload, Payload } from "../../src/wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../src/wire/ike/registries.ts";
 import { expectConverged, expectGone } from "./ike-invariants.ts";
 import { notifyTypes, RawPeer } from "./ike-raw-peer.ts";
-import { ownKey, peerKeys } from "./ike-signatures.ts";
+import { ownKey, ownKeyNamed, peerKeys } from "./ike-signatures.ts";
 import { badNetwork, type ConnectionChanges, connection, LAN_B, pair, World } from "./ike-world.ts";
 
 const A: ConnectionChanges = { local: { auth: ownKey("key of A") }, remote: { auth: peerKeys("key of B") } };
@@ -197,5 +202,125 @@ describe("what does not succeed", () => {
     for (let i = 0; i < 20; i++)
       peer.send(peer.seal(ExchangeType.IKE_AUTH, 1, [idi, auth, ...peer.childPayloads(i)]));
     expect(asked(b, "verifyPeer")).toBe(1);
+  });
+});
+
+describe("certificates and what the peer takes", () => {
+  const certificate = (name: string, authorities: readonly Uint8Array[], type: SigningKeyType = "p256") => ({
+    key: ownKeyNamed(name, type),
+    subject: `CN=${name}`,
+    chain: [utf8(`${name}'s own`), utf8(`${name}'s intermediate`)],
+    authorities,
+  });
+  const HASH = { one: new Uint8Array(20).fill(1), two: new Uint8Array(20).fill(2) };
+
+  function answerOf(
+    init: readonly Payload[],
+    extra: readonly Payload[],
+    certificates: readonly OwnCertificate[],
+  ) {
+    const world = new World();
+    const auth = { kind: "certificate", certificates } as const;
+    const b = world.add("B", "192.0.2.2", [
+      connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], { keep: "respond", local: { auth } }),
+    ]);
+    const peer = new RawPeer(world, b);
+    peer.init([...peer.initPayloads(), ...init]);
+    const bytes = peer.seal(ExchangeType.IKE_AUTH, 1, [...peer.authPayloads(), ...extra]);
+    peer.send(bytes);
+    world.run(seconds(1));
+    const answer = world.wire.findLast(({ to }) => to.port === peer.local.port);
+    return { b, peer, payloads: answer === undefined ? [] : peer.open(answer.bytes).payloads };
+  }
+
+  const takesSha2: Payload = {
+    kind: "N",
+    protocolId: 0,
+    notifyType: NotifyType.SIGNATURE_HASH_ALGORITHMS,
+    spi: new Uint8Array(0),
+    data: Uint8Array.of(0, 2, 0, 3),
+  };
+  const request = (...hashes: readonly Uint8Array[]): Payload => ({
+    kind: "CERTREQ",
+    encoding: 4,
+    data: Uint8Array.from(hashes.flatMap((hash) => [...hash])),
+  });
+  const certs = (payloads: readonly Payload[]) =>
+    payloads.flatMap((payload) =>
+      payload.kind === "CERT" ? [[payload.encoding, fromUtf8(payload.data)]] : [],
+    );
+
+  test("[AUTH-10] [AUTH-11] our certificate first, then the intermediate, never as hash and URL; the peer's request picks", () => {
+    const own = [certificate("first", [HASH.one]), certificate("second", [HASH.two])];
+    const asked = answerOf([takesSha2], [request(new Uint8Array(20), HASH.two)], own);
+    expect(certs(asked.payloads)).toEqual([
+      [4, "second's own"],
+      [4, "second's intermediate"],
+    ]);
+    expect(certs(answerOf([takesSha2], [request(new Uint8Array(20).fill(9))], own).payloads)[0]).toEqual([
+      4,
+      "first's own",
+    ]);
+    expect(certs(answerOf([takesSha2], [], own).payloads)[0]).toEqual([4, "first's own"]);
+  });
+
+  test("[AUTH-13] method 14 only for a peer that announced hashes, and our list only to one that did", () => {
+    const own = [certificate("one", [])];
+    const named = answerOf([takesSha2], [], own);
+    expect(find(named.payloads, "AUTH")?.method).toBe(14);
+    const older = answerOf([], [], own);
+    expect(find(older.payloads, "AUTH")?.method).toBe(9);
+    const hashesIn = (bytes: Uint8Array) =>
+      findNotify(decodeMessage(bytes).payloads, NotifyType.SIGNATURE_HASH_ALGORITHMS)?.data.join();
+    expect(hashesIn(named.peer.response)).toBe("0,2,0,3,0,4,0,5");
+    expect(hashesIn(older.peer.response)).toBeUndefined();
+  });
+
+  test("[AUTH-14] a hash that the peer did not announce is not used; without a common one it is said", () => {
+    const only384: Payload = { ...(takesSha2 as NotifyPayload), data: Uint8Array.of(0, 3) };
+    const answer = answerOf([only384], [], [certificate("one", [])]);
+    expect(toHex(find(answer.payloads, "AUTH")!.data).slice(0, 26)).toBe("0c300a06082a8648ce3d040303");
+    const empty: Payload = { ...(takesSha2 as NotifyPayload), data: new Uint8Array(0) };
+    for (const said of [empty, { ...(takesSha2 as NotifyPayload), data: Uint8Array.of(0, 1) }]) {
+      const refused = answerOf([said], [], [certificate("one", [])]);
+      expect(notifyTypes(refused.payloads)).toEqual([NotifyType.AUTHENTICATION_FAILED]);
+      expect(refused.b.find("noCommonSignature")).toBeDefined();
+    }
+  });
+
+  test("[AUTH-16] a key of EdDSA waits for the peer that takes it, another certificate goes to the rest", () => {
+    const own = [certificate("ed", [], "ed25519"), certificate("ec", [])];
+    expect(certs(answerOf([takesSha2], [], own).payloads)[0]).toEqual([4, "ec's own"]);
+    const identity: Payload = { ...(takesSha2 as NotifyPayload), data: Uint8Array.of(0, 5) };
+    expect(certs(answerOf([identity], [], own).payloads)[0]).toEqual([4, "ed's own"]);
+  });
+
+  test("a hundred certificates are refused as a whole, and hash and URL is none", () => {
+    const world = new World();
+    const revocation = { mode: "off", lists: [] } as const;
+    const trust = { anchors: [], authorities: [HASH.one], pinned: [], intermediates: [], revocation };
+    const b = world.add("B", "192.0.2.2", [
+      connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], {
+        keep: "respond",
+        remote: { auth: { kind: "certificate", ...trust } },
+      }),
+    ]);
+    for (const [encoding, count, check] of [
+      [4, 100, "tooManyCertificates"],
+      [12, 1, "noCertificate"],
+    ] as const) {
+      const peer = new RawPeer(world, b);
+      peer.init();
+      const cert: Payload = { kind: "CERT", encoding, data: new Uint8Array(9) };
+      const auth: Payload = { kind: "AUTH", method: 14, data: new Uint8Array(80) };
+      const idi: Payload = { kind: "IDi", ...peer.identity };
+      peer.send(
+        peer.seal(ExchangeType.IKE_AUTH, 1, [idi, ...Array(count).fill(cert), auth, ...peer.childPayloads()]),
+      );
+      world.run(seconds(1));
+      expect(b.notices.findLast(({ code }) => code === "authenticationFailed")).toMatchObject({
+        cause: { notProven: { check: "certificate", refusal: { check } } },
+      });
+    }
   });
 });

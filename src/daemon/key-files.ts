@@ -1,0 +1,116 @@
+/** Certificates and keys that are renewed while the gateway runs: noticed, read, and used from the next authentication on. */
+import { statSync } from "node:fs";
+import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
+import type { Configuration } from "../config/configuration.ts";
+import type { Connection } from "../policy/connection.ts";
+import type { DaemonLog } from "./daemon-log.ts";
+
+/** How often the files are looked at. */
+const LOOK_MS = 2_000;
+/** How often what expires is said again. */
+const REMIND_MS = 86_400_000;
+
+export interface KeyFilesOptions {
+  readonly configuration: Configuration;
+  /** Reads the configuration anew. @throws {ConfigError} */
+  readonly load: () => Configuration;
+  readonly log: DaemonLog;
+  /** The running configuration with what the files now hold. */
+  readonly onRenewed: (configuration: Configuration) => void;
+}
+
+export class KeyFiles {
+  readonly #options: KeyFilesOptions;
+  readonly #timer: NodeJS.Timeout;
+  #current: Configuration;
+  /** As read last, and as seen last: only what has come to rest is read. */
+  #read: string;
+  #seen: string;
+  #remindedAt = performance.now();
+
+  constructor(options: KeyFilesOptions) {
+    this.#options = options;
+    this.#current = options.configuration;
+    this.#read = this.#marks();
+    this.#seen = this.#read;
+    this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Looks once; reads what differs from before and has not changed since the last look. */
+  look(): void {
+    const marks = this.#marks();
+    const isAtRest = marks === this.#seen;
+    this.#seen = marks;
+    const isReminding = performance.now() - this.#remindedAt > REMIND_MS;
+    if (!isAtRest || (marks === this.#read && !isReminding)) return;
+    const isRenewed = marks !== this.#read;
+    this.#read = marks;
+    const fresh = this.#load();
+    if (fresh === undefined) return;
+    if (isReminding) this.#remind(fresh);
+    if (!isRenewed) return;
+    this.#current = withAuthentication(this.#current, fresh);
+    this.#options.log.info(
+      "certificates and keys were renewed; they are used from the next authentication on",
+    );
+    this.#options.onRenewed(this.#current);
+  }
+
+  #load(): Configuration | undefined {
+    try {
+      return this.#options.load();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const { log } = this.#options;
+      log.error("certificates or keys have changed and cannot be used; those from before stay in use");
+      for (const problem of error.problems) log.error(formatConfigProblem(problem));
+      return undefined;
+    }
+  }
+
+  #remind({ warnings }: Configuration): void {
+    this.#remindedAt = performance.now();
+    for (const warning of warnings)
+      if (warning.code === "CONFIG_CERTIFICATE") this.#options.log.warn(formatConfigProblem(warning));
+  }
+
+  #marks(): string {
+    return this.#options.configuration.keyFiles.map(markOf).join();
+  }
+}
+
+function markOf(path: string): string {
+  const status = statSync(path, { throwIfNoEntry: false });
+  return status === undefined ? "" : `${status.ino}:${status.size}:${status.mtimeMs}`;
+}
+
+/** The running configuration with the certificates and keys of another; everything else waits for a restart. */
+export function withAuthentication(running: Configuration, fresh: Configuration): Configuration {
+  const byName = new Map(fresh.connections.map(({ connection }) => [connection.name, connection]));
+  const connections = running.connections.map((configured) => {
+    const renewed = byName.get(configured.connection.name);
+    return renewed === undefined
+      ? configured
+      : { ...configured, connection: renewedConnection(configured.connection, renewed) };
+  });
+  return { ...running, connections, privateKeys: fresh.privateKeys };
+}
+
+function renewedConnection(running: Connection, fresh: Connection): Connection {
+  const local = isByKeys(running.local.auth, fresh.local.auth)
+    ? { ...running.local, auth: fresh.local.auth }
+    : running.local;
+  const remote = isByKeys(running.remote.auth, fresh.remote.auth)
+    ? { ...running.remote, auth: fresh.remote.auth }
+    : running.remote;
+  return { ...running, local, remote };
+}
+
+/** Another way of authentication is another configuration. */
+function isByKeys(running: { readonly kind: string }, fresh: { readonly kind: string }): boolean {
+  return running.kind !== "psk" && running.kind === fresh.kind;
+}

@@ -1,0 +1,67 @@
+/** Renewed certificates and keys: read once they are at rest, refused without harm, and the rest of the configuration stays. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test, vi } from "vitest";
+import type { Configuration } from "../../../src/config/configuration.ts";
+import { createFileReader } from "../../../src/config/file-reader.ts";
+import { loadConfiguration } from "../../../src/config/load.ts";
+import { KeyFiles } from "../../../src/daemon/key-files.ts";
+import { keyNamed } from "../../sim/ike-signatures.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "tungate-keys-"));
+let files: KeyFiles | undefined;
+afterEach(() => {
+  files?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const at = (name: string) => join(folder, name);
+function writeKey(name: string): void {
+  const pem = keyNamed(name).handle.export({ format: "pem", type: "pkcs8" });
+  writeFileSync(at("new"), pem, { mode: 0o600 });
+  renameSync(at("new"), at("gw.key"));
+}
+const text = (more = "") => `connections:
+  paris:
+    local: { id: a.test, private_key: gw.key }
+    remote: { address: 198.51.100.2, id: b.test, public_key: peer.pub${more} }
+    children: { lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16 } }
+`;
+const load = () => loadConfiguration(at("tungate.yaml"), createFileReader({}));
+const keyOf = ({ connections }: Configuration) => {
+  const { auth } = connections[0]!.connection.local;
+  return auth.kind === "pubkey" ? auth.key.publicKey : undefined;
+};
+
+test("a key is taken when its file has come to rest; a broken one is said, and the one before stays", () => {
+  writeKey("old");
+  const peer = Buffer.from(keyNamed("peer").publicKey).toString("base64");
+  writeFileSync(at("peer.pub"), `-----BEGIN PUBLIC KEY-----\n${peer}\n-----END PUBLIC KEY-----\n`);
+  writeFileSync(at("tungate.yaml"), text());
+  const configuration = load();
+  const renewed: Configuration[] = [];
+  const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  files = new KeyFiles({ configuration, load, log, onRenewed: (one) => renewed.push(one) });
+  files.look();
+  expect(renewed).toEqual([]);
+
+  writeKey("new");
+  writeFileSync(at("tungate.yaml"), text(", port: 5000"));
+  files.look();
+  expect(renewed).toEqual([]);
+  files.look();
+  expect(keyOf(renewed[0]!)).toEqual(keyNamed("new").publicKey);
+  expect([...renewed[0]!.privateKeys.keys()]).not.toEqual([...configuration.privateKeys.keys()]);
+  expect(renewed[0]!.connections[0]!.connection.remote.port).toBe(500);
+
+  writeFileSync(at("gw.key"), "no key", { mode: 0o600 });
+  for (let i = 0; i < 4; i++) files.look();
+  expect(renewed).toHaveLength(1);
+  expect(log.error.mock.calls.join("\n")).toMatch(
+    /those from before stay in use[\s\S]*no private key in PEM/,
+  );
+  expect(log.error).toHaveBeenCalledTimes(2);
+  files.look();
+  expect(log.error).toHaveBeenCalledTimes(2);
+});
