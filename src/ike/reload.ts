@@ -35,12 +35,9 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
 }
 
 /** What an IKE SA depends on besides the peer's address; the rest of a connection takes effect without ending it. */
-<<<<<<< HEAD
 function essence({ local, remote, encapsulation, ike, ppk }: Connection): unknown {
-  return [ppk, local, remote.port, remote.id, remote.auth, encapsulation, ike.proposals];
-=======
-function essence({ local, remote, encapsulation, ike }: Connection): unknown {
   return [
+    ppk,
     local.address,
     local.id,
     keyEssence(local.auth),
@@ -56,7 +53,6 @@ function essence({ local, remote, encapsulation, ike }: Connection): unknown {
 function keyEssence(auth: OwnAuthentication | PeerAuthentication): unknown {
   if (auth.kind === "psk") return auth;
   return "keys" in auth ? [auth.kind, auth.keys] : auth.kind;
->>>>>>> 98b94dd (daemon, test: renewed certificates and keys are taken up; what authentication promises is tested)
 }
 
 /** Whether an IKE SA's peer is where the connection no longer looks for it. What DNS says ends no IKE SA that is there. */
