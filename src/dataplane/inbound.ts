@@ -310,8 +310,7 @@ export class Inbound {
   /** The bit of the device that packet `i`, which was judged by what is in it, goes to, or 0. */
   #deliverPlain(i: number, reason: number, now: Instant): number {
     if (reason === ACCEPTED) return this.#deliver(i, this.#openedSa.slot);
-    if (reason === Drop.dummy) this.#context.count(reason);
-    else this.#refuse(i, reason, now);
+    this.#refuseInner(i, reason, now);
     return 0;
   }
 
@@ -405,9 +404,13 @@ export class Inbound {
       ? this.#rebuild(i, slot, base, now)
       : unwrapPayload(batch, i, slot, this.#inner, this.#aggfrag, sequence, now);
     if (reason === ACCEPTED) return true;
-    if (reason === TAKEN) return false;
+    return reason === TAKEN ? false : this.#refuseInner(i, reason, now);
+  }
+
+  /** What is inside an authentic packet goes no further, or not yet; always false. */
+  #refuseInner(i: number, reason: number, now: Instant): false {
     if (reason !== Drop.dummy && reason !== Drop.fragmentHeld) return this.#refuse(i, reason, now);
-    context.count(reason);
+    this.#context.count(reason);
     return false;
   }
 

@@ -264,6 +264,9 @@ describe("fragments that come before their first", () => {
     const { a, b, spis } = makePair({ selectors: NAMED });
     const old = new PlainSender(spis.bInbound);
     for (const one of [second, third]) expect(arrive(b, old.seal(one, {}))).toBe(0);
+    expect(b.allDrops()).toEqual({ fragmentHeld: 2 });
+    // Who waits was refused nothing.
+    expect(b.upcalls.filter(({ kind }) => kind === "audit")).toEqual([]);
     const next = installPair(a, b, { selectors: NAMED });
     expect(arrive(b, new PlainSender(next.bInbound).seal(first, {}))).toBe(3);
   });

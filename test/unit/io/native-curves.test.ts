@@ -1,4 +1,5 @@
 /** The addon's X25519 and X448 are those of both other providers, whatever octets come. */
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CryptoError } from "../../../src/crypto/error.ts";
@@ -45,6 +46,19 @@ describeNative("the addon's curves", () => {
       expect(() => deriveSharedSecret(KeyExchangeMethod.CURVE25519, privateValue, peer, curves)).toThrow(
         CryptoError,
       );
+    }
+  });
+
+  test("[INIT-12] such a value leaves nothing behind that Node takes for a failure of its own", () => {
+    const key = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({
+      type: "pkcs8",
+      format: "pem",
+    });
+    for (const length of [32, 56]) {
+      expect(
+        curves.montgomerySharedSecret("x25519", new Uint8Array(length).fill(9), new Uint8Array(length)),
+      ).toBeUndefined();
+      expect(createPrivateKey(key).type).toBe("private");
     }
   });
 
