@@ -79,7 +79,8 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
   const io = addon.createPacketIo(table.handle, options.sendsRuns ?? true, options.coalesces ?? true);
   if (io < 0) throw ioError("make a lane's packet transfers", "createPacketIo", io);
   const values = new Float64Array(COUNTERS);
-  const told = new Float64Array(COUNTERS);
+  // The first ones are told even when all are zero.
+  const told = new Float64Array(COUNTERS).fill(Number.NaN);
   const isWaitedFor = options.mayHaveMore !== undefined;
   const mayHaveMore = options.mayHaveMore ?? new Uint8Array(tuns.length + sockets.length).fill(1);
   return {
