@@ -50,6 +50,12 @@ export function matchIdentity(expected: Identification, presented: Identificatio
   }
 }
 
+/** Whether two identities that were proven, or are ours, are the same one: what stands for many is a name like others here. */
+export function isSameIdentity(a: Identification, b: Identification): boolean {
+  if (a.idType === b.idType && equal(a.data, b.data)) return true;
+  return !isPattern(a) && !isPattern(b) && matchIdentity(a, b);
+}
+
 /** Names compare by RFC 5280 section 7.1, whatever kinds of strings they are made of; the value `*` expects any value. */
 function matchName(expected: Uint8Array, presented: Uint8Array): boolean {
   if (equal(expected, presented)) return true;

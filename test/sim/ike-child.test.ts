@@ -527,6 +527,30 @@ describe("one IKE SA per peer", () => {
     expect(second.ask(ExchangeType.INFORMATIONAL, [])?.payloads).toEqual([]);
   });
 
+  test("[CHILD-22] what a peer calls itself stands for nobody else, though it looks like a pattern", () => {
+    const world = new World();
+    const lan = { ...LAN_B, keep: "respond" } as const;
+    const open = connection("192.0.2.1", [lan], {
+      keep: "respond",
+      remote: { id: "any" },
+      ike: { unique: "reject" },
+    });
+    const b = world.add("B", "192.0.2.2", [open]);
+    const call = (id: string) => {
+      const peer = new RawPeer(world, b);
+      peer.identity = { idType: IdType.FQDN, data: utf8(id) };
+      peer.init();
+      peer.send(peer.seal(ExchangeType.IKE_AUTH, peer.nextId++, peer.authPayloads()));
+    };
+    call("*.example.net");
+    call("one.example.net");
+    expect(b.find("duplicateRefused")).toBeUndefined();
+    expect(b.dataPlane.pairs.size).toBe(2);
+    call("*.example.net");
+    expect(b.find("duplicateRefused")).toBeDefined();
+    expect(b.dataPlane.pairs.size).toBe(2);
+  });
+
   test("[CHILD-22] INITIAL_CONTACT without authentication removes nothing", () => {
     const { b, peer } = connected();
     const intruder = new RawPeer(peer.world, b);

@@ -2,7 +2,7 @@
 import { compare } from "../../base/bytes.ts";
 import { after, type Instant } from "../../base/instant.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
-import { matchIdentity } from "../../policy/pad.ts";
+import { isSameIdentity } from "../../policy/pad.ts";
 import { REPLACED_PATIENCE, SIMULTANEOUS_SPAN } from "../limits.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
@@ -51,7 +51,7 @@ export function refusesSecond(
 ): boolean {
   if (ike.unique !== "reject") return false;
   const others = establishedOf(turn.machine, name).filter(
-    (sa) => matchIdentity(sa.peerIdentity, peer) && matchIdentity(sa.localIdentity, own),
+    (sa) => isSameIdentity(sa.peerIdentity, peer) && isSameIdentity(sa.localIdentity, own),
   );
   for (const sa of others)
     if (sa.window.outstanding === undefined && sa.job === undefined) sendLiveness(turn, sa);

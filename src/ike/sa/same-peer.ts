@@ -1,6 +1,6 @@
 /** IKE SAs with one peer beside each other: which stays, and what the others wait for (RFC 7296 sections 2.4 and 2.8.3). */
 import { after } from "../../base/instant.ts";
-import { matchIdentity } from "../../policy/pad.ts";
+import { isSameIdentity } from "../../policy/pad.ts";
 import { pairsOverlap } from "../../policy/traffic-selector.ts";
 import { retryWait } from "../keep-state.ts";
 import { HAND_OVER_PATIENCE } from "../limits.ts";
@@ -12,7 +12,7 @@ import type { EstablishedIkeSa } from "./ike-sa.ts";
 import type { IkeSaId } from "./ike-sa-id.ts";
 
 export function isSamePeer(a: EstablishedIkeSa, b: EstablishedIkeSa): boolean {
-  return matchIdentity(a.peerIdentity, b.peerIdentity) && matchIdentity(a.localIdentity, b.localIdentity);
+  return isSameIdentity(a.peerIdentity, b.peerIdentity) && isSameIdentity(a.localIdentity, b.localIdentity);
 }
 
 /** Children of the elder that the fresh one has yet to make. */
