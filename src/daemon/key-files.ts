@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
-import type { Connection } from "../policy/connection.ts";
+import type { Connection, OwnAuthentication, PrivateKeyId } from "../policy/connection.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 
 /** How often the files are looked at. */
@@ -97,7 +97,23 @@ export function withAuthentication(running: Configuration, fresh: Configuration)
       ? configured
       : { ...configured, connection: renewedConnection(configured.connection, renewed) };
   });
-  return { ...running, connections, privateKeys: fresh.privateKeys };
+  return { ...running, connections, privateKeys: keysOf(connections, running, fresh) };
+}
+
+/** The keys that connections name: one that the file has meanwhile given up is still a running connection's. */
+function keysOf(
+  connections: Configuration["connections"],
+  running: Configuration,
+  fresh: Configuration,
+): Configuration["privateKeys"] {
+  const known = new Map([...running.privateKeys, ...fresh.privateKeys]);
+  const named = new Set(connections.flatMap(({ connection }) => namesOf(connection.local.auth)));
+  return new Map([...known].filter(([name]) => named.has(name)));
+}
+
+function namesOf(own: OwnAuthentication): readonly PrivateKeyId[] {
+  if (own.kind === "psk") return [];
+  return own.kind === "pubkey" ? [own.key.id] : own.certificates.map(({ key }) => key.id);
 }
 
 function renewedConnection(running: Connection, fresh: Connection): Connection {

@@ -3,7 +3,13 @@
 import { wipe } from "../../base/bytes.ts";
 import { compareIpAddress } from "../../base/ip-address.ts";
 import type { ChildConfiguration, Connection, Ppk } from "../../policy/connection.ts";
-import { expectedIdentity, isPattern, localIdentity, matchIdentity } from "../../policy/pad.ts";
+import {
+  expectedIdentity,
+  isPattern,
+  isSameIdentity,
+  localIdentity,
+  matchIdentity,
+} from "../../policy/pad.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
@@ -45,6 +51,7 @@ import { sendRequest } from "../sa/message-exchange.ts";
 import { newMessageWindow } from "../sa/message-window.ts";
 import { agreedMobike, mobikeNotifies, offersMobike } from "../sa/mobike.ts";
 import { beginHandOver } from "../sa/same-peer.ts";
+import { wipeProtection } from "../sa/sk-payload.ts";
 import {
   about,
   addIkeSa,
@@ -73,19 +80,21 @@ export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): 
   const connection = machine.connections.get(sa.connection);
   const { answer, request } = sa;
   if (connection === undefined || answer === undefined || request === undefined) return;
-  const nonces = { initiator: sa.nonce, responder: answer.peerNonce };
-  const spis = { initiator: sa.initiatorSpi, responder: answer.responderSpi };
-  const protection = protectionFor(answer.suite, nonces, spis, secret);
-  wipe(secret, sa.keyExchange.privateValue);
   const impossible = encapsulationProblem(sa, connection);
   if (impossible !== undefined) {
+    wipe(secret);
     forget(turn, sa);
     noteConnectionFailure(turn, sa, impossible);
     return;
   }
+  const nonces = { initiator: sa.nonce, responder: answer.peerNonce };
+  const spis = { initiator: sa.initiatorSpi, responder: answer.responderSpi };
+  const protection = protectionFor(answer.suite, nonces, spis, secret);
+  wipe(secret, sa.keyExchange.privateValue);
   const { local, remote } = portsFor(turn, sa, connection);
   const firstChild = reserveFirstChild(turn, connection, keeperOf(machine, connection.name), sa);
   if (firstChild === "full") {
+    wipeProtection(protection);
     forget(turn, sa);
     noteConnectionFailure(turn, sa, { code: "saTableFull", ...about(sa) });
     return;
@@ -363,7 +372,7 @@ function ppkNotifies(sa: AuthenticatingIkeSa, connection: Connection): readonly 
 /** Another IKE SA of ours with this peer under this identity, whichever connection it serves [CHILD-22]. */
 function hasAnother({ machine }: Turn, { localIdentity: own, remote }: AuthenticatingIkeSa): boolean {
   for (const sa of machine.sas.values()) {
-    if (sa.state !== "established" || !matchIdentity(sa.localIdentity, own)) continue;
+    if (sa.state !== "established" || !isSameIdentity(sa.localIdentity, own)) continue;
     if (compareIpAddress(sa.remote.address, remote.address) === 0) return true;
   }
   return false;
@@ -414,8 +423,10 @@ function authRefusal(
   connection: Connection,
   payloads: readonly Payload[],
 ): FailureNotice {
-  const notifyType = findError(payloads)?.notifyType ?? NotifyType.INVALID_SYNTAX;
+  const notifyType = findError(payloads)?.notifyType;
   const { localIdentity: sentIdentity } = sa;
+  if (notifyType === undefined)
+    return { code: "refused", ...about(sa), exchange: "IKE_AUTH", what: "response without IDr or AUTH" };
   if (notifyType === NotifyType.AUTHENTICATION_FAILED)
     return {
       code: "authenticationRejectedByPeer",

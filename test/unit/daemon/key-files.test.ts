@@ -2,19 +2,17 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterAll, afterEach, expect, test, vi } from "vitest";
 import type { Configuration } from "../../../src/config/configuration.ts";
 import { createFileReader } from "../../../src/config/file-reader.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
-import { KeyFiles } from "../../../src/daemon/key-files.ts";
+import { KeyFiles, withAuthentication } from "../../../src/daemon/key-files.ts";
 import { keyNamed } from "../../sim/ike-signatures.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tungate-keys-"));
 let files: KeyFiles | undefined;
-afterEach(() => {
-  files?.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterEach(() => files?.close());
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const at = (name: string) => join(folder, name);
 function writeKey(name: string): void {
@@ -64,4 +62,17 @@ test("a key is taken when its file has come to rest; a broken one is said, and t
   expect(log.error).toHaveBeenCalledTimes(2);
   files.look();
   expect(log.error).toHaveBeenCalledTimes(2);
+});
+
+test("a connection that the file no longer has keeps its key when those of another are renewed", () => {
+  const peer = Buffer.from(keyNamed("peer").publicKey).toString("base64");
+  writeFileSync(at("peer.pub"), `-----BEGIN PUBLIC KEY-----\n${peer}\n-----END PUBLIC KEY-----\n`);
+  writeKey("old");
+  writeFileSync(at("tungate.yaml"), text());
+  const running = load();
+  writeKey("new");
+  writeFileSync(at("tungate.yaml"), text().replace("paris", "rome"));
+  const merged = withAuthentication(running, load());
+  expect(keyOf(merged)).toEqual(keyNamed("old").publicKey);
+  expect([...merged.privateKeys]).toEqual([...running.privateKeys]);
 });
