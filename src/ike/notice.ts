@@ -243,11 +243,11 @@ export type FailureNotice =
       readonly exchange: ExchangeName;
       readonly notifyType: number;
     })
-  /** We refused something of the peer's with this notify; `what` is a short name for it. */
+  /** We refused something of the peer's, with this notify where it was told; `what` is a short name for it. */
   | (Concerning & {
       readonly code: "refused";
       readonly exchange: ExchangeName;
-      readonly notifyType: number;
+      readonly notifyType?: number;
       readonly what: string;
     })
   /** The peer's public value or the result of a computation was not acceptable. */

@@ -109,9 +109,10 @@ function duplicateRefused(notice: Notice<"duplicateRefused">): string[] {
 }
 
 function refusedByUs(notice: Notice<"refused">): string[] {
+  const { exchange, remote, what, notifyType } = notice;
   return [
-    `refused ${notice.exchange} of ${peerText(notice.remote)}: ${escapeForeign(notice.what)}`,
-    `they were told ${nameOf(NotifyType, notice.notifyType)}`,
+    `refused ${exchange} of ${peerText(remote)}: ${escapeForeign(what)}`,
+    ...(notifyType === undefined ? [] : [`they were told ${nameOf(NotifyType, notifyType)}`]),
   ];
 }
 

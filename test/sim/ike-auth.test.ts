@@ -2,16 +2,23 @@
 import { describe, expect, test } from "vitest";
 import { equal, utf8 } from "../../src/base/bytes.ts";
 import { minutes, seconds } from "../../src/base/instant.ts";
+import { IkeSpi } from "../../src/base/spi.ts";
+import { deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-exchange.ts";
 import { find } from "../../src/ike/exchange/payload-list.ts";
+import { protectionFor } from "../../src/ike/sa/ike-keys.ts";
+import { sealMessage } from "../../src/ike/sa/sk-payload.ts";
+import { decodeMessage } from "../../src/wire/ike/message.ts";
 import type { Payload } from "../../src/wire/ike/payload.ts";
 import { AuthMethod, ExchangeType, IdType, NotifyType } from "../../src/wire/ike/registries.ts";
 import { expectConverged } from "./ike-invariants.ts";
-import { kinds, notifyTypes, RawPeer } from "./ike-raw-peer.ts";
+import { initiator } from "./ike-one-side.ts";
+import { ikeProposal, kinds, notifyTypes, RawPeer } from "./ike-raw-peer.ts";
 import {
   CBC_ECP256,
   type ConnectionChanges,
   connection,
   ESP_CBC,
+  ip,
   LAN_A,
   LAN_B,
   pair,
@@ -341,4 +348,51 @@ test("an error notify in the IKE_AUTH response ends the attempt", () => {
   world.run(seconds(1));
   expect(a.find("authenticationRejectedByPeer")?.sentIdentity).toEqual(FQDN_A);
   expect(a.dataPlane.reserved.size).toBe(0);
+});
+
+test("a responder whose IKE_AUTH response is malformed is called again after a wait, as after any failure", () => {
+  const { world, a, answer } = initiator();
+  world.network = () => [];
+  const calls = () => world.wire.filter(({ bytes }) => bytes[18] === ExchangeType.IKE_SA_INIT);
+  const request = calls().at(-1)!.bytes;
+  const { header, payloads } = decodeMessage(request);
+  const theirs = { ke: find(payloads, "KE"), nonce: find(payloads, "Nonce") };
+  const pair = generateKeyExchange(31, world.random);
+  const nonce = world.random.publicBytes(32);
+  const responderSpi = IkeSpi(world.random.publicBytes(8));
+  answer(
+    [
+      { kind: "SA", proposals: [ikeProposal()] },
+      { kind: "KE", method: 31, data: pair.publicValue },
+      { kind: "Nonce", data: nonce },
+    ],
+    responderSpi,
+  );
+  const secret = deriveSharedSecret(31, pair.privateValue, theirs.ke!.data);
+  const spis = { initiator: header.initiatorSpi, responder: responderSpi };
+  const suite = { encr: 20, encrKeyBits: 256, integ: 0, prf: 6, ke: 31 };
+  const nonces = { initiator: theirs.nonce!.data, responder: nonce };
+  const keys = protectionFor(suite, nonces, spis, secret);
+  const twice: Payload = { kind: "AUTH", method: 2, data: new Uint8Array(32) };
+  const bytes = sealMessage(
+    keys,
+    {
+      initiatorSpi: header.initiatorSpi,
+      responderSpi,
+      exchangeType: ExchangeType.IKE_AUTH,
+      isFromInitiator: false,
+      isResponse: true,
+      messageId: 1,
+    },
+    [twice, twice],
+    world.random,
+  );
+  expect(world.wire.at(-1)!.bytes[18]).toBe(ExchangeType.IKE_AUTH);
+  const ends = { address: ip("192.0.2.2"), port: 500 };
+  a.feed({ kind: "datagram", local: { address: a.address, port: 500 }, remote: ends, bytes });
+  world.run(seconds(1));
+  expect(calls()).toHaveLength(1);
+  expect(a.find("refused")).toMatchObject({ exchange: "IKE_AUTH", what: "malformed payloads" });
+  world.run(seconds(2));
+  expect(calls().length).toBeGreaterThan(1);
 });

@@ -128,6 +128,23 @@ test("[PQ-06] without the peer's INTERMEDIATE_EXCHANGE_SUPPORTED no additional k
   }
 });
 
+test("private values of both ends are wiped once their shared secrets are there", () => {
+  const world = new World();
+  const secrets: Uint8Array[] = [];
+  const [a, b] = connect(world, [HYBRID], [HYBRID]);
+  for (const node of [a, b])
+    meddle(node, (result) => {
+      if (result.kind === "keyExchange") secrets.push(result.privateValue);
+      if (result.kind === "sharedSecret" || result.kind === "keyExchangeAnswer") secrets.push(result.secret);
+      return result;
+    });
+  world.run(seconds(2));
+  expectConverged(a, b, ["lan"]);
+  // X25519 at both ends and the decapsulation key; two secrets of each method.
+  expect(secrets.map(({ length }) => length).sort()).toEqual([2400, 32, 32, 32, 32, 32, 32]);
+  for (const secret of secrets) expect(secret.every((octet) => octet === 0)).toBe(true);
+});
+
 test("[PQ-14] a request that is repeated after its answer gets the same answer, though the keys are others by then", () => {
   const world = new World();
   const [a, b] = connect(world, [HYBRID], [HYBRID]);

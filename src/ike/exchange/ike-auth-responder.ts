@@ -354,12 +354,14 @@ function establish(
   );
   established.mobike = agreedMobike(machine, connection, sa, payloads);
   if (hasMetNat(payloads, sa)) {
+    if (protection !== sa.protection) wipeUnmixed(protection);
     notice(turn, { code: "unexpectedNat", ...about(established), from: sa.remote });
     refuse(turn, sa, messageId, NotifyType.UNEXPECTED_NAT_DETECTED, undefined); // [MOB-05]
     return;
   }
   const verdict = judgeFirstChild(turn, established, sa, payloads);
   if (verdict === "malformed") {
+    if (protection !== sa.protection) wipeUnmixed(protection);
     refuse(turn, sa, messageId, NotifyType.INVALID_SYNTAX, undefined);
     return;
   }

@@ -48,6 +48,7 @@ export function continueIntermediate(turn: Turn, sa: AuthenticatingIkeSa, result
   sa.protection = protectionFor(old.suite, nonces, spis, result.secret, old);
   wipeProtection(old);
   wipe(result.secret);
+  if (sa.keyExchange !== undefined) wipe(sa.keyExchange.privateValue);
   sa.keyExchange = undefined;
   sa.additional.methods = sa.additional.methods.slice(1);
   if (beginIntermediate(turn, sa)) return false;

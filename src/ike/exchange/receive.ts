@@ -11,7 +11,7 @@ import { INBOX_MAX } from "../limits.ts";
 import { followRequest, packetOctets } from "../sa/fragmentation.ts";
 import type { EstablishedIkeSa, InboxMessage, ProtectedIkeSa } from "../sa/ike-sa.ts";
 import type { InnerPayloads } from "../sa/int-auth.ts";
-import { forget, leave } from "../sa/lifecycle.ts";
+import { forget, leave, noteConnectionFailure } from "../sa/lifecycle.ts";
 import { disposeExchange, repeatResponse, sendResponse } from "../sa/message-exchange.ts";
 import { classifyRequest } from "../sa/message-window.ts";
 import type { FollowUpExchange, OwnExchange } from "../sa/own-exchange.ts";
@@ -204,6 +204,8 @@ function endMalformed(
   if (sa.state === "authenticating") {
     drop(turn, "malformed", sa.remote, sa.connection);
     forget(turn, sa);
+    const exchange = exchangeType === ExchangeType.IKE_INTERMEDIATE ? "IKE_INTERMEDIATE" : "IKE_AUTH";
+    noteConnectionFailure(turn, sa, { code: "refused", ...about(sa), exchange, what: "malformed payloads" });
     return;
   }
   if (isResponse) {
