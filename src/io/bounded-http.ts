@@ -121,6 +121,12 @@ function exchangeWith(url: URL, address: IpAddress, exchange: HttpExchange): Pro
     });
     request.on("error", (error) => resolve(failed(signal.aborted ? "no answer in time" : wordsFor(error))));
     request.on("response", (response) => void readAnswer(url, response, exchange).then(resolve));
+    // Of what nobody asked for Node ends the connection without an error.
+    request.on("upgrade", (_, socket) => {
+      socket.destroy();
+      resolve(failed("no proper HTTP"));
+    });
+    signal.addEventListener("abort", () => resolve(failed("no answer in time")), { once: true });
     request.end(post?.body);
   });
 }

@@ -1,6 +1,6 @@
 /** Fetching CRLs and OCSP responses from servers that misbehave, and keeping what came. */
 import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { fromUtf8, utf8 } from "../../../src/base/bytes.ts";
 import { formatIpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
@@ -71,6 +71,19 @@ test("size, status, redirections, time and schemes have their bounds", async () 
   expect(await reasonOf(`http://h:${endless}/`, everywhere, 1000, abortBody.signal)).toBe(
     "no answer in time",
   );
+});
+
+test("a server that answers with another protocol ends the exchange", async () => {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => undefined);
+    socket.once("data", () =>
+      socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  expect(await reasonOf(`http://h:${port}/`)).toBe("no proper HTTP");
+  server.close();
 });
 
 test("an address that must not be reached is not, by whatever name or redirection", async () => {
