@@ -93,6 +93,9 @@ export const REFUSED_PAIR_RETRY = minutes(60);
 export const RESOURCE_SAS_PER_CHILD_MAX = 64;
 /** IKE SAs that peers may keep with one connection; beyond, AUTHENTICATION_FAILED. */
 export const IKE_SAS_PER_CONNECTION_MAX = 10_000;
+/** Peers of one connection whose numbers are remembered, more than can have an IKE SA; and octets of an identity kept for that. */
+export const PEERS_REMEMBERED_MAX = 20_000;
+export const PEER_KEY_OCTETS_MAX = 256;
 /** Traffic selectors read from one TS payload. */
 export const TRAFFIC_SELECTORS_MAX = 64;
 /** SAs of one IKE SA that wait for the peer's IKE_FOLLOWUP_KE; beyond, TEMPORARY_FAILURE. */

@@ -5,11 +5,12 @@ import type { IpAddress } from "../base/ip-address.ts";
 import type { RandomSource } from "../base/random.ts";
 import { IkeSpi, ZERO_IKE_SPI } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import { hmacSha256 } from "../crypto/hash.ts";
 import type { ChildConfiguration, Connection, Identification } from "../policy/connection.ts";
 import type { DataPlaneCommand, DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
 import type { IkeSaName } from "./connection-state.ts";
 import { childKeeper, type Keeper, newKeeper } from "./keep-state.ts";
-import { DROP_NOTICE_INTERVAL, JOB_DEADLINE } from "./limits.ts";
+import { DROP_NOTICE_INTERVAL, JOB_DEADLINE, PEER_KEY_OCTETS_MAX, PEERS_REMEMBERED_MAX } from "./limits.ts";
 import type { IkeAction, JobId, Work, WorkResult } from "./machine.ts";
 import { childProtocolId } from "./negotiation/child-protocol.ts";
 import type { CookieJar } from "./negotiation/cookie.ts";
@@ -258,17 +259,33 @@ export function instanceOf(machine: Machine, connection: Connection, peer: Ident
   if (servesOnePeer(connection)) return 0;
   const { instances } = keeperOf(machine, connection.name);
   const key = peerKey(peer);
-  const known = instances.get(key);
-  if (known !== undefined) return known;
-  const fresh = instances.size + 1;
-  instances.set(key, fresh);
-  return fresh;
+  const number = instances.get(key) ?? freeInstance(machine, connection.name, instances);
+  // The map's order is that of use.
+  instances.delete(key);
+  instances.set(key, number);
+  return number;
 }
 
-/** An identity as a map key. */
-export function peerKey({ idType, data }: Identification): string {
-  return `${idType}:${toHex(data)}`;
+/** The next number; or, where enough peers are remembered, that of the one without IKE SA that was here longest ago. */
+function freeInstance(machine: Machine, connection: string, instances: Map<string, number>): number {
+  if (instances.size < PEERS_REMEMBERED_MAX) return instances.size + 1;
+  const sas = ikeSasOf(machine, connection);
+  const present = new Set(sas.map((sa) => (sa.state === "established" ? sa.instance : 0)));
+  for (const [key, number] of instances) {
+    if (present.has(number)) continue;
+    instances.delete(key);
+    return number;
+  }
+  return instances.size + 1;
 }
+
+/** An identity as a map key; peers choose how long it is, so a digest stands for a long one. */
+export function peerKey({ idType, data }: Identification): string {
+  if (data.length <= PEER_KEY_OCTETS_MAX) return `${idType}:${toHex(data)}`;
+  return `${idType}:#${toHex(hmacSha256(DIGEST_KEY, data))}`;
+}
+
+const DIGEST_KEY = new Uint8Array(32);
 
 /** Whether every address of a connection is a single one, so that it has one peer only. */
 export function servesOnePeer({ remote }: Connection): boolean {
