@@ -14,14 +14,18 @@ const SPECIAL = [
   "198.18.0.0/15",
   "224.0.0.0/3",
   "::/96",
+  "64:ff9b:1::/48",
+  "2001::/32",
+  "5f00::/16",
   "fc00::/7",
   "fe80::/9",
   "ff00::/8",
 ].map((text) => prefixRange(parsePrefix(text)!));
 
-/** IPv6 prefixes with an IPv4 address inside, and where: mapped, translated (RFC 6052), 6to4. */
+/** IPv6 prefixes with an IPv4 address inside, and where: mapped, translated (RFC 2765, RFC 6052), 6to4. */
 const EMBEDDING = [
   { range: prefixRange(parsePrefix("::ffff:0:0/96")!), at: 12 },
+  { range: prefixRange(parsePrefix("::ffff:0:0:0/96")!), at: 12 },
   { range: prefixRange(parsePrefix("64:ff9b::/96")!), at: 12 },
   { range: prefixRange(parsePrefix("2002::/16")!), at: 2 },
 ];

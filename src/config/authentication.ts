@@ -278,11 +278,10 @@ class Reading {
       warnOfValidity(authorities, wallClock, [...path, "remote", "ca"], this.#findings);
     if (remote.certificate !== undefined)
       warnOfValidity(pinned, wallClock, [...path, "remote", "certificate"], this.#findings);
-    const anchors = [...authorities, ...pinned];
     return {
       kind: "certificate",
-      anchors: anchors.map(({ encoded }) => encoded),
-      authorities: anchors.map(({ publicKey }) => sha1(publicKey)),
+      anchors: authorities.map(({ encoded }) => encoded),
+      authorities: [...authorities, ...pinned].map(({ publicKey }) => sha1(publicKey)),
       intermediates: [],
       pinned: pinned.map(({ encoded }) => encoded),
       revocation: { mode: remote.revocation ?? "soft", lists: (remote.crl ?? []).flat() },

@@ -1,5 +1,5 @@
 /** Whether a certificate names an IKE identity (RFC 4945 section 3.1). */
-import { equal, fromStrictUtf8 } from "../base/bytes.ts";
+import { equal, fromUtf8 } from "../base/bytes.ts";
 import { IdType } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
 import type { Certificate } from "../wire/x509/certificate.ts";
@@ -24,11 +24,11 @@ export function provesIdentity(
   const names = extensions.subjectAltName ?? [];
   switch (idType) {
     case IdType.FQDN: {
-      const domain = fromStrictUtf8(data)?.toLowerCase();
+      const domain = asciiText(data)?.toLowerCase();
       return names.some((name) => name.kind === "dns" && name.text.toLowerCase() === domain);
     }
     case IdType.RFC822_ADDR: {
-      const mailbox = fromStrictUtf8(data);
+      const mailbox = asciiText(data);
       return names.some((name) => name.kind === "email" && isSameMailbox(name.text, mailbox ?? ""));
     }
     case IdType.IPV4_ADDR:
@@ -39,6 +39,14 @@ export function provesIdentity(
     default:
       return false;
   }
+}
+
+/**
+ * The names in certificates are ASCII. What only reads like one of them (with a byte order mark, a Kelvin sign) is another
+ * identity, by which the same peer would count as two.
+ */
+function asciiText(data: Uint8Array): string | undefined {
+  return data.every((octet) => octet >= 0x20 && octet < 0x7f) ? fromUtf8(data) : undefined;
 }
 
 function isSameMailbox(a: string, b: string): boolean {

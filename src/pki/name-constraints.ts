@@ -51,8 +51,9 @@ function isDomainIn(domain: string, limit: string): boolean {
   return domain.endsWith(limit.startsWith(".") ? limit : `.${limit}`);
 }
 
-/** Exactly this host, or with a dot in front all hosts below. */
+/** Exactly this host, or with a dot in front all hosts below. Empty: every host, as for domains. */
 function isHostIn(host: string, limit: string): boolean {
+  if (limit === "") return true;
   return limit.startsWith(".") ? host.endsWith(limit) : host === limit;
 }
 

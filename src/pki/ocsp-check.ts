@@ -49,7 +49,7 @@ function concerns(id: CertificateId, { certificate, issuer }: Issued): boolean {
   return (
     hash !== undefined &&
     equal(id.serial, certificate.serial) &&
-    equal(id.issuerNameHash, hash(issuer.subject.encoded)) &&
+    equal(id.issuerNameHash, hash(certificate.issuer.encoded)) &&
     equal(id.issuerKeyHash, hash(issuer.publicKeyBits))
   );
 }
@@ -103,5 +103,9 @@ function isSignedBy(response: BasicResponse, signer: Certificate, { budget }: Is
 
 /** DER of the CertID that a responder is asked about. */
 export function certificateIdOf(certificate: Certificate, issuer: Certificate): Uint8Array {
-  return encodeCertificateId(sha1(issuer.subject.encoded), sha1(issuer.publicKeyBits), certificate.serial);
+  return encodeCertificateId(
+    sha1(certificate.issuer.encoded),
+    sha1(issuer.publicKeyBits),
+    certificate.serial,
+  );
 }

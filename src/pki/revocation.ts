@@ -6,7 +6,7 @@ import { decodeRevocationList, type RevocationList } from "../wire/x509/crl.ts";
 import { decodeOcspResponse, type OcspResponse } from "../wire/x509/ocsp.ts";
 import { crlStatus } from "./crl-check.ts";
 import type { Issued, IssuedStatus } from "./issued-status.ts";
-import { URLS_PER_CERTIFICATE_MAX } from "./limits.ts";
+import { SIGNATURE_CHECKS_MAX, URLS_PER_CERTIFICATE_MAX } from "./limits.ts";
 import { certificateIdOf, ocspStatus } from "./ocsp-check.ts";
 import type { Path, SignatureBudget } from "./path-building.ts";
 import { type CertificateLabel, type CertificateRefusal, labelOf, type RevocationCause } from "./refusal.ts";
@@ -74,6 +74,11 @@ export function checkRevocation(
     requests.push(...further);
     unproven.push(labelOf(issued.certificate));
     firstUnknown ??= unknown(issued.certificate, causes, knowledge.attempts);
+  }
+  // What could not be verified any more may be what says revoked, and what was sent along may have used it up.
+  if (firstUnknown !== undefined && budget.isSpent) {
+    const refusal = { check: "tooMuchWork", limit: SIGNATURE_CHECKS_MAX, unit: "signatures" } as const;
+    return { kind: "refused", refusal };
   }
   if (requests.length > 0) return { kind: "needs", requests };
   if (firstUnknown !== undefined && knowledge.mode === "strict")

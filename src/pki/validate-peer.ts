@@ -12,8 +12,10 @@ import { checkRevocation, type RevocationKnowledge, type RevocationRequest } fro
 export interface PeerCertificates {
   /** DER in the order of the CERT payloads: the peer's own first, then any in between [AUTH-10]. */
   readonly received: readonly Uint8Array[];
-  /** DER of the CAs that are trusted, or of the peer's own certificate. */
+  /** DER of the CAs that are trusted. */
   readonly trustAnchors: readonly Uint8Array[];
+  /** DER of peers' own certificates that are trusted as they are; what they signed is not, even if they call themselves CAs. */
+  readonly pinned: readonly Uint8Array[];
   /** DER of CAs that are known and not trusted by themselves. */
   readonly intermediates: readonly Uint8Array[];
   /** What the peer claims to be; whether that is who we expect is the PAD's affair. */
@@ -85,14 +87,17 @@ function validateTarget(
   target: Certificate,
   sent: readonly Certificate[],
 ): PeerVerdict {
-  const { trustAnchors, intermediates, wallClock } = peer;
+  const { trustAnchors, pinned, intermediates, wallClock } = peer;
   const budget = new SignatureBudget();
   const anchors = trustAnchors.map(decodeCertificate);
   const others = distinct([...sent, ...intermediates.map(decodeCertificate)], [target, ...anchors]);
   const findings: SearchFindings = { refusal: undefined };
   let refusal: CertificateRefusal | undefined;
   let paths = 0;
-  for (const path of findPaths(target, anchors, others, budget, findings)) {
+  const isPinned = pinned.some((bytes) => equal(bytes, target.encoded));
+  for (const path of isPinned
+    ? ([[target]] as const)
+    : findPaths(target, anchors, others, budget, findings)) {
     const problem = refusePath(path, wallClock);
     if (problem === undefined) return judgePath(path, peer, budget);
     refusal ??= problem;

@@ -52,11 +52,11 @@ export type PeerAuthentication =
 
 /** Which certificates prove a peer's identity. */
 export interface CertificateTrust {
-  /** DER of CAs, or of the peer's own certificate. */
+  /** DER of CAs. */
   readonly anchors: readonly Uint8Array[];
-  /** Key hashes of the anchors (20 octets, RFC 7296 section 3.7): what we ask the peer for [AUTH-10]. */
+  /** Key hashes of the anchors and the pinned (20 octets, RFC 7296 section 3.7): what we ask the peer for [AUTH-10]. */
   readonly authorities: readonly Uint8Array[];
-  /** Those of the anchors that are peers' own: known even when the peer sends none. */
+  /** DER of peers' own certificates: trusted, known even when the peer sends none, and nobody's issuer. */
   readonly pinned: readonly Uint8Array[];
   /** DER of certificates in between that the peer may leave out. */
   readonly intermediates: readonly Uint8Array[];

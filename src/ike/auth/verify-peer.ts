@@ -1,7 +1,8 @@
 /** The computation behind `verifyPeer`: which key the peer is trusted with, and whether that key signed (RFC 7296 section 2.15). */
 import { type SignatureFlaw, verifyAuth } from "../../crypto/auth-signature.ts";
+import type { CertificateRefusal } from "../../pki/refusal.ts";
 import type { RevocationAttempt, RevocationData, RevocationRequest } from "../../pki/revocation.ts";
-import { validatePeer } from "../../pki/validate-peer.ts";
+import { type PeerCertificates, validatePeer } from "../../pki/validate-peer.ts";
 import type { CertificateTrust } from "../../policy/connection.ts";
 import { CertEncoding } from "../../wire/ike/registries.ts";
 import type { Work, WorkResult } from "../machine.ts";
@@ -46,28 +47,39 @@ function byRawKey({ method, data, octets }: PeerProof, keys: readonly Uint8Array
 }
 
 function byCertificate(
-  { identity, certificates, method, data, octets }: PeerProof,
+  proof: PeerProof,
   { anchors: trustAnchors, intermediates, pinned, revocation: { mode, lists } }: CertificateTrust,
   wallClock: number,
   { data: found, attempts }: Fetched,
 ): WorkResult | RevocationNeeded {
+  const { identity, certificates } = proof;
   // [AUTH-11] hash and URL was never asked for; certificates of other kinds say nothing here.
   const received = certificates
     .filter(({ encoding }) => encoding === CertEncoding.X509_SIGNATURE)
     .map((certificate) => certificate.data);
   const configured = lists.map((bytes): RevocationData => ({ kind: "crl", bytes }));
   const revocation = { mode, data: [...configured, ...found], attempts };
-  const judge = (sent: readonly Uint8Array[]) =>
-    validatePeer({ received: sent, trustAnchors, intermediates, identity, wallClock, revocation });
+  const peer = { trustAnchors, pinned, intermediates, identity, wallClock };
   // A peer whose certificate is configured need not send it.
-  const known = received.length > 0 ? [] : pinned.map((certificate) => judge([certificate]));
-  const verdict = known.find(({ kind }) => kind === "trusted") ?? judge(received);
-  if (verdict.kind === "refused")
-    return { kind: "peerRefused", finding: { check: "certificate", refusal: verdict.refusal } };
-  const signature = verifyAuth(verdict.publicKey, method, data, octets);
+  const isKnown = received.length === 0 && pinned.length > 0;
+  let refused: WorkResult | undefined;
+  for (const sent of isKnown ? pinned.map((certificate) => [certificate]) : [received]) {
+    const result = byChain(proof, { ...peer, received: sent, revocation });
+    if (result.kind !== "peerRefused") return result;
+    refused ??= result;
+  }
+  return refused!;
+}
+
+function byChain({ method, data, octets }: PeerProof, peer: PeerCertificates): WorkResult | RevocationNeeded {
+  const path = validatePeer({ ...peer, revocation: { mode: "off", data: [], attempts: [] } });
+  if (path.kind === "refused") return refusedFor(path.refusal);
+  const signature = verifyAuth(path.publicKey, method, data, octets);
   if (signature.kind === "bad")
     return { kind: "peerRefused", finding: { check: "signature", flaw: signature.flaw } };
-  // Only for who has the certificate's key is anything fetched; its octets alone are no secret.
+  // Only for who has the certificate's key are lists read and fetched; its octets alone are no secret.
+  const verdict = validatePeer(peer);
+  if (verdict.kind === "refused") return refusedFor(verdict.refusal);
   if (verdict.kind === "needs") return { kind: "revocationNeeded", requests: verdict.requests };
   const [own] = verdict.path;
   const { scheme } = signature;
@@ -76,4 +88,8 @@ function byCertificate(
     ...(own === undefined ? {} : { certificate: own.subject }),
     ...(verdict.unproven.length === 0 ? {} : { isRevocationUnknown: true }),
   };
+}
+
+function refusedFor(refusal: CertificateRefusal): WorkResult {
+  return { kind: "peerRefused", finding: { check: "certificate", refusal } };
 }

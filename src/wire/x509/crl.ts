@@ -142,14 +142,21 @@ export function findRevoked({ entries }: RevocationList, serial: Uint8Array): Re
   for (const entry of entriesOf(entries)) {
     if (!equal(entry.serial, serial)) continue;
     const code = entry.extensions.find(({ id }) => id === REASON_CODE);
-    const reason = code === undefined ? undefined : readWhole(code.value, "a reason", readReason);
-    return { at: entry.at, reason };
+    return { at: entry.at, reason: code === undefined ? undefined : reasonOf(code.value) };
   }
   return undefined;
 }
 
-function readReason(reader: DerReader): number {
-  return smallNumber(reader.element(Tag.ENUMERATED, "a reason").content, "a reason");
+/** What is revoked for a reason that cannot be read is revoked. */
+function reasonOf(value: Uint8Array): number | undefined {
+  try {
+    return readWhole(value, "a reason", (reader) =>
+      smallNumber(reader.element(Tag.ENUMERATED, "a reason").content, "a reason"),
+    );
+  } catch (error) {
+    if (error instanceof WireError) return undefined;
+    throw error;
+  }
 }
 
 function readPoint(outer: DerReader): IssuingDistributionPoint {

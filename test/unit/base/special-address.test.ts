@@ -17,18 +17,27 @@ test.each([
   const address = parseIpAddress(text)!;
   expect(isSpecialAddress(address)).toBe(true);
   expect(isSpecialAddress(parseIpAddress(`::ffff:${text}`)!)).toBe(true);
+  expect(isSpecialAddress(parseIpAddress(`::ffff:0:${text}`)!)).toBe(true);
   expect(isSpecialAddress(parseIpAddress(`64:ff9b::${text}`)!)).toBe(true);
   const [a, b, c, d] = address;
   const sixToFour = `2002:${((a! << 8) | b!).toString(16)}:${((c! << 8) | d!).toString(16)}::1`;
   expect(isSpecialAddress(parseIpAddress(sixToFour)!)).toBe(true);
 });
 
-test.each(["::", "::1", "::7f00:1", "fe80::1", "fec0::1", "fd00::1", "ff02::1"])(
-  "%s is of a host or a site",
-  (text) => {
-    expect(isSpecialAddress(parseIpAddress(text)!)).toBe(true);
-  },
-);
+test.each([
+  "::",
+  "::1",
+  "::7f00:1",
+  "fe80::1",
+  "fec0::1",
+  "fd00::1",
+  "ff02::1",
+  "64:ff9b:1::808:808",
+  "2001::1",
+  "5f00::1",
+])("%s is of a host or a site", (text) => {
+  expect(isSpecialAddress(parseIpAddress(text)!)).toBe(true);
+});
 
 test.each([
   "8.8.8.8",

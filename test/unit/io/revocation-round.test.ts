@@ -27,7 +27,7 @@ const root = ca("CN=Root");
 const own = gateway(root, { extensions: [subjectAltName(dns("gw.example.net")), crlDistributionPoint(URL)] });
 const octets = utf8("what AUTH covers");
 
-function work(mode: "strict" | "soft", key = own.key): Work {
+function work(mode: "strict" | "soft", key = own.key) {
   return {
     kind: "verifyPeer",
     identity: { idType: IdType.FQDN, data: utf8("gw.example.net") },
@@ -43,7 +43,7 @@ function work(mode: "strict" | "soft", key = own.key): Work {
     method: AuthMethod.ECDSA_SHA256_P256,
     data: new Uint8Array(sign("sha256", octets, { key: key.privateKey, dsaEncoding: "ieee-p1363" })),
     octets,
-  };
+  } as const satisfies Work;
 }
 
 async function check(one: Work, answer: HttpOutcome) {
@@ -105,5 +105,29 @@ test("[OCSP-05] nothing is fetched for who only has the certificate", async () =
   expect(await check(work("soft", makeKey()), list())).toMatchObject({
     result: { kind: "peerRefused", finding: { check: "signature" } },
     asked: [],
+  });
+});
+
+test("nor are lists read for that", async () => {
+  const one = work("strict", makeKey());
+  const lists = [crl({ issuer: root, revoked: [own] })];
+  const trust = { ...one.trust, revocation: { mode: "strict", lists } } as const;
+  expect(await check({ ...one, trust }, list())).toMatchObject({
+    result: { kind: "peerRefused", finding: { check: "signature" } },
+  });
+});
+
+test("a peer that sends no certificate may have any of those that are configured", async () => {
+  const before = gateway(root);
+  const one = work("soft");
+  const withPinned = (...pinned: readonly Uint8Array[]) => {
+    const trust = { ...one.trust, anchors: [], pinned };
+    return check({ ...one, trust, certificates: [] }, list());
+  };
+  expect(await withPinned(before.der, own.der)).toMatchObject({ result: { kind: "peerVerified" } });
+  expect(await withPinned(before.der)).toMatchObject({ result: { finding: { check: "signature" } } });
+  const ended = gateway(root, { notAfter: NOW - 1000 });
+  expect(await withPinned(ended.der)).toMatchObject({
+    result: { finding: { refusal: { check: "expired" } } },
   });
 });

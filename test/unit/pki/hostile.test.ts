@@ -66,6 +66,7 @@ function verdictOf(received: readonly Uint8Array[], [ofRoot, ofMiddle, answer]: 
   return validatePeer({
     received,
     trustAnchors: [root.der],
+    pinned: [],
     intermediates: [],
     identity: { idType: IdType.FQDN, data: utf8("gw.example.net") },
     wallClock: NOW,

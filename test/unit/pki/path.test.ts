@@ -38,6 +38,7 @@ function validate(received: readonly Made[], options: Partial<PeerCertificates> 
   return validatePeer({
     received: received.map(({ der }) => der),
     trustAnchors: [root.der],
+    pinned: [],
     intermediates: [],
     identity: GATEWAY,
     wallClock: NOW,
@@ -91,6 +92,24 @@ test("[CERT-01] a certificate that is trusted itself needs no CA, and keeps the 
   expect(refusal([alone], { trustAnchors: [alone.der], wallClock: NOW + 400 * DAY })).toMatchObject({
     check: "expired",
   });
+});
+
+test("[CERT-01] a pinned certificate is trusted, and nothing that it signed, even if it calls itself a CA", () => {
+  const san = subjectAltName(dns("gw.example.net"));
+  const pinned = certificate({
+    subject: "CN=peer",
+    key: makeKey(),
+    extensions: [basicConstraints(true), san],
+  });
+  const options = { trustAnchors: [], pinned: [pinned.der] };
+  expect(validate([pinned], options).kind).toBe("trusted");
+  expect(refusal([pinned], { ...options, wallClock: NOW + 400 * DAY })).toMatchObject({ check: "expired" });
+  expect(refusal([gateway(pinned), pinned], options)).toMatchObject({ check: "unknownIssuer" });
+  const old = certificate({ subject: "CN=old", key: makeKey(), version: 1 });
+  expect(refusal([gateway(old)], { trustAnchors: [], pinned: [old.der] })).toMatchObject({
+    check: "unknownIssuer",
+  });
+  expect(validate([own, middle], { pinned: [pinned.der] }).kind).toBe("trusted");
 });
 
 test("[CERT-02] an intermediate CA may be what is trusted", () => {
@@ -247,6 +266,13 @@ test.each([
     [email("a@example.net")],
     [email("a@sub.example.net"), email("a@example.org")],
   ],
+  [
+    "no email at all",
+    [[], [email("")]],
+    [dns("gw.example.net"), uri("http://a.example.net/")],
+    [email("a@example.net"), email("a")],
+  ],
+  ["no uri at all", [[], [uri("")]], [dns("gw.example.net")], [uri("http://a.example.net/"), uri("urn:x")]],
   ["email below a domain", [[email(".example.net")]], [email("a@sub.example.net")], [email("a@example.net")]],
   ["one mailbox", [[email("A@example.net")]], [email("A@EXAMPLE.net")], [email("a@example.net")]],
   [
@@ -361,6 +387,9 @@ test("[AUTH-09] [CERT-11] the certificate has to name the identity", () => {
     refusal([target], { identity: { idType, data } }) === undefined;
   expect(proves(IdType.FQDN, utf8("GW.Example.net"))).toBe(true);
   expect(proves(IdType.FQDN, utf8("a.wild.example.net"))).toBe(false);
+  expect(proves(IdType.FQDN, utf8("\ufeffgw.example.net"))).toBe(false);
+  expect(proves(IdType.FQDN, utf8("gw.example.net\0"))).toBe(false);
+  expect(proves(IdType.RFC822_ADDR, utf8("\ufeffops@example.net"))).toBe(false);
   expect(proves(IdType.FQDN, utf8("example.net"))).toBe(false);
   expect(proves(IdType.RFC822_ADDR, utf8("ops@EXAMPLE.net"))).toBe(true);
   expect(proves(IdType.RFC822_ADDR, utf8("OPS@example.net"))).toBe(false);

@@ -51,6 +51,7 @@ function validate(
   return validatePeer({
     received: chain.map(({ der }) => der),
     trustAnchors: [root.der],
+    pinned: [],
     intermediates: [],
     identity: { idType: IdType.FQDN, data: utf8("gw.example.net") },
     wallClock,
@@ -277,4 +278,19 @@ test("[OCSP-04] the request carries a nonce, and a response's is read", () => {
   expect(decodeOcspResponse(ocspResponse({ issuer: root, about: own, status: "good", nonce }))).toMatchObject(
     { nonce },
   );
+});
+
+test("a revoked certificate does not pass because the signature checks were used up before", () => {
+  const other = ca("C=CH, O=Example, CN=Root");
+  const forged = Array.from({ length: 48 }, () => crl({ issuer: root, signer: other }));
+  const crls = [...forged, crl({ issuer: root, revoked: [own] })];
+  const tooMuch = { kind: "refused", refusal: { check: "tooMuchWork", unit: "signatures" } };
+  expect(validate("soft", { crls })).toMatchObject(tooMuch);
+  expect(validate("strict", { crls })).toMatchObject(tooMuch);
+  expect(validate("soft", { crls: crls.slice(20) })).toMatchObject({ refusal: { check: "revoked" } });
+});
+
+test("what is revoked for a reason that cannot be read is revoked", () => {
+  const entryExtensions = [extension("2.5.29.21", utf8("why"))];
+  expect(outcome({ crls: [crl({ issuer: root, revoked: [own], entryExtensions })] })).toBe("revoked crl");
 });
