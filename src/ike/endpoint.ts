@@ -93,14 +93,15 @@ function route(turn: Turn, message: IkeMessage, datagram: Datagram): void {
       replyInvalidIkeSpi(turn, header, local, remote);
     return;
   }
-  touch(turn.machine, sa);
   switch (sa.state) {
     case "initiating":
+      touch(turn.machine, sa);
       if (isInitResponse(header) && sameEndpoint(remote, sa.remote))
         handleInitResponse(turn, sa, message, bytes);
       else drop(turn, "unexpectedExchange", remote, sa.connection);
       return;
     case "halfOpen":
+      touch(turn.machine, sa);
       handleHalfOpenMessage(turn, sa, { local, remote, bytes });
       return;
     default:

@@ -72,6 +72,10 @@ export const INIT_ERROR_PATIENCE = seconds(3);
 export const STATELESS_REPLIES_PER_SECOND = 20;
 /** Cookies given out per second; a cookie is shorter than the request that it answers [INIT-06]. */
 export const COOKIE_REPLIES_PER_SECOND = 2000;
+/** Times that one stored answer is sent again, at once and per second in the long run: peers that repeat a request wait longer, and
+ * a request that was overheard must not make a stream of answers to an address of somebody's choice [MID-06]. */
+export const ANSWER_REPEATS_BURST = 8;
+export const ANSWER_REPEATS_PER_SECOND = 4;
 /** Messages that wait for an IKE SA that waits for a computation. */
 export const INBOX_MAX = 8;
 /** A computation that has not come back by then has failed. */

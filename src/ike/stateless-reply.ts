@@ -1,10 +1,10 @@
 /** Answers that keep no state: wrong version, unknown SPI, refusals of IKE_SA_INIT; all rate limited (RFC 7296 sections 1.5, 2.5, 2.21). */
-import { seconds } from "../base/instant.ts";
 import { formatIpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import { encodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, NotifyPayload } from "../wire/ike/payload.ts";
 import { NotifyType } from "../wire/ike/registries.ts";
+import { takeAllowance } from "./allowance.ts";
 import { notify } from "./exchange/payload-list.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
 import { drop, type ReplyBucket, send, type Turn } from "./turn.ts";
@@ -27,7 +27,7 @@ export function replyStateless(
   if (header.isResponse) return false;
   // A flood of strangers must not use up what configured peers need.
   const isPeer = turn.machine.namedAddresses.has(formatIpAddress(remote.address));
-  if (!takeAllowance(turn, isCookie ? "cookies" : isPeer ? "peers" : "strangers")) {
+  if (!mayReply(turn, isCookie ? "cookies" : isPeer ? "peers" : "strangers")) {
     drop(turn, "replyRateExceeded", remote);
     return false;
   }
@@ -65,14 +65,8 @@ export function replyInvalidIkeSpi(
   replyStateless(turn, header, local, remote, [notify(NotifyType.INVALID_IKE_SPI)]);
 }
 
-/** A bucket that fills evenly and holds one second's worth. */
-function takeAllowance({ machine, now }: Turn, bucket: ReplyBucket): boolean {
-  const replies = machine.replies[bucket];
+/** One second's worth at once. */
+function mayReply({ machine, now }: Turn, bucket: ReplyBucket): boolean {
   const rate = bucket === "cookies" ? COOKIE_REPLIES_PER_SECOND : STATELESS_REPLIES_PER_SECOND;
-  const gained = ((now - replies.since) / seconds(1)) * rate;
-  replies.allowance = Math.min(rate, replies.allowance + gained);
-  replies.since = now;
-  if (replies.allowance < 1) return false;
-  replies.allowance--;
-  return true;
+  return takeAllowance(machine.replies[bucket], rate, rate, now);
 }

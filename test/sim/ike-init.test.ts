@@ -5,6 +5,7 @@ import { minutes, seconds } from "../../src/base/instant.ts";
 import { IkeSpi, ZERO_IKE_SPI } from "../../src/base/spi.ts";
 import { find, findNotify, invalidKe, notify } from "../../src/ike/exchange/payload-list.ts";
 import {
+  ANSWER_REPEATS_BURST,
   COOKIE_SECRET_LIFETIME,
   COOKIE_THRESHOLD,
   HALF_OPEN_STRANGERS_MAX,
@@ -217,6 +218,25 @@ describe("responder", () => {
     const [second] = peer.send(bytes);
     expect(first !== undefined && second !== undefined && equal(first, second)).toBe(true);
     expect(b.machine.ikeSaCount()).toBe(1);
+  });
+
+  test("a request that is sent again from elsewhere, or without end, makes no stream of answers to an address of somebody's choice", () => {
+    const { world, b } = openResponder();
+    const peer = new RawPeer(world, b);
+    const bytes = peer.encodeInit();
+    expect(peer.send(bytes)).toHaveLength(1);
+    const [elsewhere] = peer.send(bytes, { address: ip("198.51.100.7"), port: 500 });
+    // Admitted by itself, with an SPI of its own.
+    expect(decodeMessage(elsewhere!).header.responderSpi).not.toBe(
+      decodeMessage(peer.send(bytes)[0]!).header.responderSpi,
+    );
+    let answers = 0;
+    for (let i = 0; i < 200; i++) answers += peer.send(bytes).length;
+    expect(answers).toBeLessThanOrEqual(ANSWER_REPEATS_BURST);
+    expect(b.machine.drops().get("replyRateExceeded")).toBeGreaterThan(100);
+    // A peer that repeats it as peers do is answered.
+    world.run(seconds(1));
+    expect(peer.send(bytes)).toHaveLength(1);
   });
 
   test("a flood of refused requests is told of, and answered, no more than the limit allows", () => {

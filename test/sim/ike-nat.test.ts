@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { formatEndpoint } from "../../src/base/udp-endpoint.ts";
+import type { Connection } from "../../src/policy/connection.ts";
 import { ExchangeType } from "../../src/wire/ike/registries.ts";
 import { keyOf } from "./ike-data-plane.ts";
 import { expectConverged, expectMirrored } from "./ike-invariants.ts";
@@ -40,6 +41,7 @@ function nat(outsidePort: (inside: number) => number): Network {
 function behindNat(
   encapsulation: "auto" | "udp" | "esp" = "auto",
   ike: ConnectionChanges["ike"] = {},
+  addresses: Connection["remote"]["addresses"] = [],
 ): {
   world: World;
   a: IkeNode;
@@ -56,7 +58,7 @@ function behindNat(
   const b = world.add("B", "192.0.2.2", [
     connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], {
       keep: "respond",
-      remote: { id, addresses: [] },
+      remote: { id, addresses },
       encapsulation,
       ike,
     }),
@@ -205,6 +207,24 @@ test("[NAT-07] the side without NAT follows a peer whose port changes, after an 
   b.feed({ kind: "dataPlane", event: { kind: "peerMoved", inboundSpi: inboundSpi!, local, remote } });
   for (const { outbound } of b.dataPlane.pairs.values()) expect(outbound?.remote.port).toBe(44500);
 });
+
+test.each([true, false])(
+  "[NAT-07] nobody is followed to an address that the connection does not name (MOBIKE: %s)",
+  (mobike) => {
+    const { addresses } = connection("192.0.2.0/24", []).remote;
+    const { world, b } = behindNat("auto", { mobike }, addresses);
+    world.run(seconds(5));
+    const [inboundSpi] = [...b.dataPlane.pairs.keys()];
+    const moved = (address: string) => {
+      const remote = { address: ip(address), port: 5555 };
+      const local = { address: b.address, port: 4500 };
+      b.feed({ kind: "dataPlane", event: { kind: "peerMoved", inboundSpi: inboundSpi!, local, remote } });
+      return [...b.dataPlane.pairs.values()].map(({ outbound }) => outbound?.remote.port);
+    };
+    expect(moved("203.0.113.66")).toEqual([24500]);
+    expect(moved("192.0.2.77")).toEqual([5555]);
+  },
+);
 
 test("[NAT-07] the side behind the NAT follows nobody", () => {
   const { world, a } = behindNat();

@@ -1,12 +1,13 @@
 /** Message IDs, repetition and the window (RFC 7296 sections 2.1 to 2.4). */
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { equal } from "../../src/base/bytes.ts";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { notify } from "../../src/ike/exchange/payload-list.ts";
+import { ANSWER_REPEATS_BURST } from "../../src/ike/limits.ts";
 import type { Payload } from "../../src/wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../src/wire/ike/registries.ts";
 import { RawPeer } from "./ike-raw-peer.ts";
-import { connection, LAN_B, pair, World } from "./ike-world.ts";
+import { connection, ip, LAN_B, pair, World } from "./ike-world.ts";
 
 function connected() {
   const world = new World();
@@ -86,6 +87,34 @@ test("[MID-06] a repeated request gets the stored response and is carried out on
   const [second] = peer.send(request);
   expect(first !== undefined && second !== undefined && equal(first, second)).toBe(true);
   expect(b.dataPlane.pairs.size).toBe(2);
+});
+
+test("a request that was overheard, sent again and again from elsewhere, makes no stream of answers", () => {
+  const { world, b, peer } = connected();
+  const request = peer.seal(ExchangeType.INFORMATIONAL, peer.nextId++, []);
+  const stranger = { address: ip("198.51.100.7"), port: 500 };
+  let answers = 0;
+  for (let i = 0; i < 200; i++) answers += peer.send(request, stranger).length;
+  expect(answers).toBeLessThanOrEqual(1 + ANSWER_REPEATS_BURST);
+  expect(b.machine.drops().get("replyRateExceeded")).toBeGreaterThan(100);
+  world.run(seconds(1));
+  expect(peer.send(request)).toHaveLength(1);
+  expect(peer.ask(ExchangeType.INFORMATIONAL, [])).toBeDefined();
+});
+
+test("what is not authentic, or not new, makes nobody look at the IKE SAs of the connection", () => {
+  const { b, peer } = connected();
+  const request = peer.seal(ExchangeType.INFORMATIONAL, peer.nextId++, []);
+  expect(peer.send(request)).toHaveLength(1);
+  const forged = Uint8Array.from(peer.seal(ExchangeType.INFORMATIONAL, peer.nextId, []));
+  forged[forged.length - 1]! ^= 1;
+  const looks = vi.spyOn(b.dataPlane, "usage");
+  const local = { address: b.address, port: 500 };
+  for (const bytes of [forged, request])
+    b.machine.handle({ kind: "datagram", local, remote: peer.local, bytes }, peer.world.now);
+  expect(looks).not.toHaveBeenCalled();
+  expect(peer.ask(ExchangeType.INFORMATIONAL, [])).toBeDefined();
+  expect(looks).toHaveBeenCalled();
 });
 
 test("[MID-08] at most one own request is under way, whatever is to be done", () => {

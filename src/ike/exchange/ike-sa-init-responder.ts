@@ -30,7 +30,7 @@ import { additionalOf } from "../sa/ike-keys.ts";
 import type { HalfOpenIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
-import { newMessageWindow } from "../sa/message-window.ts";
+import { mayRepeat, newMessageWindow, newRepeatable } from "../sa/message-window.ts";
 import { replyStateless } from "../stateless-reply.ts";
 import {
   addIkeSa,
@@ -69,7 +69,8 @@ export function handleInitRequest(
   remote: UdpEndpoint,
 ): void {
   const { header, payloads } = message;
-  const digest = toHex(hmacSha256(DIGEST_KEY, bytes));
+  // The same octets from elsewhere are another request: an answer goes to no address that nobody was admitted from.
+  const digest = toHex(hmacSha256(DIGEST_KEY, remote.address, bytes));
   const known = turn.machine.byRequest.get(digest);
   if (known !== undefined) {
     repeatResponse(turn, known, local, remote);
@@ -100,7 +101,9 @@ export function handleInitRequest(
 /** [MID-06] the same request again: the same answer, and nothing is done twice. */
 function repeatResponse(turn: Turn, id: IkeSaId, local: UdpEndpoint, remote: UdpEndpoint): void {
   const sa = turn.machine.sas.get(id);
-  if (sa?.state === "halfOpen" && sa.response !== undefined) send(turn, local, remote, sa.response);
+  if (sa?.state !== "halfOpen" || sa.response === undefined) return;
+  if (mayRepeat(sa.repeatable, turn.now)) send(turn, local, remote, sa.response);
+  else drop(turn, "replyRateExceeded", remote);
 }
 
 function admitRequest(turn: Turn, request: InitRequest, digest: string): void {
@@ -247,6 +250,7 @@ function openHalf(
     request: request.bytes,
     proposal,
     response: undefined,
+    repeatable: newRepeatable(now),
     suite,
     nonces: { initiator: nonce.data, responder: machine.random.publicBytes(NONCE_LENGTH) },
     peerPublicValue: ke.data,

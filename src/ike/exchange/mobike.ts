@@ -1,5 +1,4 @@
 /** Moving an IKE SA and its child SAs to other addresses without new keys, in both roles (RFC 4555 sections 3.5 to 3.9). */
-import { contains } from "../../base/address-range.ts";
 import { equal } from "../../base/bytes.ts";
 import { familyOf, type IpAddress } from "../../base/ip-address.ts";
 import { sameEndpoint } from "../../base/udp-endpoint.ts";
@@ -19,7 +18,7 @@ import { leave } from "../sa/lifecycle.ts";
 import { sendRequest } from "../sa/message-exchange.ts";
 import { type Ends, forbidsNat, type Mobike, offeredBesides } from "../sa/mobike.ts";
 import type { CheckRoutabilityExchange, OwnExchange, UpdateAddressesExchange } from "../sa/own-exchange.ts";
-import { moveSas } from "../sa/peer-address.ts";
+import { mayMoveTo, moveSas } from "../sa/peer-address.ts";
 import { about, type Machine, notice, type Turn } from "../turn.ts";
 import { findNotify, notify } from "./payload-list.ts";
 
@@ -331,7 +330,7 @@ export function answerMobike(
     return [notify(NotifyType.UNEXPECTED_NAT_DETECTED), ...echo]; // [MOB-05]
   }
   const isUpdate = findNotify(payloads, NotifyType.UPDATE_SA_ADDRESSES) !== undefined;
-  if (isUpdate && !mobike.isInitiator && !isAcceptable(turn, sa, ends)) {
+  if (isUpdate && !mobike.isInitiator && !mayMoveTo(turn, sa, ends)) {
     notice(turn, { code: "moveNotAllowed", ...about(sa), to: ends.remote, ...placeOf(turn, sa) });
     return [notify(NotifyType.UNACCEPTABLE_ADDRESSES), ...echo]; // [MOB-06]
   }
@@ -340,15 +339,6 @@ export function answerMobike(
   if (isUpdate && !mobike.isInitiator) takeUpdate(turn, sa, mobike, payloads, ends);
   const asksForNat = findNotify(payloads, NotifyType.NAT_DETECTION_SOURCE_IP) !== undefined;
   return [...(asksForNat ? natPayloads(turn, sa, ends) : []), ...echo];
-}
-
-/** The addresses of the IP header have to be among those of the connection. */
-function isAcceptable({ machine }: Turn, sa: EstablishedIkeSa, { local, remote }: Ends): boolean {
-  const connection = machine.connections.get(sa.connection);
-  if (connection === undefined) return false;
-  const { addresses } = connection.remote;
-  const isOurs = connection.local.address === undefined || equal(connection.local.address, local.address);
-  return isOurs && (addresses.length === 0 || addresses.some((range) => contains(range, remote.address)));
 }
 
 function placeOf({ machine }: Turn, { connection }: EstablishedIkeSa) {

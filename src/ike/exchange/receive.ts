@@ -18,7 +18,7 @@ import type { FollowUpExchange, OwnExchange } from "../sa/own-exchange.ts";
 import { follow } from "../sa/peer-address.ts";
 import { addFragment, assembled, type Fragment } from "../sa/reassembly.ts";
 import { openMessage } from "../sa/sk-payload.ts";
-import { about, drop, notice, type Turn } from "../turn.ts";
+import { about, drop, notice, type Turn, touch } from "../turn.ts";
 import { finishCreateChild } from "./create-child-sa-initiator.ts";
 import { type AnswerOutcome, answerCreateChildSa, type Computed } from "./create-child-sa-responder.ts";
 import { exchangeRow, fitsRow } from "./exchange-table.ts";
@@ -58,6 +58,8 @@ export function receive(turn: Turn, sa: ProtectedIkeSa, message: IkeMessage, env
     return;
   }
   if (!isExpected(turn, sa, header, envelope, sealed)) return;
+  // Not before: looking at an IKE SA and all others of its connection is work that nobody else may ask for.
+  touch(turn.machine, sa);
   if (sealed.kind === "SKF") {
     receiveFragment(turn, sa, { header, payload: sealed, content: plaintext, local: envelope.local, remote });
     return;

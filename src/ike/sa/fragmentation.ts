@@ -67,6 +67,7 @@ function sealChain(
   { protection, fragmentation, local, remote }: Sealing,
   header: OutgoingHeader,
   { first, bytes }: Chain,
+  fragmentsMin = 1,
 ): readonly Uint8Array[] {
   const whole = () =>
     sealContent(
@@ -79,7 +80,10 @@ function sealChain(
   if (fragmentation === undefined) return [whole()];
   const room = fragmentation.octets - headersOf(ports.nat, local, remote);
   if (bytes.length <= sealedRoom(protection, room - SK_HEADER).content) return [whole()];
-  const piece = sealedRoom(protection, room - SKF_HEADER).content;
+  const piece = Math.min(
+    sealedRoom(protection, room - SKF_HEADER).content,
+    Math.ceil(bytes.length / fragmentsMin),
+  );
   const totalFragments = Math.ceil(bytes.length / piece);
   // A message that its receiver would not put together again goes as it is.
   if (piece <= 0 || totalFragments > FRAGMENTS_PER_MESSAGE_MAX) return [whole()];
@@ -166,7 +170,8 @@ export function cutAnew(
   const chain = openOwn(sa, messages);
   const [message] = messages;
   if (chain === undefined || message === undefined) return messages;
-  return sealChain(machine, sa, decodeHeader(message), chain);
+  // [FRAG-06] as many pieces as before, cut elsewhere, would be put together with the old ones.
+  return sealChain(machine, sa, decodeHeader(message), chain, messages.length + 1);
 }
 
 /** What is inside of messages that we sealed: they need not be kept in clear for that. */

@@ -7,6 +7,7 @@ import type { Identification } from "../../policy/connection.ts";
 import type { PacketSelectors } from "../../policy/data-plane.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { CertPayload, Payload, Proposal } from "../../wire/ike/payload.ts";
+import type { Allowance } from "../allowance.ts";
 import type { IkeSuite, NatSituation, ProofFacts, Proofs } from "../connection-state.ts";
 import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
@@ -187,6 +188,8 @@ export interface HalfOpenIkeSa extends Common {
   /** The one of the request's proposals that was chosen, with one transform of each type. */
   readonly proposal: Proposal;
   response: Uint8Array | undefined;
+  /** How often the response may still be repeated. */
+  readonly repeatable: Allowance;
   readonly suite: IkeSuite;
   readonly nonces: NoncePair;
   readonly peerPublicValue: Uint8Array;

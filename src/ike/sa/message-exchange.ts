@@ -7,10 +7,10 @@ import type { OutgoingHeader } from "../../wire/ike/header.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
 import { ANSWER_UNHEARD_REPEATS, FRAGMENT_PATIENCE_TRIES } from "../limits.ts";
 import type { MessageSize } from "../notice.ts";
-import { about, notice, send, sendWhole, type Turn } from "../turn.ts";
+import { about, drop, notice, send, sendWhole, type Turn } from "../turn.ts";
 import { cutAnew, largestPacket, leastPacket, packetOctets, sealPackets } from "./fragmentation.ts";
 import type { HalfOpenIkeSa, ProtectedIkeSa } from "./ike-sa.ts";
-import type { MessageWindow } from "./message-window.ts";
+import { type MessageWindow, mayRepeat, newRepeatable } from "./message-window.ts";
 import type { OwnExchange } from "./own-exchange.ts";
 import { retransmitAt } from "./retransmission.ts";
 import { type Protection, sealMessage, wipeProtection } from "./sk-payload.ts";
@@ -109,7 +109,13 @@ export function sendResponse(
   const sealing = { protection, fragmentation, local, remote };
   const messages = sealPackets(turn.machine, sealing, header, payloads);
   if (window.lastResponse?.sealedBy !== undefined) wipeProtection(window.lastResponse.sealedBy);
-  window.lastResponse = { messageId, exchangeType, messages, repeats: 0 };
+  window.lastResponse = {
+    messageId,
+    exchangeType,
+    messages,
+    repeats: 0,
+    repeatable: newRepeatable(turn.now),
+  };
   window.expectedRequestId = messageId + 1;
   if (sa.state === "established") sa.lastSentAt = turn.now;
   const to = sa.state === "halfOpen" ? sa : (window.askedFrom ?? sa);
@@ -131,6 +137,10 @@ export function repeatResponse(
   const { fragmentation, isOriginalInitiator } = sa;
   const protection = lastResponse?.sealedBy ?? sa.protection;
   if (lastResponse === undefined || protection === undefined) return;
+  if (!mayRepeat(lastResponse.repeatable, turn.now)) {
+    drop(turn, "replyRateExceeded", remote);
+    return;
+  }
   lastResponse.repeats++;
   const size = sizeOf(turn, sa, lastResponse.messages);
   const least = leastPacket(sa);

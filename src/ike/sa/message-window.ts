@@ -1,6 +1,8 @@
 /** Message IDs, the request in flight and the response kept for repetition (RFC 7296 sections 2.1 to 2.3). */
 import type { Instant } from "../../base/instant.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
+import { type Allowance, takeAllowance } from "../allowance.ts";
+import { ANSWER_REPEATS_BURST, ANSWER_REPEATS_PER_SECOND } from "../limits.ts";
 import type { FollowUpExchange, OwnExchange } from "./own-exchange.ts";
 import type { Reassembly } from "./reassembly.ts";
 import type { Protection } from "./sk-payload.ts";
@@ -27,6 +29,7 @@ interface LastResponse {
   messages: readonly Uint8Array[];
   /** How often the peer has repeated its request. */
   repeats: number;
+  readonly repeatable: Allowance;
   /** The keys of request and response, where the IKE SA has others by now (RFC 9370 section 2.2.2). */
   sealedBy?: Protection;
 }
@@ -62,6 +65,15 @@ export function newMessageWindow(firstId: { own: number; peer: number }): Messag
     partialResponse: undefined,
     peerWindowSize: 1,
   };
+}
+
+/** How often an answer that leaves now may leave again. */
+export function newRepeatable(now: Instant): Allowance {
+  return { allowance: ANSWER_REPEATS_BURST, since: now };
+}
+
+export function mayRepeat(repeatable: Allowance, now: Instant): boolean {
+  return takeAllowance(repeatable, ANSWER_REPEATS_BURST, ANSWER_REPEATS_PER_SECOND, now);
 }
 
 /** What we have under way; key exchanges that follow CREATE_CHILD_SA are still that exchange. */

@@ -168,6 +168,28 @@ describe.each([
     expect(decodePayloadChain(whole.firstInnerPayload, assembled(whole))).toEqual(payloads);
     expect(cutAnew(machine, { ...sa, isOriginalInitiator: true }, again)).toBe(again);
   });
+
+  test("[FRAG-06] cut anew for a size that is hardly smaller, there are more pieces all the same: old ones fit none of them", () => {
+    for (const [length, octets] of [
+      [700, 600],
+      [1300, 990],
+      [2500, 1270],
+    ] as const) {
+      const sa = sealing(suite, octets);
+      const payloads = vendorIds(length);
+      const first = sealPackets(machine, sa, header, payloads);
+      sa.fragmentation!.octets = octets - 24;
+      const again = cutAnew(machine, { ...sa, isOriginalInitiator: true }, first);
+      expect(again.length).toBeGreaterThan(first.length);
+      const mixed = [
+        opened(sa, first[0]!),
+        ...again.map((bytes) => opened(sa, bytes)),
+        opened(sa, first.at(-1)!),
+      ];
+      const whole = collect(mixed)!;
+      expect(decodePayloadChain(whole.firstInnerPayload, assembled(whole))).toEqual(payloads);
+    }
+  });
 });
 
 test("[FRAG-01] a peer that takes no fragments gets the message whole, whatever its length", () => {
