@@ -97,6 +97,12 @@ export class DaemonControl implements ControlTarget {
     const target = this.#target(request);
     const running = this.#running;
     if (running === undefined) return { outcome: "failed", lines: ["the gateway is starting or stopping"] };
+    if (target.connection.includes("#")) {
+      if (kind === "up")
+        return { outcome: "failed", lines: [`${target.connection} is a peer that calls us`] };
+      if (running.describe(target.connection).length === 0)
+        throw new UnknownNameError(`no peer is named ${target.connection} now`);
+    }
     if (this.#waiters.isFull) return { outcome: "failed", lines: ["too many commands wait already"] };
     if (request.waitSeconds === 0) {
       running.command({ kind, target });

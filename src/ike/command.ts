@@ -11,7 +11,18 @@ import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { forget, leave, releaseAcquire, releaseAcquires } from "./sa/lifecycle.ts";
 import { follow } from "./sa/peer-address.ts";
-import { about, establishedOf, ikeSasOf, keeperOf, type Machine, notice, type Turn } from "./turn.ts";
+import {
+  about,
+  establishedOf,
+  ikeSasOf,
+  keeperOf,
+  type Machine,
+  notice,
+  ofDisplayName,
+  type Turn,
+  touch,
+  touchConnection,
+} from "./turn.ts";
 
 /** Carries out what an operator wants; unknown names are passed over. */
 export function handleCommand(turn: Turn, command: IkeCommand): void {
@@ -20,12 +31,14 @@ export function handleCommand(turn: Turn, command: IkeCommand): void {
     return;
   }
   const { target } = command;
-  const connection = turn.machine.connections.get(target.connection);
+  const { connection: name, instance } = ofDisplayName(target.connection);
+  const connection = turn.machine.connections.get(name);
   if (connection === undefined || turn.machine.isShutDown) return;
-  if (command.kind === "up") bringUp(turn, connection, target);
+  if (command.kind === "rekey") rekey(turn, connection, target, instance);
+  else if (instance > 0 && command.kind === "down") takePeerDown(turn, connection, target, instance);
   else if (command.kind === "down") takeDown(turn, connection, target);
-  else rekey(turn, connection, target);
-  turn.machine.touched.connections.add(connection.name);
+  else if (instance === 0) bringUp(turn, connection, target);
+  touchConnection(turn.machine, connection.name);
 }
 
 /** Wanted from now on, and tried at once; a connection brings all its children. */
@@ -60,12 +73,23 @@ function takeDown(turn: Turn, { name, children }: Connection, { child }: Target)
   state.isWanted = false;
   clearFailures(state);
   releaseAcquire(turn, name, child);
-  for (const { sa, childSa } of childrenNamed(turn.machine, name, child))
-    if (childSa.state === "installed") {
-      childSa.leaving = "command";
-      markDeleting(turn, childSa, "command");
-      sa.lastSentAt = turn.now;
-    }
+  for (const { sa, childSa } of childrenNamed(turn.machine, name, child)) takeChildDown(turn, sa, childSa);
+}
+
+/** One of many peers: what is there ends; it may call again. */
+function takePeerDown(turn: Turn, { name }: Connection, { child }: Target, instance: number): void {
+  for (const sa of establishedOf(turn.machine, name)) {
+    if (sa.instance !== instance) continue;
+    if (child === undefined) leave(turn, sa, "command", { deletedBy: "us" });
+    else for (const one of sa.children) if (one.name === child) takeChildDown(turn, sa, one);
+  }
+}
+
+function takeChildDown(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
+  if (child.state !== "installed") return;
+  child.leaving = "command";
+  markDeleting(turn, child, "command");
+  sa.lastSentAt = turn.now;
 }
 
 /** Ends every IKE SA of a connection, those in the making too. */
@@ -80,16 +104,19 @@ function close(turn: Turn, sa: IkeSa, reason: IkeDownReason): void {
   else if (sa.state !== "leaving") forget(turn, sa);
 }
 
-function rekey(turn: Turn, { name }: Connection, { child }: Target): void {
+/** @param instance - number of the peer; 0: all of them */
+function rekey(turn: Turn, { name }: Connection, { child }: Target, instance: number): void {
   const { now, machine } = turn;
+  const isMeant = (sa: EstablishedIkeSa) => instance === 0 || sa.instance === instance;
   if (child === undefined) {
-    for (const sa of establishedOf(machine, name)) {
+    for (const sa of establishedOf(machine, name).filter(isMeant)) {
       sa.rekeyAt = now;
       sa.rekeyNotBefore = undefined;
     }
     return;
   }
-  for (const { childSa } of childrenNamed(machine, name, child)) {
+  for (const { sa, childSa } of childrenNamed(machine, name, child)) {
+    if (!isMeant(sa)) continue;
     childSa.rekeyAt = now;
     childSa.notBefore = undefined;
   }
@@ -128,7 +155,7 @@ export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): void {
       child.rekeyAt = turn.now;
     } else if (event.kind === "hardLimit") endChild(turn, sa, child, "hardLimit");
     else follow(turn, sa, event.local, event.remote);
-    turn.machine.touched.connections.add(sa.connection);
+    touch(turn.machine, sa);
     return;
   }
 }
@@ -139,7 +166,7 @@ function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): void 
   for (const connection of machine.connections.values()) {
     for (const child of connection.children) {
       if (`${connection.name}/${child.name}` !== policy) continue;
-      machine.touched.connections.add(connection.name);
+      touchConnection(machine, connection.name);
       const keeper = keeperOf(machine, connection.name);
       const state = childKeeper(keeper, child.name);
       state.hasAcquire = true;

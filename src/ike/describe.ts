@@ -24,14 +24,25 @@ import { dscpsOfSibling, keeperName, laneOfSibling } from "./negotiation/sibling
 import { lastHeardAt } from "./own-work.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
-import { displayName, establishedOf, ikeSasOf, isSingle, keeperOf, type Machine } from "./turn.ts";
+import {
+  displayName,
+  establishedOf,
+  ikeSasOf,
+  isSingle,
+  keeperOf,
+  type Machine,
+  ofDisplayName,
+} from "./turn.ts";
 
-/** @param only - the connection to show; absent: all of them */
+/** @param only - the connection to show, or one peer of it (`NAME#2`); absent: all of them */
 export function describeMachine(machine: Machine, now: Instant, only?: string): readonly ConnectionState[] {
-  const shown = only === undefined ? [...machine.connections.values()] : [machine.connections.get(only)];
-  return shown.flatMap((connection) =>
+  const { connections } = machine;
+  const { connection: name, instance } = ofDisplayName(only ?? "");
+  const shown = only === undefined ? [...connections.values()] : [connections.get(name)];
+  const states = shown.flatMap((connection) =>
     connection === undefined ? [] : describeConnection(machine, connection, now),
   );
+  return instance === 0 ? states : states.filter((state) => state.name === only);
 }
 
 function describeConnection(

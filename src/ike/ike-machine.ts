@@ -28,13 +28,14 @@ import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/re
 import { decodeIkeSa, encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
 import {
   addIkeSa,
-  ikeSasOf,
+  besideOf,
   keeperOf,
   type Machine,
   type OwnAddresses,
   peerKey,
   type Turn,
   touch,
+  touchConnection,
 } from "./turn.ts";
 
 export interface IkeMachineOptions {
@@ -101,9 +102,9 @@ export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachin
     describe: (now, only) => describeMachine(machine, now, only),
     setConnections: (connections, now) =>
       take(now, (turn) => {
-        for (const name of machine.connections.keys()) machine.touched.connections.add(name);
+        for (const name of machine.connections.keys()) touchConnection(machine, name);
         replaceConnections(turn, connections);
-        for (const name of machine.connections.keys()) machine.touched.connections.add(name);
+        for (const name of machine.connections.keys()) touchConnection(machine, name);
       }),
     drops: () => new Map([...machine.drops].map(([reason, { total }]) => [reason, total])),
     exportState: () =>
@@ -122,17 +123,16 @@ function settle(turn: Turn, sasDue: Agenda<IkeSaId>, connectionsDue: Agenda<stri
   while (touched.sas.size > 0 || touched.connections.size > 0) {
     const names = [...touched.connections];
     touched.connections.clear();
-    for (const name of names)
-      for (const { id } of ikeSasOf(machine, name)) if (!seen.sas.has(id)) touched.sas.add(id);
     const ids = [...touched.sas];
     touched.sas.clear();
     for (const id of ids) {
       seen.sas.add(id);
       look(turn, id);
       const sa = machine.sas.get(id);
+      if (sa === undefined || sa.state === "halfOpen") continue;
       // Its connection may have to be called anew, or beside it.
-      if (sa !== undefined && sa.state !== "halfOpen" && !seen.connections.has(sa.connection))
-        touched.connections.add(sa.connection);
+      if (!seen.connections.has(sa.connection)) touched.connections.add(sa.connection);
+      for (const other of besideOf(machine, sa)) if (!seen.sas.has(other)) touched.sas.add(other);
     }
     for (const name of names) {
       seen.connections.add(name);
@@ -280,6 +280,7 @@ function newMachine(options: IkeMachineOptions): Machine {
     keepers: new Map(),
     sas: new Map(),
     byConnection: new Map(),
+    byPeer: new Map(),
     touched: { sas: new Set(), connections: new Set() },
     bySpi: new Map(),
     byRequest: new Map(),

@@ -6,11 +6,15 @@ import { childKeeper, isConnectionWanted, type Keeper } from "./keep-state.ts";
 import { DOUBTFUL_SILENCE, DOUBTFUL_TRIES } from "./limits.ts";
 import { lastHeardAt } from "./own-work.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
-import { ikeSasOf, keeperOf, type Machine, type Turn } from "./turn.ts";
+import { keeperOf, type Machine, type Turn } from "./turn.ts";
 
 /** Whether a connection has an IKE SA, or is about to get one by our own doing. */
 export function isServed(machine: Machine, connection: string, now: Instant): boolean {
-  return ikeSasOf(machine, connection).some((sa) => serves(machine, sa, now));
+  for (const id of machine.byConnection.get(connection) ?? []) {
+    const sa = machine.sas.get(id);
+    if (sa !== undefined && serves(machine, sa, now)) return true;
+  }
+  return false;
 }
 
 function serves(machine: Machine, sa: IkeSa, now: Instant): boolean {

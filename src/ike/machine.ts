@@ -84,6 +84,7 @@ export type WorkResult =
 
 /** `connection`, or one child of it. */
 export interface Target {
+  /** Name in the configuration, or `NAME#2` for the second peer of one that serves many. */
   readonly connection: string;
   readonly child?: string;
 }

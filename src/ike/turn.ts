@@ -55,6 +55,8 @@ export interface Machine extends Environment {
   readonly sas: Map<IkeSaId, IkeSa>;
   /** Those of one connection, half-open ones excepted, in the order in which they came. */
   readonly byConnection: Map<string, Set<IkeSaId>>;
+  /** Established ones with one peer of a connection that serves many, by `NAME#N`. */
+  readonly byPeer: Map<string, Set<IkeSaId>>;
   /** What happened to something in this turn: these are looked at before it ends. */
   readonly touched: { readonly sas: Set<IkeSaId>; readonly connections: Set<string> };
   /** By our own SPI. */
@@ -125,6 +127,12 @@ export function displayName(connection: string, instance: number): string {
   return instance === 0 ? connection : `${connection}#${instance}`;
 }
 
+/** What {@link displayName} gave; `instance` is 0 for all of the connection. */
+export function ofDisplayName(name: string): { readonly connection: string; readonly instance: number } {
+  const [connection = "", number = "0"] = name.split("#");
+  return { connection, instance: Number(number) };
+}
+
 export function nameOfIkeSa({ initiatorSpi, responderSpi }: IkeSaName): IkeSaName {
   return { initiatorSpi, responderSpi };
 }
@@ -184,6 +192,7 @@ export function ownSpi(sa: IkeSa): IkeSpi {
 
 /** Stores an IKE SA, new or in another state than before. */
 export function addIkeSa(machine: Machine, sa: IkeSa): void {
+  dropPeer(machine, machine.sas.get(sa.id));
   machine.sas.set(sa.id, sa);
   machine.bySpi.set(ownSpi(sa), sa.id);
   machine.touched.sas.add(sa.id);
@@ -191,7 +200,33 @@ export function addIkeSa(machine: Machine, sa: IkeSa): void {
   const known = machine.byConnection.get(sa.connection);
   if (known === undefined) machine.byConnection.set(sa.connection, new Set([sa.id]));
   else known.add(sa.id);
+  if (sa.state === "established" && sa.instance > 0) {
+    const name = displayName(sa.connection, sa.instance);
+    machine.byPeer.set(name, (machine.byPeer.get(name) ?? new Set()).add(sa.id));
+  }
   machine.touched.connections.add(sa.connection);
+}
+
+/** One of many peers has an IKE SA less; the others with it are looked at. */
+function dropPeer(machine: Machine, sa: IkeSa | undefined): void {
+  if (sa?.state !== "established" || sa.instance === 0) return;
+  const name = displayName(sa.connection, sa.instance);
+  const known = machine.byPeer.get(name);
+  known?.delete(sa.id);
+  if (known?.size === 0) machine.byPeer.delete(name);
+  for (const id of known ?? []) machine.touched.sas.add(id);
+}
+
+/**
+ * IKE SAs that are looked at when something happens to this one: those with the same peer. A connection that serves many has
+ * too many others for that.
+ */
+export function besideOf({ byConnection, byPeer, keepers }: Machine, sa: IkeSa): Iterable<IkeSaId> {
+  if (sa.state === "halfOpen") return [];
+  const servesMany = (keepers.get(sa.connection)?.instances.size ?? 0) > 0;
+  const hasNumber = sa.state !== "established" || sa.instance > 0;
+  if (!servesMany || !hasNumber) return byConnection.get(sa.connection) ?? [];
+  return (sa.state === "established" && byPeer.get(displayName(sa.connection, sa.instance))) || [];
 }
 
 /** Something happened to an IKE SA: it and its connection are looked at before the turn ends. */
@@ -200,7 +235,15 @@ export function touch({ touched }: Machine, sa: IkeSa): void {
   if (sa.state !== "halfOpen") touched.connections.add(sa.connection);
 }
 
+/** Something happened to a connection: it and all its IKE SAs are looked at before the turn ends. */
+export function touchConnection({ byConnection, touched }: Machine, name: string): void {
+  touched.connections.add(name);
+  for (const id of byConnection.get(name) ?? []) touched.sas.add(id);
+}
+
 export function removeIkeSa(machine: Machine, sa: IkeSa): void {
+  dropPeer(machine, machine.sas.get(sa.id));
+  for (const id of besideOf(machine, sa)) machine.touched.sas.add(id);
   machine.sas.delete(sa.id);
   if (machine.bySpi.get(ownSpi(sa)) === sa.id) machine.bySpi.delete(ownSpi(sa));
   machine.touched.sas.add(sa.id);
@@ -246,6 +289,16 @@ export function protocolOfChild(
   return childProtocolId(childConfiguration(machine, connection, child)?.proposals[0] ?? {});
 }
 
+/** Established IKE SAs beside this one that carry its peer's children, itself among them, the newest last. */
+export function establishedBeside(machine: Machine, sa: EstablishedIkeSa): readonly EstablishedIkeSa[] {
+  const found: EstablishedIkeSa[] = [];
+  for (const id of besideOf(machine, sa)) {
+    const other = machine.sas.get(id);
+    if (other?.state === "established" && other.heldFor === undefined) found.push(other);
+  }
+  return found;
+}
+
 /** Established IKE SAs of a connection that carry its children, the newest last. */
 export function establishedOf(machine: Machine, connection: string): readonly EstablishedIkeSa[] {
   const found: EstablishedIkeSa[] = [];
@@ -268,15 +321,15 @@ export function instanceOf(machine: Machine, connection: Connection, peer: Ident
 
 /** The next number; or, where enough peers are remembered, that of the one without IKE SA that was here longest ago. */
 function freeInstance(machine: Machine, connection: string, instances: Map<string, number>): number {
-  if (instances.size < PEERS_REMEMBERED_MAX) return instances.size + 1;
-  const sas = ikeSasOf(machine, connection);
-  const present = new Set(sas.map((sa) => (sa.state === "established" ? sa.instance : 0)));
-  for (const [key, number] of instances) {
-    if (present.has(number)) continue;
+  for (const [key, number] of instances.size < PEERS_REMEMBERED_MAX ? [] : instances) {
+    if (machine.byPeer.has(displayName(connection, number))) continue;
     instances.delete(key);
     return number;
   }
-  return instances.size + 1;
+  // Not their count: those that were taken up from another process may leave gaps.
+  let highest = 0;
+  for (const number of instances.values()) highest = Math.max(highest, number);
+  return highest + 1;
 }
 
 /** An identity as a map key; peers choose how long it is, so a digest stands for a long one. */

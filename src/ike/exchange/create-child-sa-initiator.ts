@@ -33,6 +33,7 @@ import {
   discardOutbound,
   installInbound,
   installOutbound,
+  lifetimeOf,
   markDeleting,
   markReplaced,
   removeChild,
@@ -115,7 +116,12 @@ export function sendCreateChild(
     inboundSpi = machine.spis.reserve(replaces, laneOfSibling(machine, configuration, sibling));
   } catch {
     wipe(keyExchange.privateValue);
-    noteChildFailure(turn, sa, child, { code: "saTableFull", ...about(sa, child) }, sibling, pair);
+    const failure: FailureNotice = { code: "saTableFull", ...about(sa, child) };
+    if (old === undefined) noteChildFailure(turn, sa, child, failure, sibling, pair);
+    else {
+      notice(turn, failure);
+      postponeRekey(turn, sa, old, undefined);
+    }
     return;
   }
   const offered = offerOf(turn, sa, configuration, planned, old);
@@ -196,7 +202,7 @@ export function finishCreateChild(
   const nonce = find(payloads, "Nonce")?.data;
   if (nonce === undefined || nonce.length < NONCE_LENGTH_MIN || nonce.length > NONCE_LENGTH_MAX)
     return "malformed";
-  if (configuration === undefined) {
+  if (configuration === undefined || isUnwanted(turn, sa, exchange)) {
     discard(turn, sa, exchange);
     return "done";
   }
@@ -238,6 +244,14 @@ export function finishCreateChild(
   }
 }
 
+/** Taken down, or changed, while the request was under way. */
+function isUnwanted({ machine }: Turn, sa: EstablishedIkeSa, exchange: CreateChildExchange): boolean {
+  const { child, replaces } = exchange;
+  const old = sa.children.find(({ inboundSpi }) => inboundSpi === replaces);
+  const isEnding = old?.state === "deleting" && old.leaving !== "rekeyed";
+  return isEnding || keeperOf(machine, sa.connection).children.get(child)?.isDown === true;
+}
+
 /** The peer has made an SA that we cannot use: ask it to delete it. */
 function discard(turn: Turn, sa: EstablishedIkeSa, exchange: CreateChildExchange): void {
   wipe(exchange.keyExchange.privateValue);
@@ -247,7 +261,7 @@ function discard(turn: Turn, sa: EstablishedIkeSa, exchange: CreateChildExchange
     protocolId: protocolOfChild(turn, sa, exchange.child),
   });
   const old = sa.children.find(({ inboundSpi }) => inboundSpi === exchange.replaces);
-  if (old !== undefined) postponeRekey(turn, sa, old, undefined);
+  if (old?.state === "installed") postponeRekey(turn, sa, old, undefined);
 }
 
 /** The new SA is agreed: which one of old, new and the peer's stays (RFC 7296 section 2.8.1). */
@@ -312,12 +326,30 @@ function endWithError(
     return;
   }
   if (error.notifyType === NotifyType.NO_ADDITIONAL_SAS) {
+    if (passRehearsal(turn, sa, exchange, old, error)) return;
     // A peer that rekeys nothing wants a new IKE SA (RFC 7296 section 2.8.3).
     leave(turn, sa, "expired", { deletedBy: "us" });
     return;
   }
   noteRekeyRefused(turn, sa, exchange, old, error);
   postponeRekey(turn, sa, old, error.notifyType);
+}
+
+/** A rekey that was only rehearsed ends nothing: it is due again when it would have been. */
+function passRehearsal(
+  turn: Turn,
+  sa: EstablishedIkeSa,
+  exchange: CreateChildExchange,
+  old: ChildSa,
+  error: NotifyPayload,
+): boolean {
+  const configuration = childConfiguration(turn.machine, sa.connection, exchange.child);
+  if (configuration?.rehearse !== true || !old.isFirst || old.failures > 0) return false;
+  noteRekeyRefused(turn, sa, exchange, old, error);
+  old.failures++;
+  old.rekeyAt = lifetimeOf(turn, configuration.rekey).rekeyAt;
+  old.notBefore = undefined;
+  return true;
 }
 
 /** Kept for `status`: a rekey that does not succeed by the hard limit ends the child. */

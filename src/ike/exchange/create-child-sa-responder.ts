@@ -65,6 +65,11 @@ export function answerCreateChildSa(
   const proposals = find(payloads, "SA")?.proposals;
   if (proposals === undefined || nonce === undefined) return "malformed";
   if (nonce.length < NONCE_LENGTH_MIN || nonce.length > NONCE_LENGTH_MAX) return "malformed"; // [INIT-09]
+  if (computed === undefined && !mayAsk(sa, turn.now)) {
+    const busy = [notify(NotifyType.TEMPORARY_FAILURE)];
+    sendResponse(turn, sa, ExchangeType.CREATE_CHILD_SA, messageId, busy);
+    return "answered";
+  }
   if (proposals.some(({ protocolId }) => protocolId === ProtocolId.IKE))
     return answerRekeyIke(turn, sa, messageId, payloads, nonce, computed);
   // Whoever makes children on it takes it for the one that stays.
@@ -89,7 +94,6 @@ function answerChild(
   const own = ownExchange(sa.window);
   // [CHILD-20] an IKE SA that is being replaced takes no children.
   if (own?.kind === "rekeyIke") return refuse(notify(NotifyType.TEMPORARY_FAILURE));
-  if (computed === undefined && !mayAsk(sa, turn.now)) return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   const rekey = findNotify(payloads, NotifyType.REKEY_SA);
   let old: ChildSa | undefined;
   if (rekey !== undefined) {

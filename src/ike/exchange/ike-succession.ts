@@ -5,6 +5,7 @@ import type { IkeSaId } from "../sa/ike-sa-id.ts";
 import { leave, moveChildren } from "../sa/lifecycle.ts";
 import { abandonExchange } from "../sa/message-exchange.ts";
 import { ownExchange } from "../sa/message-window.ts";
+import { takePlace } from "../sa/same-peer.ts";
 import { about, nameOfIkeSa, notice, type Turn } from "../turn.ts";
 
 /**
@@ -18,6 +19,7 @@ export function succeed(
   deletedBy: "us" | "peer" | "nobody",
 ): void {
   moveChildren(old, fresh);
+  takePlace(turn, old, fresh);
   fresh.heldFor = undefined;
   const role: ExchangeRole = fresh.isOriginalInitiator ? "initiator" : "responder";
   const { rekeyAt } = fresh;

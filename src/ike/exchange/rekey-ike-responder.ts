@@ -181,7 +181,8 @@ export function inherit(sa: EstablishedIkeSa) {
     sa;
   const fragmentation = sa.fragmentation && { ...sa.fragmentation };
   const mobike = inheritedMobike(sa.mobike, sa.window.outstanding?.exchange.kind);
-  const authentication = { ...sa.authentication };
+  // One for all of the line: whatever becomes of its repetition concerns the one that stays.
+  const { authentication } = sa;
   const shared = { local, remote, connection, instance, localIdentity, peerIdentity, proofs, nat };
   return { ...shared, fragmentation, mobike, authenticatedAt, authentication };
 }

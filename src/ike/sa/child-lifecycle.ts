@@ -32,8 +32,9 @@ import { childProtocolId } from "../negotiation/child-protocol.ts";
 import { agreedHandling, type FlowVerdict } from "../negotiation/flow-confidentiality.ts";
 import { holdsPacket, pairsOf } from "../negotiation/selector-pairs.ts";
 import { dscpsOfSibling, keeperName, laneOfSibling } from "../negotiation/siblings.ts";
+import { betweenHosts } from "../negotiation/transport-mode.ts";
 import type { ChildDownReason, ExchangeRole, RekeyChanges } from "../notice.ts";
-import { about, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
+import { about, childConfiguration, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
 
@@ -346,8 +347,27 @@ export function noteChildLost(turn: Turn, sa: EstablishedIkeSa, child: ChildSa):
   const keeper = keeperOfSibling(turn, sa, child);
   // An SA beside others that the peer found idle (RFC 9611 section 3) is not pressed upon it.
   const isStable = child.sibling === 0 && turn.now >= after(child.createdAt, STABLE_AFTER);
-  if (isStable) clearFailures(keeper);
-  else postpone(keeper, undefined, turn.now, turn.machine.random);
+  const keepers = child.sibling > 0 ? [keeper] : [keeper, ...keepersOfPairs(turn, sa, child)];
+  for (const one of keepers)
+    if (isStable) clearFailures(one);
+    else postpone(one, undefined, turn.now, turn.machine.random);
+}
+
+/** Of the pairs that an SA has a part in, where a child has several: they are asked for one by one. */
+function keepersOfPairs(
+  { machine }: Turn,
+  sa: EstablishedIkeSa,
+  { name, selectors }: ChildSa,
+): readonly ChildKeeper[] {
+  const configuration = childConfiguration(machine, sa.connection, name);
+  if (configuration === undefined) return [];
+  const pairs = pairsOf((betweenHosts(configuration, sa) ?? configuration).selectors);
+  const keeper = keeperOf(machine, sa.connection);
+  return pairs.flatMap((pair, i) =>
+    pairs.length > 1 && pairsOverlap(pair, selectors)
+      ? [childKeeper(keeper, keeperName(name, 0, i + 1))]
+      : [],
+  );
 }
 
 /** Removes everything at once, when the IKE SA goes [CHILD-17]. */

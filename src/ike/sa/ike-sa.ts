@@ -71,7 +71,7 @@ export interface InitiatingIkeSa extends Common {
   /** First packet that asked for the child (RFC 7296 section 2.9). */
   readonly packet: PacketSelectors | undefined;
   /** The IKE SA whose authentication this one repeats. */
-  readonly renews: IkeSaId | undefined;
+  renews: IkeSaId | undefined;
 }
 
 export interface InitAnswer {
@@ -157,7 +157,7 @@ export interface AuthenticatingIkeSa extends Common {
   /** What the peer sends meanwhile: to it the IKE SA is there. */
   inbox: InboxMessage[];
   /** The IKE SA whose authentication this one repeats. */
-  readonly renews: IkeSaId | undefined;
+  renews: IkeSaId | undefined;
 }
 
 /** An IKE_AUTH request that waits for a computation: first the peer's AUTH is checked, then ours is made. */

@@ -15,6 +15,7 @@ import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import {
   about,
   addIkeSa,
+  besideOf,
   command,
   dropJob,
   keeperOf,
@@ -94,6 +95,7 @@ function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReaso
   sa.pathProbe = undefined;
   for (const followUp of sa.followUps) dropFollowUp(turn, sa, followUp);
   if (how.successor !== undefined) return;
+  endHeld(turn, sa, reason);
   removeAllChildren(turn, sa, reason);
   for (const { inboundSpi, isReserved } of sa.orphans.splice(0))
     if (isReserved) turn.machine.spis.release(inboundSpi);
@@ -102,6 +104,16 @@ function leaveEstablished(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReaso
   notice(turn, { code: "ikeSaDown", ...about(sa), ikeSa: nameOfIkeSa(sa), reason });
   reinstate(turn, sa);
   scheduleReconnect(turn, sa, reason);
+}
+
+/** What the peer made to take this one's place goes with it: nobody is left to decide between them. */
+function endHeld(turn: Turn, sa: EstablishedIkeSa, reason: IkeDownReason): void {
+  const { machine } = turn;
+  for (const id of [...besideOf(machine, sa)]) {
+    const other = machine.sas.get(id);
+    if (other?.state === "established" && other.heldFor === sa.id)
+      leave(turn, other, reason, { deletedBy: "us" });
+  }
 }
 
 /** Wipes what a computation that nobody waits for any more was for. */

@@ -5,7 +5,7 @@ import { pairsOverlap } from "../../policy/traffic-selector.ts";
 import { retryWait } from "../keep-state.ts";
 import { HAND_OVER_PATIENCE } from "../limits.ts";
 import { isPerPacket, saPerOf } from "../negotiation/selector-pairs.ts";
-import { childConfiguration, establishedOf, type Turn } from "../turn.ts";
+import { childConfiguration, establishedBeside, ikeSasOf, type Turn } from "../turn.ts";
 import { activateOutbound } from "./child-lifecycle.ts";
 import type { ChildSa } from "./child-sa.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
@@ -59,7 +59,7 @@ export function postponeRenewal({ machine, now }: Turn, renewed: IkeSaId | undef
 
 /** What was to give way to one that leaves stays after all, unless there is still another one. */
 export function reinstate(turn: Turn, leaving: EstablishedIkeSa): void {
-  const rest = establishedOf(turn.machine, leaving.connection).filter(
+  const rest = establishedBeside(turn.machine, leaving).filter(
     (other) => other.id !== leaving.id && isSamePeer(other, leaving),
   );
   for (const other of rest) for (const child of other.children) activateOutbound(turn, child);
@@ -68,16 +68,27 @@ export function reinstate(turn: Turn, leaving: EstablishedIkeSa): void {
   for (const other of rest) other.redundantUntil = undefined;
 }
 
+/** The successor of a rekeyed IKE SA is to whatever stands beside it what that one was. */
+export function takePlace({ machine }: Turn, old: EstablishedIkeSa, fresh: EstablishedIkeSa): void {
+  fresh.redundantUntil = old.redundantUntil;
+  fresh.elder = old.elder;
+  fresh.childRequests = old.childRequests;
+  for (const other of ikeSasOf(machine, old.connection)) {
+    if ("renews" in other && other.renews === old.id) other.renews = fresh.id;
+    if (other.state === "established" && other.elder === old.id) other.elder = fresh.id;
+  }
+}
+
 /** The newest other one with the same peer that is to stay. */
 export function successorOf({ machine }: Turn, sa: EstablishedIkeSa): EstablishedIkeSa | undefined {
-  return establishedOf(machine, sa.connection).findLast(
+  return establishedBeside(machine, sa).findLast(
     (other) => other.id !== sa.id && other.redundantUntil === undefined && isSamePeer(other, sa),
   );
 }
 
 /** Another IKE SA with the peer carries this child already: what we send stays there until the peer uses the new one. */
 export function isBesideAnother({ machine }: Turn, sa: EstablishedIkeSa, child: string): boolean {
-  return establishedOf(machine, sa.connection).some(
+  return establishedBeside(machine, sa).some(
     (other) =>
       other !== sa &&
       other.id !== sa.id &&

@@ -1,6 +1,7 @@
 /** Established IKE SAs as octets, for whoever carries a running gateway over to another process. They hold keys. */
 import { IV_SKIP_ON_RESUME } from "../limits.ts";
 import type { EstablishedIkeSa, IkeSa } from "./ike-sa.ts";
+import type { Outstanding } from "./message-window.ts";
 import { decodePlain, encodePlain, StateError } from "./plain-value.ts";
 
 /** Goes up whenever the meaning of the state changes; another version is not read. */
@@ -46,12 +47,24 @@ const STATES: readonly IkeSa["state"][] = [
  */
 export function resumeIkeSa(sa: IkeSa): EstablishedIkeSa | undefined {
   if (sa.state !== "established" || sa.heldFor !== undefined || sa.job !== undefined) return undefined;
-  const { protection } = sa;
+  const { protection, window } = sa;
   return {
     ...sa,
+    window: { ...window, outstanding: window.outstanding && alone(window.outstanding) },
+    // What the numbers of other IKE SAs name is gone; so is a repetition of the authentication that was under way.
+    elder: undefined,
+    authentication: { ...sa.authentication, isRenewing: false },
     protection: { ...protection, nextIv: protection.nextIv + IV_SKIP_ON_RESUME },
     inbox: [],
     // Their SPIs are reserved by the other process: the peer begins anew.
     followUps: [],
   };
+}
+
+/** The IKE SA that crossed our rekey stayed with the other process. */
+function alone(outstanding: Outstanding): Outstanding {
+  const { exchange } = outstanding;
+  return exchange.kind === "rekeyIke"
+    ? { ...outstanding, exchange: { ...exchange, crossing: undefined } }
+    : outstanding;
 }
