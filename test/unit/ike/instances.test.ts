@@ -14,7 +14,7 @@ test("a peer that was here longest ago gives its number away, one with an IKE SA
   const here = { id: 1, state: "established", connection: OPEN.name, instance: 1 };
   const machine = {
     keepers: new Map([[OPEN.name, keeper]]),
-    byConnection: new Map([[OPEN.name, new Set([here.id])]]),
+    byPeer: new Map([[`${OPEN.name}#1`, new Set([here.id])]]),
     sas: new Map([[here.id, here]]),
   } as unknown as Machine;
   const numbers = Array.from({ length: PEERS_REMEMBERED_MAX }, (_, i) =>
