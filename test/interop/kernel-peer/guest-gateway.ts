@@ -96,11 +96,9 @@ export class GuestGateway {
     await this.#peer.start(
       `(echo '{"id":1,"command":"tcpServe","port":${port}}'; sleep 3600) | ${AGENT} >/run/serve-${port}`,
     );
-    await until(
-      "the guest listens",
-      async () => (await this.#peer.run(`cat /run/serve-${port}`)).stdout.includes('"id":1'),
-      SLOW_MS,
-    );
+    // The file is there once the shell has got so far.
+    const answers = () => this.#peer.run(`cat /run/serve-${port}`, { mayFail: true });
+    await until("the guest listens", async () => (await answers()).stdout.includes('"id":1'), SLOW_MS);
   }
 
   /** Sends to a server of a traffic agent elsewhere. */
