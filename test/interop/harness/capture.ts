@@ -31,6 +31,8 @@ const ICMP = 1;
 const ICMP6 = 58;
 const ESP = 50;
 
+let captures = 0;
+
 export class Capture {
   readonly #process: BackgroundProcess;
   readonly #path: string;
@@ -40,8 +42,10 @@ export class Capture {
     this.#path = path;
   }
 
-  /** Captures all frames of an interface into `path`, until stopped. */
-  static async start(namespace: Namespace, interfaceName: string, path: string): Promise<Capture> {
+  /** Captures all frames of an interface into a file named after `path`, until stopped. */
+  static async start(namespace: Namespace, interfaceName: string, name: string): Promise<Capture> {
+    // A test that failed leaves its capture running: none writes into another's file.
+    const path = `${name}.${++captures}`;
     const logPath = `${path}.log`;
     rmSync(logPath, { force: true });
     const capture = new BackgroundProcess(
