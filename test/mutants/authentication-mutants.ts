@@ -36,7 +36,7 @@ export const AUTHENTICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     bug: "a repeated IKE_AUTH request is checked again while its answer is computed",
-    file: "src/ike/exchange/ike-auth-responder.ts",
+    file: "src/ike/exchange/half-open-message.ts",
     find: 'if (kind !== "next" || sa.isRefused || sa.job !== undefined) return;',
     replace: 'if (kind !== "next" || sa.isRefused) return;',
     test: "test/sim/ike-auth-computed.test.ts",

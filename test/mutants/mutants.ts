@@ -326,9 +326,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "the response leaves before the inbound SA is there",
     file: "src/ike/exchange/ike-auth-responder.ts",
-    find: "    const { child, outbound } = installInbound(turn, sa, agreed);\n    sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...answer]);",
+    find: "    const { child, outbound } = installInbound(turn, sa, { ...agreed, isFirst: true });\n    sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...answer]);",
     replace:
-      "    sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...answer]);\n    const { child, outbound } = installInbound(turn, sa, agreed);",
+      "    sendResponse(turn, sa, ExchangeType.IKE_AUTH, messageId, [...identity, ...answer]);\n    const { child, outbound } = installInbound(turn, sa, { ...agreed, isFirst: true });",
     test: "test/sim/ike-child.test.ts",
     killedBy: "in this order: the inbound SA, the response, the outbound SA",
   },
@@ -368,8 +368,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "the SKEYSEED of a rekeyed IKE SA leaves the nonces out",
     file: "src/crypto/keymat.ts",
-    find: "return prf(oldAlg, skD, sharedSecret, nonces.initiator, nonces.responder);",
-    replace: "return prf(oldAlg, skD, sharedSecret);",
+    find: "return prf(oldAlg, skD, sharedSecret, nonces.initiator, nonces.responder, ...further);",
+    replace: "return prf(oldAlg, skD, sharedSecret, ...further);",
     test: "test/unit/crypto/keymat.test.ts",
     killedBy: "SKEYSEED of a rekeyed IKE SA is keyed by the old SK_d",
   },
@@ -408,8 +408,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "one policy's first fragment speaks for another's later ones",
     file: "src/dataplane/fragment-check.ts",
-    find: "return this.#table.follow(fields, key, table.u32[(slotOffset(table, slot) + Slot.POLICY) >> 2]!, now);",
-    replace: "void slotOffset(table, slot);\n    return this.#table.follow(fields, key, 0, now);",
+    find: "return this.#table.follow(fields, key, this.policyOf(slot), now);",
+    replace: "void slot;\n    return this.#table.follow(fields, key, 0, now);",
     test: "test/unit/dataplane/fragments.test.ts",
     killedBy: "[SPD-13] a later fragment goes by a first one that came under the same policy alone",
   },

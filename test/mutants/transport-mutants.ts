@@ -70,9 +70,9 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   },
   {
     bug: "a peer may move to any address",
-    file: "src/ike/exchange/mobike.ts",
-    find: "return isOurs && (",
-    replace: "return isOurs || (",
+    file: "src/ike/sa/peer-address.ts",
+    find: "connection !== undefined && connectionsFor([connection], local.address, remote.address).length > 0",
+    replace: "connection !== undefined || connectionsFor([], local.address, remote.address).length > 0",
     test: "test/sim/ike-mobike.test.ts",
     killedBy: "an address that the connection does not allow is refused",
   },
