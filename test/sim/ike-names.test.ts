@@ -18,7 +18,8 @@ function named(
 ): Connection {
   const ranges = addresses.map((text) => ({ start: ip(text), end: ip(text) }));
   const remote = { addresses: ranges, names: ["peer.example"], id };
-  return connection("192.0.2.2", [child], { local, remote });
+  // With MOBIKE it is the peer that says where it is, and DNS could not even try.
+  return connection("192.0.2.2", [child], { local, remote, ike: { mobike: false } });
 }
 const ofA = (...addresses: readonly string[]) => named({ id: ID_A }, ID_B, LAN_A, ...addresses);
 const ofB = (...addresses: readonly string[]) => named({ id: ID_B }, ID_A, LAN_B, ...addresses);
