@@ -1,15 +1,16 @@
 /** Child SAs with strongSwan: several selectors, several children, what one side lacks, single pairs, ports, identities, rehearsal. */
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { ConnectionStatus } from "../../src/control/schema.ts";
 import { expectTraffic } from "./harness/checks.ts";
 import { until } from "./harness/command.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { connect, Namespace } from "./harness/namespace.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings, type TunnelFacts } from "./harness/settings.ts";
 import { StrongSwan, swanctlSettings } from "./harness/strongswan.ts";
-import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { SITE_A, SITE_B, type TwoSites } from "./harness/two-sites.ts";
+import { oppositeStrongSwan } from "./harness/worlds.ts";
 
 /** Site A in two halves, of which the hosts are in the first. strongSwan needs an address of its own in what it protects. */
 const [LOW, HIGH, B_LAN, B_OTHER] = ["10.1.0.0/17", "10.1.128.0/17", "10.2.0.0/16", "10.22.0.0/16"];
@@ -21,19 +22,8 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: children", () => {
   let peer: StrongSwan;
   let ours: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-  });
-  afterEach(async () => {
-    await ours.stop();
-    await peer.terminate();
-  });
-  afterAll(async () => {
-    await ours.kill();
-    await peer.stop();
-    await sites.remove();
+  oppositeStrongSwan((world) => {
+    ({ sites, peer, ours } = world);
   });
 
   /** strongSwan with several children in place of `lan`: names with their own and the other side's networks. */

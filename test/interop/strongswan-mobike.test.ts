@@ -1,12 +1,12 @@
 /** ikev2/mobike: a changed address in both roles, with Debian's strongSwan, which replaces the child where it cannot move it. */
-import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { until } from "./harness/command.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { SECRET, strongSwanSettings, tungateSettings } from "./harness/settings.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
-import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
+import { SITE_A, SITE_B, type TwoSites } from "./harness/two-sites.ts";
+import { oppositeStrongSwan } from "./harness/worlds.ts";
 
 const MOVED_A = "192.0.2.101";
 const MOVED_B = "192.0.2.102";
@@ -16,22 +16,13 @@ describeWith(["tun", "build", "strongswan"], "ikev2/mobike", () => {
   let peer: StrongSwan;
   let ours: Gateway;
 
+  oppositeStrongSwan((world) => {
+    ({ sites, peer, ours } = world);
+  });
   beforeAll(async () => {
-    sites = await TwoSites.create();
     // The address that stays must not go with the one that is taken away.
     for (const { gateway } of [sites.a, sites.b])
       await gateway.run(["sysctl", "-q", "-w", "net.ipv4.conf.all.promote_secondaries=1"]);
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-  });
-  afterEach(async () => {
-    await ours.stop();
-    await peer.terminate();
-  });
-  afterAll(async () => {
-    await ours.kill();
-    await peer.stop();
-    await sites.remove();
   });
 
   const passes = (from: "a" | "b") =>

@@ -1,16 +1,16 @@
 /** Traffic flow confidentiality on a real wire: padding, dummies and IP-TFS between two gateways, padding with strongSwan. */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Capture, type Frame } from "./harness/capture.ts";
 import { expectOnlyTunnel, expectTraffic } from "./harness/checks.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings, type TunnelFacts } from "./harness/settings.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
 import { newFlow } from "./harness/traffic.ts";
-import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
-import { oppositeOurselves } from "./harness/worlds.ts";
+import { SITE_A, SITE_B, type TwoSites } from "./harness/two-sites.ts";
+import { oppositeOurselves, oppositeStrongSwan } from "./harness/worlds.ts";
 
 const indented = (line: string) => `        ${line}`;
 const CONSTANT = indented("iptfs: { mode: constant, rate: 8Mbit, packet_size: 1000 }");
@@ -137,19 +137,8 @@ describeWith(
     let peer: StrongSwan;
     let ours: Gateway;
 
-    beforeAll(async () => {
-      sites = await TwoSites.create();
-      peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-      ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-    });
-    afterEach(async () => {
-      await ours.stop();
-      await peer.terminate();
-    });
-    afterAll(async () => {
-      await ours.kill();
-      await peer.stop();
-      await sites.remove();
+    oppositeStrongSwan((world) => {
+      ({ sites, peer, ours } = world);
     });
 
     // kernel-libipsec sends no padding, whatever tfc_padding says.
