@@ -82,6 +82,7 @@ const EXAMPLES: readonly IkeNotice[] = [
   { ...lan, code: "selectorsUnacceptable", role: "responder", ours, theirs: ours },
   { ...lan, code: "askingInParts", saPer: "pair", notifyType: NotifyType.TS_UNACCEPTABLE, pairs: 4 },
   { ...lan, code: "rekeyRefused", notifyType: 14, method: 31, isRehearsal: false, sent },
+  { ...rome, code: "ppkRefused", reason: "notSupported" },
   { ...lan, code: "childLimit", of: "ikeSa", limit: 256 },
   { ...lan, code: "transportRefused", role: "initiator", reason: "notConfirmed" },
   { ...lan, code: "aggfragNotAgreed", role: "initiator", refusal: "absent" },
