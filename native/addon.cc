@@ -1,6 +1,7 @@
 // The addon's entry: per-environment state, the exported functions, and the layout constants for comparison.
 #include <node_api.h>
 
+#include "addon_sources.h"
 #include "batch.h"
 #include "esp_transform.h"
 #include "napi_args.h"
@@ -125,6 +126,9 @@ napi_value Init(napi_env env, napi_value exports) {
   napi_set_instance_data(env, state, nullptr, nullptr);
   // References to arrays can still be given back in a cleanup hook, but no longer when instance data is finalized.
   napi_add_env_cleanup_hook(env, [](void* data) { delete static_cast<State*>(data); }, state);
+  napi_value sources = nullptr;
+  napi_create_string_utf8(env, TUNGATE_ADDON_SOURCES_TEXT, NAPI_AUTO_LENGTH, &sources);
+  SetProperty(env, exports, "sources", sources);
   SetProperty(env, exports, "layout", Layout(env));
   DefineBatch(env, exports);
   DefineErrorQueue(env, exports);

@@ -31,7 +31,27 @@
   },
   "targets": [
     {
+      "target_name": "addon_sources",
+      "type": "none",
+      "hard_dependency": 1,
+      "actions": [
+        {
+          "action_name": "addon_sources",
+          "inputs": [
+            "../scripts/addon-sources.ts",
+            "../src/io/addon-sources.ts",
+            "<!@(LC_ALL=C ls *.cc *.h ipsec_mb/*.cc ipsec_mb/*.h)"
+          ],
+          "outputs": ["<(SHARED_INTERMEDIATE_DIR)/addon_sources.h"],
+          "action": ["node", "--import", "tsx", "../scripts/addon-sources.ts", "<@(_outputs)"],
+          "message": "Naming the sources"
+        }
+      ],
+      "direct_dependent_settings": { "include_dirs": ["<(SHARED_INTERMEDIATE_DIR)"] }
+    },
+    {
       "target_name": "tungate",
+      "dependencies": ["addon_sources"],
       "sources": [
         "addon.cc",
         "aes_mac.cc",
@@ -75,6 +95,7 @@
         "targets": [
           {
             "target_name": "tungate_ipsec_mb",
+            "dependencies": ["addon_sources"],
             "sources": [
               "esp_transform.cc",
               "ipsec_mb/addon.cc",

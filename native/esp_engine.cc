@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "addon_sources.h"
 #include "state.h"
 #include "vaes_gcm.h"
 
@@ -277,7 +278,7 @@ napi_value UseProvider(napi_env env, napi_callback_info info) {
     args.TypeError("a provider is an external value");
     return nullptr;
   }
-  if (static_cast<const EspProvider*>(provider)->layout != kEspProviderLayout) return Number(env, -EINVAL);
+  if (static_cast<const EspProvider*>(provider)->sources != TUNGATE_ADDON_SOURCES) return Number(env, -EINVAL);
   state.provider = static_cast<const EspProvider*>(provider);
   state.uses_vaes = uses_vaes;
   return Number(env, 0);

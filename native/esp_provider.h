@@ -10,11 +10,9 @@
 
 namespace tungate {
 
-// Names the layout of everything that both addons see; another number for another layout.
-constexpr uint64_t kEspProviderLayout = 0x5447'4d42'0000'0001;
-
 struct EspProvider {
-  uint64_t layout;
+  // TUNGATE_ADDON_SOURCES: both addons see the same structures only if they were made from the same sources.
+  uint64_t sources;
   // What belongs to one thread. Null when there is no memory for it, or the processor lacks something.
   void* (*open_lane)();
   void (*close_lane)(void* lane);

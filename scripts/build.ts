@@ -5,6 +5,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { addonSources } from "../src/io/addon-sources.ts";
 
 const root = join(import.meta.dirname, "..");
 const outdir = join(root, "dist");
@@ -22,6 +23,7 @@ await build({
   format: "esm",
   platform: "node",
   target: "node20.19",
+  define: { TUNGATE_ADDON_SOURCES: JSON.stringify(addonSources(join(root, "native"))) },
   // They find files of their own beside themselves.
   external: ["netlink", "pino", "pino-pretty"],
   // What CommonJS packages ask for at run time.

@@ -3,6 +3,7 @@
 #include <node_api.h>
 
 #include "../esp_provider.h"
+#include "addon_sources.h"
 #include "direct_cipher.h"
 #include "job_cipher.h"
 
@@ -57,8 +58,8 @@ EspCipher* MakeFaster(void* lane, const SlotKeys& keys, const EspShape& shape) {
   }
 }
 
-constexpr EspProvider kProvider = {kEspProviderLayout, OpenLane, CloseLane, MakeFaster};
-constexpr EspProvider kCompleteProvider = {kEspProviderLayout, OpenLane, CloseLane, MakeAny};
+constexpr EspProvider kProvider = {TUNGATE_ADDON_SOURCES, OpenLane, CloseLane, MakeFaster};
+constexpr EspProvider kCompleteProvider = {TUNGATE_ADDON_SOURCES, OpenLane, CloseLane, MakeAny};
 
 // What the library chose for this processor; null when it has nothing for it.
 const char* ArchitectureName() {

@@ -14,6 +14,7 @@ export type IoErrorCode =
   | "IO_NETLINK_FAILED"
   /** Devices and sockets. */
   | "IO_ADDON_MISSING"
+  | "IO_ADDON_STALE"
   | "IO_TUN_UNAVAILABLE"
   | "IO_NOT_PERMITTED"
   | "IO_PORT_IN_USE"

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { PacketBatch } from "../base/packet-batch.ts";
+import { addonSources } from "./addon-sources.ts";
 import { IoError } from "./io-error.ts";
 
 /** A file descriptor. The main thread opens and closes; lanes borrow the number. */
@@ -33,6 +34,8 @@ type SendBatch = (
  * refuses is a {@link Result}. The files native-*.ts beside this one are its only users.
  */
 export interface NativeAddon {
+  /** Of the sources that it was built from, as {@link addonSources} says. */
+  readonly sources: string;
   /** Layout constants compiled into the addon, for comparison with ours. */
   readonly layout: { readonly [group: string]: { readonly [name: string]: number } };
 
@@ -167,17 +170,23 @@ export const ADDON_PATH_VARIABLE = "TUNGATE_NATIVE_ADDON";
 const require = createRequire(import.meta.url);
 let loaded: NativeAddon | undefined;
 
+const NATIVE = join(import.meta.dirname, "..", "..", "native");
+
+/** Put in by scripts/build.ts. A program that runs from its sources asks those of the addon. */
+declare const TUNGATE_ADDON_SOURCES: string | undefined;
+const wantedSources = () =>
+  typeof TUNGATE_ADDON_SOURCES === "string" ? TUNGATE_ADDON_SOURCES : addonSources(NATIVE);
+
 /** Where the addon lies: `native/` is two folders up from `src/io` and from `dist/io` alike. */
 export function addonPath(): string {
-  const built = join(import.meta.dirname, "..", "..", "native", "build", "Release", "tungate.node");
-  return process.env[ADDON_PATH_VARIABLE] ?? built;
+  return process.env[ADDON_PATH_VARIABLE] ?? join(NATIVE, "build", "Release", "tungate.node");
 }
 
 export function isAddonBuilt(): boolean {
   return existsSync(addonPath());
 }
 
-/** @throws {IoError} `IO_ADDON_MISSING` */
+/** @throws {IoError} `IO_ADDON_MISSING`, `IO_ADDON_STALE` */
 export function loadAddon(): NativeAddon {
   if (loaded !== undefined) return loaded;
   const path = addonPath();
@@ -186,8 +195,9 @@ export function loadAddon(): NativeAddon {
       "IO_ADDON_MISSING",
       `the native addon is not built (${path}); run "npm run build:native", or scripts/setup`,
     );
+  let found: NativeAddon;
   try {
-    loaded = require(path) as NativeAddon;
+    found = require(path) as NativeAddon;
   } catch (error) {
     throw new IoError(
       "IO_ADDON_MISSING",
@@ -195,5 +205,11 @@ export function loadAddon(): NativeAddon {
       error,
     );
   }
+  if (found.sources !== wantedSources())
+    throw new IoError(
+      "IO_ADDON_STALE",
+      `the native addon ${path} was built from other sources than this program expects; run scripts/setup, which builds both (or "npm run build:native" and "npm run build")`,
+    );
+  loaded = found;
   return loaded;
 }

@@ -1,12 +1,13 @@
 /** The addon agrees with the TypeScript side on every number, and refuses arguments that make no sense. */
-import { closeSync, openSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import * as frames from "../../../src/base/frame-batch.ts";
 import * as batches from "../../../src/base/packet-batch.ts";
 import { IoError } from "../../../src/io/io-error.ts";
-import { ADDON_PATH_VARIABLE, type Handle, loadAddon, READ_MORE } from "../../../src/io/native.ts";
+import { ADDON_PATH_VARIABLE, addonPath, type Handle, loadAddon, READ_MORE } from "../../../src/io/native.ts";
 import { nativeBatch } from "../../../src/io/native-batch.ts";
 import {
   createNativeKeyStore,
@@ -269,14 +270,34 @@ describeNative("arguments that make no sense", () => {
     expect(() => store.wipe(0)).toThrow(RangeError);
   });
 
-  test("an addon that is not there is an error with a remedy", async () => {
+  /** What a process says that loads the addon of this path. */
+  function loadFrom(path: string): string {
     const script = `import(${JSON.stringify(join(import.meta.dirname, "../../../src/io/native.ts"))}).then((n) => {
-      try { n.loadAddon(); } catch (e) { console.log(e.code, e.message); } })`;
-    const { execFileSync } = await import("node:child_process");
-    const output = execFileSync(process.execPath, ["--import", "tsx", "-e", script], {
-      env: { ...process.env, [ADDON_PATH_VARIABLE]: "/nowhere/tungate.node" },
+      try { n.loadAddon(); console.log("loaded"); } catch (e) { console.log(e.code, e.message); } })`;
+    return execFileSync(process.execPath, ["--import", "tsx", "-e", script], {
+      env: { ...process.env, [ADDON_PATH_VARIABLE]: path },
       encoding: "utf8",
     });
-    expect(output).toMatch(/^IO_ADDON_MISSING .*build:native/);
+  }
+
+  test("an addon that is not there is an error with a remedy", () => {
+    expect(loadFrom("/nowhere/tungate.node")).toMatch(/^IO_ADDON_MISSING .*build:native/);
+  });
+
+  test("an addon of other sources is refused, with a remedy, and not used until a call fails", () => {
+    const folder = mkdtempSync(join(tmpdir(), "addon-"));
+    try {
+      const copy = join(folder, "tungate.node");
+      copyFileSync(addonPath(), copy);
+      expect(loadFrom(copy)).toBe("loaded\n");
+      const octets = readFileSync(copy);
+      const at = octets.indexOf(loadAddon().sources);
+      expect(at).toBeGreaterThan(0);
+      octets[at] = octets[at]! === 0x30 ? 0x31 : 0x30;
+      writeFileSync(copy, octets);
+      expect(loadFrom(copy)).toMatch(/^IO_ADDON_STALE .*scripts\/setup/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
