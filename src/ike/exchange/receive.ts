@@ -123,18 +123,17 @@ function open(
   dispatch(turn, sa, header, payloads, { first, bytes });
 }
 
-/** Errors that nobody vouches for are told, and change nothing [ERR-03] [ERR-07]. */
+/** Errors that nobody vouches for are told, once and as often as drops are, and change nothing [ERR-03] [ERR-07]. */
 function noteUnprotected(
   turn: Turn,
   sa: ProtectedIkeSa,
   { header, payloads }: IkeMessage,
   remote: UdpEndpoint,
 ): void {
-  drop(turn, "notEncrypted", remote, sa.connection);
-  if (!header.isResponse) return;
-  for (const payload of payloads)
-    if (payload.kind === "N")
-      notice(turn, { code: "unauthenticatedNotify", ...about(sa), notifyType: payload.notifyType });
+  const isSaid = drop(turn, "notEncrypted", remote, sa.connection);
+  const error = header.isResponse ? findError(payloads) : undefined;
+  if (!isSaid || error === undefined) return;
+  notice(turn, { code: "unauthenticatedNotify", ...about(sa), notifyType: error.notifyType });
 }
 
 /** [MID-12] [MID-09] the message that the window waits for; the last request again gets the same answer [MID-06]. */
