@@ -397,3 +397,23 @@ test("what an operator took down the peer does not bring back; what only answers
   other.run(minutes(2));
   expectConverged(c, d, ["lan"]);
 });
+
+test("[CHILD-01] a child taken down while IKE_AUTH is under way never carries anything, and the peer's half goes too", () => {
+  const world = new World();
+  const [a, b] = pair(world);
+  world.network = (datagram) => [{ datagram, delay: 100 }];
+  // IKE_SA_INIT there and back, IKE_AUTH there: b has made the child, and its answer is on the way.
+  world.run(350);
+  expect(b.dataPlane.pairs.size).toBe(1);
+  a.command({ kind: "down", target: CHILD });
+  world.run(seconds(5));
+  expect(a.count("childSaUp")).toBe(0);
+  expect(a.state()).toMatchObject({ state: "up", children: [{ state: "down", waitsFor: "operator" }] });
+  for (const node of [a, b]) {
+    expect(node.dataPlane.pairs.size, node.name).toBe(0);
+    expect(node.dataPlane.reserved.size, node.name).toBe(0);
+  }
+  a.command({ kind: "up", target: CHILD });
+  world.run(seconds(5));
+  expectConverged(a, b, ["lan"]);
+});

@@ -541,7 +541,10 @@ function finishFirstChild(
   payloads: readonly Payload[],
 ): void {
   const configuration = childConfiguration(turn.machine, sa.connection, name);
-  if (configuration === undefined) {
+  // Gone from the configuration, or taken down, while the request was under way: the peer is asked to delete it.
+  const isDown = keeperOf(turn.machine, sa.connection).children.get(name)?.isDown === true;
+  const isMade = findError(payloads) === undefined || find(payloads, "SA") !== undefined;
+  if (configuration === undefined || (isDown && isMade)) {
     sa.orphans.push({ inboundSpi, isReserved: true, protocolId: protocolOfChild(turn, sa, name) });
     return;
   }
