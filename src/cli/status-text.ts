@@ -62,11 +62,23 @@ const NAT_WORDS = {
 function connectionRow(connection: ConnectionStatus): Row {
   const { name, state, remote, nat, suite, failure, nextTryInSeconds } = connection;
   if (failure !== undefined && state !== "up" && state !== "rekeying")
-    return { cells: [name, state, failureSummary(failure, nextTryInSeconds)], below: failure.lines.slice(1) };
+    return {
+      cells: [name, state, failureSummary(failure, nextTryInSeconds)],
+      below: [...failure.lines.slice(1), ...refusedLines(connection)],
+    };
   const peer = `${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
   const next = nextTryInSeconds === undefined ? waitText(connection) : nextTryText(nextTryInSeconds);
   const cells: Row["cells"] = [name, state, peer, suite ?? next, rekeyText(connection.rekeyInSeconds)];
-  return { cells, below: [] };
+  return { cells, below: refusedLines(connection) };
+}
+
+/** Who was refused, unless that is what the connection's own line says. */
+function refusedLines({ refused, failure, state }: ConnectionStatus): string[] {
+  if (refused === undefined) return [];
+  const { count, last } = refused;
+  if (state !== "up" && last.lines[0] === failure?.lines[0]) return [];
+  const calls = count === 1 ? "1 call refused" : `${count} calls refused, the last`;
+  return [`${calls}: ${failureSummary(last, undefined)}`];
 }
 
 function failureSummary({ lines, secondsAgo }: Failure, nextTryInSeconds: number | undefined): string {

@@ -133,6 +133,8 @@ const connectionStatus = z.strictObject({
   nextTryInSeconds: z.number().optional(),
   waitsFor,
   failure: failure.optional(),
+  /** Callers that were refused before they had proved who they are, and why the last one was. */
+  refused: z.strictObject({ count: z.number(), last: failure }).optional(),
   children: z.array(childStatus),
 });
 export type ConnectionStatus = z.infer<typeof connectionStatus>;

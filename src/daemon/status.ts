@@ -8,6 +8,7 @@ import {
   type ChildStatus,
   CONTROL_API_VERSION,
   type ConnectionStatus,
+  type Failure,
   type StatusDocument,
 } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
@@ -97,6 +98,7 @@ function connectionStatus(state: ConnectionState, input: StatusSource): Connecti
       : { nextTryInSeconds: secondsBetween(input.now, state.nextTryAt) }),
     ...(state.waitsFor === undefined ? {} : { waitsFor: state.waitsFor }),
     ...failureWords(state.lastFailure, input),
+    ...refusedWords(state, input),
     children: [
       ...state.children.map((child) => childStatus(child, configured, input)),
       ...input.configuration.manual
@@ -264,13 +266,19 @@ function selectorWords(selectors: SelectorPair | undefined) {
 }
 
 function failureWords(failure: FailureNotice | undefined, input: StatusSource) {
-  if (failure === undefined) return {};
+  return failure === undefined ? {} : { failure: wordsOf(failure, input) };
+}
+
+function refusedWords({ lastRefused }: ConnectionState, input: StatusSource) {
+  if (lastRefused === undefined) return {};
+  return { refused: { count: lastRefused.count, last: wordsOf(lastRefused.failure, input) } };
+}
+
+function wordsOf(failure: FailureNotice, input: StatusSource): Failure {
   return {
-    failure: {
-      code: failure.code,
-      lines: [...input.words(failure)],
-      secondsAgo: secondsBetween(input.failedAt(failure), input.now),
-    },
+    code: failure.code,
+    lines: [...input.words(failure)],
+    secondsAgo: secondsBetween(input.failedAt(failure), input.now),
   };
 }
 

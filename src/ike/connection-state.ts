@@ -6,6 +6,7 @@ import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { Identification, Keep } from "../policy/connection.ts";
 import type { Encapsulation, EspSuite, PolicyName } from "../policy/data-plane.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
+import type { Refused } from "./keep-state.ts";
 import type { ChildSpis, FailureNotice } from "./notice.ts";
 
 /** Both SPIs of an IKE SA (RFC 7296 section 2.6). */
@@ -147,5 +148,7 @@ export interface ConnectionState {
   readonly failures: number;
   readonly nextTryAt?: Instant;
   readonly lastFailure?: FailureNotice;
+  /** Callers that were refused before they had proved who they are; of many instances the first one says it. */
+  readonly lastRefused?: Refused;
   readonly children: readonly ChildState[];
 }

@@ -53,7 +53,7 @@ function describeConnection(
   const established = establishedOf(machine, connection.name).filter((sa) => sa.redundantUntil === undefined);
   const newest = new Map(established.map((sa) => [sa.instance, sa]));
   if (newest.size === 0) return [describeOne(machine, connection, undefined, now)];
-  return [...newest.values()].map((sa) => describeOne(machine, connection, sa, now));
+  return [...newest.values()].map((sa, i) => describeOne(machine, connection, sa, now, i === 0));
 }
 
 function describeOne(
@@ -61,6 +61,7 @@ function describeOne(
   connection: Connection,
   sa: EstablishedIkeSa | undefined,
   now: Instant,
+  isFirst = true,
 ): ConnectionState {
   const keeper = keeperOf(machine, connection.name);
   const trying = ikeSasOf(machine, connection.name).find(
@@ -68,7 +69,7 @@ function describeOne(
   );
   const state = stateOf(machine, connection, keeper, sa, trying, now);
   const remote = sa?.remote ?? trying?.remote ?? nextRemote(connection, keeper);
-  const { nextTryAt, lastFailure } = keeper;
+  const { nextTryAt, lastFailure, lastRefused } = keeper;
   return {
     connection: connection.name,
     name: displayName(connection.name, sa?.instance ?? 0),
@@ -80,6 +81,7 @@ function describeOne(
     failures: keeper.failures,
     ...(state === "waiting" && nextTryAt !== undefined ? { nextTryAt } : {}),
     ...(lastFailure === undefined ? {} : { lastFailure }),
+    ...(lastRefused === undefined || !isFirst ? {} : { lastRefused }),
     children: connection.children.map((child) => describeChild(machine, connection, child, sa, trying, now)),
   };
 }

@@ -15,7 +15,7 @@ import { MESSAGE_LENGTH_MAX } from "./limits.ts";
 import type { IkeEvent } from "./machine.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
 import { replyInvalidIkeSpi, replyInvalidMajorVersion } from "./stateless-reply.ts";
-import { about, drop, noticeRefusal, type Turn, touch } from "./turn.ts";
+import { about, drop, noticeStranger, type Turn, touch } from "./turn.ts";
 
 type Datagram = Extract<IkeEvent, { kind: "datagram" }>;
 
@@ -75,7 +75,7 @@ function noteIkeVersion1(turn: Turn, header: IkeHeader, local: UdpEndpoint, remo
   }
   const [connection] = connectionsFor([...machine.connections.values()], local.address, remote.address);
   if (connection === undefined || !isNews) return;
-  noticeRefusal(turn, connection.name, { code: "peerSpeaksIkeV1", connection: connection.name, remote });
+  noticeStranger(turn, { code: "peerSpeaksIkeV1", connection: connection.name, remote });
 }
 
 function route(turn: Turn, message: IkeMessage, datagram: Datagram): void {

@@ -13,6 +13,13 @@ export interface Retry {
   lastFailure: FailureNotice | undefined;
 }
 
+/** Callers that were refused before they had proved who they are, since one from the same address was let in. */
+export interface Refused {
+  readonly count: number;
+  /** Of the last one, with its address. */
+  readonly failure: FailureNotice;
+}
+
 export interface ChildKeeper extends Retry {
   /** An operator took it down. */
   isDown: boolean;
@@ -32,6 +39,8 @@ export interface Keeper extends Retry {
   /** Key exchange method that the peer chose last; asked for first the next time. */
   method: number | undefined;
   readonly children: Map<string, ChildKeeper>;
+  /** Of strangers; what they fail at is none of the connection's own failures. */
+  lastRefused: Refused | undefined;
   /** Peers of a connection that serves many, numbered as they came. */
   readonly instances: Map<string, number>;
 }
@@ -42,6 +51,7 @@ export function newKeeper(): Keeper {
     isWanted: false,
     addressIndex: 0,
     method: undefined,
+    lastRefused: undefined,
     children: new Map(),
     instances: new Map(),
     ...noFailure(),

@@ -98,6 +98,21 @@ export function noticeRefusal(turn: Turn, connection: string | undefined, failur
   concerned.lastFailure = failure;
 }
 
+/**
+ * Says why somebody was refused who had not proved who he is, and counts it. It is what `status` says of a connection that
+ * is down only where nothing of our own doing has failed.
+ */
+export function noticeStranger(turn: Turn, failure: FailureNotice): void {
+  notice(turn, failure);
+  const { connection } = failure;
+  if (connection === undefined) return;
+  const { machine } = turn;
+  const keeper = keeperOf(machine, connection);
+  const isOwn = keeper.lastFailure !== undefined && keeper.lastFailure !== keeper.lastRefused?.failure;
+  keeper.lastRefused = { count: (keeper.lastRefused?.count ?? 0) + 1, failure };
+  if (!isOwn && establishedOf(machine, connection).length === 0) keeper.lastFailure = failure;
+}
+
 export function send(turn: Turn, local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void {
   turn.actions.push({ kind: "send", local, remote, bytes });
 }

@@ -35,6 +35,7 @@ import {
   lowerNonce,
   notice,
   noticeRefusal,
+  noticeStranger,
   startJob,
   type Turn,
 } from "../turn.ts";
@@ -103,7 +104,7 @@ function refuse(
     notice(turn, { code: "refused", ...whom, remote: sa.remote, exchange: "IKE_AUTH", notifyType, what });
     return;
   }
-  noticeRefusal(turn, failure.connection, failure);
+  noticeStranger(turn, failure);
 }
 
 /** Says no; what is left of it repeats that, for a while. */

@@ -32,17 +32,7 @@ import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
 import { mayRepeat, newMessageWindow, newRepeatable } from "../sa/message-window.ts";
 import { replyStateless } from "../stateless-reply.ts";
-import {
-  addIkeSa,
-  drop,
-  establishedOf,
-  freshIkeSpi,
-  notice,
-  noticeRefusal,
-  send,
-  startJob,
-  type Turn,
-} from "../turn.ts";
+import { addIkeSa, drop, freshIkeSpi, notice, noticeStranger, send, startJob, type Turn } from "../turn.ts";
 import { find, findNotify, invalidKe, notify, unknownCritical } from "./payload-list.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -182,9 +172,7 @@ function refuseProposals(
   const [first] = candidates;
   if (!isSaid || first === undefined) return;
   const { proposals: configured, place } = first.ike;
-  // Nobody vouches for the sender: beside an IKE SA that is up it is a word in the log only.
-  const isUp = establishedOf(turn.machine, first.name).length > 0;
-  noticeRefusal(turn, isUp ? undefined : first.name, {
+  noticeStranger(turn, {
     code: "noCommonProposal",
     connection: first.name,
     place,

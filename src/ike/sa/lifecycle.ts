@@ -1,5 +1,5 @@
 /** Beginning and end of IKE SAs: established, superseded, closed, forgotten (RFC 7296 sections 1.4.1, 2.4 and 2.8). */
-import { wipe } from "../../base/bytes.ts";
+import { equal, wipe } from "../../base/bytes.ts";
 import { after, DurationMs } from "../../base/instant.ts";
 import type { Rekey } from "../../policy/connection.ts";
 import { childKeeper, postpone } from "../keep-state.ts";
@@ -246,6 +246,8 @@ export function announceIkeSa(turn: Turn, sa: EstablishedIkeSa): void {
   addIkeSa(turn.machine, sa);
   const keeper = keeperOf(turn.machine, sa.connection);
   keeper.lastFailure = undefined;
+  const refused = keeper.lastRefused?.failure.remote;
+  if (refused !== undefined && equal(refused.address, sa.remote.address)) keeper.lastRefused = undefined;
   keeper.nextTryAt = undefined;
   keeper.isWanted = false;
   notice(turn, {

@@ -113,6 +113,26 @@ test("an old failure of something that is up is not shown", () => {
   expect(lines.join("\n")).not.toContain("does not answer");
 });
 
+test("who was refused stands below a connection that is up, and nowhere twice", () => {
+  const last = {
+    code: "authenticationFailed",
+    lines: ["203.0.113.9 has another pre-shared key", "its identity was x"],
+    secondsAgo: 5,
+  };
+  const shown = (connection: StatusDocument["connections"][number]) =>
+    statusLines(document({ connections: [connection] })).filter((line) =>
+      line.includes("another pre-shared"),
+    );
+  expect(shown({ ...PARIS, refused: { count: 3, last } })).toEqual([
+    "           3 calls refused, the last: 203.0.113.9 has another pre-shared key, 5 s ago",
+  ]);
+  expect(shown({ ...PARIS, refused: { count: 1, last } })[0]).toContain("1 call refused: 203");
+  expect(shown({ ...OSLO, refused: { count: 2, last } })[0]).toContain("2 calls refused, the last: 203");
+  expect(shown({ ...OSLO, failure: last, refused: { count: 2, last } })).toEqual([
+    "oslo   waiting  203.0.113.9 has another pre-shared key, 5 s ago; next try in 18 s",
+  ]);
+});
+
 test("nothing configured, manual keys, drops and advice", () => {
   expect(statusLines(document({ connections: [], lanes: 0 }))[2]).toBe("the gateway is starting or stopping");
   expect(statusLines(document({ connections: [] }))[2]).toBe(
