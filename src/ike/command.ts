@@ -2,6 +2,7 @@
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneEvent, PacketSelectors, PolicyName } from "../policy/data-plane.ts";
 import { containsSelector } from "../policy/traffic-selector.ts";
+import { followEsp } from "./exchange/mobike.ts";
 import { childKeeper, clearFailures } from "./keep-state.ts";
 import type { IkeCommand, Target } from "./machine.ts";
 import { isLeftOut } from "./missing-children.ts";
@@ -10,7 +11,6 @@ import { endChild, markDeleting } from "./sa/child-lifecycle.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { forget, leave, releaseAcquire, releaseAcquires } from "./sa/lifecycle.ts";
-import { follow } from "./sa/peer-address.ts";
 import {
   about,
   establishedOf,
@@ -154,7 +154,7 @@ export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): void {
       notice(turn, { code: "softLimit", ...about(sa, child.name), spis, limit: event.reason });
       child.rekeyAt = turn.now;
     } else if (event.kind === "hardLimit") endChild(turn, sa, child, "hardLimit");
-    else follow(turn, sa, event.local, event.remote);
+    else followEsp(turn, sa, event);
     touch(turn.machine, sa);
     return;
   }

@@ -66,4 +66,20 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
     test: "test/unit/daemon/remote-names.test.ts",
     killedBy: "never open to any address",
   },
+  {
+    bug: "a stranger who fails has the last word on a tunnel that is up",
+    file: "src/ike/turn.ts",
+    find: "if (!isOwn && establishedOf(machine, connection).length === 0) keeper",
+    replace: "if (!isOwn) keeper",
+    test: "test/sim/ike-strangers.test.ts",
+    killedBy: "a stranger who fails changes nothing",
+  },
+  {
+    bug: "a child that was taken down during IKE_AUTH comes up",
+    file: "src/ike/exchange/ike-auth-initiator.ts",
+    find: "configuration === undefined || (isDown && isMade)",
+    replace: "configuration === undefined || (isDown && !isMade)",
+    test: "test/sim/ike-keep.test.ts",
+    killedBy: "taken down while IKE_AUTH is under way",
+  },
 ];

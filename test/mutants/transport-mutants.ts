@@ -76,4 +76,28 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     test: "test/sim/ike-mobike.test.ts",
     killedBy: "an address that the connection does not allow is refused",
   },
+  {
+    bug: "with MOBIKE, too, ESP from anywhere takes the children along",
+    file: "src/ike/exchange/mobike.ts",
+    find: "if (mobike === undefined || isPortOnly) {",
+    replace: "if (mobike === undefined || isPortOnly || !mobike.isHint) {",
+    test: "test/sim/ike-mobike-hints.test.ts",
+    killedBy: "followed once the peer has answered there",
+  },
+  {
+    bug: "an address that ESP alone has told of is never left again",
+    file: "src/ike/exchange/mobike.ts",
+    find: "if (mobike.isHint) dropHint(turn, sa, mobike);",
+    replace: "if (mobike.isHint && tries > 99) dropHint(turn, sa, mobike);",
+    test: "test/sim/ike-mobike-hints.test.ts",
+    killedBy: "the IKE SA only for some seconds",
+  },
+  {
+    bug: "the answer to a probe of the way before counts for the new one",
+    file: "src/ike/sa/peer-address.ts",
+    find: 'if (outstanding?.exchange.kind === "pathProbe") {',
+    replace: 'if (outstanding?.exchange.kind === "pathProbe" && outstanding.tries > 99) {',
+    test: "test/sim/ike-mobike-hints.test.ts",
+    killedBy: "proves nothing about the new one",
+  },
 ];

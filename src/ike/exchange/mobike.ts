@@ -1,11 +1,12 @@
 /** Moving an IKE SA and its child SAs to other addresses without new keys, in both roles (RFC 4555 sections 3.5 to 3.9). */
 import { equal } from "../../base/bytes.ts";
+import { after } from "../../base/instant.ts";
 import { familyOf, type IpAddress } from "../../base/ip-address.ts";
 import { sameEndpoint } from "../../base/udp-endpoint.ts";
 import type { Connection } from "../../policy/connection.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
-import { COOKIE2_LENGTH, MOVE_NAT_RETRIES, PATH_PATIENCE_TRIES } from "../limits.ts";
+import { COOKIE2_LENGTH, ESP_HINT_PAUSE, MOVE_NAT_RETRIES, PATH_PATIENCE_TRIES } from "../limits.ts";
 import {
   additionalAddresses,
   additionalNotifies,
@@ -18,7 +19,7 @@ import { leave } from "../sa/lifecycle.ts";
 import { sendRequest } from "../sa/message-exchange.ts";
 import { type Ends, forbidsNat, type Mobike, offeredBesides } from "../sa/mobike.ts";
 import type { CheckRoutabilityExchange, OwnExchange, UpdateAddressesExchange } from "../sa/own-exchange.ts";
-import { mayMoveTo, moveSas } from "../sa/peer-address.ts";
+import { follow, mayFollow, mayMoveTo, moveSas, speakOver } from "../sa/peer-address.ts";
 import { about, type Machine, notice, type Turn } from "../turn.ts";
 import { findNotify, notify } from "./payload-list.ts";
 
@@ -44,12 +45,12 @@ export function reviewPath(turn: Turn, sa: EstablishedIkeSa): void {
   }
   const [best] = waysTo(machine, sa, mobike, connection);
   if (best === undefined || isAt(sa, best)) return;
-  changePath(turn, sa, mobike, best);
+  goOver(turn, sa, mobike, best);
 }
 
 function leaveFrom(turn: Turn, sa: EstablishedIkeSa, address: IpAddress): void {
   const from = sa.local;
-  sa.local = { address, port: from.port };
+  speakOver(turn, sa, { local: { address, port: from.port }, remote: sa.remote });
   moveSas(turn, sa);
   notice(turn, { code: "ownAddressChanged", ...about(sa), from, to: sa.local });
 }
@@ -58,7 +59,7 @@ function speakFromElsewhere(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike, co
   const from = sa.local;
   const address = ownAddressFor(turn.machine, connection, sa.remote.address);
   if (address === undefined) return;
-  sa.local = { address, port: from.port };
+  speakOver(turn, sa, { local: { address, port: from.port }, remote: sa.remote });
   mobike.isTellDue = true;
   notice(turn, { code: "ownAddressChanged", ...about(sa), from, to: sa.local });
 }
@@ -104,6 +105,19 @@ function sameAddresses(a: readonly IpAddress[], b: readonly IpAddress[]): boolea
   return a.length === b.length && a.every((address, i) => equal(address, b[i]!));
 }
 
+/** As {@link changePath}; what is under way is repeated over the new addresses now, and that counts as no try. */
+function goOver(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike, to: Ends): void {
+  changePath(turn, sa, mobike, to);
+  repeatNow(turn, sa);
+}
+
+function repeatNow({ now }: Turn, { window: { outstanding } }: EstablishedIkeSa): void {
+  if (outstanding === undefined) return;
+  // Not below the first: its round trip would be taken from both ways.
+  outstanding.tries = Math.max(1, outstanding.tries - 1);
+  outstanding.nextAt = now;
+}
+
 /**
  * As initiator: from here on these addresses are used, for what is under way too [MOB-02] [MOB-09]. Child SAs follow at
  * once where the peer has answered at this address before, else when it has.
@@ -112,10 +126,7 @@ function changePath(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike, to: Ends):
   const from = sa.local;
   mobike.change++;
   mobike.isUpdateDue = true;
-  sa.local = to.local;
-  sa.remote = to.remote;
-  const { outstanding } = sa.window;
-  if (outstanding !== undefined && outstanding.nextAt > turn.now) outstanding.nextAt = turn.now;
+  speakOver(turn, sa, to);
   if (isProven(sa, mobike)) moveSas(turn, sa);
   notice(turn, { code: "ownAddressChanged", ...about(sa), from, to: to.local });
 }
@@ -129,15 +140,55 @@ export function tryAnotherPath(turn: Turn, sa: EstablishedIkeSa, tries: number):
   const { mobike } = sa;
   const connection = turn.machine.connections.get(sa.connection);
   const isTime = tries >= PATH_PATIENCE_TRIES && tries % 2 === PATH_PATIENCE_TRIES % 2;
-  if (mobike === undefined || connection === undefined || !mobike.isInitiator || !isTime) return;
+  if (mobike === undefined || connection === undefined || !isTime) return;
+  if (mobike.isHint) dropHint(turn, sa, mobike);
+  if (!mobike.isInitiator) return;
   const ways = waysTo(turn.machine, sa, mobike, connection);
   const next = ways[(ways.findIndex((way) => isAt(sa, way)) + 1) % ways.length];
   if (next === undefined || isAt(sa, next)) return;
-  const { outstanding } = sa.window;
-  const nextAt = outstanding?.nextAt;
   changePath(turn, sa, mobike, next);
-  // The request leaves now anyway; the wait after it stays what it is.
-  if (outstanding !== undefined && nextAt !== undefined) outstanding.nextAt = nextAt;
+}
+
+/**
+ * Authentic ESP of a child came from elsewhere. Without MOBIKE that moves everything. With it the initiator decides, but one
+ * behind a NAT may not know of its new mapping, and ESP is what may be followed then (RFC 4555 section 3.8): to another port at
+ * once, to another address only when the peer has answered there [MOB-08].
+ */
+export function followEsp(turn: Turn, sa: EstablishedIkeSa, ends: Ends): void {
+  const { mobike } = sa;
+  const isPortOnly = mobike !== undefined && equal(ends.remote.address, mobike.proven.remote.address);
+  if (mobike === undefined || isPortOnly) {
+    follow(turn, sa, ends);
+    if (mobike !== undefined && isAt(sa, ends)) confirm(mobike, ends);
+    return;
+  }
+  const isEarly = mobike.hintsFrom !== undefined && turn.now < mobike.hintsFrom;
+  if (isEarly || isAt(sa, ends) || !mayFollow(turn, sa, ends)) return;
+  mobike.hintsFrom = after(turn.now, ESP_HINT_PAUSE);
+  if (mobike.isInitiator) {
+    goOver(turn, sa, mobike, ends);
+    return;
+  }
+  mobike.isHint = true;
+  mobike.isCheckDue = true;
+  mobike.change++;
+  speakOver(turn, sa, ends);
+  repeatNow(turn, sa);
+}
+
+/** Nobody answers where ESP came from: back to where the peer has answered. */
+function dropHint(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike): void {
+  mobike.isHint = false;
+  mobike.isCheckDue = false;
+  mobike.change++;
+  speakOver(turn, sa, mobike.proven);
+}
+
+/** The peer has answered, or spoken for itself, at these addresses. */
+function confirm(mobike: Mobike, { local, remote }: Ends): void {
+  mobike.isHint = false;
+  mobike.isCheckDue = false;
+  mobike.proven = { local, remote };
 }
 
 /** [MOB-03] what tells both ends whether there is a NAT between the addresses in use. */
@@ -221,7 +272,8 @@ export function finishMobike(
 function compareMapping(mobike: Mobike, payloads: readonly Payload[]): void {
   const seen = findNotify(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)?.data;
   if (seen === undefined) return;
-  if (mobike.seenAs !== undefined && !equal(mobike.seenAs, seen)) {
+  // What the peer saw before is not known the first time: the mapping may be another one since IKE_AUTH.
+  if (mobike.seenAs === undefined || !equal(mobike.seenAs, seen)) {
     mobike.change++;
     mobike.isUpdateDue = true;
   }
@@ -266,9 +318,11 @@ function finishUpdate(
   mobike.seenAs = findNotify(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)?.data.slice();
   learnNat(turn, sa, payloads, sa);
   const from = mobike.proven;
-  mobike.proven = { local: sa.local, remote: sa.remote };
+  confirm(mobike, sa);
   moveSas(turn, sa);
-  notice(turn, { code: "addressesUpdated", ...about(sa), from: from.local, to: sa.local });
+  // Where a NAT alone has changed, neither end has another address.
+  if (!isAt(sa, from))
+    notice(turn, { code: "addressesUpdated", ...about(sa), from: from.local, to: sa.local });
 }
 
 /** [MOB-06] the SAs stay where they were, if those addresses still exist; else there is nothing to stay for. */
@@ -281,8 +335,7 @@ function stayBehind(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike, notifyType
     return;
   }
   mobike.change++;
-  sa.local = local;
-  sa.remote = remote;
+  speakOver(turn, sa, { local, remote });
   moveSas(turn, sa);
 }
 
@@ -307,7 +360,9 @@ function finishCheck(
   payloads: readonly Payload[],
 ): void {
   if (!hasCookie(turn, sa, cookie, payloads) || change !== mobike.change) return;
-  mobike.proven = { local: sa.local, remote: sa.remote };
+  const from = mobike.proven.remote;
+  if (mobike.isHint) notice(turn, { code: "peerMoved", ...about(sa), from, to: sa.remote });
+  confirm(mobike, sa);
   moveSas(turn, sa);
 }
 
@@ -355,14 +410,13 @@ function takeUpdate(
   { local, remote }: Ends,
 ): void {
   const from = sa.remote;
-  sa.local = local;
-  sa.remote = remote;
+  mobike.isHint = false;
+  speakOver(turn, sa, { local, remote });
   learnNat(turn, sa, payloads, { local, remote });
   mobike.change++;
   if (!sameEndpoint(from, remote)) notice(turn, { code: "peerMoved", ...about(sa), from, to: remote });
   if (isProven(sa, mobike)) {
-    mobike.isCheckDue = false;
-    mobike.proven = { local, remote };
+    confirm(mobike, { local, remote });
     moveSas(turn, sa);
   } else mobike.isCheckDue = true;
 }
@@ -379,5 +433,5 @@ function takePeerAddresses(
   notice(turn, { code: "peerAddresses", ...about(sa), addresses });
   if (!mobike.isInitiator) return;
   const isThere = [remote.address, ...addresses].some((address) => equal(address, sa.remote.address));
-  if (!isThere) changePath(turn, sa, mobike, { local, remote });
+  if (!isThere) goOver(turn, sa, mobike, { local, remote });
 }

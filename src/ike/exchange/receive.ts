@@ -185,7 +185,7 @@ function noteLife(turn: Turn, sa: ProtectedIkeSa, local: UdpEndpoint, remote: Ud
   if (sa.state !== "established") return;
   sa.lastHeardAt = turn.now;
   if (sa.mobike !== undefined) return; // [MOB-08] whoever moves says so.
-  if (!sameEndpoint(sa.remote, remote) || !sameEndpoint(sa.local, local)) follow(turn, sa, local, remote);
+  if (!sameEndpoint(sa.remote, remote) || !sameEndpoint(sa.local, local)) follow(turn, sa, { local, remote });
 }
 
 /** [MID-10] four octets; never reduced. */

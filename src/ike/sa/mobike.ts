@@ -1,5 +1,6 @@
 /** MOBIKE in one IKE SA: whether it was agreed on, and what has to be said (RFC 4555 sections 3.1 to 3.5). */
 import { equal } from "../../base/bytes.ts";
+import type { Instant } from "../../base/instant.ts";
 import type { IpAddress } from "../../base/ip-address.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import type { Connection } from "../../policy/connection.ts";
@@ -27,6 +28,10 @@ export interface Mobike {
   isUpdateDue: boolean;
   /** As responder: child SAs follow once the peer has answered at its new address. */
   isCheckDue: boolean;
+  /** As responder: ESP alone says that the peer is where the IKE SA is now. */
+  isHint: boolean;
+  /** ESP from elsewhere is no such hint before. */
+  hintsFrom: Instant | undefined;
   /** Updates in a row that met a NAT where none is allowed. */
   natRefusals: number;
   /** The last NAT_DETECTION_DESTINATION_IP of the peer, which tells how it sees us; absent before the first. */
@@ -89,6 +94,8 @@ export function agreedMobike(
     change: 0,
     isUpdateDue: false,
     isCheckDue: false,
+    isHint: false,
+    hintsFrom: undefined,
     natRefusals: 0,
     seenAs: undefined,
     proven: { local, remote },

@@ -1,34 +1,50 @@
 /** Following a peer whose NAT gave it another address or port (RFC 7296 section 2.23). */
-import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
+import { sameEndpoint } from "../../base/udp-endpoint.ts";
 import { connectionsFor } from "../../policy/pad.ts";
 import { about, command, notice, type Turn } from "../turn.ts";
 import { encapsulationOf } from "./child-lifecycle.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
+import { disposeExchange } from "./message-exchange.ts";
+import type { Ends } from "./mobike.ts";
 
 /**
  * Moves an IKE SA and its children to where an authentic, fresh packet came from. Only the side that is not behind a NAT
  * does so, and only for a peer that may be behind one [NAT-07].
  */
-export function follow(turn: Turn, sa: EstablishedIkeSa, local: UdpEndpoint, remote: UdpEndpoint): void {
-  const { nat } = sa;
-  if (!nat.isSupported || nat.weAreBehind || !nat.peerIsBehind) return;
-  if (local.port !== turn.machine.ports.nat || local.address.length !== remote.address.length) return;
-  // Whoever hands on packets of the peer from an address of his own is not to have ours.
-  if (!mayMoveTo(turn, sa, { local, remote })) return;
+export function follow(turn: Turn, sa: EstablishedIkeSa, ends: Ends): void {
+  if (!mayFollow(turn, sa, ends)) return;
   const from = sa.remote;
+  speakOver(turn, sa, ends);
+  moveSas(turn, sa);
+  notice(turn, { code: "peerMoved", ...about(sa), from, to: ends.remote });
+}
+
+export function mayFollow(turn: Turn, sa: EstablishedIkeSa, { local, remote }: Ends): boolean {
+  const { nat } = sa;
+  if (!nat.isSupported || nat.weAreBehind || !nat.peerIsBehind) return false;
+  if (local.port !== turn.machine.ports.nat || local.address.length !== remote.address.length) return false;
+  // Whoever hands on packets of the peer from an address of his own is not to have ours.
+  return mayMoveTo(turn, sa, { local, remote });
+}
+
+/** The IKE SA is spoken with over these addresses from here on. What is known of the way before says nothing about this one. */
+export function speakOver(turn: Turn, sa: EstablishedIkeSa, { local, remote }: Ends): void {
+  if (sameEndpoint(sa.local, local) && sameEndpoint(sa.remote, remote)) return;
+  const { outstanding } = sa.window;
+  if (outstanding?.exchange.kind === "pathProbe") {
+    disposeExchange(turn, outstanding.exchange);
+    outstanding.exchange = { kind: "liveness" };
+  }
+  const waiting = sa.pathProbe;
+  sa.pathProbe = undefined;
+  if (waiting !== undefined) turn.actions.push({ kind: "pathProbed", probe: waiting, outcome: "unknown" });
+  delete sa.roundTrip;
   sa.local = local;
   sa.remote = remote;
-  if (sa.mobike !== undefined) sa.mobike.proven = { local, remote };
-  moveSas(turn, sa);
-  notice(turn, { code: "peerMoved", ...about(sa), from, to: remote });
 }
 
 /** Whether the peer might as well have called from and to these addresses: those of its connection hold for moves too. */
-export function mayMoveTo(
-  { machine }: Turn,
-  sa: EstablishedIkeSa,
-  { local, remote }: Pick<EstablishedIkeSa, "local" | "remote">,
-): boolean {
+export function mayMoveTo({ machine }: Turn, sa: EstablishedIkeSa, { local, remote }: Ends): boolean {
   const connection = machine.connections.get(sa.connection);
   return connection !== undefined && connectionsFor([connection], local.address, remote.address).length > 0;
 }
