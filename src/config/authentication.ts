@@ -18,6 +18,7 @@ import type { Certificate } from "../wire/x509/certificate.ts";
 import { nameText } from "../wire/x509/distinguished-name.ts";
 import { warnOfValidity } from "./certificate-validity.ts";
 import type { Findings } from "./findings.ts";
+import type { KeyWithCertificates } from "./pkcs12-files.ts";
 import { nameOfKey } from "./private-key-files.ts";
 import { type Path, printable } from "./yaml-text.ts";
 
@@ -34,6 +35,7 @@ export interface LocalInput extends SideInput {
   /** One file each: our own certificate first, then those in between. */
   readonly certificate?: readonly (readonly Certificate[])[] | undefined;
   readonly private_key?: readonly PrivateKey[] | undefined;
+  readonly pkcs12?: readonly KeyWithCertificates[] | undefined;
   readonly rsa_padding?: RsaPadding | undefined;
 }
 
@@ -91,7 +93,7 @@ class Reading {
 
   own(): { own: OwnAuthentication; ownId: Identification | undefined } | undefined {
     const { local, common } = this.#input;
-    switch (local.auth ?? this.#usual(local, common, local.certificate, local.private_key)) {
+    switch (local.auth ?? this.#usual(local, common, local.certificate ?? local.pkcs12, local.private_key)) {
       case "psk": {
         const secret = this.#secret("local", local.psk);
         return secret && { own: { kind: "psk", secret }, ownId: undefined };
@@ -199,6 +201,7 @@ class Reading {
       remote.psk,
       local.certificate,
       local.private_key,
+      local.pkcs12,
       remote.ca,
       remote.public_key,
       remote.certificate,
@@ -212,44 +215,67 @@ class Reading {
   }
 
   #ownCertificates(): { own: OwnAuthentication; ownId: Identification | undefined } | undefined {
-    const { local, path, wallClock, remote } = this.#input;
+    const { id } = this.#input.local;
+    const sources = this.#sources();
+    if (sources === undefined) return undefined;
+    const leaves = sources.map(({ chain }) => chain[0]!);
+    const certificates = sources.map((source) => this.#ownCertificate(source));
+    const ownId = id === undefined ? identityOf(leaves[0]!) : undefined;
+    if (id !== undefined) this.#checkId(id, leaves);
+    return { own: { kind: "certificate", certificates }, ownId };
+  }
+
+  /** Our certificates with their keys; `undefined`, and said, when there are none or one lacks its key. */
+  #sources(): readonly KeyWithCertificates[] | undefined {
+    const { local, path } = this.#input;
     const chains = local.certificate ?? [];
-    if (chains.length === 0) {
-      this.#missing(["local"], "auth: certificate needs certificate and private_key, two files in PEM");
+    const containers = local.pkcs12 ?? [];
+    if (chains.length + containers.length === 0) {
+      this.#missing(
+        ["local"],
+        "auth: certificate needs certificate and private_key, two files in PEM, or pkcs12, one file with both",
+      );
       return undefined;
     }
-    const certificates: OwnCertificate[] = [];
-    for (const [i, chain] of chains.entries()) {
-      const [first] = chain;
-      const at = [...path, "local", "certificate", ...(chains.length > 1 ? [i] : [])];
-      const key = local.private_key?.find(({ publicKey }) => equal(publicKey, first!.publicKey));
-      if (key === undefined) {
-        const subject = printable(nameText(first!.subject));
-        const message =
-          local.private_key === undefined
-            ? `private_key is missing: the file with the private key of ${subject}`
-            : `no private_key belongs to the certificate ${subject}; they have to be made together`;
-        this.#findings.refuse("CONFIG_MISSING_KEY", at, message);
-        continue;
-      }
-      warnOfValidity(chain, wallClock, at, this.#findings);
-      const trusted = [...(remote.ca ?? []).flat(), ...chain.slice(1)];
-      certificates.push({
-        key: this.#hold(key),
-        subject: nameText(first!.subject),
-        chain: chain.map(({ encoded }) => encoded),
-        authorities: trusted.map(({ publicKey }) => sha1(publicKey)),
-      });
-    }
-    const [leaf] = chains[0]!;
-    const ownId = local.id === undefined ? identityOf(leaf!) : undefined;
-    if (local.id !== undefined)
-      this.#checkId(
-        local.id,
-        chains.map(([one]) => one!),
-      );
-    if (certificates.length < chains.length) return undefined;
-    return { own: { kind: "certificate", certificates }, ownId };
+    const at = (key: string, list: readonly unknown[], i: number) => [
+      ...[...path, "local", key],
+      ...(list.length > 1 ? [i] : []),
+    ];
+    const ofPem = chains.flatMap((chain, i) => {
+      const key = this.#keyOf(chain[0]!, at("certificate", chains, i));
+      this.#warnOfValidity(chain, at("certificate", chains, i));
+      return key === undefined ? [] : [{ key, chain, roots: [] }];
+    });
+    for (const [i, { chain }] of containers.entries())
+      this.#warnOfValidity(chain, at("pkcs12", containers, i));
+    return ofPem.length < chains.length ? undefined : [...ofPem, ...containers];
+  }
+
+  #warnOfValidity(chain: readonly Certificate[], path: Path): void {
+    warnOfValidity(chain, this.#input.wallClock, path, this.#findings);
+  }
+
+  #keyOf({ subject, publicKey }: Certificate, path: Path): PrivateKey | undefined {
+    const { private_key: keys } = this.#input.local;
+    const key = keys?.find((one) => equal(one.publicKey, publicKey));
+    if (key !== undefined) return key;
+    const name = printable(nameText(subject));
+    const message =
+      keys === undefined
+        ? `private_key is missing: the file with the private key of ${name}`
+        : `no private_key belongs to the certificate ${name}; they have to be made together`;
+    this.#findings.refuse("CONFIG_MISSING_KEY", path, message);
+    return undefined;
+  }
+
+  #ownCertificate({ key, chain, roots }: KeyWithCertificates): OwnCertificate {
+    const trusted = [...(this.#input.remote.ca ?? []).flat(), ...chain.slice(1), ...roots];
+    return {
+      key: this.#hold(key),
+      subject: nameText(chain[0]!.subject),
+      chain: chain.map(({ encoded }) => encoded),
+      authorities: trusted.map(({ publicKey }) => sha1(publicKey)),
+    };
   }
 
   /** Peers find the identity in the certificate, or refuse us. */

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { fromUtf8 } from "../base/bytes.ts";
 import { describePublicKey } from "../crypto/verify.ts";
+import { looksLikePfx } from "../wire/pkcs12/pfx.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { type Certificate, decodeCertificate } from "../wire/x509/certificate.ts";
 import { decodeRevocationList } from "../wire/x509/crl.ts";
@@ -35,6 +36,11 @@ function decoded(octets: Uint8Array, shown: string, number: string): Certificate
     return decodeCertificate(octets);
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
+    if (looksLikePfx(octets))
+      throw new Refusal(
+        "CONFIG_BAD_VALUE",
+        `${shown} is a PKCS#12 file; our own goes to local.pkcs12, and of a CA's take the certificates alone: openssl pkcs12 -in FILE -nokeys -out ca.pem`,
+      );
     throw new Refusal(
       "CONFIG_BAD_VALUE",
       `certificate${number} in ${shown} cannot be read: ${error.message}`,
@@ -65,11 +71,6 @@ export function publicKeyOf(value: unknown, settings: SecretSettings): Uint8Arra
 }
 
 function keyFile(value: unknown, settings: SecretSettings): { shown: string; bytes: Uint8Array } {
-  if (typeof value === "object" && value !== null && "pkcs12" in value)
-    throw new Refusal(
-      "CONFIG_NOT_SUPPORTED",
-      "PKCS#12 is not read yet; take it apart: openssl pkcs12 -in FILE -nokeys -out gw.pem, and openssl pkcs12 -in FILE -nocerts -noenc -out gw.key",
-    );
   const path = resolve(settings.directory, text(value, "the name of a file"));
   const shown = printable(path);
   settings.files.add(path);

@@ -153,9 +153,10 @@ export function privateKeyFile(
   source: "file" | "credential",
   name: string,
   settings: SecretSettings,
+  octetsMax = PRIVATE_KEY_OCTETS_MAX,
 ): Uint8Array {
   const kind: SecretFileKind = {
-    octetsMax: PRIVATE_KEY_OCTETS_MAX,
+    octetsMax,
     advice: () => "name the file that holds the private key",
   };
   const bytes =

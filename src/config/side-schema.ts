@@ -4,6 +4,7 @@ import { certificatesOf, publicKeyOf, revocationListsOf } from "./certificate-fi
 import { identity, peerIdentity } from "./identity.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal } from "./leaf.ts";
 import { address, remoteAddress } from "./network.ts";
+import { pkcs12Of } from "./pkcs12-files.ts";
 import { privateKeyOf } from "./private-key-files.ts";
 import { preSharedKey, type SecretSettings } from "./secret.ts";
 
@@ -20,6 +21,7 @@ export const OF_ONE_SIDE: Readonly<Record<string, string>> = {
   certificate: "local.certificate (ours) or remote.certificate (the peer's)",
   certificates: "local.certificate",
   private_key: "local.private_key",
+  pkcs12: "local.pkcs12",
   public_key: "remote.public_key",
   ca: "remote.ca",
   revocation: "remote.revocation",
@@ -62,6 +64,7 @@ export function sides(secrets: SecretSettings) {
       psk,
       certificate,
       private_key: files(privateKeyOf, "a file with a private key"),
+      pkcs12: files(pkcs12Of, "a PKCS#12 file with key and certificates"),
       rsa_padding: optional(choice(["pss", "pkcs1"])),
     },
     {
@@ -72,6 +75,8 @@ export function sides(secrets: SecretSettings) {
         certificates: "certificate",
         cert: "certificate",
         key: "private_key",
+        p12: "pkcs12",
+        pfx: "pkcs12",
         ca: "remote.ca",
         revocation: "remote.revocation",
         crl: "remote.crl",
@@ -104,6 +109,7 @@ export function sides(secrets: SecretSettings) {
         crls: "crl",
         crl_check: "revocation",
         private_key: "local.private_key",
+        pkcs12: "local.pkcs12 (ours); of the peer name ca or certificate, in PEM or DER",
       },
     },
   );

@@ -34,6 +34,14 @@ export interface CryptoProvider {
   constantTimeEqual(a: Uint8Array, b: Uint8Array): boolean;
   hash(hash: HashName, parts: readonly Uint8Array[]): Uint8Array;
   hmac(hash: HashName, key: Uint8Array, parts: readonly Uint8Array[]): Uint8Array;
+  /** RFC 8018 section 5.2, with HMAC of that hash. */
+  pbkdf2(
+    hash: HashName,
+    password: Uint8Array,
+    salt: Uint8Array,
+    iterations: number,
+    length: number,
+  ): Uint8Array;
   /** Ciphertext followed by a tag of `tagLength` octets. */
   seal(
     cipher: AeadName,

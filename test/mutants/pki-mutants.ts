@@ -6,6 +6,22 @@ const REVOCATION = "test/unit/pki/revocation.test.ts";
 
 export const PKI_MUTANTS: readonly Mutant[] = [
   {
+    bug: "the MAC of a PKCS#12 file is not compared",
+    file: "src/crypto/pkcs12.ts",
+    find: "return constantTimeEqual(mac, given.mac);",
+    replace: "return mac.length === given.mac.length;",
+    test: "test/unit/crypto/pkcs12.test.ts",
+    killedBy: "a MAC by PBMAC1",
+  },
+  {
+    bug: "a PKCS#12 file may ask for any number of iterations",
+    file: "src/crypto/password-encryption.ts",
+    find: "if (this.#left < 0)",
+    replace: "if (this.#left < -ITERATIONS_MAX)",
+    test: "test/unit/crypto/pkcs12.test.ts",
+    killedBy: "counts of iterations have a limit for the whole file",
+  },
+  {
     bug: "whoever has a certificate can issue more",
     file: "src/pki/path-validation.ts",
     find: "basicConstraints?.isCa !== true",

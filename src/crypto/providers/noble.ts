@@ -13,6 +13,7 @@ import { brainpoolP256r1, brainpoolP384r1, brainpoolP512r1 } from "@noble/curves
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha1 } from "@noble/hashes/legacy.js";
+import { pbkdf2 } from "@noble/hashes/pbkdf2.js";
 import { sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { concat, fromHex, toHex, wipe } from "../../base/bytes.ts";
 import type {
@@ -58,6 +59,7 @@ export const noble: CryptoProvider = {
   constantTimeEqual: equalBytes,
   hash: hashParts,
   hmac: hmacParts,
+  pbkdf2: (hash, password, salt, c, dkLen) => pbkdf2(HASHES[hash], password, salt, { c, dkLen }),
   seal,
   open,
   encrypt: (cipher, key, iv, plaintext) => cipherOf(cipher, key, iv).encrypt(plaintext),

@@ -18,6 +18,7 @@ import {
   getCurves,
   getHashes,
   type KeyObject,
+  pbkdf2Sync,
   timingSafeEqual,
 } from "node:crypto";
 import { concat, fromHex, wipe } from "../../base/bytes.ts";
@@ -64,6 +65,8 @@ export const nodeCrypto: CryptoProvider = {
   constantTimeEqual: (a, b) => a.length === b.length && timingSafeEqual(a, b),
   hash,
   hmac,
+  pbkdf2: (hash, password, salt, iterations, length) =>
+    taken(pbkdf2Sync(password, salt, iterations, length, hash)),
   seal,
   open,
   encrypt: (cipher, key, iv, plaintext) => crypt(createCipheriv(cipherName(cipher, key), key, iv), plaintext),

@@ -19,6 +19,8 @@ export function preferring(first: CryptoProvider, second: CryptoProvider): Crypt
     constantTimeEqual: (a, b) => first.constantTimeEqual(a, b),
     hash: (hash, parts) => from(hash).hash(hash, parts),
     hmac: (hash, key, parts) => from(hash).hmac(hash, key, parts),
+    pbkdf2: (hash, password, salt, iterations, length) =>
+      from(hash).pbkdf2(hash, password, salt, iterations, length),
     seal: (cipher, key, nonce, aad, plaintext, tagLength) =>
       from(cipher).seal(cipher, key, nonce, aad, plaintext, tagLength),
     open: (cipher, key, nonce, aad, sealed, tagLength) =>

@@ -1,4 +1,4 @@
-/** Writes the little DER that is sent: names, and questions to OCSP responders. */
+/** Writes the little DER that we make ourselves: names, questions to OCSP responders, and what was BER. */
 import { concat } from "../../base/bytes.ts";
 import { Tag } from "./der.ts";
 
@@ -9,7 +9,9 @@ export function encodeElement(tag: number, ...parts: readonly Uint8Array[]): Uin
 
 function encodeLength(length: number): Uint8Array {
   if (length < 0x80) return Uint8Array.of(length);
-  return length < 0x100 ? Uint8Array.of(0x81, length) : Uint8Array.of(0x82, length >> 8, length & 0xff);
+  const octets: number[] = [];
+  for (let rest = length; rest > 0; rest >>>= 8) octets.unshift(rest & 0xff);
+  return Uint8Array.of(0x80 | octets.length, ...octets);
 }
 
 export function encodeSequence(...parts: readonly Uint8Array[]): Uint8Array {

@@ -47,6 +47,17 @@ test.each(HASHES)("%s and its HMAC", (hash) => {
   );
 });
 
+test.each(HASHES)("PBKDF2 with %s", (hash) => {
+  const counts = fc.integer({ min: 1, max: 20 });
+  const lengths = fc.integer({ min: 1, max: 150 });
+  fc.assert(
+    fc.property(some, some, counts, lengths, (password, salt, count, length) => {
+      const key = nodeCrypto.pbkdf2(hash, password, salt, count, length);
+      expect(noble.pbkdf2(hash, password, salt, count, length)).toEqual(key);
+    }),
+  );
+});
+
 test.each(AEADS)(
   "%s with %i octets of key, %i of nonce, %i of tag",
   (cipher, keyLength, nonceLength, tagLength) => {
