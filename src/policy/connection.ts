@@ -98,7 +98,7 @@ export type Childless = "allow" | "prefer" | "never";
 export interface Rekey {
   /** Soft limit in time, before jitter. */
   readonly time: DurationMs;
-  /** Part of `time` taken off at random, 0..1, so that both ends seldom start at once. */
+  /** Part of `time`, and of the soft limits in octets and packets, taken off at random, 0..1, so that both ends seldom start at once. */
   readonly jitter: number;
 }
 
@@ -110,7 +110,7 @@ export interface ChildConfiguration {
   readonly rekey: Rekey;
   /** Closed after so long without a packet either way; absent: never. */
   readonly inactivity?: DurationMs;
-  /** Octets and packets; the hard limit in time follows from `rekey`. */
+  /** Octets and packets, before jitter; the hard limit in time follows from `rekey`. */
   readonly lifetime: SaLifetime;
   readonly handling: SaHandling;
   /** DSCP values (0 to 63) whose packets leave through an SA of their own, for each such SA (RFC 4301 section 4.1). */

@@ -11,6 +11,7 @@ import { childKeys } from "../../src/ike/sa/child-keys.ts";
 import { formatSelector } from "../../src/policy/selector-text.ts";
 import type { DeletePayload, Payload } from "../../src/wire/ike/payload.ts";
 import { ExchangeType, IdType, NotifyType } from "../../src/wire/ike/registries.ts";
+import type { SaPair } from "./ike-data-plane.ts";
 import { expectConverged, expectMirrored } from "./ike-invariants.ts";
 import {
   ESP_TRANSFORMS,
@@ -560,4 +561,32 @@ describe("one IKE SA per peer", () => {
     expect(peer.ask(ExchangeType.INFORMATIONAL, [])?.payloads).toEqual([]);
     expect(b.dataPlane.pairs.size).toBe(1);
   });
+});
+
+test("jitter is taken off soft limits in octets and packets, alike for both halves and otherwise at each end", () => {
+  const lifetime = { softOctets: 1e9, hardOctets: 1.25e9, softPackets: 1e6, hardPackets: 1.25e6 };
+  const limits = (jitter: number) => {
+    const limited = { lifetime, rekey: { time: hours(1), jitter } };
+    const world = new World();
+    const [a, b] = pair(
+      world,
+      { children: [{ ...LAN_A, ...limited }] },
+      { keep: "respond", children: [{ ...LAN_B, keep: "respond", ...limited }] },
+    );
+    world.run(seconds(1));
+    return [a, b].map(({ dataPlane }) => {
+      const [{ inbound, outbound }] = [...dataPlane.pairs.values()] as [SaPair];
+      expect(inbound.lifetime).toEqual(outbound?.lifetime);
+      return inbound.lifetime;
+    });
+  };
+  expect(limits(0)).toEqual([lifetime, lifetime]);
+  const [ofA, ofB] = limits(0.2);
+  for (const one of [ofA!, ofB!]) {
+    expect(one).toMatchObject({ hardOctets: 1.25e9, hardPackets: 1.25e6 });
+    expect(one.softPackets).toBeGreaterThan(0.8e6);
+    expect(one.softPackets).toBeLessThan(1e6);
+    expect(one.softOctets! / 1e9).toBeCloseTo(one.softPackets! / 1e6, 5);
+  }
+  expect(Math.abs(ofA!.softPackets! - ofB!.softPackets!)).toBeGreaterThan(1000);
 });

@@ -11,6 +11,7 @@ import type {
   InboundSa,
   OriginalAddresses,
   OutboundSa,
+  SaLifetime,
 } from "../../policy/data-plane.ts";
 import {
   containsSelector,
@@ -76,6 +77,19 @@ export function lifetimeOf(turn: Turn, { time, jitter }: Rekey): { rekeyAt: Inst
   };
 }
 
+/** Soft limits in octets and packets: both ends count the same packets, and would start at the very same one. */
+function limitsOf({ machine }: Turn, { lifetime, rekey }: ChildConfiguration): SaLifetime {
+  const { softOctets, softPackets } = lifetime;
+  if (softOctets === undefined && softPackets === undefined) return lifetime;
+  const part = 1 - rekey.jitter * machine.random.fraction();
+  const early = (limit: number) => Math.max(1, Math.floor(limit * part));
+  return {
+    ...lifetime,
+    ...(softOctets === undefined ? {} : { softOctets: early(softOctets) }),
+    ...(softPackets === undefined ? {} : { softPackets: early(softPackets) }),
+  };
+}
+
 /** ESP in UDP when NAT detection says so and IKE itself is on the NAT port: they share ports [NAT-02] [NAT-05]. */
 export function encapsulationOf(turn: Turn, sa: Pick<EstablishedIkeSa, "nat" | "local">): Encapsulation {
   const isTranslated =
@@ -93,7 +107,7 @@ export function installInbound(
   const encapsulation = encapsulationOf(turn, sa);
   const policy = `${sa.connection}/${configuration.name}`;
   const { local, remote } = sa;
-  const { lifetime } = configuration;
+  const lifetime = limitsOf(turn, configuration);
   const { flow } = agreed.flow;
   const handling = agreedHandling(configuration.handling, flow);
   const common = { policy, suite: agreed.suite, encapsulation, local, remote, lifetime, handling };
