@@ -115,6 +115,9 @@ napi_value Layout(napi_env env) {
             {"INTEG_HMAC_SHA1_96", kIntegHmacSha1_96},
             {"INTEG_AES_XCBC_96", kIntegAesXcbc96},
             {"INTEG_AES_CMAC_96", kIntegAesCmac96},
+            {"INTEG_AES_128_GMAC", kIntegAes128Gmac},
+            {"INTEG_AES_192_GMAC", kIntegAes192Gmac},
+            {"INTEG_AES_256_GMAC", kIntegAes256Gmac},
             {"INTEG_HMAC_SHA2_256_128", kIntegHmacSha2_256_128},
             {"INTEG_HMAC_SHA2_384_192", kIntegHmacSha2_384_192},
             {"INTEG_HMAC_SHA2_512_256", kIntegHmacSha2_512_256}});

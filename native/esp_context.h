@@ -31,6 +31,9 @@ class EspContext {
   // No cipher: what is sealed stays as it is.
   bool only_authenticates() const { return shape_.encr->id == kEncrNull; }
 
+  // Octets of IV at the beginning of AH's check value; what has some is not for ESP [AH-17].
+  size_t mac_iv_length() const { return shape_.integ != nullptr ? shape_.integ->iv_length : 0; }
+
   // As EspCipher's.
   bool Seal(uint8_t* esp, size_t length, uint64_t sequence) { return cipher_->Seal(esp, length, sequence); }
   bool Open(uint8_t* esp, size_t length, uint32_t sequence_high) {

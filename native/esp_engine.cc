@@ -91,7 +91,7 @@ uint8_t EspEngine::BeginFrame(const Batch& frames, uint32_t i, uint32_t first, F
   Packet frame;
   const FrameColumns& columns = frames.frames;
   seal->context = ContextFor(frames.slot[i], sa_table::kDirectionOutbound);
-  if (seal->context == nullptr) return kPacketNoKey;
+  if (seal->context == nullptr || seal->context->mac_iv_length() != 0) return kPacketNoKey;
   seal->sa = table_.slot(frames.slot[i]);
   seal->strip = columns.strip[i];
   seal->pad_to = columns.pad_to[i];
@@ -221,7 +221,8 @@ uint8_t EspEngine::AuthenticateOne(Batch& batch, uint32_t i) {
   EspContext* context = ContextFor(batch.slot[i], sa_table::kDirectionOutbound);
   if (context == nullptr || !context->only_authenticates()) return kPacketNoKey;
   const size_t number = size_t{batch.frame[i]} + kAhSequence;
-  if (!batch.Find(i, &packet) || packet.length <= kEspHeader || number + 4 > packet.length ||
+  const size_t iv_length = context->mac_iv_length();
+  if (!batch.Find(i, &packet) || packet.length <= kEspHeader || number + 4 + iv_length > packet.length ||
       size_t{batch.offset[i]} + packet.length + context->icv_length() > batch.octets)
     return kPacketBadLength;
   uint64_t sequence = 0;
@@ -229,6 +230,8 @@ uint8_t EspEngine::AuthenticateOne(Batch& batch, uint32_t i) {
   if (keys_->Version(batch.slot[i]) != context->version()) return kPacketNoKey;
   const uint32_t sequence_low = __builtin_bswap32(static_cast<uint32_t>(sequence));
   memcpy(packet.data + number, &sequence_low, 4);
+  // GMAC's IV is part of AH and counts as it is; the cipher makes the same one.
+  if (iv_length != 0) WriteBig64(packet.data + number + 4, sequence);
   return context->Seal(packet.data, packet.length - kEspHeader, sequence) ? kPacketOk : kPacketNoKey;
 }
 

@@ -39,6 +39,8 @@ struct EspShape {
     encr = FindEncr(keys.encr, keys.key_bits);
     integ = FindInteg(keys.integ);
     if (encr == nullptr || (encr->icv_length != 0) == (integ != nullptr)) return false;
+    // [AH-17] GMAC as an integrity algorithm is AH's, which has no cipher.
+    if (integ != nullptr && integ->iv_length != 0 && encr->mode != CipherMode::kNull) return false;
     esn = keys.esn != 0;
     icv_length = integ != nullptr ? integ->icv_length : encr->icv_length;
     memcpy(salt, keys.encr_key + encr->key_length, encr->salt_length);

@@ -1,4 +1,4 @@
-// The table of transforms: RFC 2410, 2451, 3602, 3686, 4106, 4309, 4543, 7634, 8750; RFC 2404, 3566, 4494, 4868.
+// The table of transforms: RFC 2410, 2451, 3602, 3686, 4106, 4309, 4543, 7634, 8750; RFC 2404, 3566, 4494, 4543, 4868.
 #include "esp_transform.h"
 
 namespace tungate {
@@ -6,7 +6,6 @@ namespace tungate {
 namespace {
 
 using enum CipherMode;
-using enum MacMode;
 
 // An AES mode with a key of each length.
 #define AES(id, mode, salt, iv, icv, block)                                                      \
@@ -35,12 +34,15 @@ constexpr EncrTransform kEncrTransforms[] = {
 #undef AES
 
 constexpr IntegTransform kIntegTransforms[] = {
-    {kIntegHmacSha1_96, kSha1, 20, 12},
-    {kIntegAesXcbc96, kAesXcbc, 16, 12},
-    {kIntegAesCmac96, kAesCmac, 16, 12},
-    {kIntegHmacSha2_256_128, kSha256, 32, 16},
-    {kIntegHmacSha2_384_192, kSha384, 48, 24},
-    {kIntegHmacSha2_512_256, kSha512, 64, 32},
+    {kIntegHmacSha1_96, MacMode::kSha1, 20, 12, 0},
+    {kIntegAesXcbc96, MacMode::kAesXcbc, 16, 12, 0},
+    {kIntegAesCmac96, MacMode::kAesCmac, 16, 12, 0},
+    {kIntegAes128Gmac, MacMode::kAesGmac, 20, 24, 8},
+    {kIntegAes192Gmac, MacMode::kAesGmac, 28, 24, 8},
+    {kIntegAes256Gmac, MacMode::kAesGmac, 36, 24, 8},
+    {kIntegHmacSha2_256_128, MacMode::kSha256, 32, 16, 0},
+    {kIntegHmacSha2_384_192, MacMode::kSha384, 48, 24, 0},
+    {kIntegHmacSha2_512_256, MacMode::kSha512, 64, 32, 0},
 };
 
 }  // namespace

@@ -27,6 +27,9 @@ constexpr uint32_t kIntegNone = 0;
 constexpr uint32_t kIntegHmacSha1_96 = 2;
 constexpr uint32_t kIntegAesXcbc96 = 5;
 constexpr uint32_t kIntegAesCmac96 = 8;
+constexpr uint32_t kIntegAes128Gmac = 9;
+constexpr uint32_t kIntegAes192Gmac = 10;
+constexpr uint32_t kIntegAes256Gmac = 11;
 constexpr uint32_t kIntegHmacSha2_256_128 = 12;
 constexpr uint32_t kIntegHmacSha2_384_192 = 13;
 constexpr uint32_t kIntegHmacSha2_512_256 = 14;
@@ -37,7 +40,7 @@ constexpr size_t kIcvMax = 32;
 constexpr size_t kIvMax = 16;
 
 enum class CipherMode : uint8_t { kNull, kAesCbc, kAesCtr, kDes3Cbc, kAesGcm, kAesCcm, kAesGmac, kChaCha20Poly1305 };
-enum class MacMode : uint8_t { kSha1, kSha256, kSha384, kSha512, kAesXcbc, kAesCmac };
+enum class MacMode : uint8_t { kSha1, kSha256, kSha384, kSha512, kAesXcbc, kAesCmac, kAesGmac };
 
 struct EncrTransform {
   uint32_t id;
@@ -58,8 +61,11 @@ struct EncrTransform {
 struct IntegTransform {
   uint32_t id;
   MacMode mode;
+  // Of GMAC with 4 octets of salt behind the key.
   size_t key_length;
+  // On the wire; GMAC's begins with its IV.
   size_t icv_length;
+  size_t iv_length;
 };
 
 // Null when the transform or the key length is not known here.

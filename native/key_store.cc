@@ -86,6 +86,7 @@ int KeyStore::Install(const SaTableView& table, uint32_t slot, const uint8_t* en
   const bool is_aead = cipher->icv_length != 0;
   // Exactly one of the two authenticates [ESP-24] [ENC-09].
   if (is_aead == (mac != nullptr)) return -ENOTSUP;
+  if (mac != nullptr && mac->iv_length != 0 && cipher->mode != CipherMode::kNull) return -ENOTSUP;
   if (encr_length != cipher->key_length + cipher->salt_length) return -EINVAL;
   if (integ_length != (mac == nullptr ? 0 : mac->key_length)) return -EINVAL;
   const size_t block = cipher->block_size < 4 ? 4 : cipher->block_size;

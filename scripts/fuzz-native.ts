@@ -16,7 +16,7 @@ import { createNativeKeyStore, createNativeSaTable } from "../src/io/native-memo
 import { createNativePacketIo } from "../src/io/native-packet-io.ts";
 import { openUdpSocket, sendDatagram } from "../src/io/native-socket.ts";
 import { EndpointRecord } from "../src/policy/sa-table.ts";
-import { installPair, octets, SUITES } from "../test/unit/esp/engine-suites.ts";
+import { AH_GMAC_SUITES, installPair, octets, SUITES } from "../test/unit/esp/engine-suites.ts";
 import { tcpPacket, udpPacket, withVnetHeader } from "../test/unit/io/tcp-segments.ts";
 
 const USAGE = `usage: npx tsx scripts/fuzz-native.ts [--seconds N] [--seed N]
@@ -41,6 +41,8 @@ if (values.help || !(seconds > 0) || !Number.isInteger(seed)) {
   process.exit(values.help ? 0 : 2);
 }
 
+const ALL_SUITES = [...SUITES, ...AH_GMAC_SUITES];
+
 let state = seed >>> 0;
 /** A whole number below `bound` from the seeded generator (xorshift32). */
 function below(bound: number): number {
@@ -59,7 +61,7 @@ const written = openSync(join(folder, "device"), "w+");
 const [device, host, receiver] = [false, true, true].map((mergesReceived) =>
   openUdpSocket({ family: 4, address: LOOPBACK, port: 0, mergesReceived }),
 ) as [ReturnType<typeof openUdpSocket>, ReturnType<typeof openUdpSocket>, ReturnType<typeof openUdpSocket>];
-const sa = createNativeSaTable({ slots: 2 * SUITES.length, endpoints: 8, policies: 4, lanes: 1 });
+const sa = createNativeSaTable({ slots: 2 * ALL_SUITES.length, endpoints: 8, policies: 4, lanes: 1 });
 const keys = createNativeKeyStore(sa);
 const engine = createNativeEspEngine(sa, keys);
 const io = createNativePacketIo({
@@ -73,8 +75,8 @@ const io = createNativePacketIo({
 });
 
 function installSomewhere(): void {
-  const pair = below(SUITES.length);
-  const suite = SUITES[pair]!;
+  const pair = below(ALL_SUITES.length);
+  const suite = ALL_SUITES[pair]!;
   if (oneIn(2)) keys.wipe(2 * pair + below(2));
   const slots = { outbound: 2 * pair, inbound: 2 * pair + 1, seed: below(256) };
   if (oneIn(2)) installPair({ table: sa.table, keys }, suite, { ...slots, esn: oneIn(2), limit: 2n ** 60n });
@@ -114,7 +116,7 @@ function fillWithRun(batch: PacketBatch): void {
     if (oneIn(20)) packet[below(packet.length)]! ^= 1 << below(8);
     batch.offset[i] = oneIn(50) ? extreme() : at;
     batch.length[i] = oneIn(30) ? extreme() : packet.length;
-    batch.slot[i] = below(2 * SUITES.length);
+    batch.slot[i] = below(2 * ALL_SUITES.length);
     batch.endpoint[i] = oneIn(30) ? below(9) : endpoint;
     batch.status[i] = oneIn(30) ? below(256) : 0;
     batch.tos[i] = 0;
@@ -134,7 +136,7 @@ function fill(batch: PacketBatch): void {
     const at = below(batch.bytes.length);
     batch.offset[i] = oneIn(4) ? extreme() : at;
     batch.length[i] = oneIn(3) ? extreme() : 4 * below(400);
-    batch.slot[i] = oneIn(10) ? extreme() : below(2 * SUITES.length);
+    batch.slot[i] = oneIn(10) ? extreme() : below(2 * ALL_SUITES.length);
     batch.endpoint[i] = oneIn(10) ? extreme() : below(8);
     batch.status[i] = oneIn(4) ? below(256) : 0;
     batch.sequenceHigh[i] = below(3);
@@ -216,6 +218,11 @@ const ACTIONS: readonly ((batch: PacketBatch) => void)[] = [
     }
   },
   (batch) => engine.open(batch),
+  (batch) => {
+    for (let i = 0; i < batch.capacity; i++)
+      batch.frame[i] = oneIn(6) ? extreme() : anyOf([20, 40, below(200)]);
+    engine.authenticate(batch);
+  },
   (batch) => {
     ftruncateSync(written, 0);
     io.writeTun(1, batch);

@@ -125,6 +125,8 @@ struct MacKey {
         aes.Expand(manager, key, integ.key_length);
         IMB_AES_CMAC_SUBKEY_GEN_128(manager, aes.encrypt, whole, partial);
         return;
+      case MacMode::kAesGmac:
+        return;
     }
   }
 
@@ -260,8 +262,8 @@ EspCipher* MakeCcmJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspSha
 }
 
 EspCipher* MakeMacJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) {
-  // Its 3DES is made for many packets at once.
-  return shape.encr->mode == CipherMode::kDes3Cbc ? nullptr : new MacCipher(manager, keys, shape);
+  // Its 3DES is made for many packets at once; AH's GMAC is OpenSSL's.
+  return shape.encr->mode == CipherMode::kDes3Cbc || shape.integ->mode == MacMode::kAesGmac ? nullptr : new MacCipher(manager, keys, shape);
 }
 
 }  // namespace tungate

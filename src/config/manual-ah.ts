@@ -42,7 +42,7 @@ export function manualAh(
     findings.refuse(
       "CONFIG_SECRET_MALFORMED",
       [...path, where],
-      `${word} takes ${integ.keyLength} octets; ${has}`,
+      `${word} takes ${integ.keyLength} octets${integ.ivLength > 0 ? " (the last 4 are the salt)" : ""}; ${has}`,
     );
     return undefined;
   }

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { compareIpAddress, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { Spi } from "../base/spi.ts";
 import { encrAlgorithm } from "../crypto/encr.ts";
-import { integAlgorithm } from "../crypto/integ.ts";
+import { integAlgorithm, integIvLength } from "../crypto/integ.ts";
 import type { Encapsulation, EspKeys, EspSuite } from "../policy/data-plane.ts";
 import { formatSuite, transformKeyword } from "../policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
@@ -52,13 +52,14 @@ export function readManualChild(source: ManualSource, findings: Findings): Manua
   const remoteAddress = singleAddress(source, findings);
   if (input.mode === "transport" && remoteAddress !== undefined)
     checkPeer(input, remoteAddress, path, findings);
-  const { esp } = input.out;
+  const { esp, ah } = input.out;
+  const proposal = esp ?? ah;
   const repeats = outbound !== undefined && repeatsGiveKeyAway(outbound.suite);
-  if (repeats && esp !== undefined && input.state === undefined)
+  if (repeats && proposal !== undefined && input.state === undefined)
     findings.refuse(
       "CONFIG_MANUAL_STATE",
       path,
-      `${formatSuite(esp)} repeats sequence numbers after a restart, which gives its key away; add state: FILE, which the service may write, or use a suite such as aes256-sha256`,
+      `${formatSuite(proposal)} repeats sequence numbers after a restart, which gives its key away; add state: FILE, which the service may write, or use a suite such as ${esp === undefined ? "sha256" : "aes256-sha256"}`,
       true,
     );
   const inlineKeys = inlineKeysOf(input, path);
@@ -98,9 +99,9 @@ export function readManualChild(source: ManualSource, findings: Findings): Manua
   return { child, inlineKeys };
 }
 
-/** Whether a sequence number that comes twice repeats a nonce [ESP-20]. */
-function repeatsGiveKeyAway({ encr, encrKeyBits }: EspSuite): boolean {
-  return encrAlgorithm(encr, encrKeyBits)?.needsUniqueIv === true;
+/** Whether a sequence number that comes twice repeats a nonce [ESP-20] [AH-17]. */
+function repeatsGiveKeyAway({ encr, encrKeyBits, integ }: EspSuite): boolean {
+  return encrAlgorithm(encr, encrKeyBits)?.needsUniqueIv === true || integIvLength(integ) > 0;
 }
 
 function inlineKeysOf(input: ManualInput, path: Path): Path[] {

@@ -12,6 +12,7 @@ import {
   PACKET_OK,
   type PacketBatch,
 } from "../base/packet-batch.ts";
+import { integIvLength } from "../crypto/integ.ts";
 import { checkReplay, REPLAY_DUPLICATE, REPLAY_OK, updateReplay } from "../esp/anti-replay.ts";
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
@@ -155,11 +156,14 @@ export class AhInbound {
     cells.bytes.set(batch.bytes.subarray(datagram, datagram + length), at + front);
     this.#headers.set(cells.bytes.subarray(at, at + front), cell * HEADERS_MAX);
     if (!(isV4 ? maskIpv4(cells.bytes, at) : maskIpv6(cells.bytes, at, at + front))) return false;
-    const icvLength = this.#context.table.u32[(base + Slot.ICV_LENGTH) >> 2]!;
+    const { u32 } = this.#context.table;
+    const icvLength = u32[(base + Slot.ICV_LENGTH) >> 2]!;
+    const ivLength = integIvLength(u32[(base + Slot.INTEG) >> 2]!);
     const icv = at + front + AH_FIXED_LENGTH;
     const end = at + front + length;
     cells.bytes.copyWithin(end, icv, icv + icvLength);
-    cells.bytes.fill(0, icv, icv + icvLength);
+    // [AH-17] the check value counts as zero, the IV in front of it as what it is.
+    cells.bytes.fill(0, icv + ivLength, icv + icvLength);
     this.#start[cell] = front;
     this.#length[cell] = front + length;
     cells.offset[cell] = at;

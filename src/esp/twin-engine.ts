@@ -15,7 +15,7 @@ import {
 import type { RandomSource } from "../base/random.ts";
 import { constantTimeEqual } from "../crypto/constant-time.ts";
 import { decrypt, type EncrAlgorithm, encrAlgorithm, encrypt, openAead, sealAead } from "../crypto/encr.ts";
-import { computeIcv, type IntegAlgorithm, integAlgorithm } from "../crypto/integ.ts";
+import { computeGmac, computeIcv, type IntegAlgorithm, integAlgorithm } from "../crypto/integ.ts";
 import { type SaTable, Slot } from "../policy/sa-table.ts";
 import {
   ESP_HEADER_LENGTH,
@@ -113,6 +113,8 @@ function suiteOf(encrId: number, keyBits: number, integId: number): Suite | unde
   if (encr?.isAead) return integId === 0 ? { isCombined: true, encr } : undefined;
   const integ = integAlgorithm(integId);
   if (integ === undefined || encr === undefined) return undefined;
+  // [AH-17] GMAC as an integrity algorithm is AH's, which has no cipher.
+  if (integ.ivLength > 0 && encr.id !== Encr.NULL) return undefined;
   return { isCombined: false, encr, integ };
 }
 
@@ -162,7 +164,7 @@ function sealFrame(twin: Twin, frames: FrameBatch, i: number, first: number, pac
   };
   const slot = frames.slot[i]!;
   const keys = keysFor(twin, slot, OUTBOUND);
-  if (keys === undefined) return refuse(PACKET_NO_KEY);
+  if (keys === undefined || isOfAhAlone(keys)) return refuse(PACKET_NO_KEY);
   const segments = segmentsOfFrame(frames, i);
   if (segments === undefined || first >= segments.length) return refuse(PACKET_BAD_LENGTH);
   const { nextHeader, strip, padTo } = readColumns(frames, i);
@@ -211,7 +213,7 @@ function sealPayload(
   sealInPlace(keys, esp, front, length, Number(sequence >> 32n));
 }
 
-/** The number goes into AH, the ICV behind the packet. */
+/** The number, and GMAC's IV behind it, go into AH, the ICV behind the packet. */
 function authenticateOne(twin: Twin, batch: PacketBatch, i: number): number {
   const slot = batch.slot[i]!;
   const keys = keysFor(twin, slot, OUTBOUND);
@@ -220,12 +222,15 @@ function authenticateOne(twin: Twin, batch: PacketBatch, i: number): number {
   const length = batch.length[i]!;
   const number = batch.frame[i]! + AH_SEQUENCE;
   const room = batch.bytes.length - at - length;
-  if (length <= ESP_HEADER_LENGTH || number + 4 > length || room < keys.icvLength) return PACKET_BAD_LENGTH;
+  const end = number + 4 + keys.suite.integ.ivLength;
+  if (length <= ESP_HEADER_LENGTH || end > length || room < keys.icvLength) return PACKET_BAD_LENGTH;
   const taken = takeSequences(twin, slot, keys.esn, 1);
   if (taken.count === 0) return PACKET_SEQUENCE_EXHAUSTED;
   batch.view.setUint32(at + number, Number(BigInt.asUintN(32, taken.first)));
   const image = batch.bytes.subarray(at, at + length);
-  batch.bytes.set(icvOf(keys, keys.suite.integ, image, Number(taken.first >> 32n)), at + length);
+  const iv = sequenceIv(keys.suite.integ, taken.first);
+  image.set(iv, number + 4);
+  batch.bytes.set(icvOf(keys, keys.suite.integ, image, Number(taken.first >> 32n), iv), at + length);
   return PACKET_OK;
 }
 
@@ -354,7 +359,8 @@ function openCopy(
   if (suite.isCombined)
     return openAead(suite.encr, keys.encrKey, iv, aadOf(keys, esp, sequenceHigh), esp.subarray(front));
   const icvAt = esp.length - keys.icvLength;
-  const icv = icvOf(keys, suite.integ, esp.subarray(0, icvAt), sequenceHigh);
+  const sentIv = esp.subarray(icvAt, icvAt + suite.integ.ivLength);
+  const icv = icvOf(keys, suite.integ, esp.subarray(0, icvAt), sequenceHigh, sentIv);
   if (!constantTimeEqual(icv, esp.subarray(icvAt))) return undefined;
   const ciphertext = esp.subarray(front, icvAt);
   return decrypt(suite.encr, keys.encrKey, iv, ciphertext);
@@ -374,10 +380,30 @@ function aadOf(keys: SlotKeys, esp: Uint8Array, sequenceHigh: number): Uint8Arra
 }
 
 /** With ESN the high half is behind what is sent (RFC 4303 section 2.2.1) [ESP-06]. */
-function icvOf(keys: SlotKeys, integ: IntegAlgorithm, covered: Uint8Array, sequenceHigh: number): Uint8Array {
-  return keys.esn
-    ? computeIcv(integ, keys.integKey, covered, bigEndian(sequenceHigh))
-    : computeIcv(integ, keys.integKey, covered);
+function icvOf(
+  keys: SlotKeys,
+  integ: IntegAlgorithm,
+  covered: Uint8Array,
+  sequenceHigh: number,
+  iv: Uint8Array = NOTHING,
+): Uint8Array {
+  const parts = keys.esn ? [covered, bigEndian(sequenceHigh)] : [covered];
+  return integ.ivLength > 0
+    ? computeGmac(integ, keys.integKey, iv, ...parts)
+    : computeIcv(integ, keys.integKey, ...parts);
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** GMAC's IV: the number, which is taken once per key; nothing for other algorithms [AH-17]. */
+function sequenceIv({ ivLength }: IntegAlgorithm, sequence: bigint): Uint8Array {
+  const iv = new Uint8Array(ivLength);
+  if (ivLength > 0) new DataView(iv.buffer).setBigUint64(0, sequence);
+  return iv;
+}
+
+function isOfAhAlone({ suite }: SlotKeys): boolean {
+  return !suite.isCombined && suite.integ.ivLength > 0;
 }
 
 function bigEndian(value: number): Uint8Array {

@@ -136,6 +136,13 @@ const KEYWORDS: readonly Keyword[] = [
   { word: "noesn", type: ESN, id: Esn.NO, keyBits: 0 },
 ];
 
+/** What these words mean where there are no ciphers: RFC 4543 has a transform of each kind, and each key length its own. */
+const AH_KEYWORDS: readonly Keyword[] = [
+  { word: "aes256gmac", type: INTEG, id: Integ.AES_256_GMAC, keyBits: 0 },
+  { word: "aes128gmac", type: INTEG, id: Integ.AES_128_GMAC, keyBits: 0 },
+  { word: "aes192gmac", type: INTEG, id: Integ.AES_192_GMAC, keyBits: 0 },
+];
+
 function aesWords(mode: string, others: readonly string[], id: number, warning?: string): Keyword[] {
   return [256, 128, 192].flatMap((keyBits) =>
     [mode, ...others].map((suffix) => ({
@@ -151,7 +158,10 @@ function aesWords(mode: string, others: readonly string[], id: number, warning?:
 /** `ke1_mlkem768`: which additional key exchange, and its method (RFC 9370). */
 const ADDITIONAL_KE_WORD = /^ke([1-7])_(.+)$/;
 
-const BY_WORD: ReadonlyMap<string, Keyword> = new Map(KEYWORDS.map((keyword) => [keyword.word, keyword]));
+const byWord = (keywords: readonly Keyword[]): ReadonlyMap<string, Keyword> =>
+  new Map(keywords.map((keyword) => [keyword.word, keyword]));
+const BY_WORD = byWord(KEYWORDS);
+const BY_WORD_OF_AH = byWord([...KEYWORDS, ...AH_KEYWORDS]);
 const OFFERED_WORDS = [
   ...KEYWORDS.filter((keyword) => keyword.refused === undefined).map(({ word }) => word),
   ...KEYWORDS.filter((keyword) => keyword.refused === IS_KEM).map(({ word }) => `ke1_${word}`),
@@ -262,7 +272,8 @@ const PROPOSAL_LENGTH_MAX = 512;
  * @throws {@link ProposalError}
  */
 export function parseProposal(text: string, protocol: SuiteProtocol): ProposalSuite {
-  const words = wordsOf(text).map(keywordOf);
+  const meanings = protocol === "ah" ? BY_WORD_OF_AH : BY_WORD;
+  const words = wordsOf(text).map((word) => keywordOf(word, meanings));
   const idsOf = (type: number) => [
     ...new Set(words.filter((word) => word.type === type).map(({ id }) => id)),
   ];
@@ -307,7 +318,7 @@ function wordsOf(text: string): string[] {
   return trimmed.split("-").map((word) => word.toLowerCase());
 }
 
-function keywordOf(word: string): Keyword {
+function keywordOf(word: string, meanings: ReadonlyMap<string, Keyword>): Keyword {
   if (/[\s,;]/.test(word))
     throw new ProposalError(
       "PROPOSAL_UNKNOWN_KEYWORD",
@@ -315,7 +326,7 @@ function keywordOf(word: string): Keyword {
     );
   const plain = word.endsWith("!") ? word.slice(0, -1) : word;
   const additional = ADDITIONAL_KE_WORD.exec(plain);
-  const keyword = BY_WORD.get(additional?.[2] ?? plain);
+  const keyword = meanings.get(additional?.[2] ?? plain);
   if (additional !== null && keyword?.type === KE && (keyword.refused ?? IS_KEM) === IS_KEM) {
     const { id, keyBits, warning } = keyword;
     const type = TransformType.ADDKE1 + Number(additional[1]) - 1;
@@ -493,8 +504,9 @@ function needlessIntegrity(
 }
 
 function printedWord(type: number, id: number, keyBits: number): string | undefined {
-  return KEYWORDS.find((keyword) => keyword.type === type && keyword.id === id && keyword.keyBits === keyBits)
-    ?.word;
+  return [...KEYWORDS, ...AH_KEYWORDS].find(
+    (keyword) => keyword.type === type && keyword.id === id && keyword.keyBits === keyBits,
+  )?.word;
 }
 
 const TYPE_WORDS: ReadonlyMap<number, string> = new Map([

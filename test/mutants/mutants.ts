@@ -531,6 +531,6 @@ export const MUTANTS: readonly Mutant[] = [
     find: "const verdict = checkReplay(table, base, sequence);",
     replace: "const verdict = updateReplay(table, base, sequence);\n    void checkReplay;",
     test: "test/unit/dataplane/ah.test.ts",
-    killedBy: "[AH-12] [AH-13] may change nothing else, and what fails moves no window",
+    killedBy: "[AH-12] [AH-13] may change nothing else, and what fails moves no window: HMAC",
   },
 ];

@@ -115,6 +115,22 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "[AH-14] an offer with a cipher",
   },
   {
+    bug: "GMAC of AH authenticates no IV",
+    file: "src/dataplane/ah-inbound.ts",
+    find: "cells.bytes.fill(0, icv + ivLength, icv + icvLength);",
+    replace: "cells.bytes.fill(0, icv, icv + icvLength + 0 * ivLength);",
+    test: "test/unit/dataplane/ah.test.ts",
+    killedBy: "[AH-13] tunnel mode GMAC [AH-17] carries both families in both",
+  },
+  {
+    bug: "manual GMAC of AH goes without remembered numbers, so that IVs come twice",
+    file: "src/config/manual.ts",
+    find: "integIvLength(integ) > 0;",
+    replace: "integIvLength(integ) < 0;",
+    test: "test/unit/config/manual.test.ts",
+    killedBy: "[AH-17] AH's GMAC needs remembered numbers",
+  },
+  {
     bug: "a Delete of ESP takes the SA of AH that has the same SPI",
     file: "src/ike/exchange/informational.ts",
     find: "outboundSpi === spi && childProtocolId(suite) === protocolId",

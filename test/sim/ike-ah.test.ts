@@ -51,6 +51,22 @@ describe("two of us", () => {
     expect(toHex(ours!.inbound.keys.integ)).not.toBe(toHex(ours!.outbound!.keys.integ));
   });
 
+  test("[AH-17] agree on GMAC: 4 octets of salt behind the key, no key length attribute", () => {
+    const proposals = [parseProposal("aes192gmac-aes256gmac-noesn", "ah")];
+    const {
+      world,
+      ends: [a, b],
+    } = together({ ...AH_A, proposals }, { ...AH_B, proposals: [parseProposal("aes256gmac", "ah")] });
+    world.run(seconds(5));
+    expectMirrored(a, b);
+    const [ours] = [...a.dataPlane.pairs.values()];
+    expect(ours!.inbound.suite).toEqual({ encr: 11, encrKeyBits: 0, integ: 11, esn: false, protocol: "ah" });
+    expect(ours!.inbound.keys.integ).toHaveLength(36);
+    expect(ours!.inbound.keys.encr).toHaveLength(0);
+    const [theirs] = [...b.dataPlane.pairs.values()];
+    expect(toHex(ours!.outbound!.keys.integ)).toBe(toHex(theirs!.inbound.keys.integ));
+  });
+
   test("[AH-14] rekey it with a key exchange of its own from both sides, and delete it", () => {
     const { world, ends } = together();
     world.run(seconds(5));

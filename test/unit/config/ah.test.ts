@@ -51,8 +51,20 @@ test.each([
 });
 
 test("proposals of AH are written as they are read", () => {
-  for (const given of ["sha256", "sha512-sha384-x25519-ecp384", "aesxcbc-noesn", "aescmac-x25519-none-esn"]) {
+  for (const given of [
+    "sha256",
+    "sha512-sha384-x25519-ecp384",
+    "aesxcbc-noesn",
+    "aescmac-x25519-none-esn",
+    "aes256gmac-aes128gmac",
+  ]) {
     const suite = parseProposal(given, "ah");
     expect(formatSuite(suite)).toBe(given);
   }
+});
+
+test("[AH-17] aes256gmac is a cipher to ESP and an integrity algorithm to AH", () => {
+  expect(parseProposal("aes192gmac-sha256", "ah")).toMatchObject({ encr: [], integ: [10, 12] });
+  expect(parseProposal("aes192gmac", "esp")).toMatchObject({ encr: [{ id: 21, keyBits: 192 }], integ: [] });
+  expect(() => parseProposal("aes192gmac-x25519", "ike")).toThrow("encrypts nothing");
 });

@@ -213,6 +213,17 @@ test("AH has an integrity key alone, and needs no state file", () => {
   expect([child.outbound.keys.encr.length, child.outbound.keys.integ.length]).toEqual([0, 32]);
 });
 
+test("[AH-17] AH's GMAC needs remembered numbers, and a key with its salt", () => {
+  const gmac = (spi: number, digit: string, length = 20) =>
+    `{ spi: ${spi}, ah: aes128gmac, integrity_key: ${key(digit, length)} }`;
+  const lines = { out: gmac(300, "3"), in: gmac(301, "4") };
+  expect(load(LISTENING + manual(lines)).manual[0]!.outbound.suite.integ).toBe(9);
+  const codes = (changed: Record<string, string>) =>
+    placesOf(LISTENING + manual({ ...lines, ...changed })).map((place) => place.split(" ")[0]);
+  expect(codes({ state: "" })).toEqual(["CONFIG_MANUAL_STATE"]);
+  expect(codes({ out: gmac(300, "3", 16) })).toContain("CONFIG_SECRET_MALFORMED");
+});
+
 test.each<[string, string, Record<string, string>, string]>([
   ["in UDP", LISTENING, { encapsulation: "udp" }, "CONFIG_CONFLICT"],
   ["with any address of ours", "", {}, "CONFIG_CONFLICT"],

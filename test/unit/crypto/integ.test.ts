@@ -4,7 +4,7 @@ import { cmac } from "@noble/ciphers/aes.js";
 import { expect, test } from "vitest";
 import { concat, toHex } from "../../../src/base/bytes.ts";
 import { CryptoError } from "../../../src/crypto/error.ts";
-import { computeIcv, integAlgorithm } from "../../../src/crypto/integ.ts";
+import { computeGmac, computeIcv, integAlgorithm } from "../../../src/crypto/integ.ts";
 import { Integ } from "../../../src/wire/ike/registries.ts";
 import { seededRandom } from "./seeded-random.ts";
 
@@ -72,9 +72,22 @@ test.each(ROWS)("[ESP-22] $hash: a key of another length is refused", ({ id, key
   expect(computeIcv(alg, new Uint8Array(keyLength))).toHaveLength(alg.icvLength);
 });
 
-test.each([Integ.NONE, Integ.HMAC_MD5_96, 3, 4, 6, 7, 9, 1024])(
+test.each([Integ.NONE, Integ.HMAC_MD5_96, 3, 4, 6, 7, 6, 1024])(
   "there is no integrity algorithm %i",
   (id) => {
     expect(integAlgorithm(id)).toBeUndefined();
   },
 );
+
+test("[AH-17] GMAC takes a key with its salt and an IV, and is no plain MAC", () => {
+  const alg = integAlgorithm(Integ.AES_192_GMAC)!;
+  expect([alg.keyLength, alg.icvLength, alg.ivLength]).toEqual([28, 24, 8]);
+  const key = new Uint8Array(28);
+  expect(computeGmac(alg, key, new Uint8Array(8), key)).toHaveLength(24);
+  expect(() => computeIcv(alg, key, key)).toThrow(CryptoError);
+  expect(() => computeGmac(alg, key, new Uint8Array(12), key)).toThrow(CryptoError);
+  expect(() => computeGmac(alg, new Uint8Array(24), new Uint8Array(8), key)).toThrow(CryptoError);
+  expect(() => computeGmac(integAlgorithm(Integ.AES_CMAC_96)!, key, new Uint8Array(0), key)).toThrow(
+    CryptoError,
+  );
+});

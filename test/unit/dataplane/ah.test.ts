@@ -17,6 +17,7 @@ const SHA_256 = {
   protocol: "ah",
 } as const;
 const SHA_1 = { ...SHA_256, integ: Integ.HMAC_SHA1_96 };
+const GMAC = { ...SHA_256, integ: Integ.AES_128_GMAC };
 const TRANSPORT = { mode: "transport" } as const;
 const HOSTS = { source: "192.0.2.1", destination: "198.51.100.2" };
 const HOSTS_6 = { source: "2001:db8::1", destination: "2001:db8::2" };
@@ -52,6 +53,8 @@ describe("[AH-13] tunnel mode", () => {
     ["SHA-256", SHA_256],
     ["SHA-256 with ESN [AH-09]", { ...SHA_256, esn: true }],
     ["SHA-1", SHA_1],
+    ["GMAC [AH-17]", GMAC],
+    ["GMAC with ESN [AH-17]", { ...GMAC, integ: Integ.AES_256_GMAC, esn: true }],
   ])("%s carries both families in both, each way", (_, suite) => {
     for (const outer of [{}, { a: HOSTS_6.source, b: HOSTS_6.destination }]) {
       const { a, b } = tunnel({ suite, ...outer });
@@ -73,14 +76,32 @@ describe("[AH-13] tunnel mode", () => {
     expect(one!.bytes.subarray(28)).toEqual(packet({ ...LAN, tos: 0xb8 }));
   });
 
-  test("the largest packet fills the path, one octet more gets an ICMP error", () => {
-    const { a, b } = tunnel();
-    const room = 1500 - 20 - 28;
+  test.each([
+    ["GMAC [AH-17]", GMAC, 36],
+    ["HMAC", SHA_256, 28],
+  ])("the largest packet fills the path, one octet more gets an ICMP error: %s", (_, suite, header) => {
+    const { a, b } = tunnel({ suite });
+    const room = 1500 - 20 - header;
     const sized = (length: number) => packet({ ...LAN, payload: new Uint8Array(length - 28) });
     expect(carry(a, b, [sized(room)])).toHaveLength(1);
     expect(carry(a, b, [sized(room + 1)])).toHaveLength(0);
     expect(a.allDrops()).toEqual({ tooBig: 1 });
     expect(new DataView(a.io.toHost[0]![0]!.buffer).getUint16(26)).toBe(room);
+  });
+
+  test("[AH-17] GMAC's IV is the number and stands before the check value; over IPv6 4 octets of padding follow", () => {
+    const four = tunnel({ suite: GMAC });
+    send(four.a, packet(LAN));
+    const [first, second] = sealed(four.a, packet(LAN));
+    expect([first!.bytes[1], ...first!.bytes.subarray(8, 20)]).toEqual([
+      7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1,
+    ]);
+    expect([...second!.bytes.subarray(8, 20)]).toEqual([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2]);
+    expect(first!.bytes.subarray(36)).toEqual(packet(LAN));
+    const six = tunnel({ suite: GMAC, a: HOSTS_6.source, b: HOSTS_6.destination });
+    const [one] = sealed(six.a, packet(LAN));
+    expect([one!.bytes[1], ...one!.bytes.subarray(36, 40)]).toEqual([8, 0, 0, 0, 0]);
+    expect(one!.bytes.subarray(40)).toEqual(packet(LAN));
   });
 
   test("an identification of zero is never left for the system to fill in where DF is clear", () => {
@@ -129,8 +150,11 @@ describe("the wire", () => {
     expect(receive(b, [{ ...one!, header }])).toHaveLength(1);
   });
 
-  test("[AH-03] [AH-12] [AH-13] may change nothing else, and what fails moves no window", () => {
-    const { a, b, spis } = tunnel();
+  test.each([
+    ["HMAC", SHA_256],
+    ["[AH-17] GMAC", GMAC],
+  ])("[AH-03] [AH-12] [AH-13] may change nothing else, and what fails moves no window: %s", (_, suite) => {
+    const { a, b, spis } = tunnel({ suite });
     const [good] = sealed(a, packet(LAN));
     const protectedOctets = [0, 2, 3, 4, 5, 9, 12, 13, 14, 15, 16, 17, 18, 19];
     for (const at of protectedOctets.filter((one) => ![0, 9].includes(one))) {

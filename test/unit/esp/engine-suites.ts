@@ -127,6 +127,16 @@ export const SUITES: readonly EngineSuite[] = [
   withMac(NULL, 0, CMAC),
 ];
 
+const gmac = (keyBits: number, integ: number): EngineSuite =>
+  withMac(NULL, 0, { name: `AES-GMAC ${keyBits}`, integ, integKeyLength: keyBits / 8 + 4, icvLength: 24 });
+
+/** For AH alone: what authenticates without a cipher, and what ESP does not take. */
+export const AH_GMAC_SUITES: readonly EngineSuite[] = [
+  gmac(128, Integ.AES_128_GMAC),
+  gmac(192, Integ.AES_192_GMAC),
+  gmac(256, Integ.AES_256_GMAC),
+];
+
 /** Each suite with an implicit IV, and the one that sends it. */
 export const IMPLICIT_IV_SUITES: readonly (readonly [implicit: EngineSuite, explicit: EngineSuite])[] =
   SUITES.filter(({ name }) => name.endsWith("implicit IV")).map((implicit) => [
