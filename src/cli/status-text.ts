@@ -1,6 +1,7 @@
 /** The status document on one screen. */
 import type { ChildStatus, ConnectionStatus, Failure, StatusDocument } from "../control/schema.ts";
 import { dropWords, isWorthALook } from "../observe/drop-words.ts";
+import { movedText } from "../observe/move-words.ts";
 import { spanText } from "../observe/span-text.ts";
 import { waitWords } from "../observe/wait-words.ts";
 import { octetsText, rateText } from "./quantity-text.ts";
@@ -60,7 +61,7 @@ const NAT_WORDS = {
 } as const;
 
 function connectionRow(connection: ConnectionStatus): Row {
-  const { name, state, remote, nat, suite, failure, nextTryInSeconds } = connection;
+  const { name, state, remote, nat, suite, failure, nextTryInSeconds, moved } = connection;
   if (failure !== undefined && state !== "up" && state !== "rekeying")
     return {
       cells: [name, state, failureSummary(failure, nextTryInSeconds)],
@@ -69,7 +70,11 @@ function connectionRow(connection: ConnectionStatus): Row {
   const peer = `${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
   const next = nextTryInSeconds === undefined ? waitText(connection) : nextTryText(nextTryInSeconds);
   const cells: Row["cells"] = [name, state, peer, suite ?? next, rekeyText(connection.rekeyInSeconds)];
-  return { cells, below: refusedLines(connection) };
+  return { cells, below: [...movedLines(moved), ...refusedLines(connection)] };
+}
+
+function movedLines(moved: ConnectionStatus["moved"]): string[] {
+  return moved === undefined ? [] : [`${movedText(moved)}, ${agoText(moved.secondsAgo)}`];
 }
 
 /** Who was refused, unless that is what the connection's own line says. */
@@ -82,9 +87,12 @@ function refusedLines({ refused, failure, state }: ConnectionStatus): string[] {
 }
 
 function failureSummary({ lines, secondsAgo }: Failure, nextTryInSeconds: number | undefined): string {
-  const ago = secondsAgo < 1 ? "just now" : `${spanText(secondsAgo)} ago`;
   const next = nextTryInSeconds === undefined ? "" : `; ${nextTryText(nextTryInSeconds)}`;
-  return `${lines[0]}, ${ago}${next}`;
+  return `${lines[0]}, ${agoText(secondsAgo)}${next}`;
+}
+
+function agoText(seconds: number): string {
+  return seconds < 1 ? "just now" : `${spanText(seconds)} ago`;
 }
 
 function waitText({ waitsFor }: Pick<ConnectionStatus | ChildStatus, "waitsFor">): string {

@@ -121,6 +121,15 @@ const connectionStatus = z.strictObject({
   remoteId: z.string().optional(),
   localId: z.string().optional(),
   nat: z.enum(["none", "local", "remote", "both"]).optional(),
+  /** The last change of outer addresses: ours, the peer's, or the mapping of a NAT before us, which only the peer sees. */
+  moved: z
+    .strictObject({
+      what: z.enum(["own", "peer", "mapping"]),
+      from: z.string(),
+      to: z.string(),
+      secondsAgo: z.number(),
+    })
+    .optional(),
   suite: z.string().optional(),
   /** By what we and the peer proved our identities: `pre-shared key`, `certificate "CN=b", rsa-pss sha256`. */
   localProof: z.string().optional(),

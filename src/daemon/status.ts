@@ -3,6 +3,7 @@ import { formatAddressRange } from "../base/address-range.ts";
 import type { Instant } from "../base/instant.ts";
 import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { formatSpi } from "../base/spi.ts";
+import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { Configuration, ConfiguredConnection, ManualChild } from "../config/configuration.ts";
 import {
   type ChildStatus,
@@ -129,8 +130,17 @@ function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusSource) {
     initiatorSpi: sa.initiatorSpi,
     responderSpi: sa.responderSpi,
     isInitiator: sa.isOriginalInitiator,
+    ...movedWords(sa.moved, now),
     establishedForSeconds: secondsBetween(sa.upSince, now),
     rekeyInSeconds: secondsBetween(now, sa.rekeyAt),
+  };
+}
+
+function movedWords(moved: IkeSaState["moved"], now: Instant): Pick<ConnectionStatus, "moved"> {
+  if (moved === undefined) return {};
+  const { what, from, to, at } = moved;
+  return {
+    moved: { what, from: formatEndpoint(from), to: formatEndpoint(to), secondsAgo: secondsBetween(at, now) },
   };
 }
 

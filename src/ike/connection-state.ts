@@ -113,6 +113,14 @@ export interface ChildSaState extends ChildSpis {
   readonly expiresAt: Instant;
 }
 
+/** The outer addresses or ports of an IKE SA changed while it stood (RFC 4555, RFC 7296 section 2.23). */
+export interface Move {
+  /** Whose end it is; `mapping`: a NAT before us has another one, which only the peer sees: `from` and `to` are the same. */
+  readonly what: "own" | "peer" | "mapping";
+  readonly from: UdpEndpoint;
+  readonly to: UdpEndpoint;
+}
+
 export interface IkeSaState extends IkeSaName {
   readonly isOriginalInitiator: boolean;
   readonly suite: IkeSuite;
@@ -124,6 +132,8 @@ export interface IkeSaState extends IkeSaName {
   readonly nat: NatSituation;
   /** MOBIKE was agreed on, and the peer may be reached at these addresses as well (RFC 4555). */
   readonly peerAddresses?: readonly IpAddress[];
+  /** The last move; absent: none. */
+  readonly moved?: Move & { readonly at: Instant };
   readonly upSince: Instant;
   readonly rekeyAt: Instant;
   /** Last message or ESP packet that proved that the peer lives. */

@@ -121,6 +121,7 @@ function describeIkeSa(machine: Machine, sa: EstablishedIkeSa): IkeSaState {
     proofs: sa.proofs,
     nat,
     ...(sa.mobike === undefined ? {} : { peerAddresses: sa.mobike.peerAddresses }),
+    ...(sa.moved === undefined ? {} : { moved: sa.moved }),
     upSince: sa.authenticatedAt,
     rekeyAt: sa.rekeyAt,
     lastHeardAt: lastHeardAt(machine, sa),

@@ -13,7 +13,7 @@ import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import type { Proposal } from "../wire/ike/payload.ts";
-import type { IkeSaName, IkeSuite, NatSituation, Proofs } from "./connection-state.ts";
+import type { IkeSaName, IkeSuite, Move, NatSituation, Proofs } from "./connection-state.ts";
 import type { PeerFinding } from "./machine.ts";
 
 /** Our part in the exchange that a notice is about. */
@@ -396,14 +396,10 @@ export type IkeNotice =
   | (Concerning & { readonly code: "natDetected"; readonly nat: NatSituation })
   /** The peer's (or our) outer address or port changed, and the IKE SA followed. */
   | (Concerning & { readonly code: "peerMoved"; readonly from: UdpEndpoint; readonly to: UdpEndpoint })
-  /** Our own outer address for this IKE SA changed; with MOBIKE the peer is told. */
-  | (Concerning & {
-      readonly code: "ownAddressChanged";
-      readonly from: UdpEndpoint;
-      readonly to: UdpEndpoint;
-    })
-  /** The peer has followed us to another address of ours (RFC 4555). */
-  | (Concerning & { readonly code: "addressesUpdated"; readonly from: UdpEndpoint; readonly to: UdpEndpoint })
+  /** This IKE SA uses another address, of ours or of the peer; with MOBIKE the peer is told. */
+  | (Concerning & Move & { readonly code: "ownAddressChanged" })
+  /** The peer has followed us to another address of ours or its own, or another mapping (RFC 4555). */
+  | (Concerning & Move & { readonly code: "addressesUpdated" })
   /** The peer's further addresses, all of them. */
   | (Concerning & { readonly code: "peerAddresses"; readonly addresses: readonly IpAddress[] })
   /** The peer does not follow us to this address: UNACCEPTABLE_ADDRESSES or UNEXPECTED_NAT_DETECTED. */

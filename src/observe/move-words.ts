@@ -1,6 +1,7 @@
 /** Changes of outer addresses in words (RFC 4555). */
 import { formatIpAddress } from "../base/ip-address.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
+import type { Move } from "../ike/connection-state.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import { NotifyType, nameOf } from "../wire/ike/registries.ts";
 import { atPlace, configuredName, peerText } from "./place-words.ts";
@@ -16,18 +17,23 @@ export type MoveNotice = IkeNotice & {
     | "routabilityFailed";
 };
 
+type Of<Code extends MoveNotice["code"]> = Extract<MoveNotice, { code: Code }>;
+
+/** A move with its ends as text. */
+interface MovedText {
+  readonly what: Move["what"];
+  readonly from: string;
+  readonly to: string;
+}
+
 /** The sentence first, then lines that explain it. */
 export function moveWords(notice: MoveNotice): readonly string[] {
   const peer = peerText(notice.remote);
   switch (notice.code) {
     case "ownAddressChanged":
-      return [
-        `our way to ${peer} changed from ${formatEndpoint(notice.from)} to ${formatEndpoint(notice.to)}; the IKE SA follows`,
-      ];
+      return [ownAddressChanged(notice)];
     case "addressesUpdated":
-      return [
-        `${peer} has followed us from ${formatEndpoint(notice.from)} to ${formatEndpoint(notice.to)}; no new keys were needed`,
-      ];
+      return [addressesUpdated(notice)];
     case "peerAddresses":
       return [
         notice.addresses.length === 0
@@ -51,6 +57,28 @@ export function moveWords(notice: MoveNotice): readonly string[] {
     default:
       return notice satisfies never;
   }
+}
+
+function ownAddressChanged({ what, from, to, remote }: Of<"ownAddressChanged">): string {
+  if (what === "peer")
+    return `we call ${formatEndpoint(to)} in place of ${formatEndpoint(from)}; the IKE SA follows`;
+  return `our way to ${peerText(remote)} changed from ${formatEndpoint(from)} to ${formatEndpoint(to)}; the IKE SA follows`;
+}
+
+function addressesUpdated({ what, from, to, remote }: Of<"addressesUpdated">): string {
+  const peer = peerText(remote);
+  const keys = "no new keys were needed";
+  if (what === "mapping")
+    return `a NAT on the way gave us another mapping, and ${peer} has followed; ${keys}`;
+  if (what === "peer")
+    return `${peer} has taken over from ${formatEndpoint(from)}, another address of the peer; ${keys}`;
+  return `${peer} has followed us from ${formatEndpoint(from)} to ${formatEndpoint(to)}; ${keys}`;
+}
+
+/** Where an IKE SA was before, for one line of `status`. */
+export function movedText({ what, from, to }: MovedText): string {
+  if (what === "mapping") return "a NAT on the way gave us another mapping";
+  return `${what === "own" ? "we" : "the peer"} moved from ${from} to ${to}`;
 }
 
 function moveRefused(notice: MoveNotice & { readonly code: "moveRefused" }): string[] {

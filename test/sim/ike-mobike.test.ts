@@ -95,6 +95,12 @@ test("[MOB-02] [MOB-03] the initiator's address changes: all SAs follow, with th
   expect(b.find("peerMoved")).toMatchObject({ to: { address: ip("198.51.100.9") } });
   expect(a.find("addressesUpdated")).toMatchObject({ from: { address: ip("192.0.2.1") } });
   expectConverged(a, b, ["lan"]);
+  // `status` knows it, after a rekey too.
+  a.command({ kind: "rekey", target: { connection: "net" } });
+  world.run(seconds(2));
+  const ends = { from: { address: ip("192.0.2.1") }, to: { address: ip("198.51.100.9") } };
+  expect(a.state().ikeSa?.moved).toMatchObject({ what: "own", ...ends });
+  expect(b.state().ikeSa?.moved).toMatchObject({ what: "peer", ...ends });
   a.move("192.0.2.1");
   world.run(seconds(2));
   expectMoved(a, b, [before[0], before[1]]);
@@ -227,6 +233,10 @@ test("[MOB-08] a NAT that changes its mapping: a liveness check shows it, and an
   world.run(minutes(2));
   expect(b.state().ikeSa?.remote.port).toBe(34_500);
   for (const { outbound } of b.dataPlane.pairs.values()) expect(outbound?.remote.port).toBe(34_500);
+  expect(a.state().ikeSa?.moved).toMatchObject({ what: "mapping" });
+  expect(a.find("addressesUpdated")).toMatchObject({ what: "mapping" });
+  const ports = { from: { port: 24_500 }, to: { port: 34_500 } };
+  expect(b.state().ikeSa?.moved).toMatchObject({ what: "peer", ...ports });
   expect([a.count("ikeSaUp"), b.count("ikeSaUp")]).toEqual([1, 1]);
 });
 

@@ -19,7 +19,17 @@ import { leave } from "../sa/lifecycle.ts";
 import { sendRequest } from "../sa/message-exchange.ts";
 import { type Ends, forbidsNat, type Mobike, offeredBesides } from "../sa/mobike.ts";
 import type { CheckRoutabilityExchange, OwnExchange, UpdateAddressesExchange } from "../sa/own-exchange.ts";
-import { follow, mayFollow, mayMoveTo, moveSas, speakOver } from "../sa/peer-address.ts";
+import {
+  endsOf,
+  follow,
+  mayFollow,
+  mayMoveTo,
+  moveOf,
+  moveSas,
+  noteMove,
+  notePeerMove,
+  speakOver,
+} from "../sa/peer-address.ts";
 import { about, type Machine, notice, type Turn } from "../turn.ts";
 import { findNotify, notify } from "./payload-list.ts";
 
@@ -49,19 +59,21 @@ export function reviewPath(turn: Turn, sa: EstablishedIkeSa): void {
 }
 
 function leaveFrom(turn: Turn, sa: EstablishedIkeSa, address: IpAddress): void {
-  const from = sa.local;
-  speakOver(turn, sa, { local: { address, port: from.port }, remote: sa.remote });
+  const from = endsOf(sa);
+  speakOver(turn, sa, { local: { address, port: from.local.port }, remote: sa.remote });
   moveSas(turn, sa);
-  notice(turn, { code: "ownAddressChanged", ...about(sa), from, to: sa.local });
+  noteMove(turn, sa, from);
+  notice(turn, { code: "ownAddressChanged", ...about(sa), ...moveOf(from, sa) });
 }
 
 function speakFromElsewhere(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike, connection: Connection): void {
-  const from = sa.local;
+  const from = endsOf(sa);
   const address = ownAddressFor(turn.machine, connection, sa.remote.address);
   if (address === undefined) return;
-  speakOver(turn, sa, { local: { address, port: from.port }, remote: sa.remote });
+  speakOver(turn, sa, { local: { address, port: from.local.port }, remote: sa.remote });
   mobike.isTellDue = true;
-  notice(turn, { code: "ownAddressChanged", ...about(sa), from, to: sa.local });
+  noteMove(turn, sa, from);
+  notice(turn, { code: "ownAddressChanged", ...about(sa), ...moveOf(from, sa) });
 }
 
 function isGone({ ownAddresses }: Machine, address: IpAddress): boolean {
@@ -123,12 +135,12 @@ function repeatNow({ now }: Turn, { window: { outstanding } }: EstablishedIkeSa)
  * once where the peer has answered at this address before, else when it has.
  */
 function changePath(turn: Turn, sa: EstablishedIkeSa, mobike: Mobike, to: Ends): void {
-  const from = sa.local;
+  const from = endsOf(sa);
   mobike.change++;
   mobike.isUpdateDue = true;
   speakOver(turn, sa, to);
   if (isProven(sa, mobike)) moveSas(turn, sa);
-  notice(turn, { code: "ownAddressChanged", ...about(sa), from, to: to.local });
+  notice(turn, { code: "ownAddressChanged", ...about(sa), ...moveOf(from, to) });
 }
 
 function isProven({ remote }: EstablishedIkeSa, { proven }: Mobike): boolean {
@@ -274,6 +286,7 @@ function compareMapping(mobike: Mobike, payloads: readonly Payload[]): void {
   if (seen === undefined) return;
   // What the peer saw before is not known the first time: the mapping may be another one since IKE_AUTH.
   if (mobike.seenAs === undefined || !equal(mobike.seenAs, seen)) {
+    mobike.isRemapped ||= mobike.seenAs !== undefined;
     mobike.change++;
     mobike.isUpdateDue = true;
   }
@@ -320,9 +333,12 @@ function finishUpdate(
   const from = mobike.proven;
   confirm(mobike, sa);
   moveSas(turn, sa);
-  // Where a NAT alone has changed, neither end has another address.
-  if (!isAt(sa, from))
-    notice(turn, { code: "addressesUpdated", ...about(sa), from: from.local, to: sa.local });
+  const { isRemapped } = mobike;
+  mobike.isRemapped = false;
+  // What a NAT did before the first look at it is not known.
+  if (isAt(sa, from) && !isRemapped) return;
+  noteMove(turn, sa, from);
+  notice(turn, { code: "addressesUpdated", ...about(sa), ...moveOf(from, sa) });
 }
 
 /** [MOB-06] the SAs stay where they were, if those addresses still exist; else there is nothing to stay for. */
@@ -360,8 +376,7 @@ function finishCheck(
   payloads: readonly Payload[],
 ): void {
   if (!hasCookie(turn, sa, cookie, payloads) || change !== mobike.change) return;
-  const from = mobike.proven.remote;
-  if (mobike.isHint) notice(turn, { code: "peerMoved", ...about(sa), from, to: sa.remote });
+  if (mobike.isHint) notePeerMove(turn, sa, mobike.proven);
   confirm(mobike, sa);
   moveSas(turn, sa);
 }
@@ -409,12 +424,12 @@ function takeUpdate(
   payloads: readonly Payload[],
   { local, remote }: Ends,
 ): void {
-  const from = sa.remote;
+  const from = endsOf(sa);
   mobike.isHint = false;
   speakOver(turn, sa, { local, remote });
   learnNat(turn, sa, payloads, { local, remote });
   mobike.change++;
-  if (!sameEndpoint(from, remote)) notice(turn, { code: "peerMoved", ...about(sa), from, to: remote });
+  if (!sameEndpoint(from.remote, remote)) notePeerMove(turn, sa, from);
   if (isProven(sa, mobike)) {
     confirm(mobike, { local, remote });
     moveSas(turn, sa);

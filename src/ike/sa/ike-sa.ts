@@ -8,7 +8,7 @@ import type { PacketSelectors } from "../../policy/data-plane.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { CertPayload, Payload, Proposal } from "../../wire/ike/payload.ts";
 import type { Allowance } from "../allowance.ts";
-import type { IkeSuite, NatSituation, ProofFacts, Proofs } from "../connection-state.ts";
+import type { IkeSuite, Move, NatSituation, ProofFacts, Proofs } from "../connection-state.ts";
 import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import type { Authentication } from "./authentication.ts";
@@ -292,6 +292,8 @@ export interface EstablishedIkeSa extends Common {
   nat: NatSituation;
   /** Absent: not agreed on (RFC 4555). */
   mobike?: Mobike | undefined;
+  /** The last change of addresses; absent: none. */
+  moved?: (Move & { readonly at: Instant }) | undefined;
   readonly protection: Protection;
   readonly fragmentation: Fragmentation | undefined;
   readonly window: MessageWindow;

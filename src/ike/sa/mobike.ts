@@ -36,6 +36,8 @@ export interface Mobike {
   natRefusals: number;
   /** The last NAT_DETECTION_DESTINATION_IP of the peer, which tells how it sees us; absent before the first. */
   seenAs: Uint8Array | undefined;
+  /** The peer has seen us at two places: a NAT has another mapping, of which it is about to hear. */
+  isRemapped: boolean;
   /** Addresses at which the peer has answered. */
   proven: Ends;
 }
@@ -98,6 +100,7 @@ export function agreedMobike(
     hintsFrom: undefined,
     natRefusals: 0,
     seenAs: undefined,
+    isRemapped: false,
     proven: { local, remote },
   };
 }

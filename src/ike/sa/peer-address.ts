@@ -1,6 +1,7 @@
 /** Following a peer whose NAT gave it another address or port (RFC 7296 section 2.23). */
 import { sameEndpoint } from "../../base/udp-endpoint.ts";
 import { connectionsFor } from "../../policy/pad.ts";
+import type { Move } from "../connection-state.ts";
 import { about, command, notice, type Turn } from "../turn.ts";
 import { encapsulationOf } from "./child-lifecycle.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
@@ -13,10 +14,31 @@ import type { Ends } from "./mobike.ts";
  */
 export function follow(turn: Turn, sa: EstablishedIkeSa, ends: Ends): void {
   if (!mayFollow(turn, sa, ends)) return;
-  const from = sa.remote;
+  const from = endsOf(sa);
   speakOver(turn, sa, ends);
   moveSas(turn, sa);
-  notice(turn, { code: "peerMoved", ...about(sa), from, to: ends.remote });
+  notePeerMove(turn, sa, from);
+}
+
+export function endsOf({ local, remote }: Ends): Ends {
+  return { local, remote };
+}
+
+/** What changed of the way between two ends: one thing, ours before the peer's. */
+export function moveOf(from: Ends, to: Ends): Move {
+  if (!sameEndpoint(from.local, to.local)) return { what: "own", from: from.local, to: to.local };
+  if (!sameEndpoint(from.remote, to.remote)) return { what: "peer", from: from.remote, to: to.remote };
+  return { what: "mapping", from: to.local, to: to.local };
+}
+
+/** Remembers for `status` where an IKE SA was before. */
+export function noteMove({ now }: Turn, sa: EstablishedIkeSa, from: Ends): void {
+  sa.moved = { ...moveOf(from, sa), at: now };
+}
+
+export function notePeerMove(turn: Turn, sa: EstablishedIkeSa, from: Ends): void {
+  noteMove(turn, sa, { ...from, local: sa.local });
+  notice(turn, { code: "peerMoved", ...about(sa), from: from.remote, to: sa.remote });
 }
 
 export function mayFollow(turn: Turn, sa: EstablishedIkeSa, { local, remote }: Ends): boolean {

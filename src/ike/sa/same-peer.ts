@@ -72,6 +72,7 @@ export function reinstate(turn: Turn, leaving: EstablishedIkeSa): void {
 export function takePlace({ machine }: Turn, old: EstablishedIkeSa, fresh: EstablishedIkeSa): void {
   fresh.redundantUntil = old.redundantUntil;
   fresh.elder = old.elder;
+  fresh.moved = old.moved;
   fresh.childRequests = old.childRequests;
   for (const other of ikeSasOf(machine, old.connection)) {
     if ("renews" in other && other.renews === old.id) other.renews = fresh.id;

@@ -107,6 +107,19 @@ test("a child that failed while its connection is up says why", () => {
   ]);
 });
 
+test("what moved, from where to where, and when, stands below its connection", () => {
+  const below = (moved: NonNullable<typeof PARIS.moved>) =>
+    statusLines(document({ connections: [{ ...PARIS, children: [], moved }] }))[3]?.trim();
+  const ends = { from: "192.0.2.9:4500", to: "192.0.2.9:40022" };
+  expect(below({ what: "peer", ...ends, secondsAgo: 12.3 })).toBe(
+    "the peer moved from 192.0.2.9:4500 to 192.0.2.9:40022, 12 s ago",
+  );
+  expect(below({ what: "own", ...ends, secondsAgo: 0 })).toMatch(/^we moved from .* to .*, just now$/);
+  expect(below({ what: "mapping", ...ends, secondsAgo: 90 })).toBe(
+    "a NAT on the way gave us another mapping, 1 min 30 s ago",
+  );
+});
+
 test("an old failure of something that is up is not shown", () => {
   const failure = { code: "noAnswer", lines: ["198.51.100.2 does not answer"], secondsAgo: 5 };
   const lines = statusLines(document({ connections: [{ ...PARIS, failure }] }));

@@ -402,9 +402,15 @@ test("the size of an unanswered message is told of where it may be the reason", 
 
 test("moves are told with both addresses and what to do about refusals", () => {
   const to = { ...remote, port: 4500 };
-  const moved = (code: "ownAddressChanged" | "addressesUpdated") => text({ ...rome, code, from: remote, to });
+  const moved = (code: "ownAddressChanged" | "addressesUpdated", what: "own" | "peer" | "mapping" = "own") =>
+    text({ ...rome, code, what, from: remote, to });
   expect(moved("ownAddressChanged")).toContain("changed from 198.51.100.77:500 to 198.51.100.77:4500");
   expect(moved("addressesUpdated")).toContain("no new keys were needed");
+  expect(moved("ownAddressChanged", "peer")).toContain(
+    "we call 198.51.100.77:4500 in place of 198.51.100.77:500",
+  );
+  expect(moved("addressesUpdated", "peer")).toContain("taken over from 198.51.100.77:500");
+  expect(moved("addressesUpdated", "mapping")).toContain("a NAT on the way gave us another mapping");
   const refused = (notifyType: number) => text({ ...rome, code: "moveRefused", local: to, notifyType });
   expect(refused(40)).toContain("UNACCEPTABLE_ADDRESSES");
   expect(refused(41)).toContain("there is a NAT on the new way");
