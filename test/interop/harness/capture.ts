@@ -1,5 +1,5 @@
 /** What was on a wire: tcpdump writes it, this reads it back without any code of the gateway. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { BackgroundProcess, until } from "./command.ts";
 import type { Namespace } from "./namespace.ts";
 
@@ -13,6 +13,8 @@ export interface Frame {
   readonly source: string;
   readonly destination: string;
   readonly protocol: number;
+  /** Source and destination of UDP. */
+  readonly ports?: readonly [number, number];
   /** Octets of the whole IP packet. */
   readonly length: number;
   /** UDP payload, or what follows the IP header. */
@@ -73,6 +75,13 @@ export class Capture {
       () => capture.log(),
     );
     return new Capture(capture, path);
+  }
+
+  /** What there is so far. */
+  frames(): Frame[] {
+    return existsSync(this.#path) && statSync(this.#path).size >= PCAP_HEADER
+      ? readFrames(readFileSync(this.#path))
+      : [];
   }
 
   /** Ends the capture and gives its frames. @throws Error when it missed some: then it proves nothing */
@@ -149,10 +158,11 @@ function classify(
   }
   if (isErrorAboutTunnel(ip, body)) return { ...ip, kind: "error", payload: body, isEncapsulated: false };
   if (ip.protocol === UDP && body.length >= 8) {
-    const ports = [body.readUInt16BE(0), body.readUInt16BE(2)];
+    const ports = [body.readUInt16BE(0), body.readUInt16BE(2)] as const;
     const payload = body.subarray(8);
-    if (ports.includes(4500)) return { ...ip, kind: onNatPort(payload), payload, isEncapsulated: true };
-    if (ports.includes(500)) return { ...ip, kind: "ike", payload, isEncapsulated: false };
+    if (ports.includes(4500))
+      return { ...ip, kind: onNatPort(payload), ports, payload, isEncapsulated: true };
+    if (ports.includes(500)) return { ...ip, kind: "ike", ports, payload, isEncapsulated: false };
   }
   return { ...ip, kind: "clear", payload: body, isEncapsulated: false };
 }

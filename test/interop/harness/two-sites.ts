@@ -85,8 +85,8 @@ export class TwoSites {
   static async create(options: WorldOptions = {}): Promise<TwoSites> {
     const folder = mkdtempSync(join(tmpdir(), "tungate-"));
     chmodSync(folder, 0o755);
-    const a = await site("a", SITE_A, options);
-    const b = await site("b", SITE_B, options);
+    const a = await createSite("a", SITE_A, options);
+    const b = await createSite("b", SITE_B, options);
     if (options.withWire !== false) {
       const wire = { offload: options.wanOffload === true };
       await connect({ namespace: a.gateway, name: "wan0" }, { namespace: b.gateway, name: "wan0" }, wire);
@@ -102,7 +102,7 @@ export class TwoSites {
   }
 }
 
-async function site(role: string, own: Addresses, options: WorldOptions): Promise<Site> {
+export async function createSite(role: string, own: Addresses, options: WorldOptions = {}): Promise<Site> {
   const host = await Namespace.create(`h${role}`);
   const gateway = await Namespace.create(`g${role}`);
   const lan = { offload: options.lanOffload === true };
