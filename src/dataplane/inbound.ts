@@ -164,6 +164,7 @@ export class Inbound {
         if (this.#sort(this.#socket[i]!, i, now)) admitted++;
       }
       handOver.hops = 0;
+      this.#ah?.flush(now);
       if (admitted > 0) this.#openAndDeliver(now);
     }
     handOver.wakeOthers();
@@ -186,7 +187,7 @@ export class Inbound {
     switch (context.io.sockets[socket]!.role) {
       case "ah":
         this.#ah ??= new AhInbound(context, this.#inner);
-        this.#ah.admit(batch, i, now);
+        this.#ah.admit(socket, batch, i, now);
         return false;
       case "whole":
         return false;
