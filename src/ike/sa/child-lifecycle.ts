@@ -165,6 +165,7 @@ export function installInbound(
     deferred: undefined,
   };
   sa.children.push(child);
+  turn.machine.carriers.set(inboundSpi, sa.id);
   return { child, outbound };
 }
 
@@ -326,6 +327,7 @@ export function removeChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, re
   const index = sa.children.indexOf(child);
   if (index < 0) return;
   sa.children.splice(index, 1);
+  turn.machine.carriers.delete(child.inboundSpi);
   discardOutbound(child);
   const why = child.leaving ?? reason;
   const { inboundSpi, outboundSpi } = child;
