@@ -32,6 +32,10 @@ const NEEDS = {
     isThere: () =>
       existsSync(join(ROOT, "dist/cli/main.js")) && existsSync(join(ROOT, "native/build/Release")),
   },
+  load: {
+    words: "iperf3 and g++ (scripts/setup --tests)",
+    isThere: () => command("iperf3")() && command("g++")(),
+  },
   strongswan: {
     words: "strongSwan with kernel-libipsec (scripts/setup --tests)",
     isThere: () =>
