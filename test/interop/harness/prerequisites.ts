@@ -26,6 +26,7 @@ const NEEDS = {
   },
   tun: { words: "/dev/net/tun", isThere: () => existsSync("/dev/net/tun") },
   nft: { words: "nft (package nftables)", isThere: command("nft") },
+  dnsmasq: { words: "dnsmasq (scripts/setup --tests)", isThere: command("dnsmasq") },
   tcpdump: { words: "tcpdump", isThere: command("tcpdump") },
   build: {
     words: "the build (scripts/setup)",
