@@ -1,7 +1,7 @@
 /** A datagram on its way to an IKE SA: known, new, answered without state, or dropped (RFC 7296 sections 1.5, 2.5 and 2.6). */
 import { type IkeSpi, ZERO_IKE_SPI } from "../base/spi.ts";
 import { sameEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
-import { callersFor } from "../policy/caller-index.ts";
+import { connectionsFor } from "../policy/pad.ts";
 import { decodeHeader, IKE_HEADER_LENGTH, IKE_MAJOR_VERSION } from "../wire/ike/header.ts";
 import { decodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage } from "../wire/ike/payload.ts";
@@ -49,7 +49,7 @@ export function handleDatagram(turn: Turn, datagram: Datagram): void {
 }
 
 /** [HDR-04] a higher version is told ours; IKEv1 is only counted. */
-function refuseVersion(turn: Turn, header: IkeHeader, { local, remote }: Datagram): void {
+function refuseVersion(turn: Turn, header: IkeHeader, { local, remote, bytes }: Datagram): void {
   if (header.majorVersion === 1) {
     noteIkeVersion1(turn, header, local, remote);
     return;
@@ -59,7 +59,8 @@ function refuseVersion(turn: Turn, header: IkeHeader, { local, remote }: Datagra
     return;
   }
   drop(turn, "wrongMajorVersion", remote);
-  replyInvalidMajorVersion(turn, header, local, remote);
+  // What stands in the field of another version is nobody's word.
+  replyInvalidMajorVersion(turn, { ...header, length: bytes.length }, local, remote);
 }
 
 /** Not answered; but the operator of a connection with this peer has to know, whichever side called. */
@@ -73,8 +74,9 @@ function noteIkeVersion1(turn: Turn, header: IkeHeader, local: UdpEndpoint, remo
     doubt(turn, sa, NotifyType.INVALID_MAJOR_VERSION, { code: "peerSpeaksIkeV1", ...about(sa) });
     return;
   }
-  const [connection] = callersFor(machine.callers, local.address, remote.address);
-  if (connection === undefined || !isNews) return;
+  if (!isNews) return;
+  const [connection] = connectionsFor([...machine.connections.values()], local.address, remote.address);
+  if (connection === undefined) return;
   noticeStranger(turn, { code: "peerSpeaksIkeV1", connection: connection.name, remote });
 }
 

@@ -2,20 +2,30 @@
 
 import { toHex } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
-import { countNaming } from "../policy/caller-index.ts";
+import type { Connection } from "../policy/connection.ts";
 import {
   COOKIE_THRESHOLD,
   COOKIE_THRESHOLD_PER_ADDRESS,
   HALF_OPEN_PER_PREFIX_MAX,
+  HALF_OPEN_PER_SITE_MAX,
   HALF_OPEN_RESERVED_PER_ADDRESS,
   HALF_OPEN_STRANGERS_MAX,
 } from "./limits.ts";
 import type { DropReason } from "./notice.ts";
 import type { HalfOpenIkeSa } from "./sa/ike-sa.ts";
-import { type Machine, notice, type Turn } from "./turn.ts";
+import { isSingle, type Machine, notice, type Turn } from "./turn.ts";
 
-/** Octets of address that make a prefix of strangers: IPv4 /24, IPv6 /56. */
-const PREFIX_OCTETS = { 4: 3, 16: 7 } as const;
+/**
+ * Prefixes of strangers that are counted, by octets, and how many half-open IKE SAs each may have: IPv4 /24; of IPv6 /64 and
+ * /48, between which providers give networks to sites (RFC 8019 section 3).
+ */
+const PREFIXES = {
+  4: [{ octets: 3, most: HALF_OPEN_PER_PREFIX_MAX }],
+  16: [
+    { octets: 8, most: HALF_OPEN_PER_PREFIX_MAX },
+    { octets: 6, most: HALF_OPEN_PER_SITE_MAX },
+  ],
+} as const;
 
 export type Admission =
   | { readonly kind: "admitted"; readonly slot: HalfOpenIkeSa["slot"] }
@@ -29,27 +39,40 @@ export type Admission =
  */
 export function admit(machine: Machine, address: IpAddress, hasCookie: boolean): Admission {
   const key = formatIpAddress(address);
-  const connections = countNaming(machine.callers, address);
+  const connections = machine.namedAddresses.get(key) ?? 0;
   if (connections > 0) {
     const count = machine.halfOpen.get(key) ?? 0;
     if (count >= COOKIE_THRESHOLD_PER_ADDRESS * connections && !hasCookie) return { kind: "cookie" };
     if (count >= HALF_OPEN_RESERVED_PER_ADDRESS * connections)
       return { kind: "refused", reason: "tooManyHalfOpen" };
-    return { kind: "admitted", slot: { isReserved: true, key } };
+    return { kind: "admitted", slot: { isReserved: true, keys: [key] } };
   }
   if (machine.halfOpenStrangers >= COOKIE_THRESHOLD && !hasCookie) return { kind: "cookie" };
-  const octets = PREFIX_OCTETS[address.length === 4 ? 4 : 16];
-  const prefix = `${address.length}/${toHex(address.subarray(0, octets))}`;
   if (machine.halfOpenStrangers >= HALF_OPEN_STRANGERS_MAX)
     return { kind: "refused", reason: "tooManyHalfOpen" };
-  if ((machine.halfOpen.get(prefix) ?? 0) >= HALF_OPEN_PER_PREFIX_MAX)
-    return hasCookie ? { kind: "refused", reason: "tooManyFromPrefix" } : { kind: "cookie" };
-  return { kind: "admitted", slot: { isReserved: false, key: prefix } };
+  const keys: string[] = [];
+  for (const { octets, most } of PREFIXES[address.length === 4 ? 4 : 16]) {
+    const prefix = `${address.length}/${toHex(address.subarray(0, octets))}`;
+    if ((machine.halfOpen.get(prefix) ?? 0) >= most)
+      return hasCookie ? { kind: "refused", reason: "tooManyFromPrefix" } : { kind: "cookie" };
+    keys.push(prefix);
+  }
+  return { kind: "admitted", slot: { isReserved: false, keys } };
+}
+
+/** How many connections have each address that stands by itself. */
+export function countNamedAddresses(connections: Iterable<Connection>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { remote } of connections) {
+    const own = remote.addresses.filter(isSingle).map(({ start }) => formatIpAddress(start));
+    for (const address of new Set(own)) counts.set(address, (counts.get(address) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** Takes the place. */
 export function occupy(machine: Machine, slot: HalfOpenIkeSa["slot"]): void {
-  machine.halfOpen.set(slot.key, (machine.halfOpen.get(slot.key) ?? 0) + 1);
+  for (const key of slot.keys) machine.halfOpen.set(key, (machine.halfOpen.get(key) ?? 0) + 1);
   if (!slot.isReserved) machine.halfOpenStrangers++;
 }
 

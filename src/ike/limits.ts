@@ -35,8 +35,9 @@ export const MESSAGE_LENGTH_MAX = 16_384;
 export const HALF_OPEN_STRANGERS_MAX = 256;
 /** Strangers' half-open IKE SAs from which on a cookie is asked for [INIT-06]. */
 export const COOKIE_THRESHOLD = 16;
-/** Half-open IKE SAs of one IPv4 /24 or IPv6 /56 among strangers [ERR-06]. */
+/** Half-open IKE SAs of one IPv4 /24 or IPv6 /64 among strangers, and of one IPv6 /48 [ERR-06]. */
 export const HALF_OPEN_PER_PREFIX_MAX = 8;
+export const HALF_OPEN_PER_SITE_MAX = 32;
 /** Half-open IKE SAs kept free for each connection that names an address singly, at that address [ERR-06]. */
 export const HALF_OPEN_RESERVED_PER_ADDRESS = 4;
 /** Half-open IKE SAs per connection of a configured address from which on it is asked for a cookie too [INIT-06]. */

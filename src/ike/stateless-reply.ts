@@ -1,6 +1,6 @@
 /** Answers that keep no state: wrong version, unknown SPI, refusals of IKE_SA_INIT; all rate limited (RFC 7296 sections 1.5, 2.5, 2.21). */
+import { formatIpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
-import { countNaming } from "../policy/caller-index.ts";
 import { encodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, NotifyPayload } from "../wire/ike/payload.ts";
 import { NotifyType } from "../wire/ike/registries.ts";
@@ -13,7 +13,8 @@ import { drop, type ReplyBucket, send, type Turn } from "./turn.ts";
 const OUR_VERSION = Uint8Array.of(0x20);
 
 /**
- * Answers a request without protection; goes to where the request came from, never answers a response [ERR-02] [ERR-03].
+ * Answers a request without protection; goes to where the request came from, which may be forged: so it is never longer than
+ * the request, and a response gets none [ERR-02] [ERR-03].
  * @returns whether it did
  */
 export function replyStateless(
@@ -25,12 +26,6 @@ export function replyStateless(
   isCookie = false,
 ): boolean {
   if (header.isResponse) return false;
-  // A flood of strangers must not use up what configured peers need.
-  const isPeer = countNaming(turn.machine.callers, remote.address) > 0;
-  if (!mayReply(turn, isCookie ? "cookies" : isPeer ? "peers" : "strangers")) {
-    drop(turn, "replyRateExceeded", remote);
-    return false;
-  }
   const { initiatorSpi, responderSpi, exchangeType, messageId } = header;
   const bytes = encodeMessage(
     {
@@ -43,6 +38,13 @@ export function replyStateless(
     },
     notifies,
   );
+  if (bytes.length > header.length) return false;
+  // A flood of strangers must not use up what configured peers need.
+  const isPeer = turn.machine.namedAddresses.has(formatIpAddress(remote.address));
+  if (!mayReply(turn, isCookie ? "cookies" : isPeer ? "peers" : "strangers")) {
+    drop(turn, "replyRateExceeded", remote);
+    return false;
+  }
   send(turn, local, remote, bytes);
   return true;
 }

@@ -100,4 +100,20 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     test: "test/sim/ike-mobike-hints.test.ts",
     killedBy: "proves nothing about the new one",
   },
+  {
+    bug: "an answer without state may be longer than its request",
+    file: "src/ike/stateless-reply.ts",
+    find: "if (bytes.length > header.length) return false;",
+    replace: "if (bytes.length > header.length + 99) return false;",
+    test: "test/sim/ike-floods.test.ts",
+    killedBy: "too short for an answer",
+  },
+  {
+    bug: "the networks of an IPv6 site have no limit together",
+    file: "src/ike/half-open.ts",
+    find: "{ octets: 6, most: HALF_OPEN_PER_SITE_MAX },",
+    replace: "{ octets: 6, most: 99 + HALF_OPEN_PER_SITE_MAX },",
+    test: "test/sim/ike-floods.test.ts",
+    killedBy: "and not so many more together",
+  },
 ];

@@ -175,7 +175,7 @@ describe("header", () => {
       exchangeType: 37,
       messageId: 5,
     };
-    const request = encodeMessage({ ...header, isFromInitiator: true, isResponse: false }, []);
+    const request = encodeMessage({ ...header, isFromInitiator: true, isResponse: false }, [notify(40000)]);
     const [answer] = peer.send(request);
     expect(answer !== undefined && notifyTypes(decodeMessage(answer).payloads)).toEqual([
       NotifyType.INVALID_IKE_SPI,

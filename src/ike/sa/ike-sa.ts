@@ -181,12 +181,10 @@ export interface HalfOpenIkeSa extends Common {
   readonly begunAt: Instant;
   expiresAt: Instant;
   /** Where it is counted: a single configured address, or a prefix of strangers. */
-  readonly slot: { readonly isReserved: boolean; readonly key: string };
+  readonly slot: { readonly isReserved: boolean; readonly keys: readonly string[] };
   /** Connections that the peer may be, best first. */
   readonly candidates: readonly string[];
   readonly request: Uint8Array;
-  /** Names the request among others [MID-06]. */
-  readonly digest: string;
   /** The one of the request's proposals that was chosen, with one transform of each type. */
   readonly proposal: Proposal;
   response: Uint8Array | undefined;

@@ -177,16 +177,17 @@ function forgetHalfOpen({ machine }: Turn, sa: HalfOpenIkeSa): void {
 
 /** Frees the place among the half-open ones, when it is gone or established. */
 export function releaseHalfOpen(machine: Turn["machine"], sa: HalfOpenIkeSa): void {
-  if (machine.byRequest.get(sa.digest) === sa.id) machine.byRequest.delete(sa.digest);
-  const count = (machine.halfOpen.get(sa.slot.key) ?? 1) - 1;
-  if (count > 0) machine.halfOpen.set(sa.slot.key, count);
-  else machine.halfOpen.delete(sa.slot.key);
+  for (const [digest, id] of machine.byRequest) if (id === sa.id) machine.byRequest.delete(digest);
+  for (const key of sa.slot.keys) {
+    const count = (machine.halfOpen.get(key) ?? 1) - 1;
+    if (count > 0) machine.halfOpen.set(key, count);
+    else machine.halfOpen.delete(key);
+  }
   if (!sa.slot.isReserved) machine.halfOpenStrangers--;
 }
 
 /** Moves children and what else belongs to them from a rekeyed IKE SA to its successor [CHILD-13]. */
-export function moveChildren({ machine }: Turn, from: EstablishedIkeSa, to: EstablishedIkeSa): void {
-  for (const { inboundSpi } of from.children) machine.carriers.set(inboundSpi, to.id);
+export function moveChildren(from: EstablishedIkeSa, to: EstablishedIkeSa): void {
   to.children.push(...from.children.splice(0));
   to.lingering.push(...from.lingering.splice(0));
   to.orphans.push(...from.orphans.splice(0));
