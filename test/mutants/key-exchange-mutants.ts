@@ -66,4 +66,12 @@ export const KEY_EXCHANGE_MUTANTS: readonly Mutant[] = [
     test: "test/unit/ike/ppk.test.ts",
     killedBy: "NO_PPK_AUTH counts only",
   },
+  {
+    bug: "a rekey of the IKE SA changes its PRF",
+    file: "src/ike/negotiation/proposal.ts",
+    find: "return alike.length === 0 ? suites : alike;",
+    replace: "return alike.length < 99 ? suites : alike;",
+    test: "test/sim/ike-rekey-changes.test.ts",
+    killedBy: "keeps its PRF, whoever begins",
+  },
 ];

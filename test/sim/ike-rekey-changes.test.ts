@@ -2,11 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { hours, minutes, seconds } from "../../src/base/instant.ts";
 import { find, invalidKe } from "../../src/ike/exchange/payload-list.ts";
+import { suitesForRekey } from "../../src/ike/negotiation/proposal.ts";
 import type { ChildConfiguration } from "../../src/policy/connection.ts";
 import { ExchangeType, NotifyType } from "../../src/wire/ike/registries.ts";
-import { espProposal, selector } from "./ike-raw-peer.ts";
+import { expectConverged } from "./ike-invariants.ts";
+import { espProposal, IKE_TRANSFORMS, ikeProposal, RawPeer, selector } from "./ike-raw-peer.ts";
 import { Vendor } from "./ike-vendor.ts";
-import { ESP_CBC, ESP_GCM, ESP_GCM_NO_PFS, LAN_A, LAN_B, pair, World } from "./ike-world.ts";
+import { connection, ESP_CBC, ESP_GCM, ESP_GCM_NO_PFS, GCM_X25519, LAN_A, LAN_B, pair, World } from "./ike-world.ts";
 
 const PFS_ALWAYS = { ...ESP_GCM, ke: [31] };
 
@@ -132,4 +134,47 @@ describe("a peer that changes its mind at a rekey", () => {
     expect(vendor.lan().state).toBe("up");
     expect(vendor.node.find("noCommonProposal")).toMatchObject({ protocol: "esp", role: "responder" });
   });
+});
+
+test("[CHILD-14] a rekey of the IKE SA keeps its PRF, whoever begins and whatever either end likes better", () => {
+  const world = new World();
+  const [sha256, sha384] = [5, 6];
+  const [a, b] = pair(
+    world,
+    { ike: { proposals: [{ ...GCM_X25519, prf: [sha384, sha256] }] } },
+    { keep: "respond", ike: { proposals: [{ ...GCM_X25519, prf: [sha256, sha384] }] } },
+  );
+  world.run(seconds(2));
+  for (const node of [a, b, a]) {
+    expect([a, b].map((one) => one.state().ikeSa?.suite.prf)).toEqual([sha256, sha256]);
+    node.command({ kind: "rekey", target: { connection: "net" } });
+    world.run(seconds(2));
+  }
+  expect(a.count("ikeSaRekeyed")).toBe(3);
+  world.run(minutes(1));
+  expectConverged(a, b, ["lan"]);
+});
+
+test("[CHILD-14] a peer that offers several PRFs for the new IKE SA gets the one of the old", () => {
+  const world = new World();
+  const lan = { ...LAN_B, keep: "respond" } as const;
+  const proposals = [{ ...GCM_X25519, prf: [5, 6] }];
+  const b = world.add("B", "192.0.2.2", [connection("192.0.2.1", [lan], { keep: "respond", ike: { proposals } })]);
+  const peer = new RawPeer(world, b);
+  peer.connect();
+  expect(b.state().ikeSa?.suite.prf).toBe(6);
+  const transforms = [...IKE_TRANSFORMS, { type: 2, id: 5 }];
+  const answer = peer.ask(ExchangeType.CREATE_CHILD_SA, [
+    { kind: "SA", proposals: [ikeProposal({ spi: new Uint8Array(8).fill(9), transforms })] },
+    { kind: "Nonce", data: new Uint8Array(32).fill(7) },
+    { kind: "KE", method: 31, data: peer.pair.publicValue },
+  ]);
+  const chosen = find(answer!.payloads, "SA")!.proposals[0]!.transforms;
+  expect(chosen.filter(({ type }) => type === 2).map(({ id }) => id)).toEqual([6]);
+});
+
+test("[CHILD-14] where the PRF of before is allowed no more, another one is offered", () => {
+  const suites = [{ ...GCM_X25519, prf: [6, 5] }, { ...GCM_X25519, prf: [7] }];
+  expect(suitesForRekey(suites, { prf: 4 })).toEqual(suites);
+  expect(suitesForRekey(suites, { prf: 5 }).map(({ prf }) => prf)).toEqual([[5]]);
 });

@@ -2,18 +2,11 @@
 import { compare, fromHex, wipe } from "../../base/bytes.ts";
 import { IkeSpi, ZERO_IKE_SPI } from "../../base/spi.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
+import type { Connection } from "../../policy/connection.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { KE_RETRIES_MAX, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
-import {
-  acceptAnswer,
-  additionalMethodsOf,
-  IKE_NEGOTIATION,
-  ikeSuiteOf,
-  methodOf,
-  offeredMethods,
-  toProposals,
-} from "../negotiation/proposal.ts";
+import { acceptAnswer, additionalMethodsOf, IKE_NEGOTIATION, ikeSuiteOf, methodOf, offeredMethods, suitesForRekey, toProposals } from "../negotiation/proposal.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";
@@ -31,12 +24,16 @@ import { inherit } from "./rekey-ike-responder.ts";
 /** Begins with the key pair; the method is the one that the peer took before, where it is still allowed. */
 export function beginRekeyIke(turn: Turn, sa: EstablishedIkeSa, keRetries = 0, wanted?: number): void {
   const connection = turn.machine.connections.get(sa.connection);
-  const methods = offeredMethods(connection?.ike.proposals ?? []).filter((id) => keyExchangeAlgorithm(id));
+  const methods = offeredMethods(offeredTo(sa, connection)).filter((id) => keyExchangeAlgorithm(id));
   const known = keeperOf(turn.machine, sa.connection).method ?? sa.protection.suite.ke;
   const method = wanted ?? (methods.includes(known) ? known : methods[0]);
   if (method === undefined) return;
   const request = { kind: "rekeyIke", keRetries } as const;
   sa.job = startJob(turn, sa.id, { kind: "generateKeyExchange", method }, { kind: "request", request });
+}
+
+function offeredTo({ protection }: EstablishedIkeSa, connection: Connection | undefined) {
+  return suitesForRekey(connection?.ike.proposals ?? [], protection.suite);
 }
 
 /** Sends the request, with the new SPI of 8 octets in every proposal [CHILD-14]. */
@@ -56,7 +53,7 @@ export function sendRekeyIke(
   const nonce = machine.random.publicBytes(NONCE_LENGTH);
   const { method, publicValue } = keyExchange;
   const payloads: readonly Payload[] = [
-    { kind: "SA", proposals: toProposals(connection.ike.proposals, IKE_NEGOTIATION, fromHex(initiatorSpi)) },
+    { kind: "SA", proposals: toProposals(offeredTo(sa, connection), IKE_NEGOTIATION, fromHex(initiatorSpi)) },
     { kind: "Nonce", data: nonce },
     { kind: "KE", method, data: publicValue },
   ];
@@ -91,7 +88,7 @@ export function finishRekeyIke(
   const nonce = find(payloads, "Nonce")?.data;
   const ke = find(payloads, "KE");
   const selection = acceptAnswer(
-    connection?.ike.proposals ?? [],
+    offeredTo(sa, connection),
     find(payloads, "SA")?.proposals ?? [],
     IKE_NEGOTIATION,
   );
@@ -184,7 +181,7 @@ function endWithError(
   const { notifyType } = error;
   if (notifyType === NotifyType.INVALID_KE_PAYLOAD && exchange.keRetries < KE_RETRIES_MAX) {
     const wanted = wantedMethod(error);
-    const methods = offeredMethods(turn.machine.connections.get(sa.connection)?.ike.proposals ?? []);
+    const methods = offeredMethods(offeredTo(sa, turn.machine.connections.get(sa.connection)));
     const sent = exchange.keyExchange.method;
     if (wanted !== undefined && wanted !== sent && methods.includes(wanted) && keyExchangeAlgorithm(wanted)) {
       notice(turn, { code: "invalidKeRetry", ...about(sa), sent, wanted });

@@ -7,14 +7,7 @@ import type { NoncePair } from "../../crypto/keymat.ts";
 import type { Payload, Proposal } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { NONCE_LENGTH } from "../limits.ts";
-import {
-  additionalMethodsOf,
-  IKE_NEGOTIATION,
-  ikeSuiteOf,
-  methodOf,
-  type Selection,
-  selectProposal,
-} from "../negotiation/proposal.ts";
+import { additionalMethodsOf, IKE_NEGOTIATION, ikeSuiteOf, methodOf, selectProposal, suitesForRekey, type Selection } from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import type { FailureNotice } from "../notice.ts";
 import { dropFollowUp, type FollowUp, type FollowUpIkeSa } from "../sa/follow-up.ts";
@@ -52,7 +45,9 @@ export function answerRekeyIke(
   if (connection === undefined || isBusy(sa)) return refuse(notify(NotifyType.TEMPORARY_FAILURE));
   const configured = connection.ike.proposals;
   const usable = proposals.filter(isRekeyProposal);
-  const selection = selectProposal(configured, usable, IKE_NEGOTIATION, ke.method);
+  const selection =
+    selectProposal(suitesForRekey(configured, sa.protection.suite), usable, IKE_NEGOTIATION, ke.method) ??
+    selectProposal(configured, usable, IKE_NEGOTIATION, ke.method);
   if (selection === undefined) {
     const difference = proposalDifference(configured, proposals);
     const { place } = connection.ike;

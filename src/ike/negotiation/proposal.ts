@@ -90,6 +90,18 @@ export function toProposals(
   }));
 }
 
+/**
+ * What to rekey an IKE SA to: suites with the PRF that it has, if any may be. RFC 7296 section 2.18 makes SKEYSEED with the old PRF
+ * and the keys with the new one; strongSwan (5.9) makes both with the old one, so that a rekey that changes it ends the tunnel.
+ */
+export function suitesForRekey(
+  suites: readonly ProposalSuite[],
+  { prf }: { readonly prf: number },
+): readonly ProposalSuite[] {
+  const alike = suites.filter((suite) => suite.prf.includes(prf)).map((suite) => ({ ...suite, prf: [prf] }));
+  return alike.length === 0 ? suites : alike;
+}
+
 function protocolIdOf(suite: ProposalSuite, negotiation: Negotiation): number {
   return negotiation.of === "ike" ? ProtocolId.IKE : childProtocolId(suite);
 }
