@@ -18,8 +18,6 @@ interface Waiter {
   readonly kind: CommandKind;
   readonly target: Target;
   readonly finish: (outcome: CommandOutcome) => void;
-  /** It has just begun to wait, or something was said that concerns it. */
-  isToBeLookedAt: boolean;
 }
 
 export class CommandWaiters {
@@ -45,7 +43,7 @@ export class CommandWaiters {
       };
       const giveUp = () => finish({ outcome: "timedOut", lines: [] });
       const timer = setTimeout(giveUp, waitSeconds * 1000);
-      const waiter: Waiter = { kind, target, finish, isToBeLookedAt: true };
+      const waiter: Waiter = { kind, target, finish };
       this.#waiters.add(waiter);
       signal.addEventListener("abort", giveUp, { once: true });
     });
@@ -54,7 +52,6 @@ export class CommandWaiters {
   onNotice(notice: IkeNotice): void {
     for (const waiter of [...this.#waiters]) {
       if (!concerns(notice, waiter.target)) continue;
-      waiter.isToBeLookedAt = true;
       if (isFailure(notice) && waiter.kind !== "down")
         waiter.finish({ outcome: "failed", code: notice.code, lines: [...this.#options.words(notice)] });
       else if (waiter.kind === "rekey" && isRekeyOf(notice, waiter.target)) waiter.finish(DONE);
@@ -64,9 +61,7 @@ export class CommandWaiters {
   /** States may have changed. */
   onTurn(): void {
     for (const waiter of [...this.#waiters]) {
-      // What comes up says so; what goes down may do it silently.
-      if (waiter.kind === "rekey" || (waiter.kind === "up" && !waiter.isToBeLookedAt)) continue;
-      waiter.isToBeLookedAt = false;
+      if (waiter.kind === "rekey") continue;
       const states = this.#options.states(waiter.target.connection);
       if (isReached(waiter.kind, waiter.target, states)) waiter.finish(DONE);
     }

@@ -61,7 +61,6 @@ export const PEER_MOVED_INTERVAL_MS = 250;
 export class Inbound {
   readonly #context: LaneContext;
   readonly #batch: PacketBatch;
-  readonly #takeAnswers: (now: Instant) => void;
   readonly #gate: IkeGate;
   readonly #recovery: EsnRecovery;
   readonly #inner: InnerPackets;
@@ -90,10 +89,8 @@ export class Inbound {
   readonly #socket: Uint8Array;
   readonly #hops: Uint8Array;
 
-  /** @param takeAnswers - reads the TUN devices and sends what was in them; called while a long batch is being delivered */
-  constructor(context: LaneContext, batch: PacketBatch, takeAnswers: (now: Instant) => void) {
+  constructor(context: LaneContext, batch: PacketBatch) {
     this.#context = context;
-    this.#takeAnswers = takeAnswers;
     this.#recovery = new EsnRecovery(context);
     this.#batch = batch;
     this.#gate = new IkeGate(context);
@@ -164,7 +161,6 @@ export class Inbound {
         if (this.#sort(this.#socket[i]!, i, now)) admitted++;
       }
       handOver.hops = 0;
-      this.#ah?.flush(now);
       if (admitted > 0) this.#openAndDeliver(now);
     }
     handOver.wakeOthers();
@@ -187,7 +183,7 @@ export class Inbound {
     switch (context.io.sockets[socket]!.role) {
       case "ah":
         this.#ah ??= new AhInbound(context, this.#inner);
-        this.#ah.admit(socket, batch, i, now);
+        this.#ah.admit(batch, i, now);
         return false;
       case "whole":
         return false;
@@ -306,7 +302,7 @@ export class Inbound {
       i++;
     }
     for (let device = 0; devices !== 0; device++, devices >>>= 1)
-      if ((devices & 1) !== 0) this.#write(device, now);
+      if ((devices & 1) !== 0) this.#write(device);
     this.#aggfrag.flush();
     this.#rebuilt?.flush();
   }
@@ -372,14 +368,11 @@ export class Inbound {
     return true;
   }
 
-  #write(device: number, now: Instant): void {
+  #write(device: number): void {
     const batch = this.#batch;
     for (let i = 0; i < batch.count; i++)
       batch.status[i] = this.#device[i] === device ? PACKET_OK : PACKET_NOT_SENT;
-    for (let next = 0; next < batch.count; ) {
-      next = this.#context.io.writeTunSome(device, batch, next);
-      if (next < batch.count) this.#takeAnswers(now);
-    }
+    this.#context.io.writeTun(device, batch);
     for (let i = 0; i < batch.count; i++)
       if (this.#device[i] === device && batch.status[i] !== PACKET_OK) this.#context.count(Drop.tunRefused);
   }

@@ -215,8 +215,19 @@ const CBC_ENCR: readonly EncrChoice[] = [
   { id: Encr.AES_CBC, keyBits: 128 },
 ];
 
-/** What is offered and accepted for IKE when the configuration says nothing. */
+/**
+ * What is offered and accepted for IKE when the configuration says nothing. With ML-KEM first: to a peer that does not know
+ * additional key exchanges the first proposal is none, and the next one is what it always was (RFC 9370 section 2.2.1).
+ */
 export const DEFAULT_IKE_PROPOSALS: readonly ProposalSuite[] = [
+  {
+    encr: COMBINED_ENCR,
+    integ: [],
+    prf: DEFAULT_PRF,
+    ke: DEFAULT_GROUPS,
+    additionalKe: [[KeyExchangeMethod.ML_KEM_768]],
+    esn: [],
+  },
   { encr: COMBINED_ENCR, integ: [], prf: DEFAULT_PRF, ke: DEFAULT_GROUPS, esn: [] },
   {
     encr: CBC_ENCR,

@@ -41,6 +41,18 @@ describeWith(["tun", "build"], "two Tungate gateways, post-quantum", () => {
     expect(`${a.log()}${b.log()}`).not.toMatch(/0123456789abcdef/);
   });
 
+  test("[PQ-11] the default proposals come to ML-KEM-768 beside X25519, rekeys too", async () => {
+    await startGateway(b, { site: SITE_B, keep: "respond", ike: "default", esp: "default" });
+    await startGateway(a, { site: SITE_A, ike: "default", esp: "default" });
+    await Promise.all([a.isUp("peer"), b.isUp("peer")]);
+    const suite = "aes256gcm16-prfsha384-x25519 + mlkem768";
+    for (const gateway of [a, b]) expect((await gateway.connection("peer")).suite).toBe(suite);
+    expect(await a.cli("rekey", "peer")).toMatchObject({ status: 0 });
+    expect(await b.cli("rekey", "peer/lan")).toMatchObject({ status: 0 });
+    await expectTraffic(sites.a, sites.b, { families: [4], octets: 50_000, datagrams: 20 });
+    for (const gateway of [a, b]) expect((await gateway.connection("peer")).suite).toBe(suite);
+  });
+
   test("[PQ-03] a peer without the PPK is refused in words where it is required, and taken where it is not", async () => {
     for (const gateway of [a, b]) gateway.writeSecret("ppk", "0123456789abcdef0123456789abcdef\n");
     const other = "    ppk: { id: other, secret: { file: ppk }, required: false }";

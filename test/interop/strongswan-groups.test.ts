@@ -72,4 +72,24 @@ describeWith(["tun", "build", "strongswan"], "strongSwan's key exchange methods"
       expect(await sites.a.host.ping(SITE_B.host4)).toBe(true);
     },
   );
+
+  test.each([
+    { weInitiate: true, theirs: "default" },
+    { weInitiate: false, theirs: "default" },
+    { weInitiate: true, theirs: "aes256-sha256-modp2048" },
+    { weInitiate: false, theirs: "aes128gcm16-prfsha256-ecp256" },
+  ])(
+    "[PQ-11] [INIT-14] our defaults, ML-KEM first, against $theirs; rekeys too; we initiate: $weInitiate",
+    async ({ weInitiate, theirs }) => {
+      await peer.load({ ...strongSwanSettings({ site: SITE_B, ike: theirs, esp: "default" }) });
+      const keep = weInitiate ? "up" : "respond";
+      await startGateway(ours, { site: SITE_A, ike: "default", esp: "default", keep });
+      if (!weInitiate) expect(await peer.initiate()).toBe(true);
+      await ours.isUp("peer");
+      expect((await ours.connection("peer")).suite).not.toContain("mlkem");
+      expect(await ours.cli("rekey", "peer")).toMatchObject({ status: 0 });
+      expect(await ours.cli("rekey", "peer/lan")).toMatchObject({ status: 0 });
+      expect(await sites.a.host.ping(SITE_B.host4)).toBe(true);
+    },
+  );
 });

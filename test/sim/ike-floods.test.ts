@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { IkeSpi } from "../../src/base/spi.ts";
+import { findNotify, notify } from "../../src/ike/exchange/payload-list.ts";
 import {
   ANSWER_REPEATS_BURST,
   ANSWER_REPEATS_PER_SECOND,
@@ -13,7 +14,6 @@ import {
 } from "../../src/ike/limits.ts";
 import { encodeMessage } from "../../src/wire/ike/message.ts";
 import { ExchangeType, NotifyType, PayloadType } from "../../src/wire/ike/registries.ts";
-import { findNotify, notify } from "../../src/ike/exchange/payload-list.ts";
 import { openResponder, responder } from "./ike-one-side.ts";
 import { kinds, RawPeer } from "./ike-raw-peer.ts";
 import { type IkeNode, ip, type World } from "./ike-world.ts";
@@ -84,7 +84,8 @@ describe.each<{ name: string; drop: string; answers: number; make: (world: World
     name: "IKE_INTERMEDIATE of nobody",
     drop: "unknownSpi",
     answers: ANSWERS_MAX,
-    make: (world) => encodeMessage(header(world, ExchangeType.IKE_INTERMEDIATE), [notify(1, new Uint8Array(900))]),
+    make: (world) =>
+      encodeMessage(header(world, ExchangeType.IKE_INTERMEDIATE), [notify(1, new Uint8Array(900))]),
   },
   {
     name: "requests to an initiator that nobody is",
@@ -154,32 +155,35 @@ describe("rubbish for a half-open IKE SA", () => {
     ["IKE_AUTH in fragments", ExchangeType.IKE_AUTH, PayloadType.SKF],
     ["IKE_INTERMEDIATE", ExchangeType.IKE_INTERMEDIATE, PayloadType.SK],
     ["IKE_INTERMEDIATE in fragments", ExchangeType.IKE_INTERMEDIATE, PayloadType.SKF],
-  ])("[ERR-08] %s: one computation, a bounded number of tries to open, and no answer", (_, exchange, payload) => {
-    const { world, b, peer } = responder();
-    peer.init([...peer.initPayloads(), notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)]);
-    // Before the shared secret is there, what waits for it is bounded too.
-    world.computeDelay = () => 200;
-    const before = b.actions.length;
-    for (let i = 0; i < 5000; i++) {
-      expect(peer.send(rubbish(peer, exchange, payload, 200))).toEqual([]);
-      if (i % 10 === 0) world.run(1);
-    }
-    const computed = b.actions.slice(before).filter(({ kind }) => kind === "compute");
-    expect(computed).toHaveLength(1);
-    expect(b.machine.ikeSaCount()).toBe(1);
-    const drops = b.machine.drops();
-    const room = payload === PayloadType.SKF ? HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX / 200 : 4;
-    expect(drops.get("inboxFull")).toBeGreaterThan(2000 - room - 100);
-    expect((drops.get("notAuthentic") ?? 0) + (drops.get("fragmentNotAgreed") ?? 0)).toBeGreaterThan(
-      HALF_OPEN_FAILURES_MAX,
-    );
-    world.run(minutes(1));
-    expect(b.machine.ikeSaCount()).toBe(0);
-    // A fresh start is met as if nothing had been.
-    world.computeDelay = () => 0;
-    const again = new RawPeer(world, b);
-    expect(kinds(again.connect().payloads)).toContain("AUTH");
-  });
+  ])(
+    "[ERR-08] %s: one computation, a bounded number of tries to open, and no answer",
+    (_, exchange, payload) => {
+      const { world, b, peer } = responder();
+      peer.init([...peer.initPayloads(), notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)]);
+      // Before the shared secret is there, what waits for it is bounded too.
+      world.computeDelay = () => 200;
+      const before = b.actions.length;
+      for (let i = 0; i < 5000; i++) {
+        expect(peer.send(rubbish(peer, exchange, payload, 200))).toEqual([]);
+        if (i % 10 === 0) world.run(1);
+      }
+      const computed = b.actions.slice(before).filter(({ kind }) => kind === "compute");
+      expect(computed).toHaveLength(1);
+      expect(b.machine.ikeSaCount()).toBe(1);
+      const drops = b.machine.drops();
+      const room = payload === PayloadType.SKF ? HALF_OPEN_INBOX_FRAGMENTS_OCTETS_MAX / 200 : 4;
+      expect(drops.get("inboxFull")).toBeGreaterThan(2000 - room - 100);
+      expect((drops.get("notAuthentic") ?? 0) + (drops.get("fragmentNotAgreed") ?? 0)).toBeGreaterThan(
+        HALF_OPEN_FAILURES_MAX,
+      );
+      world.run(minutes(1));
+      expect(b.machine.ikeSaCount()).toBe(0);
+      // A fresh start is met as if nothing had been.
+      world.computeDelay = () => 0;
+      const again = new RawPeer(world, b);
+      expect(kinds(again.connect().payloads)).toContain("AUTH");
+    },
+  );
 
   test("[MID-06] the request that made it, over and over: its answer as often as a peer could need it", () => {
     const { world, b, peer } = responder();

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { seconds } from "../../src/base/instant.ts";
 import { HALF_OPEN_LIFETIME } from "../../src/ike/limits.ts";
 import type { WorkResult } from "../../src/ike/machine.ts";
+import { DEFAULT_IKE_PROPOSALS } from "../../src/policy/proposal-keyword.ts";
 import type { ProposalSuite } from "../../src/policy/proposal-suite.ts";
 import { ExchangeType, NotifyType, TransformType } from "../../src/wire/ike/registries.ts";
 import { expectConverged } from "./ike-invariants.ts";
@@ -258,4 +259,30 @@ test("[PQ-07] IKE_AUTH that comes before the additional key exchange is none", (
   world.run(seconds(5));
   expect(a.count("ikeSaUp") + b.count("ikeSaUp")).toBe(0);
   expect(b.machine.drops().get("notAuthentic")).toBeGreaterThan(0);
+});
+
+test("[PQ-11] the defaults: ML-KEM-768 where both ends have it, whatever the order of the peer's proposals", () => {
+  const world = new World();
+  const [a, b] = connect(world, DEFAULT_IKE_PROPOSALS, DEFAULT_IKE_PROPOSALS);
+  world.run(seconds(2));
+  expectConverged(a, b, ["lan"]);
+  expect(suiteOf(a)).toMatchObject({ ke: 31, additionalKe: [36] });
+  // The request holds every proposal, and no public value of ML-KEM: it fits any path.
+  expect(world.wire[0]!.bytes.length).toBeLessThan(576 - 28);
+  const other = new World();
+  const [c, d] = connect(other, [GCM_X25519, HYBRID], DEFAULT_IKE_PROPOSALS);
+  other.run(seconds(2));
+  expectConverged(c, d, ["lan"]);
+  expect(suiteOf(d)?.additionalKe).toEqual([36]);
+});
+
+test.each([true, false])("[PQ-11] the defaults with a peer that has no ML-KEM; it calls: %s", (isCalled) => {
+  const world = new World();
+  const classic = [GCM_X25519];
+  const [first, second] = isCalled ? [classic, DEFAULT_IKE_PROPOSALS] : [DEFAULT_IKE_PROPOSALS, classic];
+  const [a, b] = connect(world, first, second);
+  world.run(seconds(2));
+  expectConverged(a, b, ["lan"]);
+  expect(suiteOf(a)?.additionalKe).toBeUndefined();
+  expect(world.wire.some((one) => typeOf(one) === ExchangeType.IKE_INTERMEDIATE)).toBe(false);
 });

@@ -8,7 +8,17 @@ import { ExchangeType, NotifyType } from "../../src/wire/ike/registries.ts";
 import { expectConverged } from "./ike-invariants.ts";
 import { espProposal, IKE_TRANSFORMS, ikeProposal, RawPeer, selector } from "./ike-raw-peer.ts";
 import { Vendor } from "./ike-vendor.ts";
-import { connection, ESP_CBC, ESP_GCM, ESP_GCM_NO_PFS, GCM_X25519, LAN_A, LAN_B, pair, World } from "./ike-world.ts";
+import {
+  connection,
+  ESP_CBC,
+  ESP_GCM,
+  ESP_GCM_NO_PFS,
+  GCM_X25519,
+  LAN_A,
+  LAN_B,
+  pair,
+  World,
+} from "./ike-world.ts";
 
 const PFS_ALWAYS = { ...ESP_GCM, ke: [31] };
 
@@ -159,7 +169,9 @@ test("[CHILD-14] a peer that offers several PRFs for the new IKE SA gets the one
   const world = new World();
   const lan = { ...LAN_B, keep: "respond" } as const;
   const proposals = [{ ...GCM_X25519, prf: [5, 6] }];
-  const b = world.add("B", "192.0.2.2", [connection("192.0.2.1", [lan], { keep: "respond", ike: { proposals } })]);
+  const b = world.add("B", "192.0.2.2", [
+    connection("192.0.2.1", [lan], { keep: "respond", ike: { proposals } }),
+  ]);
   const peer = new RawPeer(world, b);
   peer.connect();
   expect(b.state().ikeSa?.suite.prf).toBe(6);
@@ -174,7 +186,10 @@ test("[CHILD-14] a peer that offers several PRFs for the new IKE SA gets the one
 });
 
 test("[CHILD-14] where the PRF of before is allowed no more, another one is offered", () => {
-  const suites = [{ ...GCM_X25519, prf: [6, 5] }, { ...GCM_X25519, prf: [7] }];
+  const suites = [
+    { ...GCM_X25519, prf: [6, 5] },
+    { ...GCM_X25519, prf: [7] },
+  ];
   expect(suitesForRekey(suites, { prf: 4 })).toEqual(suites);
   expect(suitesForRekey(suites, { prf: 5 }).map(({ prf }) => prf)).toEqual([[5]]);
 });

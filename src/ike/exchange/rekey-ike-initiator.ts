@@ -6,7 +6,16 @@ import type { Connection } from "../../policy/connection.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { KE_RETRIES_MAX, NONCE_LENGTH, NONCE_LENGTH_MAX, NONCE_LENGTH_MIN } from "../limits.ts";
-import { acceptAnswer, additionalMethodsOf, IKE_NEGOTIATION, ikeSuiteOf, methodOf, offeredMethods, suitesForRekey, toProposals } from "../negotiation/proposal.ts";
+import {
+  acceptAnswer,
+  additionalMethodsOf,
+  IKE_NEGOTIATION,
+  ikeSuiteOf,
+  methodOf,
+  offeredMethods,
+  suitesForRekey,
+  toProposals,
+} from "../negotiation/proposal.ts";
 import { protectionFor } from "../sa/ike-keys.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { IkeSaId } from "../sa/ike-sa-id.ts";

@@ -7,7 +7,15 @@ import type { NoncePair } from "../../crypto/keymat.ts";
 import type { Payload, Proposal } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { NONCE_LENGTH } from "../limits.ts";
-import { additionalMethodsOf, IKE_NEGOTIATION, ikeSuiteOf, methodOf, selectProposal, suitesForRekey, type Selection } from "../negotiation/proposal.ts";
+import {
+  additionalMethodsOf,
+  IKE_NEGOTIATION,
+  ikeSuiteOf,
+  methodOf,
+  type Selection,
+  selectProposal,
+  suitesForRekey,
+} from "../negotiation/proposal.ts";
 import { proposalDifference } from "../negotiation/proposal-difference.ts";
 import type { FailureNotice } from "../notice.ts";
 import { dropFollowUp, type FollowUp, type FollowUpIkeSa } from "../sa/follow-up.ts";

@@ -87,10 +87,6 @@ export class MemoryPacketIo implements PacketIo {
   pathMtu = 1500;
   /** Called once, in the middle of a turn: when the lane asks a device for packets. */
   beforeRead: (() => void) | undefined;
-  /** Of one {@link writeTunSome}. */
-  tunWritesMax = Number.POSITIVE_INFINITY;
-  /** Called for each packet that the host gets: it may answer at once. */
-  afterWrite: ((packet: Uint8Array) => void) | undefined;
   isRefusingTunWrites = false;
   isRefusingSends = false;
 
@@ -126,27 +122,11 @@ export class MemoryPacketIo implements PacketIo {
   }
 
   writeTun(tun: TunIndex, from: PacketBatch): void {
-    this.#write(tun, from, 0, Number.POSITIVE_INFINITY);
-  }
-
-  writeTunSome(tun: TunIndex, from: PacketBatch, first: number): number {
-    return this.#write(tun, from, first, this.tunWritesMax);
-  }
-
-  #write(tun: TunIndex, from: PacketBatch, first: number, most: number): number {
-    let left = most;
-    let i = first;
-    for (; i < from.count && left > 0; i++) {
+    for (let i = 0; i < from.count; i++) {
       if (from.status[i] !== PACKET_OK) continue;
-      left--;
       if (this.isRefusingTunWrites) from.status[i] = PACKET_NOT_SENT;
-      else {
-        const packet = take(from, i);
-        this.toHost[tun]!.push(packet);
-        this.afterWrite?.(packet);
-      }
+      else this.toHost[tun]!.push(take(from, i));
     }
-    return i;
   }
 
   receive(socket: SocketIndex, into: PacketBatch): void {
