@@ -47,13 +47,15 @@ napi_value ReadTun(napi_env env, napi_callback_info info) {
 }
 
 napi_value WriteTun(napi_env env, napi_callback_info info) {
-  Args args(env, info, 4);
+  Args args(env, info, 6);
   PacketIo* io = Find(args, State::Of(env).packet_ios, 0);
   const int fd = args.Int32(1);
   Batch* batch = FindBatch(args, 2);
   const uint32_t count = BatchCount(args, batch, 3);
-  if (args.ok()) io->WriteTun(fd, *batch, count);
-  return nullptr;
+  const uint32_t first = args.Uint32(4);
+  const uint32_t writes_max = args.Uint32(5);
+  if (!args.ok()) return nullptr;
+  return Number(env, io->WriteTun(fd, *batch, first, count, writes_max));
 }
 
 Socket SocketOf(Args& args, size_t i) {

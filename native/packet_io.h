@@ -104,7 +104,8 @@ class PacketIo {
 
   // How many frames were placed in the batch, and kReadMore unless the queue is empty.
   uint32_t ReadTun(int fd, Batch& frames);
-  void WriteTun(int fd, Batch& batch, uint32_t count);
+  // Packets `first` to `count`, ended early after `writes_max` calls of the system; the first that is left.
+  uint32_t WriteTun(int fd, Batch& batch, uint32_t first, uint32_t count, uint32_t writes_max);
   // How many datagrams are in the batch, and kReadMore unless the socket is empty.
   uint32_t Receive(const Socket& socket, Batch& batch);
   // Fragmentable: DF is clear in the IPv4 header, whatever the socket's own setting.
@@ -161,6 +162,8 @@ class PacketIo {
   std::vector<std::unique_ptr<SocketState>> sockets_;
 
   PacketRun runs_[kRuns];
+  // Calls that this write of a batch has made.
+  uint32_t tun_writes_ = 0;
 
   uint32_t prepared_packets_ = 0;
   uint32_t prepared_parts_ = 0;

@@ -122,6 +122,7 @@ void PacketIo::WriteOne(int fd, Batch& batch, uint32_t i) {
   VnetHeader header = {};
   Packet packet;
   ssize_t written = -1;
+  tun_writes_++;
   if (batch.Find(i, &packet) && packet.length > 0) {
     const iovec parts[] = {{&header, kVnetHeader}, {packet.data, packet.length}};
     written = WriteParts(fd, parts, 2);
@@ -144,6 +145,7 @@ void PacketIo::WriteRun(TunState& tun, Batch& batch, PacketRun& run) {
       Packet packet;
       if (batch.Find(run.packets[k], &packet)) parts[count++] = {packet.data + skipped, packet.length - skipped};
     }
+    tun_writes_++;
     is_written = WriteParts(tun.fd, parts, count) >= 0;
     if (is_written) counters_.superpackets_written++;
   }
@@ -191,14 +193,17 @@ bool PacketIo::Collect(TunState& tun, Batch& batch, uint32_t i) {
   return true;
 }
 
-void PacketIo::WriteTun(int fd, Batch& batch, uint32_t count) {
+uint32_t PacketIo::WriteTun(int fd, Batch& batch, uint32_t first, uint32_t count, uint32_t writes_max) {
   TunState& tun = TunOf(fd);
-  for (uint32_t i = 0; i < count; i++) {
+  tun_writes_ = 0;
+  uint32_t i = first;
+  for (; i < count && tun_writes_ < writes_max; i++) {
     if (batch.status[i] != kPacketOk) continue;
     if (!coalesces_ || !Collect(tun, batch, i)) WriteOne(fd, batch, i);
   }
   for (PacketRun& run : runs_)
     if (run.count > 0) WriteRun(tun, batch, run);
+  return i;
 }
 
 }  // namespace tungate

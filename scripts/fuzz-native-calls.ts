@@ -143,7 +143,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   createPacketIo: { takes: ["memory", "flag", "flag"], makes: "io" },
   closePacketIo: { takes: ["io"], ends: "io" },
   readTun: { takes: ["io", "fd", "batch"] },
-  writeTun: { takes: ["io", "fd", "batch", "number"] },
+  writeTun: { takes: ["io", "fd", "batch", "number", "number", "number"] },
   receive: { takes: ["io", "fd", "family", "flag", "number", "batch"] },
   send: { takes: SEND },
   sendFragmentable: { takes: SEND },

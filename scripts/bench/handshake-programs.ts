@@ -1,22 +1,36 @@
 /** Tungate and strongSwan with many connections, each of which can be brought up when the bench wants it. */
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../../test/interop/harness/command.ts";
 import { Gateway } from "../../test/interop/harness/gateway.ts";
 import { StrongSwan } from "../../test/interop/harness/strongswan.ts";
-import { SITE_B, type TwoSites } from "../../test/interop/harness/two-sites.ts";
+import { SITE_A, SITE_B, type TwoSites } from "../../test/interop/harness/two-sites.ts";
+import { type Auth, type Credentials, GATEWAY, peerName } from "./handshake-keys.ts";
 import { addressesOf } from "./handshake-peers.ts";
 import { ends, LOG_TAIL, processesOf, SECRET, type Side } from "./peer.ts";
 import { ViciClient } from "./vici.ts";
 
 const IKE = "aes256gcm16-prfsha384-x25519";
+const HYBRID = `${IKE}-ke1_mlkem768`;
 const ESP = "aes256gcm16";
-const WAIT_SECONDS = 30;
+const WAIT_SECONDS = 60;
+
+export interface Tunnels {
+  readonly count: number;
+  readonly auth: Auth;
+  /** ML-KEM-768 behind X25519. */
+  readonly isHybrid?: boolean;
+  /** With `ecdsa` and `rsa`. */
+  readonly credentials?: Credentials;
+  /** Beside them a connection `lan` between the sites, which is up from the start; Tungate only. */
+  readonly withLan?: boolean;
+}
 
 export interface RunningProgram {
   readonly pid: number;
   /** Sets tunnel `index` up; false when it did not come. */
   up(index: number): Promise<boolean>;
-  /** Tunnels that stand. */
+  /** Tunnels with child SAs that stand, that of the sites' networks not counted. */
   established(): Promise<number>;
   log(): string;
   stop(): Promise<void>;
@@ -25,44 +39,84 @@ export interface RunningProgram {
 export interface Program {
   readonly name: string;
   /** Ready to call (side a) or to answer (side b), with nothing negotiated. */
-  start(sites: TwoSites, side: Side, tunnels: number): Promise<RunningProgram>;
+  start(sites: TwoSites, side: Side, tunnels: Tunnels): Promise<RunningProgram>;
+}
+
+interface Ends {
+  readonly addresses: readonly [own: string, other: string];
+  readonly names: readonly [own: string, other: string];
+  readonly inner: readonly [own: string, other: string];
+}
+
+/** The gateway has one name for all its peers. */
+function endsOf(side: Side, index: number): Ends {
+  const { outer, innerA, innerB } = addressesOf(index);
+  const turned = <Value>(a: Value, b: Value): readonly [Value, Value] => (side === "a" ? [a, b] : [b, a]);
+  return {
+    addresses: turned(outer, SITE_B.outer4),
+    names: turned(peerName(index), GATEWAY),
+    inner: turned(innerA, innerB),
+  };
 }
 
 const indices = (count: number) => Array.from({ length: count }, (_, index) => index);
 
-function tungateSettings(side: Side, tunnels: number): string {
+function tungateSettings(side: Side, { count, auth, isHybrid = false, withLan = false }: Tunnels): string {
+  const keep = side === "a" ? "on-demand" : "respond";
   const connection = (index: number) => {
-    const { outer, innerA, innerB } = addressesOf(index);
-    const [a, b] = [`a${index}.test`, `b${index}.test`];
-    const [own, other] =
-      side === "a"
-        ? [`{ address: ${outer}, id: ${a} }`, `{ address: ${SITE_B.outer4}, id: ${b} }`]
-        : [`{ address: ${SITE_B.outer4}, id: ${b} }`, `{ address: ${outer}, id: ${a} }`];
-    const [from, to] = side === "a" ? [innerA, innerB] : [innerB, innerA];
+    const { addresses, names, inner } = endsOf(side, index);
+    const own = auth === "psk" ? "" : `, certificate: ${names[0]}.pem, private_key: own.key`;
+    const other = auth === "psk" ? "" : ", ca: ca.pem";
     return `  t${index}:
-    local: ${own}
-    remote: ${other}
-    psk: { file: key }
-    keep: ${side === "a" ? "on-demand" : "respond"}
-    ike: { proposals: [${IKE}] }
-    children: { lan: { local: ["${from}/32"], remote: ["${to}/32"], esp: [${ESP}] } }`;
+    local: { address: ${addresses[0]}, id: ${names[0]}${own} }
+    remote: { address: ${addresses[1]}, id: ${names[1]}${other} }
+${auth === "psk" ? "    psk: { file: key }\n" : ""}    keep: ${keep}
+    ike: { proposals: [${isHybrid ? HYBRID : IKE}] }
+    children: { lan: { local: ["${inner[0]}/32"], remote: ["${inner[1]}/32"], esp: [${ESP}] } }`;
   };
-  return `version: 1\nconnections:\n${indices(tunnels).map(connection).join("\n")}\n`;
+  const [own, other] = side === "a" ? [SITE_A, SITE_B] : [SITE_B, SITE_A];
+  const lan = `  lan:
+    local: { address: ${own.outer4}, id: lan-${side}.test }
+    remote: { address: ${other.outer4}, id: lan-${side === "a" ? "b" : "a"}.test }
+    psk: { file: key }
+    keep: ${side === "a" ? "up" : "respond"}
+    children: { lan: { local: ["${own.lan4}"], remote: ["${other.lan4}"], esp: [${ESP}] } }`;
+  const connections = [...(withLan ? [lan] : []), ...indices(count).map(connection)];
+  return `version: 1\nconnections:\n${connections.join("\n")}\n`;
 }
 
-const tungate: Program = {
+/** Certificates of the tunnels on this side. */
+function ownCertificates(
+  side: Side,
+  { count, credentials }: Tunnels,
+): readonly (readonly [string, string])[] {
+  if (credentials === undefined) return [];
+  const names = side === "a" ? indices(count).map(peerName) : [GATEWAY];
+  return names.map((name) => [`${name}.pem`, credentials.certificates.get(name)!] as const);
+}
+
+export const tungate: Program = {
   name: "Tungate",
   async start(sites, side, tunnels) {
     const [own] = ends(sites, side);
     const gateway = new Gateway(own.gateway, join(sites.folder, side));
+    const { credentials } = tunnels;
     gateway.writeSecret("key", SECRET);
+    if (credentials !== undefined) {
+      gateway.writeSecret("own.key", credentials.keys[side]);
+      gateway.writeSecret("ca.pem", credentials.ca);
+    }
+    for (const [file, text] of ownCertificates(side, tunnels)) gateway.writeSecret(file, text);
     await gateway.start(tungateSettings(side, tunnels));
     return {
       pid: gateway.process.pid,
       up: async (index) =>
         (await gateway.command("up", `t${index}`, undefined, WAIT_SECONDS)).outcome === "done",
       established: async () =>
-        (await gateway.status()).connections.filter(({ state }) => state === "up").length,
+        (await gateway.status()).connections.filter(
+          ({ name, state, children }) =>
+            name !== "lan" && state === "up" && children.every((child) => child.state === "up"),
+        ).length,
       log: () => gateway.log().slice(-LOG_TAIL),
       stop: () => gateway.kill(),
     };
@@ -73,35 +127,43 @@ const tungate: Program = {
 const CHARON =
   "ikesa_table_size = 4096\n    ikesa_table_segments = 16\n    threads = 64\n    install_routes = no";
 
-function swanctlSettings(side: Side, tunnels: number): string {
+function swanctlSettings(side: Side, { count, auth }: Tunnels): string {
   const connection = (index: number) => {
-    const { outer, innerA, innerB } = addressesOf(index);
-    const [local, remote] = side === "a" ? [outer, SITE_B.outer4] : [SITE_B.outer4, outer];
-    const [id, other] = side === "a" ? [`a${index}`, `b${index}`] : [`b${index}`, `a${index}`];
-    const [from, to] = side === "a" ? [innerA, innerB] : [innerB, innerA];
+    const { addresses, names, inner } = endsOf(side, index);
     return `t${index} {
       version = 2
-      local_addrs = ${local}
-      remote_addrs = ${remote}
+      local_addrs = ${addresses[0]}
+      remote_addrs = ${addresses[1]}
       proposals = ${IKE}
-      local { auth = psk
-        id = ${id}.test }
-      remote { auth = psk
-        id = ${other}.test }
-      children { c${index} { local_ts = ${from}/32
-        remote_ts = ${to}/32
+      local { auth = ${auth === "psk" ? "psk" : "pubkey"}
+        ${auth === "psk" ? "" : `certs = ${names[0]}.pem`}
+        id = ${names[0]} }
+      remote { auth = ${auth === "psk" ? "psk" : "pubkey"}
+        id = ${names[1]} }
+      children { c${index} { local_ts = ${inner[0]}/32
+        remote_ts = ${inner[1]}/32
         esp_proposals = ${ESP} } }
     }`;
   };
-  return `connections {\n${indices(tunnels).map(connection).join("\n")}\n}\nsecrets { ike { secret = "${SECRET}" } }\n`;
+  return `connections {\n${indices(count).map(connection).join("\n")}\n}\nsecrets { ike { secret = "${SECRET}" } }\n`;
 }
 
-const strongSwan: Program = {
+export const strongSwan: Program = {
   name: "strongSwan",
   async start(sites, side, tunnels) {
     const [own] = ends(sites, side);
     const folder = join(sites.folder, side);
     const charon = await new StrongSwan(own.gateway, folder).start(CHARON, "default = 0");
+    const write = (place: string, file: string, text: string) => {
+      mkdirSync(join(charon.credentials, place), { recursive: true });
+      writeFileSync(join(charon.credentials, place, file), text, { mode: 0o600 });
+    };
+    const { credentials } = tunnels;
+    if (credentials !== undefined) {
+      write("private", "own.key", credentials.keys[side]);
+      write("x509ca", "ca.pem", credentials.ca);
+    }
+    for (const [file, text] of ownCertificates(side, tunnels)) write("x509", file, text);
     await charon.loadText(swanctlSettings(side, tunnels));
     const [pid] = await processesOf(own, "charon");
     if (pid === undefined) throw new Error(`charon ended: ${charon.log().slice(-LOG_TAIL)}`);
@@ -141,5 +203,3 @@ const strongSwan: Program = {
     };
   },
 };
-
-export const PROGRAMS: readonly Program[] = [tungate, strongSwan];

@@ -2,34 +2,33 @@
  * Measures IKEv2 itself: N peers with addresses of their own set up N tunnels with one gateway; Tungate and strongSwan in
  * each role.
  *
- *   npm run bench:handshakes -- [--tunnels N] [--rounds N] [--at-once N] [--json FILE]
+ *   npm run bench:handshakes -- [--tunnels N] [--warm-up N] [--rounds N] [--at-once N] [--many N] [--kinds psk,ecdsa,rsa,hybrid]
+ *                               [--json FILE] [--write]
  *
  * All pairs of programs run in every round, one after the other. Processor time is each program's own, from a moment when
- * everything is configured and nothing negotiated, so that "per core" does not depend on what else the machine does.
- * Figures are medians over the rounds.
- * --tunnels   how many tunnels, 200 unless told; 2000 take minutes
+ * everything is configured, so that "per core" does not depend on what else the machine does. Figures are medians over the
+ * rounds. At the end many tunnels are set up at once, while another one carries traffic. Takes five minutes on two cores.
+ * --tunnels   how many are measured in a round, 300 unless told
+ * --warm-up   how many come before them, 150 unless told
+ * --rounds    3 unless told
  * --at-once   negotiations under way at a time, 8 unless told
+ * --many      tunnels of the last part, 2000 unless told; 0: without it
+ * --kinds     of authentication and key exchange, all unless told
+ * --write     docs/bench/handshakes.md and .json
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, release } from "node:os";
 import { parseArgs } from "node:util";
+import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
-import { TwoSites } from "../../test/interop/harness/two-sites.ts";
-import { addPeers } from "./handshake-peers.ts";
-import { PROGRAMS, type Program, type RunningProgram } from "./handshake-programs.ts";
-import { processSeconds, residentOctets } from "./processes.ts";
+import { strongSwan, tungate } from "./handshake-programs.ts";
+import { type HandshakeResults, tablesOf, writeHandshakePages } from "./handshake-report.ts";
+import { type HandshakeSample, KINDS, type Kind, measureHandshakes, type Pair } from "./handshake-round.ts";
+import { measureStorm, type StormSample } from "./handshake-storm.ts";
 import { aligned } from "./report.ts";
-import { median } from "./statistics.ts";
 
-interface Sample {
-  readonly initiator: string;
-  readonly responder: string;
-  readonly seconds: number;
-  readonly failed: number;
-  readonly initiatorCpuMs: number;
-  readonly responderCpuMs: number;
-  readonly initiatorOctets: number;
-  readonly responderOctets: number;
-}
+/** Above this the machine did something else before, and probably still does. */
+const BUSY_LOAD = 0.7;
 
 function usage(problem: string): never {
   const words = readFileSync(import.meta.filename, "utf8").split(" */", 1)[0]!;
@@ -41,125 +40,91 @@ function options() {
   try {
     const { values } = parseArgs({
       options: {
-        tunnels: { type: "string", default: "200" },
+        tunnels: { type: "string", default: "300" },
+        "warm-up": { type: "string", default: "150" },
         rounds: { type: "string", default: "3" },
         "at-once": { type: "string", default: "8" },
+        many: { type: "string", default: "2000" },
+        kinds: { type: "string", default: Object.keys(KINDS).join(",") },
         json: { type: "string" },
+        write: { type: "boolean", default: false },
       },
     });
-    const positive = (name: "tunnels" | "rounds" | "at-once") => {
+    const number = (name: "tunnels" | "warm-up" | "rounds" | "at-once" | "many", least: number) => {
       const value = Number(values[name]);
-      if (!Number.isInteger(value) || value < 1) usage(`--${name} wants a number from 1`);
+      if (!Number.isInteger(value) || value < least) usage(`--${name} wants a number from ${least}`);
       return value;
     };
+    const kinds = values.kinds.split(",").map((kind) => kind.trim());
+    for (const kind of kinds) if (!Object.hasOwn(KINDS, kind)) usage(`there is no kind ${kind}`);
     return {
-      tunnels: positive("tunnels"),
-      rounds: positive("rounds"),
-      atOnce: positive("at-once"),
+      tunnels: number("tunnels", 1),
+      warmUp: number("warm-up", 0),
+      rounds: number("rounds", 1),
+      atOnce: number("at-once", 1),
+      many: number("many", 0),
+      kinds: kinds as Kind[],
       json: values.json,
+      write: values.write,
     };
   } catch (error) {
     return usage(error instanceof Error ? error.message : String(error));
   }
 }
 
-/** Calls `each` for 0 to `count` - 1, so many at a time. */
-async function inTurns(count: number, atOnce: number, each: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const work = async () => {
-    while (next < count) await each(next++);
-  };
-  await Promise.all(Array.from({ length: atOnce }, work));
-}
-
-const used = ({ pid }: RunningProgram) => ({ seconds: processSeconds(pid), octets: residentOctets(pid) });
-
-async function measure(
-  initiator: Program,
-  responder: Program,
-  tunnels: number,
-  atOnce: number,
-): Promise<Sample> {
-  const sites = await TwoSites.create();
-  const running: RunningProgram[] = [];
-  try {
-    await addPeers(sites, tunnels);
-    const b = await responder.start(sites, "b", tunnels);
-    running.push(b);
-    const a = await initiator.start(sites, "a", tunnels);
-    running.push(a);
-    const before = [used(a), used(b)] as const;
-    const startedAt = performance.now();
-    let failed = 0;
-    await inTurns(tunnels, atOnce, async (index) => {
-      if (!(await a.up(index))) failed++;
-    });
-    const seconds = (performance.now() - startedAt) / 1000;
-    const after = [used(a), used(b)] as const;
-    const standing = await b.established();
-    if (failed > 0) console.error(`${initiator.name}: ${failed} did not come up: ${a.log()}`);
-    if (failed === 0 && standing !== tunnels)
-      throw new Error(`${responder.name} has ${standing} of ${tunnels} tunnels: ${b.log()}`);
-    const cpuMs = (side: 0 | 1) => ((after[side].seconds - before[side].seconds) * 1000) / tunnels;
-    const octets = (side: 0 | 1) => (after[side].octets - before[side].octets) / tunnels;
-    return {
-      initiator: initiator.name,
-      responder: responder.name,
-      seconds,
-      failed,
-      initiatorCpuMs: cpuMs(0),
-      responderCpuMs: cpuMs(1),
-      initiatorOctets: octets(0),
-      responderOctets: octets(1),
-    };
-  } finally {
-    for (const one of running) await one.stop();
-    await sites.remove();
-  }
-}
-
-function rowOf(samples: readonly Sample[], tunnels: number): readonly string[] {
-  const [{ initiator, responder }] = samples as readonly [Sample];
-  const of = (value: (sample: Sample) => number) => median(samples.map(value))!;
+/** Each role of each program meets strongSwan, so that nothing but the program differs; strongSwan 5 knows no ML-KEM. */
+function pairsOf(kind: Kind): readonly Pair[] {
+  if (kind === "hybrid") return [{ initiator: tungate, responder: tungate }];
   return [
-    initiator,
-    responder,
-    (tunnels / of(({ seconds }) => seconds)).toFixed(0),
-    (1000 / of(({ initiatorCpuMs }) => initiatorCpuMs)).toFixed(0),
-    (1000 / of(({ responderCpuMs }) => responderCpuMs)).toFixed(0),
-    (of(({ initiatorOctets }) => initiatorOctets) / 1024).toFixed(1),
-    (of(({ responderOctets }) => responderOctets) / 1024).toFixed(1),
-    String(Math.max(...samples.map(({ failed }) => failed))),
+    { initiator: tungate, responder: strongSwan },
+    { initiator: strongSwan, responder: tungate },
+    { initiator: strongSwan, responder: strongSwan },
   ];
 }
 
-const HEAD = [
-  "initiator",
-  "responder",
-  "tunnels/s",
-  "per core, initiator",
-  "per core, responder",
-  "KiB/tunnel, initiator",
-  "KiB/tunnel, responder",
-  "failed",
-];
+async function environment(): Promise<HandshakeResults["environment"]> {
+  const version = await run(["swanctl", "--version"], { mayFail: true });
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    processor: `${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "an unknown processor"}`,
+    kernel: release(),
+    node: process.version,
+    strongSwan: version.stdout.split("\n")[0]?.trim() ?? "",
+  };
+}
 
-const { tunnels, rounds, atOnce, json } = options();
-const samples: Sample[] = [];
+const { kinds, many, json, write, ...given } = options();
+if (process.getuid?.() !== 0) usage("network namespaces need root");
+const remarks: string[] = [];
+const loadBefore = loadavg()[0]!;
+if (loadBefore > BUSY_LOAD)
+  remarks.push(
+    `the machine was busy before (load ${loadBefore.toFixed(1)}): rates are too low and times too long`,
+  );
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.on(signal, () => void removeNamespaces().finally(() => process.exit(130)));
-for (let round = 0; round < rounds; round++)
-  for (const initiator of PROGRAMS)
-    for (const responder of PROGRAMS) {
-      console.error(`round ${round + 1} of ${rounds}: ${initiator.name} calls ${responder.name}`);
-      samples.push(await measure(initiator, responder, tunnels, atOnce));
+
+const samples: HandshakeSample[] = [];
+for (let round = 1; round <= given.rounds; round++)
+  for (const kind of kinds)
+    for (const pair of pairsOf(kind)) {
+      console.error(
+        `round ${round} of ${given.rounds}, ${kind}: ${pair.initiator.name} calls ${pair.responder.name}`,
+      );
+      samples.push(await measureHandshakes(pair, { kind, ...given }));
     }
-const pairs = PROGRAMS.flatMap((a) => PROGRAMS.map((b) => [a.name, b.name] as const));
-const rows = pairs.map(([a, b]) =>
-  rowOf(
-    samples.filter(({ initiator, responder }) => initiator === a && responder === b),
-    tunnels,
-  ),
-);
-console.log(aligned([HEAD, ...rows]));
-if (json !== undefined) writeFileSync(json, `${JSON.stringify({ tunnels, atOnce, samples }, null, 2)}\n`);
+const storms: StormSample[] = [];
+if (many > 0)
+  for (const program of [tungate, strongSwan]) {
+    console.error(`${many} tunnels: ${program.name} calls ${program.name}`);
+    const pair = { initiator: program, responder: program };
+    storms.push(
+      await measureStorm(pair, { tunnels: many, atOnce: given.atOnce, withTraffic: program === tungate }),
+    );
+  }
+const results = { environment: await environment(), options: given, samples, storms, remarks };
+for (const rows of tablesOf(results)) console.log(`${aligned(rows)}\n`);
+for (const remark of remarks) console.log(`note: ${remark}`);
+if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+if (write) writeHandshakePages(results);
+process.exitCode = [...samples, ...storms].some(({ lost }) => lost > 0) ? 1 : 0;

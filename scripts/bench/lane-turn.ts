@@ -76,6 +76,7 @@ function makeIo(mode: "outbound" | "inbound" | "miss"): PacketIo & { spi: number
       }
     },
     writeTun() {},
+    writeTunSome: (_tun: number, { count }: PacketBatch) => count,
     receive(_socket: number, into: PacketBatch) {
       into.count = mode === "inbound" ? BATCH : 0;
       for (let i = 0; i < into.count; i++) {

@@ -98,3 +98,7 @@ export function formatAddressRange(range: AddressRange): string {
 export function formatPrefix({ address, bits }: Prefix): string {
   return bits === address.length * 8 ? formatIpAddress(address) : `${formatIpAddress(address)}/${bits}`;
 }
+
+export function isSingle({ start, end }: AddressRange): boolean {
+  return start.every((octet, i) => octet === end[i]);
+}

@@ -11,11 +11,7 @@ export const AH_ENCAPSULATION =
   "AH protects the outer addresses, which UDP encapsulation lets a NAT change; set encapsulation: esp";
 
 /** One protocol to a child: RFC 4301 section 4.1 has no bundles of SAs. */
-export function checkNegotiatedAh(
-  { ah, esp, tfc, iptfs, lane_sas: laneSas }: ChildInput,
-  path: Path,
-  findings: Findings,
-): void {
+export function checkNegotiatedAh({ ah, esp, tfc, iptfs }: ChildInput, path: Path, findings: Findings): void {
   if (ah === undefined) return;
   const refuse = (key: string, message: string) =>
     findings.refuse("CONFIG_CONFLICT", [...path, key], message);
@@ -24,7 +20,6 @@ export function checkNegotiatedAh(
       "ah",
       "does not go with esp: a child is of one protocol; for both around the same packets use esp, which authenticates too",
     );
-  if (laneSas === "auto") refuse("lane_sas", "does not go with ah: one lane carries all of AH");
   for (const [key, given] of [
     ["tfc", tfc],
     ["iptfs", iptfs],

@@ -411,7 +411,7 @@ class Assembly {
       lifetime: lifetimeOf(input.rekey),
       handling: handlingOf(input, DEFAULT_REPLAY_WINDOW, path, this.#findings),
       ...dscpClassesOf(input.dscp_sas, path, this.#findings),
-      ...(input.lane_sas === "off" || isAh ? { hasNoLaneSas: true } : {}),
+      ...(input.lane_sas === "off" ? { hasNoLaneSas: true } : {}),
       ...this.#saPer(input, keep, path),
       ...(input.rehearse === "on" ? { rehearse: true } : {}),
       place: this.#findings.place(path),

@@ -18,6 +18,8 @@ interface Waiter {
   readonly kind: CommandKind;
   readonly target: Target;
   readonly finish: (outcome: CommandOutcome) => void;
+  /** It has just begun to wait, or something was said that concerns it. */
+  isToBeLookedAt: boolean;
 }
 
 export class CommandWaiters {
@@ -43,7 +45,7 @@ export class CommandWaiters {
       };
       const giveUp = () => finish({ outcome: "timedOut", lines: [] });
       const timer = setTimeout(giveUp, waitSeconds * 1000);
-      const waiter: Waiter = { kind, target, finish };
+      const waiter: Waiter = { kind, target, finish, isToBeLookedAt: true };
       this.#waiters.add(waiter);
       signal.addEventListener("abort", giveUp, { once: true });
     });
@@ -52,6 +54,7 @@ export class CommandWaiters {
   onNotice(notice: IkeNotice): void {
     for (const waiter of [...this.#waiters]) {
       if (!concerns(notice, waiter.target)) continue;
+      waiter.isToBeLookedAt = true;
       if (isFailure(notice) && waiter.kind !== "down")
         waiter.finish({ outcome: "failed", code: notice.code, lines: [...this.#options.words(notice)] });
       else if (waiter.kind === "rekey" && isRekeyOf(notice, waiter.target)) waiter.finish(DONE);
@@ -61,7 +64,9 @@ export class CommandWaiters {
   /** States may have changed. */
   onTurn(): void {
     for (const waiter of [...this.#waiters]) {
-      if (waiter.kind === "rekey") continue;
+      // What comes up says so; what goes down may do it silently.
+      if (waiter.kind === "rekey" || (waiter.kind === "up" && !waiter.isToBeLookedAt)) continue;
+      waiter.isToBeLookedAt = false;
       const states = this.#options.states(waiter.target.connection);
       if (isReached(waiter.kind, waiter.target, states)) waiter.finish(DONE);
     }

@@ -83,7 +83,7 @@ function offloadsOf(sockets: readonly OuterSocket[]): OuterSockets["offloads"] {
 }
 
 function laneSocket({ fds, family, role, localPort }: OuterSocket, lane: number): NativeLaneSocket {
-  const own = role === "whole" || (role === "ah" && lane > 0) ? undefined : fds[lane];
+  const own = role === "whole" ? undefined : fds[lane];
   if (own !== undefined) return { fd: own, family, role, localPort };
   return { fd: fds[0]!, family, role, localPort, sendsOnly: true };
 }
@@ -117,15 +117,14 @@ function openAll(opening: Opening, family: IpFamily, address?: IpAddress): void 
   sockets.push({ fds: [open(ike.fd)], role: "ike", localPort: ike.localPort, ...kept });
   const nat = openGroup({ ...where, port: ports.nat, mergesReceived }, lanes, open);
   sockets.push({ fds: nat, role: "nat", localPort: ports.nat, ...kept });
-  const raw = Array.from({ length: lanes }, (_, lane) => {
-    const fd = open(openRawSocket(where).fd);
-    if (lanes > 1) attachFilter(fd, rawFilter(family, lane, lanes));
-    return fd;
-  });
-  sockets.push({ fds: raw, role: "esp", localPort: 0, ...kept });
-  // The first lane has all SAs of AH: its packets come with their IP headers, which no other lane could be handed.
-  if (opening.receivesAh === true)
-    sockets.push({ fds: [open(openRawSocket(where, "ah").fd)], role: "ah", localPort: 0, ...kept });
+  for (const role of opening.receivesAh === true ? (["esp", "ah"] as const) : (["esp"] as const)) {
+    const fds = Array.from({ length: lanes }, (_, lane) => {
+      const fd = open(openRawSocket(where, role).fd);
+      if (lanes > 1) attachFilter(fd, rawFilter(family, lane, lanes, role));
+      return fd;
+    });
+    sockets.push({ fds, role, localPort: 0, ...kept });
+  }
   // Transport mode and AH: packets whose IP header is made here. Nothing is ever received.
   sockets.push({ fds: [open(openRawSocket(where, "whole").fd)], role: "whole", localPort: 0, ...kept });
 }

@@ -34,6 +34,7 @@ import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
 import { ACCEPTED, type InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
+import type { SocketIndex } from "./packet-io.ts";
 import { WHOLE_PACKET_MAX } from "./whole-packets.ts";
 
 const CAPACITY = 64;
@@ -59,12 +60,12 @@ export class AhInbound {
   }
 
   /** Finds the SA of datagram `i` and asks its window; it is verified with the next {@link flush} [AH-12]. */
-  admit(batch: PacketBatch, i: number, now: Instant): void {
-    const reason = this.#admit(batch, i, now);
+  admit(socket: SocketIndex, batch: PacketBatch, i: number, now: Instant): void {
+    const reason = this.#admit(socket, batch, i, now);
     if (reason !== ACCEPTED) this.#context.count(reason);
   }
 
-  #admit(batch: PacketBatch, i: number, now: Instant): number {
+  #admit(socket: SocketIndex, batch: PacketBatch, i: number, now: Instant): number {
     const context = this.#context;
     const { table } = context;
     const { u32 } = table;
@@ -74,7 +75,9 @@ export class AhInbound {
     const slot = findBySpi(table, ahSpi(batch.bytes, at));
     const base = slot === NO_SLOT ? 0 : slotOffset(table, slot);
     if (slot === NO_SLOT || u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.AH) return Drop.unknownSpi;
-    if (u32[(base + Slot.OWNER_LANE) >> 2] !== context.index) return Drop.otherLane;
+    const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
+    if (owner !== context.index)
+      return context.giveDatagram(owner, batch, i, socket) ? ACCEPTED : context.reasonNotGiven();
     const family = batch.meta[i * DATAGRAM_META_STRIDE + META_FAMILY]!;
     const ahLength = ahReceivedLength(batch.bytes, at);
     const icvLength = u32[(base + Slot.ICV_LENGTH) >> 2]!;

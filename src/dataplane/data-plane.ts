@@ -212,9 +212,7 @@ class TableDataPlane implements DataPlane {
   #addInbound(sa: InboundSa): void {
     if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) !== NO_SLOT)
       throw new SadError("SAD_DUPLICATE", `there is an inbound SA with SPI ${formatSpi(sa.spi)} already`);
-    // AH is received by the first lane alone.
-    const lane = sa.suite.protocol === "ah" ? 0 : laneOfSpi(sa.spi, this.#table.size.lanes);
-    const slot = this.#write(sa, lane);
+    const slot = this.#write(sa, laneOfSpi(sa.spi, this.#table.size.lanes));
     if (!this.#reserved.delete(sa.spi)) this.#countPair(sa.spi, 1);
     this.#pairs.set(sa.spi, { policy: sa.policy, inbound: slot, outbound: undefined });
     this.#pairsOfPolicy.set(sa.policy, (this.#pairsOfPolicy.get(sa.policy) ?? 0) + 1);

@@ -4,7 +4,12 @@
  * gone, and its slot may be another's.
  */
 import { appendFrame, clearFrames, type FrameBatch } from "../base/frame-batch.ts";
-import { DATAGRAM_META_STRIDE, NO_ORIGIN, type PacketBatch } from "../base/packet-batch.ts";
+import {
+  DATAGRAM_META_STRIDE,
+  META_HEADER_LENGTH,
+  NO_ORIGIN,
+  type PacketBatch,
+} from "../base/packet-batch.ts";
 import { HandOverRing, ringMemory } from "./hand-over-ring.ts";
 import type { SocketIndex, TunIndex } from "./packet-io.ts";
 
@@ -101,7 +106,7 @@ export class HandOver {
   giveFrame(lane: number, frames: FrameBatch, i: number, device: TunIndex): boolean {
     const ring = this.#to[lane]?.frames;
     if (ring === undefined) return false;
-    const record = this.#put(ring, frames, i);
+    const record = this.#put(ring, frames, i, 0);
     if (record < 0) return false;
     const word = ring.words(record);
     ring.u32[word] = device | ((this.hops + 1) << 8) | (frames.kind[i]! << 16);
@@ -112,11 +117,11 @@ export class HandOver {
     return true;
   }
 
-  /** Gives datagram `i` of a socket to another lane; false when its queue is full. */
+  /** Gives datagram `i` of a socket, with the IP header in front of it, to another lane; false when its queue is full. */
   giveDatagram(lane: number, batch: PacketBatch, i: number, socket: SocketIndex): boolean {
     const ring = this.#to[lane]?.datagrams;
     if (ring === undefined) return false;
-    const record = this.#put(ring, batch, i);
+    const record = this.#put(ring, batch, i, headerLength(batch, i));
     if (record < 0) return false;
     const word = ring.words(record);
     ring.u32[word] = socket | ((this.hops + 1) << 8) | (batch.tos[i]! << 16);
@@ -127,10 +132,12 @@ export class HandOver {
     return true;
   }
 
-  #put(ring: HandOverRing, batch: PacketBatch, i: number): number {
-    const length = batch.length[i]!;
-    const record = length === 0 ? -1 : ring.reserve(length);
-    if (record >= 0) this.#copy(batch.bytes, batch.offset[i]!, length, ring.bytes, ring.start(record));
+  /** @param front - octets in front of the packet that go with it */
+  #put(ring: HandOverRing, batch: PacketBatch, i: number, front: number): number {
+    const length = batch.length[i]! + front;
+    const record = batch.length[i] === 0 ? -1 : ring.reserve(length);
+    if (record >= 0)
+      this.#copy(batch.bytes, batch.offset[i]! - front, length, ring.bytes, ring.start(record));
     return record;
   }
 
@@ -182,14 +189,15 @@ export class HandOver {
       const word = ring.words(record);
       const tags = ring.u32[word]!;
       this.#copy(ring.bytes, ring.start(record), length, into.bytes, at);
-      into.offset[i] = at;
-      into.length[i] = length;
       sockets[i] = tags & 0xff;
       hops[i] = (tags >>> 8) & 0xff;
       into.tos[i] = (tags >>> 16) & 0xff;
       into.frame[i] = NO_ORIGIN;
       for (let octet = 0; octet < DATAGRAM_META_STRIDE; octet++)
         into.meta[i * DATAGRAM_META_STRIDE + octet] = ring.meta[(word + 1) * 4 + octet]!;
+      const front = headerLength(into, i);
+      into.offset[i] = at + front;
+      into.length[i] = length - front;
       into.count++;
       at = Math.ceil((at + length) / DATAGRAM_ALIGNMENT) * DATAGRAM_ALIGNMENT;
       ring.take();
@@ -230,6 +238,11 @@ export class HandOver {
     }
     return false;
   }
+}
+
+/** Octets of the IP header that lies in front of datagram `i`: AH covers it. */
+function headerLength(batch: PacketBatch, i: number): number {
+  return batch.meta[i * DATAGRAM_META_STRIDE + META_HEADER_LENGTH]!;
 }
 
 /** Datagrams begin at multiples of this in a batch. */

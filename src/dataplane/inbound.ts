@@ -61,6 +61,7 @@ export const PEER_MOVED_INTERVAL_MS = 250;
 export class Inbound {
   readonly #context: LaneContext;
   readonly #batch: PacketBatch;
+  readonly #takeAnswers: (now: Instant) => void;
   readonly #gate: IkeGate;
   readonly #recovery: EsnRecovery;
   readonly #inner: InnerPackets;
@@ -89,8 +90,10 @@ export class Inbound {
   readonly #socket: Uint8Array;
   readonly #hops: Uint8Array;
 
-  constructor(context: LaneContext, batch: PacketBatch) {
+  /** @param takeAnswers - reads the TUN devices and sends what was in them; called while a long batch is being delivered */
+  constructor(context: LaneContext, batch: PacketBatch, takeAnswers: (now: Instant) => void) {
     this.#context = context;
+    this.#takeAnswers = takeAnswers;
     this.#recovery = new EsnRecovery(context);
     this.#batch = batch;
     this.#gate = new IkeGate(context);
@@ -161,6 +164,7 @@ export class Inbound {
         if (this.#sort(this.#socket[i]!, i, now)) admitted++;
       }
       handOver.hops = 0;
+      this.#ah?.flush(now);
       if (admitted > 0) this.#openAndDeliver(now);
     }
     handOver.wakeOthers();
@@ -183,7 +187,7 @@ export class Inbound {
     switch (context.io.sockets[socket]!.role) {
       case "ah":
         this.#ah ??= new AhInbound(context, this.#inner);
-        this.#ah.admit(batch, i, now);
+        this.#ah.admit(socket, batch, i, now);
         return false;
       case "whole":
         return false;
@@ -302,7 +306,7 @@ export class Inbound {
       i++;
     }
     for (let device = 0; devices !== 0; device++, devices >>>= 1)
-      if ((devices & 1) !== 0) this.#write(device);
+      if ((devices & 1) !== 0) this.#write(device, now);
     this.#aggfrag.flush();
     this.#rebuilt?.flush();
   }
@@ -368,11 +372,14 @@ export class Inbound {
     return true;
   }
 
-  #write(device: number): void {
+  #write(device: number, now: Instant): void {
     const batch = this.#batch;
     for (let i = 0; i < batch.count; i++)
       batch.status[i] = this.#device[i] === device ? PACKET_OK : PACKET_NOT_SENT;
-    this.#context.io.writeTun(device, batch);
+    for (let next = 0; next < batch.count; ) {
+      next = this.#context.io.writeTunSome(device, batch, next);
+      if (next < batch.count) this.#takeAnswers(now);
+    }
     for (let i = 0; i < batch.count; i++)
       if (this.#device[i] === device && batch.status[i] !== PACKET_OK) this.#context.count(Drop.tunRefused);
   }

@@ -29,6 +29,8 @@ const RETURN_A = 0x16;
 const NOTHING = 0;
 const WHOLE_PACKET = 0xffffffff;
 const SPI_LENGTH = 4;
+/** Octets in front of the SPI (RFC 4303 section 2, RFC 4302 section 2). */
+const SPI_AT = { esp: 0, ah: 4 } as const;
 
 /**
  * For the sockets of UDP port 4500, one per lane in their order (SO_ATTACH_REUSEPORT_CBPF): the number of the socket
@@ -39,10 +41,16 @@ export function natSteering(lanes: number): PacketProgram {
 }
 
 /**
- * For the raw ESP socket of one lane (SO_ATTACH_FILTER): takes the packets of its own SPIs, all lanes together each
+ * For the raw ESP or AH socket of one lane (SO_ATTACH_FILTER): takes the packets of its own SPIs, all lanes together each
  * packet once. Raw IPv4 sockets see the IP header, those of IPv6 do not.
  */
-export function rawFilter(family: IpFamily, lane: number, lanes: number): PacketProgram {
+export function rawFilter(
+  family: IpFamily,
+  lane: number,
+  lanes: number,
+  protocol: keyof typeof SPI_AT = "esp",
+): PacketProgram {
+  const spiAt = SPI_AT[protocol];
   const skipHeader = family === 4 ? instruction(LOAD_X_HEADER_LENGTH, 0) : instruction(LOAD_X, 0);
   const take = instruction(RETURN, WHOLE_PACKET);
   const leave = instruction(RETURN, NOTHING);
@@ -51,9 +59,9 @@ export function rawFilter(family: IpFamily, lane: number, lanes: number): Packet
     instruction(LOAD_LENGTH, 0),
     instruction(SUBTRACT_X, 0),
     // What holds no SPI is lane 0's, to be counted.
-    instruction(JUMP_IF_AT_LEAST, SPI_LENGTH, 1, 0),
+    instruction(JUMP_IF_AT_LEAST, spiAt + SPI_LENGTH, 1, 0),
     lane === 0 ? take : leave,
-    instruction(LOAD_WORD_BEHIND_X, 0),
+    instruction(LOAD_WORD_BEHIND_X, spiAt),
     ...laneOfWord(lanes),
     instruction(JUMP_IF_EQUAL, lane, 0, 1),
     take,

@@ -66,7 +66,6 @@ export function createLane(options: LaneOptions): Lane {
   const context = new LaneContext(options);
   const icmp = new IcmpErrors(context);
   const own = new OwnAddresses(options.table);
-  const inbound = new Inbound(context, createReceiveBatch(options.receiveReads ?? RECEIVE_READS));
   const sealAndSend = new SealAndSend(context, createArenaBatch(PACKETS, PACKETS_OCTETS));
   const paced = new PacedSas(context, createFrameBatch(MADE_FRAMES, MADE_OCTETS), sealAndSend);
   const protection = new Protection(context, new Oversize(icmp, sealAndSend), paced);
@@ -80,6 +79,8 @@ export function createLane(options: LaneOptions): Lane {
     icmp,
     own,
   });
+  const received = createReceiveBatch(options.receiveReads ?? RECEIVE_READS);
+  const inbound = new Inbound(context, received, (now) => void outbound.turn(now));
   const epoch = Header.LANE_EPOCHS / 4 + options.index;
   let generation = -1;
   return {

@@ -32,6 +32,11 @@ export interface PacketIo {
   /** Hands packets with status PACKET_OK to the host; marks those the system refused PACKET_NOT_SENT. */
   writeTun(tun: TunIndex, from: PacketBatch): void;
   /**
+   * The same from packet `first` on, but stops after as many as the host may have answered.
+   * @returns the first packet that is left: read the device before they are written, or its queue overflows; `count` at the end
+   */
+  writeTunSome(tun: TunIndex, from: PacketBatch, first: number): number;
+  /**
    * Fills the batch with received datagrams, which stay where the system wrote them: UDP payloads, or for raw sockets ESP
    * packets from their SPI on (the IPv4 header that the system puts in front is skipped). Sets `count`, `offset`,
    * `length`, `meta` and `tos`.

@@ -1,5 +1,5 @@
 /** The paths that SAs use, what each carries, and who finds that out (RFC 4301 section 8.2). */
-import { earlier, type Instant } from "../base/instant.ts";
+import type { Instant } from "../base/instant.ts";
 import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
@@ -15,6 +15,7 @@ import {
   setCeiling,
 } from "../esp/path-mtu.ts";
 import { type PathReport, quotedEsp, type ReportRefusal, refuseReport } from "../esp/path-report.ts";
+import { Agenda } from "../ike/agenda.ts";
 import type { PathProbe, PathProbeOutcome } from "../ike/machine.ts";
 import type { PathTable } from "./path-table.ts";
 
@@ -52,7 +53,7 @@ export class PathMtus {
   readonly #paths = new Map<string, KnownPath>();
   readonly #pathOf = new Map<Spi, KnownPath>();
   readonly #outcomes = new Map<ReportOutcome, number>();
-  #dueAt: Instant | undefined;
+  readonly #due = new Agenda<KnownPath>();
 
   constructor(options: PathMtusOptions) {
     this.#options = options;
@@ -67,6 +68,7 @@ export class PathMtus {
     if (path === undefined || (isProbed && !path.mtu.isProbed)) {
       const ceiling = this.#options.paths.ceilingTo(remote);
       const sas = path?.sas ?? new Set<Spi>();
+      if (path !== undefined) this.#due.set(path, undefined);
       path = { remote, mtu: newPathMtu(familyOf(remote), ceiling, isProbed, now), sas };
       this.#paths.set(key, path);
       for (const spi of sas) this.#pathOf.set(spi, path);
@@ -74,7 +76,7 @@ export class PathMtus {
     path.sas.add(inboundSpi);
     this.#pathOf.set(inboundSpi, path);
     this.#options.dataPlane.setPathMtu(inboundSpi, path.mtu.octets);
-    this.#dueAt = earlier(this.#dueAt, pathDueAt(path.mtu));
+    this.#schedule(path);
   }
 
   release(inboundSpi: Spi): void {
@@ -84,6 +86,7 @@ export class PathMtus {
     path.sas.delete(inboundSpi);
     if (path.sas.size > 0) return;
     this.#paths.delete(formatIpAddress(path.remote));
+    this.#due.set(path, undefined);
     this.#options.paths.note(path.remote, undefined);
   }
 
@@ -124,14 +127,12 @@ export class PathMtus {
   }
 
   nextTimeout(): Instant | undefined {
-    return this.#dueAt;
+    return this.#due.first()?.at;
   }
 
   /** Does what is due. */
   advance(now: Instant): void {
-    if (this.#dueAt === undefined || now < this.#dueAt) return;
-    this.#dueAt = undefined;
-    for (const path of this.#paths.values()) {
+    for (const path of this.#due.takeDue(now)) {
       let octets = 0;
       this.#change(path, () => {
         octets = advancePath(path.mtu, now);
@@ -151,10 +152,15 @@ export class PathMtus {
     return this.#outcomes;
   }
 
+  #schedule(path: KnownPath): void {
+    const at = pathDueAt(path.mtu);
+    this.#due.set(path, at === undefined ? undefined : { at, reason: "path MTU" });
+  }
+
   #change(path: KnownPath, work: () => void): void {
     const before = path.mtu.octets;
     work();
-    this.#dueAt = earlier(this.#dueAt, pathDueAt(path.mtu));
+    this.#schedule(path);
     const { octets } = path.mtu;
     if (octets === before) return;
     this.#options.paths.note(path.remote, octets);

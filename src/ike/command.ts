@@ -13,6 +13,8 @@ import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { forget, leave, releaseAcquire, releaseAcquires } from "./sa/lifecycle.ts";
 import {
   about,
+  carrierOf,
+  childConfiguration,
   establishedOf,
   ikeSasOf,
   keeperOf,
@@ -145,47 +147,44 @@ export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): void {
     acquire(turn, event.policy, event.packet);
     return;
   }
-  for (const sa of turn.machine.sas.values()) {
-    if (sa.state !== "established") continue;
-    const child = sa.children.find(({ inboundSpi }) => inboundSpi === event.inboundSpi);
-    if (child === undefined) continue;
-    const spis = { inboundSpi: child.inboundSpi, outboundSpi: child.outboundSpi };
-    if (event.kind === "softLimit") {
-      notice(turn, { code: "softLimit", ...about(sa, child.name), spis, limit: event.reason });
-      child.rekeyAt = turn.now;
-    } else if (event.kind === "hardLimit") endChild(turn, sa, child, "hardLimit");
-    else followEsp(turn, sa, event);
-    touch(turn.machine, sa);
-    return;
-  }
+  const sa = carrierOf(turn.machine, event.inboundSpi);
+  const child = sa?.children.find(({ inboundSpi }) => inboundSpi === event.inboundSpi);
+  if (sa === undefined || child === undefined) return;
+  const spis = { inboundSpi: child.inboundSpi, outboundSpi: child.outboundSpi };
+  if (event.kind === "softLimit") {
+    notice(turn, { code: "softLimit", ...about(sa, child.name), spis, limit: event.reason });
+    child.rekeyAt = turn.now;
+  } else if (event.kind === "hardLimit") endChild(turn, sa, child, "hardLimit");
+  else followEsp(turn, sa, event);
+  touch(turn.machine, sa);
 }
 
 /** A packet wants an SA; the answer is an SA or `acquireFailed`. */
 function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): void {
   const { machine } = turn;
-  for (const connection of machine.connections.values()) {
-    for (const child of connection.children) {
-      if (`${connection.name}/${child.name}` !== policy) continue;
-      touchConnection(machine, connection.name);
-      const keeper = keeperOf(machine, connection.name);
-      const state = childKeeper(keeper, child.name);
-      state.hasAcquire = true;
-      const isUnwanted = keeper.isDown || state.isDown || machine.isShutDown || child.keep === "respond";
-      const isRefused = isUnwanted || isLeftOut(keeper, child, packet, turn.now);
-      if (isRefused) {
-        releaseAcquire(turn, connection.name, child.name);
-        return;
-      }
-      if (isServed(machine, connection.name, child.name, packet)) {
-        state.hasAcquire = false;
-        return;
-      }
-      state.isWanted = true;
-      state.packet = packet;
-      return;
-    }
+  // Neither name has a slash in it.
+  const [name = "", childName = ""] = policy.split("/");
+  const child = childConfiguration(machine, name, childName);
+  if (child === undefined) {
+    turn.actions.push({ kind: "dataPlane", command: { kind: "acquireFailed", policy } });
+    return;
   }
-  turn.actions.push({ kind: "dataPlane", command: { kind: "acquireFailed", policy } });
+  touchConnection(machine, name);
+  const keeper = keeperOf(machine, name);
+  const state = childKeeper(keeper, childName);
+  state.hasAcquire = true;
+  const isUnwanted = keeper.isDown || state.isDown || machine.isShutDown || child.keep === "respond";
+  const isRefused = isUnwanted || isLeftOut(keeper, child, packet, turn.now);
+  if (isRefused) {
+    releaseAcquire(turn, name, childName);
+    return;
+  }
+  if (isServed(machine, name, childName, packet)) {
+    state.hasAcquire = false;
+    return;
+  }
+  state.isWanted = true;
+  state.packet = packet;
 }
 
 /** The SA came while the acquire was on its way. */

@@ -1,4 +1,5 @@
 /** What the machine shows of itself: one state per connection, and per peer of a connection that serves many. */
+import { isSingle } from "../base/address-range.ts";
 import { earlier, type Instant } from "../base/instant.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
 import { pairsOverlap, type SelectorPair, withinSelectors } from "../policy/traffic-selector.ts";
@@ -24,15 +25,7 @@ import { dscpsOfSibling, keeperName, laneOfSibling } from "./negotiation/sibling
 import { lastHeardAt } from "./own-work.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
-import {
-  displayName,
-  establishedOf,
-  ikeSasOf,
-  isSingle,
-  keeperOf,
-  type Machine,
-  ofDisplayName,
-} from "./turn.ts";
+import { displayName, establishedOf, ikeSasOf, keeperOf, type Machine, ofDisplayName } from "./turn.ts";
 
 /** @param only - the connection to show, or one peer of it (`NAME#2`); absent: all of them */
 export function describeMachine(machine: Machine, now: Instant, only?: string): readonly ConnectionState[] {

@@ -2,7 +2,7 @@
 
 import { toHex } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
-import type { Connection } from "../policy/connection.ts";
+import { countNaming } from "../policy/caller-index.ts";
 import {
   COOKIE_THRESHOLD,
   COOKIE_THRESHOLD_PER_ADDRESS,
@@ -13,7 +13,7 @@ import {
 } from "./limits.ts";
 import type { DropReason } from "./notice.ts";
 import type { HalfOpenIkeSa } from "./sa/ike-sa.ts";
-import { isSingle, type Machine, notice, type Turn } from "./turn.ts";
+import { type Machine, notice, type Turn } from "./turn.ts";
 
 /**
  * Prefixes of strangers that are counted, by octets, and how many half-open IKE SAs each may have: IPv4 /24; of IPv6 /64 and
@@ -39,7 +39,7 @@ export type Admission =
  */
 export function admit(machine: Machine, address: IpAddress, hasCookie: boolean): Admission {
   const key = formatIpAddress(address);
-  const connections = machine.namedAddresses.get(key) ?? 0;
+  const connections = countNaming(machine.callers, address);
   if (connections > 0) {
     const count = machine.halfOpen.get(key) ?? 0;
     if (count >= COOKIE_THRESHOLD_PER_ADDRESS * connections && !hasCookie) return { kind: "cookie" };
@@ -58,16 +58,6 @@ export function admit(machine: Machine, address: IpAddress, hasCookie: boolean):
     keys.push(prefix);
   }
   return { kind: "admitted", slot: { isReserved: false, keys } };
-}
-
-/** How many connections have each address that stands by itself. */
-export function countNamedAddresses(connections: Iterable<Connection>): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const { remote } of connections) {
-    const own = remote.addresses.filter(isSingle).map(({ start }) => formatIpAddress(start));
-    for (const address of new Set(own)) counts.set(address, (counts.get(address) ?? 0) + 1);
-  }
-  return counts;
 }
 
 /** Takes the place. */

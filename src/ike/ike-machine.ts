@@ -3,6 +3,7 @@ import { wipe } from "../base/bytes.ts";
 import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { RandomSource } from "../base/random.ts";
+import { indexCallers } from "../policy/caller-index.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
 import { advance, timeoutOf } from "./advance.ts";
@@ -15,7 +16,7 @@ import { handleDatagram } from "./endpoint.ts";
 import { reviewPath } from "./exchange/mobike.ts";
 import { requestProbe } from "./exchange/path-probe.ts";
 import { openAssembled } from "./exchange/receive.ts";
-import { countNamedAddresses, watchCookies } from "./half-open.ts";
+import { watchCookies } from "./half-open.ts";
 import { connectAt, isServed, reconcile } from "./keep.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
 import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./machine.ts";
@@ -276,13 +277,14 @@ function newMachine(options: IkeMachineOptions): Machine {
     connectPlan: options.connectPlan ?? CONNECT_PLAN,
     establishedPlan: options.establishedPlan ?? ESTABLISHED_PLAN,
     connections: new Map(connections.map((connection) => [connection.name, connection])),
-    namedAddresses: countNamedAddresses(connections),
+    callers: indexCallers(connections),
     keepers: new Map(),
     sas: new Map(),
     byConnection: new Map(),
     byPeer: new Map(),
     touched: { sas: new Set(), connections: new Set() },
     bySpi: new Map(),
+    carriers: new Map(),
     byRequest: new Map(),
     jobs: new Map(),
     halfOpen: new Map(),

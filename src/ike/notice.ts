@@ -356,6 +356,15 @@ export type IkeNotice =
       /** The selectors are less than what the configuration asks for (RFC 7296 section 2.9). */
       readonly isNarrowed: boolean;
     })
+  /** Another peer of the same connection has a child for the same networks; what goes there goes to the newest SA. */
+  | (Concerning & {
+      readonly code: "networksShared";
+      readonly identity: Identification;
+      readonly selectors: SelectorPair;
+      /** The other one's name: `NAME#N`. */
+      readonly other: string;
+      readonly otherIdentity: Identification;
+    })
   /** The peer refused a child as a whole, and is asked for `pairs` pairs of its selectors one by one, or for single hosts. */
   | (Concerning & {
       readonly code: "askingInParts";

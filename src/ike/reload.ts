@@ -1,5 +1,6 @@
 /** Another configuration for a running machine: what did not change goes on, the rest ends and begins anew. */
 import { contains } from "../base/address-range.ts";
+import { indexCallers } from "../policy/caller-index.ts";
 import type {
   ChildConfiguration,
   Connection,
@@ -7,7 +8,6 @@ import type {
   PeerAuthentication,
 } from "../policy/connection.ts";
 import { closeConnection } from "./command.ts";
-import { countNamedAddresses } from "./half-open.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
@@ -17,7 +17,7 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
   const { machine } = turn;
   const before = machine.connections;
   machine.connections = new Map(connections.map((connection) => [connection.name, connection]));
-  machine.namedAddresses = countNamedAddresses(connections);
+  machine.callers = indexCallers(connections);
   for (const [name, old] of before) {
     const fresh = machine.connections.get(name);
     if (fresh === undefined) {

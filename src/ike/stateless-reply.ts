@@ -1,6 +1,6 @@
 /** Answers that keep no state: wrong version, unknown SPI, refusals of IKE_SA_INIT; all rate limited (RFC 7296 sections 1.5, 2.5, 2.21). */
-import { formatIpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import { countNaming } from "../policy/caller-index.ts";
 import { encodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, NotifyPayload } from "../wire/ike/payload.ts";
 import { NotifyType } from "../wire/ike/registries.ts";
@@ -40,7 +40,7 @@ export function replyStateless(
   );
   if (bytes.length > header.length) return false;
   // A flood of strangers must not use up what configured peers need.
-  const isPeer = turn.machine.namedAddresses.has(formatIpAddress(remote.address));
+  const isPeer = countNaming(turn.machine.callers, remote.address) > 0;
   if (!mayReply(turn, isCookie ? "cookies" : isPeer ? "peers" : "strangers")) {
     drop(turn, "replyRateExceeded", remote);
     return false;

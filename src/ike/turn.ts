@@ -1,11 +1,13 @@
 /** One turn of the machine: its memory, the moment, and the actions that add up. */
+import { isSingle } from "../base/address-range.ts";
 import { compare, toHex } from "../base/bytes.ts";
 import { after, type Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { RandomSource } from "../base/random.ts";
-import { IkeSpi, ZERO_IKE_SPI } from "../base/spi.ts";
+import { IkeSpi, type Spi, ZERO_IKE_SPI } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import { hmacSha256 } from "../crypto/hash.ts";
+import type { CallerIndex } from "../policy/caller-index.ts";
 import type { ChildConfiguration, Connection, Identification } from "../policy/connection.ts";
 import type { DataPlaneCommand, DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
 import type { IkeSaName } from "./connection-state.ts";
@@ -49,8 +51,8 @@ export type ReplyBucket = "cookies" | "peers" | "strangers";
 /** Everything the machine knows; plain data except for the environment. */
 export interface Machine extends Environment {
   connections: Map<string, Connection>;
-  /** How many connections name an address singly, by its text. */
-  namedAddresses: ReadonlyMap<string, number>;
+  /** The same by who may call. */
+  callers: CallerIndex;
   readonly keepers: Map<string, Keeper>;
   readonly sas: Map<IkeSaId, IkeSa>;
   /** Those of one connection, half-open ones excepted, in the order in which they came. */
@@ -61,6 +63,8 @@ export interface Machine extends Environment {
   readonly touched: { readonly sas: Set<IkeSaId>; readonly connections: Set<string> };
   /** By our own SPI. */
   readonly bySpi: Map<IkeSpi, IkeSaId>;
+  /** Established ones by the inbound SPIs of their children. */
+  readonly carriers: Map<Spi, IkeSaId>;
   /** Half-open ones by the digest of the request that made them [MID-06]. */
   readonly byRequest: Map<string, IkeSaId>;
   readonly jobs: Map<JobId, IkeSaId>;
@@ -212,6 +216,8 @@ export function addIkeSa(machine: Machine, sa: IkeSa): void {
   machine.bySpi.set(ownSpi(sa), sa.id);
   machine.touched.sas.add(sa.id);
   if (sa.state === "halfOpen") return;
+  if (sa.state === "established")
+    for (const { inboundSpi } of sa.children) machine.carriers.set(inboundSpi, sa.id);
   const known = machine.byConnection.get(sa.connection);
   if (known === undefined) machine.byConnection.set(sa.connection, new Set([sa.id]));
   else known.add(sa.id);
@@ -277,6 +283,13 @@ export function ikeSasOf(machine: Machine, connection: string): readonly Exclude
     if (sa !== undefined && sa.state !== "halfOpen") found.push(sa);
   }
   return found;
+}
+
+/** The IKE SA that has this child. */
+export function carrierOf(machine: Machine, inboundSpi: Spi): EstablishedIkeSa | undefined {
+  const id = machine.carriers.get(inboundSpi);
+  const sa = id === undefined ? undefined : machine.sas.get(id);
+  return sa?.state === "established" ? sa : undefined;
 }
 
 export function keeperOf(machine: Machine, connection: string): Keeper {
@@ -359,10 +372,6 @@ const DIGEST_KEY = new Uint8Array(32);
 export function servesOnePeer({ remote }: Connection): boolean {
   if (remote.names !== undefined) return remote.addresses.every(isSingle);
   return remote.addresses.length > 0 && remote.addresses.every(isSingle);
-}
-
-export function isSingle({ start, end }: { readonly start: IpAddress; readonly end: IpAddress }): boolean {
-  return start.every((octet, i) => octet === end[i]);
 }
 
 /** The lower of two nonces, as unsigned numbers of equal weight (RFC 7296 section 2.8.1). */

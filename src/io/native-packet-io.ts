@@ -61,6 +61,13 @@ export interface PacketIoCounters {
 }
 const COUNTERS = 18;
 
+/**
+ * Writes to a device between two reads of it, at most. The host handles what is written before the write returns, so that
+ * its answers wait in the device's queue, which is short: where hundreds of flows are answered at once it would overflow.
+ */
+const TUN_WRITES_MAX = 32;
+const WRITES_ALL = 0xffffffff;
+
 export interface NativePacketIo extends PacketIo {
   counters(): PacketIoCounters;
   /** The counters, unless they are as they were when they were last asked for. */
@@ -94,7 +101,14 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
       if (isWaitedFor) mayHaveMore[tun] = read >= READ_MORE ? 1 : 0;
     },
     writeTun(tun, from) {
-      if (from.count > 0) addon.writeTun(io, tuns[tun]!, nativeBatch(from), from.count);
+      if (from.count > 0) addon.writeTun(io, tuns[tun]!, nativeBatch(from), from.count, 0, WRITES_ALL);
+    },
+    writeTunSome(tun, from, first) {
+      if (first >= from.count) return from.count;
+      const next = addon.writeTun(io, tuns[tun]!, nativeBatch(from), from.count, first, TUN_WRITES_MAX);
+      // The host has answered in the meantime, and nobody has waited for that.
+      if (next < from.count) mayHaveMore[tun] = 1;
+      return next;
     },
     receive(socket, into) {
       into.count = 0;

@@ -124,7 +124,8 @@ export interface NativeAddon {
   closePacketIo(io: Handle): void;
   /** @returns how many frames, and {@link READ_MORE} unless the queue is empty now */
   readTun(io: Handle, fd: Fd, frames: Handle): number;
-  writeTun(io: Handle, fd: Fd, batch: Handle, count: number): void;
+  /** Packets `first` to `count`, ended early after so many writes. @returns the first packet that is left */
+  writeTun(io: Handle, fd: Fd, batch: Handle, count: number, first: number, writesMax: number): number;
   /** @returns how many datagrams, and {@link READ_MORE} unless the socket is empty now */
   receive(io: Handle, fd: Fd, family: number, isRaw: boolean, localPort: number, batch: Handle): number;
   readonly send: SendBatch;

@@ -6,6 +6,7 @@ import { formatSuite, transformKeyword } from "../policy/proposal-keyword.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { KeyExchangeMethod, NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
+import { identityText } from "./identity-text.ts";
 import { atPlace, configuredName, peerText } from "./place-words.ts";
 import { proposalsKey } from "./proposal-words.ts";
 import { inText } from "./span-text.ts";
@@ -20,6 +21,19 @@ export function childSaUp(notice: Notice<"childSaUp">, now: Instant): string[] {
   if (notice.isNarrowed)
     lines.push("the peer allows less than the configuration asks for; compare the networks of both sides");
   return lines;
+}
+
+export function networksShared({
+  remote,
+  identity,
+  selectors,
+  other,
+  otherIdentity,
+}: Notice<"networksShared">): string[] {
+  return [
+    `${peerText(remote)} (${identityText(identity)}) and ${other} (${identityText(otherIdentity)}) have the same networks: ${formatSelectorPair(selectors)}`,
+    "packets for them go to the newest SA alone; give each peer networks of its own",
+  ];
 }
 
 export function childSaRekeyed(notice: Notice<"childSaRekeyed">, now: Instant): string[] {

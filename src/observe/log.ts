@@ -89,6 +89,7 @@ const LEVELS: Readonly<Record<IkeNoticeCode, NoticeLevel>> = {
   ikeSaDown: "info",
   ikeSaRekeyed: "info",
   childSaUp: "info",
+  networksShared: "warn",
   childSaDown: "info",
   childSaRekeyed: "info",
   rekeyPostponed: "warn",

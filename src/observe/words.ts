@@ -8,7 +8,7 @@ import { transformKeyword } from "../policy/proposal-keyword.ts";
 import { NotifyType, nameOf, TransformType } from "../wire/ike/registries.ts";
 import { aggfragOff } from "./aggfrag-words.ts";
 import { proofText } from "./authentication-words.ts";
-import { askingInParts, childSaRekeyed, childSaUp } from "./child-words.ts";
+import { askingInParts, childSaRekeyed, childSaUp, networksShared } from "./child-words.ts";
 import { IKE_DROPS } from "./drop-words.ts";
 import { failureWords } from "./failure-words.ts";
 import { identityText } from "./identity-text.ts";
@@ -32,6 +32,8 @@ export function noticeWords(notice: IkeNotice, now: Instant): readonly string[] 
       ];
     case "childSaUp":
       return childSaUp(notice, now);
+    case "networksShared":
+      return networksShared(notice);
     case "childSaDown":
       return [`child SA ${formatSpi(notice.spis.inboundSpi)} is down: ${DOWN_REASONS[notice.reason]}`];
     case "childSaRekeyed":

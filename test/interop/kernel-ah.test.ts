@@ -1,4 +1,4 @@
-/** AH with the Linux kernel under manual keys: tunnel and transport mode, IPv4 and IPv6, extended sequence numbers. */
+/** AH with the Linux kernel under manual keys: tunnel and transport mode, IPv4 and IPv6, extended sequence numbers, several lanes. */
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Capture } from "./harness/capture.ts";
@@ -33,6 +33,8 @@ interface Case {
   readonly mode: "tunnel" | "transport";
   readonly outer: 4 | 6;
   readonly esn: boolean;
+  /** Our SPIs are of the second one. */
+  readonly lanes?: number;
 }
 
 const SHA_256 = suite("sha256", "hmac(sha256)", 32, 128);
@@ -41,6 +43,22 @@ const CASES: readonly Case[] = [
   { name: "HMAC-SHA2-256, tunnel over IPv6", suite: SHA_256, mode: "tunnel", outer: 6, esn: false },
   { name: "HMAC-SHA2-256, transport", suite: SHA_256, mode: "transport", outer: 4, esn: false },
   { name: "HMAC-SHA2-256, transport over IPv6", suite: SHA_256, mode: "transport", outer: 6, esn: false },
+  {
+    name: "HMAC-SHA2-256, tunnel, two lanes",
+    suite: SHA_256,
+    mode: "tunnel",
+    outer: 4,
+    esn: false,
+    lanes: 2,
+  },
+  {
+    name: "HMAC-SHA2-256, transport over IPv6, four lanes",
+    suite: SHA_256,
+    mode: "transport",
+    outer: 6,
+    esn: false,
+    lanes: 4,
+  },
   {
     name: "HMAC-SHA2-512 with ESN, tunnel",
     suite: suite("sha512-esn", "hmac(sha512)", 64, 256),
@@ -115,7 +133,7 @@ describeWith(["tun", "build", "tcpdump", "kernelPeer"], "the Linux kernel's AH, 
     });
     const list = (side: 0 | 1) => JSON.stringify(selectors.map((pair) => pair[side]));
     const settings = `version: 1
-gateway: { listen: ["${own}"] }
+gateway: { listen: ["${own}"], lanes: ${one.lanes ?? process.env["TUNGATE_TEST_LANES"] ?? "auto"} }
 connections:
   kernel:
     remote: { address: "${other}" }

@@ -169,6 +169,28 @@ describeWith(["tun", "build", "tcpdump", "nft", "strongswan"], "behind a NAT", (
     await bothWays(c, b);
   });
 
+  test("[NAT-10] two clients with the same network: both are up, the newer one is answered, and the log says why", async () => {
+    const ours = await startOurs(
+      b,
+      side("clients", "any", "b.test", "any", child(SITE_B.lan4, SITE_A.lan4)),
+      { clients: SECRET },
+    );
+    await c.gateway.ip("addr add 10.1.0.2/32 dev lan0");
+    const [left, right] = [await startPeer(a), await startPeer(c)];
+    await left.load(client("a"));
+    await right.load({ ...client("c"), localTs: [SITE_A.lan4] });
+    expect(await left.initiate()).toBe(true);
+    await expectTraffic(a, b, TRAFFIC);
+    expect(await right.initiate()).toBe(true);
+    await ours.logSays(
+      /c\.test\) and clients#1 \(a\.test\) have the same networks: 10\.2\.0\.0\/16 <-> 10\.1\.0\.0\/16/,
+    );
+    expect(await b.host.ping("10.1.0.2")).toBe(true);
+    await right.terminate();
+    await expectTraffic(b, a, TRAFFIC);
+    await c.gateway.ip("addr del 10.1.0.2/32 dev lan0");
+  });
+
   test("[NAT-06] we and a strongSwan behind one NAT call a strongSwan", async () => {
     const responder = await startPeer(b);
     await responder.load({

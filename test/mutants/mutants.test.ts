@@ -1,12 +1,11 @@
 /** Plants each bug of mutants.ts in a copy of the tree and requires that the named test fails because of it. */
-import { rmSync } from "node:fs";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { AUTHENTICATION_MUTANTS } from "./authentication-mutants.ts";
 import { CHILD_MUTANTS } from "./child-mutants.ts";
 import { KEY_EXCHANGE_MUTANTS } from "./key-exchange-mutants.ts";
 import { LIFECYCLE_MUTANTS } from "./lifecycle-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
-import { copyTree, expectKilled } from "./mutated-tree.ts";
+import { MutatedTree } from "./mutated-tree.ts";
 import { OPTION_MUTANTS } from "./option-mutants.ts";
 import { PKI_MUTANTS } from "./pki-mutants.ts";
 import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
@@ -23,15 +22,12 @@ const ALL = [
   ...TRANSPORT_MUTANTS,
 ];
 
-let copy: string;
-beforeAll(() => {
-  copy = copyTree();
-});
-afterAll(() => rmSync(copy, { recursive: true, force: true }));
+const tree = new MutatedTree(ALL);
+afterAll(() => tree.close());
 
 test("there are mutants", () => {
   expect(ALL.length).toBeGreaterThanOrEqual(12);
 });
 
 for (const mutant of ALL)
-  test(`${mutant.bug} is killed by "${mutant.killedBy}"`, () => expectKilled(copy, mutant, ALL));
+  test(`${mutant.bug} is killed by "${mutant.killedBy}"`, () => tree.expectKilled(mutant));

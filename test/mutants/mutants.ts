@@ -188,6 +188,14 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: "[ESP-12]",
   },
   {
+    bug: "answers wait until a long batch is delivered",
+    file: "src/dataplane/inbound.ts",
+    find: "if (next < batch.count) this.#takeAnswers(now);",
+    replace: "void this.#takeAnswers;",
+    test: "test/unit/dataplane/lane.test.ts",
+    killedBy: "answers to a long batch leave while it is delivered",
+  },
+  {
     bug: "a duplicate within one batch passes",
     file: "src/dataplane/inbound.ts",
     find: "const verdict = updateReplay(table, base, sequence);",

@@ -1,5 +1,6 @@
 /** A copy of the tree in which bugs can be planted, and the tests that have to notice them. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -7,9 +8,114 @@ import { expect } from "vitest";
 import type { Mutant } from "./mutants.ts";
 
 export const ROOT = join(import.meta.dirname, "../..");
+/** A bug may make a test run for ever. */
+const RUN_MS = 240_000;
+
+interface Outcome {
+  readonly passed: readonly string[];
+  readonly failed: readonly string[];
+}
+
+export class MutatedTree {
+  readonly folder = copyTree();
+  readonly #mutants: readonly Mutant[];
+  readonly #pool: "threads" | "forks";
+  readonly #afterChange: () => void;
+  #runner: ChildProcess | undefined;
+  /** What the killing tests of a file say without any bug: once for all its mutants. */
+  readonly #healthy = new Map<string, Outcome>();
+
+  /**
+   * @param mutants - all that are planted in this copy
+   * @param pool - `forks` where what a test loads can't be loaded twice by one process: the addon
+   * @param afterChange - makes of the changed file what the tests use
+   */
+  constructor(
+    mutants: readonly Mutant[],
+    pool: "threads" | "forks" = "threads",
+    afterChange: () => void = () => undefined,
+  ) {
+    this.#mutants = mutants;
+    this.#pool = pool;
+    this.#afterChange = afterChange;
+  }
+
+  /** Requires that the test that the mutant names passes without the bug and fails with it. */
+  async expectKilled(mutant: Mutant): Promise<void> {
+    const path = join(this.folder, mutant.file);
+    const original = readFileSync(path, "utf8");
+    expect(original.split(mutant.find).length, `${mutant.file} holds the line to change exactly once`).toBe(
+      2,
+    );
+    const before = await this.#runHealthy(mutant.test);
+    expect(before.failed).toEqual([]);
+    expect(before.passed.filter((name) => name.includes(mutant.killedBy)).length).toBeGreaterThan(0);
+    const change = (text: string) => {
+      writeFileSync(path, text);
+      this.#afterChange();
+    };
+    try {
+      change(original.replace(mutant.find, () => mutant.replace));
+      const { failed } = await this.#run(mutant.test, [mutant.killedBy], path);
+      expect(failed.length).toBeGreaterThan(0);
+    } finally {
+      change(original);
+    }
+  }
+
+  close(): void {
+    this.#runner?.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #runHealthy(file: string): Promise<Outcome> {
+    const known = this.#healthy.get(file);
+    if (known !== undefined) return known;
+    const names = this.#mutants.filter(({ test }) => test === file).map(({ killedBy }) => killedBy);
+    const outcome = await this.#run(file, [...new Set(names)]);
+    this.#healthy.set(file, outcome);
+    return outcome;
+  }
+
+  /** Runs the tests of one file whose full names hold one of `names`; forgets `changed` before and after. */
+  async #run(file: string, names: readonly string[], changed?: string): Promise<Outcome> {
+    this.#runner ??= await this.#startRunner();
+    const runner = this.#runner;
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, AbortSignal.timeout(RUN_MS)]);
+    const answer = Promise.race([
+      once(runner, "message", { signal }).then(([message]) => message),
+      once(runner, "exit", { signal }).then(() => ({ error: "the process that runs the tests is gone" })),
+    ]);
+    runner.send({ file, names, changed });
+    const outcome: Outcome | { error: string } = await answer.catch(() => ({
+      error: "the tests do not end",
+    }));
+    over.abort();
+    if (!("error" in outcome)) return outcome;
+    runner.kill("SIGKILL");
+    this.#runner = undefined;
+    throw new Error(`${file}: ${outcome.error}`);
+  }
+
+  async #startRunner(): Promise<ChildProcess> {
+    const program = join(import.meta.dirname, "test-runner.mjs");
+    const runner = fork(program, [this.folder, this.#pool], {
+      cwd: this.folder,
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    await Promise.race([
+      once(runner, "message"),
+      once(runner, "exit").then(([status]) => {
+        throw new Error(`the process that runs the tests ended with ${status}`);
+      }),
+    ]);
+    return runner;
+  }
+}
 
 /** @returns its folder; whoever asked removes it */
-export function copyTree(): string {
+function copyTree(): string {
   const copy = mkdtempSync(join(tmpdir(), "mutants-"));
   const words = ["ls-files", "--cached", "--others", "--exclude-standard", "src", "test", "*.json", "*.ts"];
   const tracked = execFileSync("git", words, { cwd: ROOT, encoding: "utf8" });
@@ -19,88 +125,4 @@ export function copyTree(): string {
   }
   symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"));
   return copy;
-}
-
-interface Outcome {
-  readonly passed: string[];
-  readonly failed: string[];
-}
-
-/** Runs the tests of one file whose full names hold one of `names`. */
-function run(copy: string, file: string, names: readonly string[]): Outcome {
-  const report = join(copy, "report.json");
-  rmSync(report, { force: true });
-  const pattern = names.map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
-  const vitest = join(ROOT, "node_modules/vitest/vitest.mjs");
-  const outcome = spawnSync(
-    process.execPath,
-    [
-      vitest,
-      "run",
-      "--project",
-      "unit",
-      "--pool=threads",
-      file,
-      "-t",
-      pattern,
-      "--reporter=json",
-      `--outputFile=${report}`,
-    ],
-    { cwd: copy, encoding: "utf8", timeout: 240_000 },
-  );
-  let results: {
-    testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[];
-  };
-  try {
-    results = JSON.parse(readFileSync(report, "utf8"));
-  } catch {
-    throw new Error(`vitest left no report: ${outcome.stdout}${outcome.stderr}`);
-  }
-  const unloadable = results.testResults.find(({ assertionResults }) => assertionResults.length === 0);
-  if (unloadable !== undefined) throw new Error(`${file} cannot be run: ${unloadable.message}`);
-  const all = results.testResults.flatMap((result) => result.assertionResults);
-  const withStatus = (status: string) =>
-    all.filter((one) => one.status === status).map((one) => one.fullName);
-  return { passed: withStatus("passed"), failed: withStatus("failed") };
-}
-
-/** What the killing tests of a file say without any bug: once for all its mutants. */
-const healthy = new Map<string, Outcome>();
-function runHealthy(copy: string, file: string, mutants: readonly Mutant[]): Outcome {
-  const key = `${copy} ${file}`;
-  const known = healthy.get(key);
-  if (known !== undefined) return known;
-  const names = mutants.filter(({ test }) => test === file).map(({ killedBy }) => killedBy);
-  const outcome = run(copy, file, [...new Set(names)]);
-  healthy.set(key, outcome);
-  return outcome;
-}
-
-/**
- * Requires that the test that the mutant names passes without the bug and fails with it.
- * @param mutants  all that are planted in this copy
- * @param afterChange  makes of the changed file what the tests use
- */
-export function expectKilled(
-  copy: string,
-  mutant: Mutant,
-  mutants: readonly Mutant[],
-  afterChange: () => void = () => undefined,
-): void {
-  const path = join(copy, mutant.file);
-  const original = readFileSync(path, "utf8");
-  expect(original.split(mutant.find).length, `${mutant.file} holds the line to change exactly once`).toBe(2);
-  const before = runHealthy(copy, mutant.test, mutants);
-  expect(before.failed).toEqual([]);
-  expect(before.passed.filter((name) => name.includes(mutant.killedBy)).length).toBeGreaterThan(0);
-  const change = (text: string) => {
-    writeFileSync(path, text);
-    afterChange();
-  };
-  try {
-    change(original.replace(mutant.find, () => mutant.replace));
-    expect(run(copy, mutant.test, [mutant.killedBy]).failed.length).toBeGreaterThan(0);
-  } finally {
-    change(original);
-  }
 }

@@ -115,6 +115,14 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "[AH-14] an offer with a cipher",
   },
   {
+    bug: "the IP header that AH covers stays behind when another lane has the SA",
+    file: "src/dataplane/hand-over.ts",
+    find: "const record = this.#put(ring, batch, i, headerLength(batch, i));",
+    replace: "const record = this.#put(ring, batch, i, 0 * headerLength(batch, i));",
+    test: "test/unit/dataplane/ah.test.ts",
+    killedBy: "2 lanes [AH-13] over IPv4: each has SAs, and gets what another one reads or receives",
+  },
+  {
     bug: "GMAC of AH authenticates no IV",
     file: "src/dataplane/ah-inbound.ts",
     find: "cells.bytes.fill(0, icv + ivLength, icv + icvLength);",

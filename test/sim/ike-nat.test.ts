@@ -130,6 +130,11 @@ test("[NAT-10] two peers behind one NAT with the same networks are told apart by
     expect(b.dataPlane.open(esp, world.now)).toBe(true);
     expect(b.dataPlane.open({ ...esp, spi: pairs[1 - i]!.inbound.spi }, world.now)).toBe(false);
   }
+  // That answers go to the newer one alone is said.
+  expect(b.count("networksShared")).toBe(1);
+  expect(b.find("networksShared")).toMatchObject({ connection: "net#2", child: "lan", other: "net#1" });
+  b.command({ kind: "rekey", target: { connection: "net", child: "lan" } });
+  expect(b.count("networksShared")).toBe(1);
   peers[0]!.ask(ExchangeType.INFORMATIONAL, [{ kind: "D", protocolId: 1, spis: [] }]);
   expect([...b.dataPlane.pairs.values()].map(({ outbound }) => outbound?.remote.port)).toEqual([4502]);
 });

@@ -1,7 +1,5 @@
 /** IKE_AUTH as its initiator: prove who we are, check who the peer is, take the first child along (RFC 7296 sections 1.2 and 2.15). */
-
-import { wipe } from "../../base/bytes.ts";
-import { compareIpAddress } from "../../base/ip-address.ts";
+import { equal, wipe } from "../../base/bytes.ts";
 import type { ChildConfiguration, Connection, Ppk } from "../../policy/connection.ts";
 import {
   expectedIdentity,
@@ -372,8 +370,8 @@ function ppkNotifies(sa: AuthenticatingIkeSa, connection: Connection): readonly 
 /** Another IKE SA of ours with this peer under this identity, whichever connection it serves [CHILD-22]. */
 function hasAnother({ machine }: Turn, { localIdentity: own, remote }: AuthenticatingIkeSa): boolean {
   for (const sa of machine.sas.values()) {
-    if (sa.state !== "established" || !isSameIdentity(sa.localIdentity, own)) continue;
-    if (compareIpAddress(sa.remote.address, remote.address) === 0) return true;
+    if (sa.state !== "established" || !equal(sa.remote.address, remote.address)) continue;
+    if (isSameIdentity(sa.localIdentity, own)) return true;
   }
   return false;
 }

@@ -1,4 +1,5 @@
 /** IKE_SA_INIT as its initiator: request, cookies, another key exchange method, the response (RFC 7296 sections 1.2 and 2.6). */
+import { isSingle } from "../../base/address-range.ts";
 import { equal, wipe } from "../../base/bytes.ts";
 import { after, earlier } from "../../base/instant.ts";
 import { ZERO_IKE_SPI } from "../../base/spi.ts";
@@ -51,7 +52,6 @@ import {
   dropJob,
   failureReason,
   freshIkeSpi,
-  isSingle,
   keeperOf,
   notice,
   send,

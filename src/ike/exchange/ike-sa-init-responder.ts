@@ -4,8 +4,8 @@ import { after } from "../../base/instant.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import { hmacSha256 } from "../../crypto/hash.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
+import { callersFor } from "../../policy/caller-index.ts";
 import type { Connection } from "../../policy/connection.ts";
-import { connectionsFor } from "../../policy/pad.ts";
 import { encodeMessage } from "../../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage, KePayload, NoncePayload, SaPayload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
@@ -144,8 +144,8 @@ function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfO
 
 /** The connections that the peer may be, or none: then it is refused, and the operator told as often as the peer. */
 function candidatesFor(turn: Turn, { header, local, remote }: InitRequest): readonly Connection[] {
-  const { connections, keepers } = turn.machine;
-  const all = connectionsFor([...connections.values()], local.address, remote.address);
+  const { callers, keepers } = turn.machine;
+  const all = callersFor(callers, local.address, remote.address);
   const candidates = all.filter((connection) => !isTakenDown(keepers.get(connection.name), connection));
   if (candidates.length > 0) return candidates;
   const notifyType = NotifyType.NO_PROPOSAL_CHOSEN;
@@ -225,6 +225,7 @@ function openHalf(
   const suite = ikeSuiteOf(chosen);
   const half: HalfOpenIkeSa = {
     state: "halfOpen",
+    digest,
     id,
     isOriginalInitiator: false,
     initiatorSpi: header.initiatorSpi,

@@ -18,7 +18,7 @@ export function succeed(
   fresh: EstablishedIkeSa,
   deletedBy: "us" | "peer" | "nobody",
 ): void {
-  moveChildren(old, fresh);
+  moveChildren(turn, old, fresh);
   takePlace(turn, old, fresh);
   fresh.heldFor = undefined;
   const role: ExchangeRole = fresh.isOriginalInitiator ? "initiator" : "responder";

@@ -18,7 +18,7 @@ import type { EstablishedIkeSa, ProtectedIkeSa } from "../sa/ike-sa.ts";
 import { disposeExchange, emptyRequest, sendRequest } from "../sa/message-exchange.ts";
 import type { PathProbeExchange } from "../sa/own-exchange.ts";
 import { sealedRoom } from "../sa/sk-payload.ts";
-import { establishedOf, send, sendWhole, type Turn, touch } from "../turn.ts";
+import { carrierOf, establishedOf, send, sendWhole, type Turn, touch } from "../turn.ts";
 
 /** Of the range for private use among status types. */
 const FILLING = 0xd447;
@@ -31,7 +31,7 @@ const NOTIFY_HEADER = 8;
 
 /** Keeps a probe until the IKE SA of that child, or one that took over from it, has nothing else to do. */
 export function requestProbe(turn: Turn, probe: PathProbe): void {
-  const sa = carrierOf(turn, probe);
+  const sa = freeCarrierOf(turn, probe);
   if (sa === undefined) {
     turn.actions.push({ kind: "pathProbed", probe, outcome: "unknown" });
     return;
@@ -55,15 +55,12 @@ export function passProbeOn(turn: Turn, sa: EstablishedIkeSa): void {
   if (probe !== undefined) requestProbe(turn, probe);
 }
 
-function carrierOf({ machine }: Turn, { inboundSpi }: PathProbe): EstablishedIkeSa | undefined {
-  for (const sa of machine.sas.values()) {
-    if (sa.state !== "established" || !sa.children.some((child) => child.inboundSpi === inboundSpi)) continue;
-    if (isFree(sa)) return sa;
-    return establishedOf(machine, sa.connection).find(
-      (other) => isFree(other) && equal(other.remote.address, sa.remote.address),
-    );
-  }
-  return undefined;
+function freeCarrierOf({ machine }: Turn, { inboundSpi }: PathProbe): EstablishedIkeSa | undefined {
+  const sa = carrierOf(machine, inboundSpi);
+  if (sa === undefined || isFree(sa)) return sa;
+  return establishedOf(machine, sa.connection).find(
+    (other) => isFree(other) && equal(other.remote.address, sa.remote.address),
+  );
 }
 
 /** Stays, as far as is known. */

@@ -1,4 +1,5 @@
 /** How long an authentication holds, and when it is repeated (RFC 7296 section 2.8.3, RFC 4478). */
+import { isSingle } from "../../base/address-range.ts";
 import { after, DurationMs, earlier, type Instant, seconds } from "../../base/instant.ts";
 import type { RandomSource } from "../../base/random.ts";
 import type { Connection } from "../../policy/connection.ts";
@@ -12,7 +13,6 @@ import {
   REAUTH_LEAD,
   REAUTH_PATIENCE_FACTOR,
 } from "../limits.ts";
-import { isSingle } from "../turn.ts";
 
 /** Of the first IKE SA of a line; those that rekey it have the same. */
 export interface Authentication {

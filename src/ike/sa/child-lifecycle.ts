@@ -38,6 +38,7 @@ import type { ChildDownReason, ExchangeRole, RekeyChanges } from "../notice.ts";
 import { about, childConfiguration, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
+import { noteSharedNetworks } from "./shared-networks.ts";
 
 /** What both ends agreed on for a child SA. */
 export interface AgreedChild {
@@ -165,6 +166,7 @@ export function installInbound(
     deferred: undefined,
   };
   sa.children.push(child);
+  turn.machine.carriers.set(inboundSpi, sa.id);
   return { child, outbound };
 }
 
@@ -250,6 +252,7 @@ export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, 
   }
   const isNarrowed = !holdsAll(selectors, agreed.configuration.selectors);
   notice(turn, { code: "childSaUp", ...common, selectors, encapsulation, isNarrowed });
+  noteSharedNetworks(turn, sa, child);
   const { refusal } = agreed.flow;
   if (refusal !== undefined) notice(turn, { code: "aggfragOff", ...about(sa, child.name), refusal });
 }
@@ -326,6 +329,7 @@ export function removeChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, re
   const index = sa.children.indexOf(child);
   if (index < 0) return;
   sa.children.splice(index, 1);
+  turn.machine.carriers.delete(child.inboundSpi);
   discardOutbound(child);
   const why = child.leaving ?? reason;
   const { inboundSpi, outboundSpi } = child;

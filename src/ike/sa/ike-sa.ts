@@ -185,6 +185,8 @@ export interface HalfOpenIkeSa extends Common {
   /** Connections that the peer may be, best first. */
   readonly candidates: readonly string[];
   readonly request: Uint8Array;
+  /** Names the request among others [MID-06]. */
+  readonly digest: string;
   /** The one of the request's proposals that was chosen, with one transform of each type. */
   readonly proposal: Proposal;
   response: Uint8Array | undefined;

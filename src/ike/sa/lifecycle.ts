@@ -177,7 +177,7 @@ function forgetHalfOpen({ machine }: Turn, sa: HalfOpenIkeSa): void {
 
 /** Frees the place among the half-open ones, when it is gone or established. */
 export function releaseHalfOpen(machine: Turn["machine"], sa: HalfOpenIkeSa): void {
-  for (const [digest, id] of machine.byRequest) if (id === sa.id) machine.byRequest.delete(digest);
+  if (machine.byRequest.get(sa.digest) === sa.id) machine.byRequest.delete(sa.digest);
   for (const key of sa.slot.keys) {
     const count = (machine.halfOpen.get(key) ?? 1) - 1;
     if (count > 0) machine.halfOpen.set(key, count);
@@ -187,7 +187,8 @@ export function releaseHalfOpen(machine: Turn["machine"], sa: HalfOpenIkeSa): vo
 }
 
 /** Moves children and what else belongs to them from a rekeyed IKE SA to its successor [CHILD-13]. */
-export function moveChildren(from: EstablishedIkeSa, to: EstablishedIkeSa): void {
+export function moveChildren({ machine }: Turn, from: EstablishedIkeSa, to: EstablishedIkeSa): void {
+  for (const { inboundSpi } of from.children) machine.carriers.set(inboundSpi, to.id);
   to.children.push(...from.children.splice(0));
   to.lingering.push(...from.lingering.splice(0));
   to.orphans.push(...from.orphans.splice(0));

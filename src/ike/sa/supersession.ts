@@ -26,6 +26,7 @@ export function supersede(
   for (const child of old.children.filter(isCarried)) {
     if (child.deferred !== undefined) activateOutbound(turn, child);
     command(turn, { kind: "removeOutboundSa", inboundSpi: child.inboundSpi });
+    turn.machine.carriers.delete(child.inboundSpi);
     fresh.lingering.push(lingerOf(child.inboundSpi, now));
   }
   old.children = old.children.filter((child) => !isCarried(child));

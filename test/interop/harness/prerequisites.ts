@@ -26,11 +26,16 @@ const NEEDS = {
   },
   tun: { words: "/dev/net/tun", isThere: () => existsSync("/dev/net/tun") },
   nft: { words: "nft (package nftables)", isThere: command("nft") },
+  dnsmasq: { words: "dnsmasq (scripts/setup --tests)", isThere: command("dnsmasq") },
   tcpdump: { words: "tcpdump", isThere: command("tcpdump") },
   build: {
     words: "the build (scripts/setup)",
     isThere: () =>
       existsSync(join(ROOT, "dist/cli/main.js")) && existsSync(join(ROOT, "native/build/Release")),
+  },
+  load: {
+    words: "iperf3 and g++ (scripts/setup --tests)",
+    isThere: () => command("iperf3")() && command("g++")(),
   },
   strongswan: {
     words: "strongSwan with kernel-libipsec (scripts/setup --tests)",

@@ -151,8 +151,12 @@ export class StrongSwan {
     return this.#folder;
   }
 
-  async terminate(): Promise<void> {
-    await this.#swanctl(["--terminate", "--ike", "peer", "--timeout", "10"]);
+  async terminate(connection = "peer"): Promise<void> {
+    await this.#swanctl(["--terminate", "--ike", connection, "--timeout", "10"]);
+  }
+
+  async terminateChild(child: string): Promise<void> {
+    await this.#swanctl(["--terminate", "--child", child, "--timeout", "10"]);
   }
 
   async rekey(what: "child" | "ike"): Promise<void> {

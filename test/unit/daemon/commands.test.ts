@@ -29,6 +29,20 @@ const IKE_SA = {
   responderSpi: IkeSpi(new Uint8Array(8).fill(2)),
 };
 
+const LAN_UP: IkeNotice = {
+  code: "childSaUp",
+  connection: "paris",
+  child: "lan",
+  ikeSa: IKE_SA,
+  role: "initiator",
+  spis: { inboundSpi: Spi(0x1001), outboundSpi: Spi(0x1002) },
+  suite: SUITES.aes256gcm16,
+  rekeyAt: Instant(5),
+  selectors: { local: [], remote: [] },
+  encapsulation: "udp",
+  isNarrowed: false,
+};
+
 function child(name: string, state: ChildState["state"]): ChildState {
   return { name, policy: `paris/${name}`, keep: "up", state, old: [] };
 }
@@ -44,11 +58,19 @@ function waiters(states: readonly ConnectionState[] = []) {
 
 const never = () => new AbortController().signal;
 
-test("up is done when all children of the connection are up", async () => {
+test("up is done when all children of the connection are up, and is looked at when something is said of it", async () => {
   const { made, now } = waiters([connection("paris", child("lan", "connecting"), child("dmz", "up"))]);
+  let isFinished = false;
   const outcome = made.wait("up", { connection: "paris" }, 30, never());
+  void outcome.then(() => (isFinished = true));
   made.onTurn();
+  await vi.advanceTimersByTimeAsync(0);
   now.states = [connection("paris", child("lan", "up"), child("dmz", "up"))];
+  made.onNotice({ ...LAN_UP, connection: "rome" });
+  made.onTurn();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(isFinished).toBe(false);
+  made.onNotice(LAN_UP);
   made.onTurn();
   expect(await outcome).toEqual({ outcome: "done", lines: [] });
 });

@@ -1,11 +1,20 @@
 /** AH through two lanes: tunnel and transport, both families, both kinds of number, and whatever a wire may change (RFC 4302). */
 import { describe, expect, test } from "vitest";
+import { laneOfSpi } from "../../../src/policy/lane-of-spi.ts";
 import { Slot } from "../../../src/policy/sa-table.ts";
 import { findBySpi, slotOffset } from "../../../src/policy/sad.ts";
 import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
 import { ipv4Packet } from "../wire/ip/packets.ts";
 import { fragmentsOf } from "./fragments.ts";
-import { type Gateway, makePair, type PairOptions, selectors, send } from "./gateway-fixture.ts";
+import {
+  type Gateway,
+  type GatewayOptions,
+  installPair,
+  makePair,
+  type PairOptions,
+  selectors,
+  send,
+} from "./gateway-fixture.ts";
 import type { Datagram } from "./memory-packet-io.ts";
 import { packet } from "./packets.ts";
 
@@ -24,11 +33,11 @@ const HOSTS_6 = { source: "2001:db8::1", destination: "2001:db8::2" };
 const LAN = { source: "10.1.0.5", destination: "10.2.0.9" };
 const LAN_6 = { source: "fd01::5", destination: "fd02::9" };
 
-function tunnel(options: PairOptions = {}) {
+function tunnel(options: PairOptions & GatewayOptions = {}) {
   return makePair({ suite: SHA_256, encapsulation: "esp", ...options });
 }
 
-function hosts(options: PairOptions = {}) {
+function hosts(options: PairOptions & GatewayOptions = {}) {
   return tunnel({ selectors: selectors(HOSTS.source, HOSTS.destination), handling: TRANSPORT, ...options });
 }
 
@@ -214,5 +223,105 @@ describe("the wire", () => {
     const { a, b } = tunnel({ lastSequenceNumber: 2 });
     expect(carry(a, b, [packet(LAN), packet(LAN), packet(LAN)])).toHaveLength(2);
     expect(a.drops("sequenceExhausted")).toBe(1);
+  });
+});
+
+describe.each([2, 4])("%i lanes", (lanes) => {
+  const net = (side: number, pair: number) => `10.${side}.${pair}.0/24`;
+  /** One SA pair for each lane. */
+  function laned(options: PairOptions) {
+    const pairs = Array.from({ length: lanes }, (_, i) => selectors(net(1, i), net(2, i)));
+    const { a, b, spis } = tunnel({ ...options, lanes, selectors: pairs[0]!, policy: "net/0" });
+    const all = [spis];
+    for (let i = 1; i < lanes; i++) {
+      const given = { suite: SHA_256, encapsulation: "esp" as const, ...options };
+      all.push(installPair(a, b, { ...given, selectors: pairs[i]!, policy: `net/${i}` }));
+    }
+    a.setSpd(pairs.map((pair, i) => a.protect(`net/${i}`, pair)));
+    b.setSpd(pairs.map(({ local, remote }, i) => b.protect(`net/${i}`, { local: remote, remote: local })));
+    return {
+      a,
+      b,
+      owners: all.map(({ aInbound, bInbound }) => [aInbound, bInbound].map((spi) => laneOfSpi(spi, lanes))),
+    };
+  }
+
+  function crossing(a: Gateway, b: Gateway, shift: number): void {
+    for (const [lane, io] of a.ios.entries())
+      for (const { local, remote, ...rest } of io.sent.splice(0))
+        b.ios[(lane + shift) % lanes]!.arrive({ ...rest, local: remote, remote: local });
+  }
+
+  test.each([
+    ["IPv4", {}],
+    ["IPv4, GMAC with ESN [AH-17]", { suite: { ...GMAC, esn: true } }],
+    ["IPv6", { a: HOSTS_6.source, b: HOSTS_6.destination }],
+  ])("[AH-13] over %s: each has SAs, and gets what another one reads or receives", (_, options) => {
+    const { a, b, owners } = laned(options);
+    expect(new Set(owners.map(([own]) => own)).size).toBe(lanes);
+    expect(new Set(owners.map(([, theirs]) => theirs)).size).toBe(lanes);
+    for (let shift = 0; shift < lanes; shift++) {
+      const sent: Uint8Array[] = [];
+      for (let lane = 0; lane < lanes; lane++)
+        for (let pair = 0; pair < lanes; pair++) {
+          const ends = {
+            source: `10.1.${pair}.5`,
+            destination: `10.2.${pair}.9`,
+            ports: [1000 + lane, pair + 1] as const,
+          };
+          sent.push(packet({ ...ends, tos: 4 * shift }));
+          a.ios[lane]!.fromHost[0]!.push(sent.at(-1)!);
+        }
+      a.turn();
+      for (const [lane, { sent: left }] of a.ios.entries())
+        for (const { bytes } of left) {
+          const spi = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4);
+          expect(a.dataPlane.pairs().find(({ outboundSpi }) => outboundSpi === spi)).toBeDefined();
+          const pair = a.dataPlane.pairs().find(({ outboundSpi }) => outboundSpi === spi)!;
+          expect(laneOfSpi(pair.inboundSpi, lanes)).toBe(lane);
+        }
+      crossing(a, b, shift);
+      b.turn();
+      const sorted = (packets: readonly Uint8Array[]) =>
+        packets.map((one) => Buffer.from(one).toString("hex")).sort();
+      expect(sorted(b.ios.flatMap(({ toHost }) => toHost[0]!.splice(0)))).toEqual(sorted(sent));
+    }
+    // A packet in so many is read, and received, by the lane that has its SA.
+    expect(a.handedOver()).toBe(lanes * lanes * (lanes - 1));
+    expect(b.handedOver()).toBe(lanes * lanes * (lanes - 1));
+    expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
+  });
+
+  test("[AH-10] in transport mode options of the header that was handed over are authenticated and delivered", () => {
+    const { a, b, spis } = hosts({ lanes });
+    const inner = ipv4Packet(
+      { ...HOSTS, protocol: 47, options: Uint8Array.of(148, 4, 0, 1) },
+      new Uint8Array(31),
+    );
+    const owner = laneOfSpi(spis.aInbound, lanes);
+    a.ios[(owner + 1) % lanes]!.fromHost[0]!.push(inner);
+    a.turn();
+    const there = laneOfSpi(spis.bInbound, lanes);
+    const [one] = a.ios[owner]!.sent.splice(0);
+    const arrived = { ...one!, local: one!.remote, remote: one!.local };
+    const other = b.ios[(there + 1) % lanes]!;
+    const header = Uint8Array.from(one!.header!);
+    header[header.length - 1]! ^= 1;
+    other.arrive({ ...arrived, header });
+    other.arrive(arrived);
+    b.turn();
+    expect(b.ios[there]!.toHost[0]).toEqual([inner]);
+    expect([b.handedOver(), b.allDrops()]).toEqual([2, { notAuthentic: 1 }]);
+  });
+
+  test("[AH-12] a copy at each lane is delivered once", () => {
+    const { a, b } = laned({});
+    a.ios[0]!.fromHost[0]!.push(packet({ source: "10.1.0.5", destination: "10.2.0.9" }));
+    a.turn();
+    const [one] = a.ios.flatMap(({ sent }) => sent.splice(0));
+    for (const io of b.ios) io.arrive({ ...one!, local: one!.remote, remote: one!.local });
+    b.turn();
+    expect(b.ios.flatMap(({ toHost }) => toHost[0]!)).toHaveLength(1);
+    expect(b.allDrops()).toEqual({ replayed: lanes - 1 });
   });
 });

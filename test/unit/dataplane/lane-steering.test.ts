@@ -54,6 +54,25 @@ describe("steering of UDP port 4500", () => {
   });
 });
 
+describe("filters of AH", () => {
+  test("exactly one lane takes each packet, that of its SPI behind four octets of header", () => {
+    fc.assert(
+      fc.property(lanes, spi, spi, fc.integer({ min: 0, max: 10 }), (count, value, before, options) => {
+        const ah = espOf(before);
+        new DataView(ah.buffer).setUint32(4, value);
+        const takers = (family: 4 | 6, packet: Uint8Array) =>
+          Array.from({ length: count }, (_, lane) => lane).filter(
+            (lane) => runProgram(rawFilter(family, lane, count, "ah"), packet) !== 0,
+          );
+        expect(takers(6, ah)).toEqual([laneOfSpi(value, count)]);
+        expect(takers(4, behindIpv4(ah, options))).toEqual([laneOfSpi(value, count)]);
+        expect(takers(4, behindIpv4(ah.subarray(0, 7), options))).toEqual([0]);
+        expect(takers(6, ah.subarray(0, 7))).toEqual([0]);
+      }),
+    );
+  });
+});
+
 describe("filters of raw ESP", () => {
   test("exactly one lane takes each packet, that of its SPI", () => {
     fc.assert(

@@ -46,3 +46,22 @@ test("a lane without policy drops what it reads [SPD-01]", () => {
   expect(gateway.drops("noPolicy")).toBe(1);
   expect(gateway.io.sent).toEqual([]);
 });
+
+test("answers to a long batch leave while it is delivered, so that the device's queue stays short", () => {
+  const { a, b } = makePair();
+  const there = Array.from({ length: 9 }, (_, i) => packet({ ...V4, payload: Uint8Array.of(i) }));
+  const back = packet({ source: V4.destination, destination: V4.source });
+  a.io.fromHost[0]!.push(...there);
+  a.turn();
+  exchange(a.io, b.io);
+  let longest = 0;
+  b.io.tunWritesMax = 2;
+  b.io.afterWrite = () => (longest = Math.max(longest, b.io.fromHost[0]!.push(back)));
+
+  b.turn();
+
+  expect(b.io.toHost[0]).toEqual(there);
+  expect(longest).toBe(2);
+  expect(b.io.sent).toHaveLength(there.length);
+  expect(b.allDrops()).toEqual({});
+});

@@ -87,6 +87,10 @@ export class MemoryPacketIo implements PacketIo {
   pathMtu = 1500;
   /** Called once, in the middle of a turn: when the lane asks a device for packets. */
   beforeRead: (() => void) | undefined;
+  /** Of one {@link writeTunSome}. */
+  tunWritesMax = Number.POSITIVE_INFINITY;
+  /** Called for each packet that the host gets: it may answer at once. */
+  afterWrite: ((packet: Uint8Array) => void) | undefined;
   isRefusingTunWrites = false;
   isRefusingSends = false;
 
@@ -122,11 +126,27 @@ export class MemoryPacketIo implements PacketIo {
   }
 
   writeTun(tun: TunIndex, from: PacketBatch): void {
-    for (let i = 0; i < from.count; i++) {
+    this.#write(tun, from, 0, Number.POSITIVE_INFINITY);
+  }
+
+  writeTunSome(tun: TunIndex, from: PacketBatch, first: number): number {
+    return this.#write(tun, from, first, this.tunWritesMax);
+  }
+
+  #write(tun: TunIndex, from: PacketBatch, first: number, most: number): number {
+    let left = most;
+    let i = first;
+    for (; i < from.count && left > 0; i++) {
       if (from.status[i] !== PACKET_OK) continue;
+      left--;
       if (this.isRefusingTunWrites) from.status[i] = PACKET_NOT_SENT;
-      else this.toHost[tun]!.push(take(from, i));
+      else {
+        const packet = take(from, i);
+        this.toHost[tun]!.push(packet);
+        this.afterWrite?.(packet);
+      }
     }
+    return i;
   }
 
   receive(socket: SocketIndex, into: PacketBatch): void {

@@ -438,5 +438,7 @@ export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "raw ESP over IPv4 comes to the lane of its SPI alone": () => rawLanes(4, "127.0.0.1", "127.0.0.2"),
   "raw ESP over IPv6 comes to the lane of its SPI alone": () => rawLanes(6, "::1", "::1"),
+  "AH over IPv4 comes to the lane of its SPI alone": () => rawLanes(4, "127.0.0.1", "127.0.0.2", "ah"),
+  "AH over IPv6 comes to the lane of its SPI alone": () => rawLanes(6, "::1", "::1", "ah"),
   "each lane has sockets of its own, which no other gateway can join": outerSocketsOfLanes,
 };

@@ -1,4 +1,4 @@
-/** Raw ESP with several lanes, against the kernel; run by native-netns-checks.ts. */
+/** Raw ESP and AH with several lanes, against the kernel; run by native-netns-checks.ts. */
 import assert from "node:assert/strict";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import { openOuterSockets } from "../../../src/daemon/outer-sockets.ts";
@@ -11,19 +11,21 @@ import { laneOfSpi } from "../../../src/policy/lane-of-spi.ts";
 const address = (text: string) => IpAddress(parseIpAddress(text)!);
 
 /** Every raw socket gets a copy of everything: each lane's filter leaves it the SPIs that are its own. */
-export function rawLanes(family: 4 | 6, from: string, to: string): void {
+export function rawLanes(family: 4 | 6, from: string, to: string, protocol: "esp" | "ah" = "esp"): void {
   const lanes = 3;
   const wakeFd = createWake();
-  const sender = openRawSocket({ family, address: address(from) });
+  const sender = openRawSocket({ family, address: address(from) }, protocol);
   for (const spi of [0x1000, 0x1001, 0xfffffff2, 0x7001]) {
     const sockets = Array.from({ length: lanes }, (_, lane) => {
-      const { fd } = openRawSocket({ family, address: address(to) });
-      attachFilter(fd, rawFilter(family, lane, lanes));
+      const { fd } = openRawSocket({ family, address: address(to) }, protocol);
+      attachFilter(fd, rawFilter(family, lane, lanes, protocol));
       return fd;
     });
     const waiter = createWaiter(sockets, wakeFd);
     const packet = new Uint8Array(64);
-    new DataView(packet.buffer).setUint32(0, spi);
+    // Four octets that would name another lane.
+    packet.fill(spi + 1, 0, 4);
+    new DataView(packet.buffer).setUint32(protocol === "esp" ? 0 : 4, spi);
     const refused = sendDatagram({ ...sender, localPort: 0 }, { address: address(to), port: 0 }, packet);
     assert.equal(refused, undefined);
     waiter.wait(1000);
@@ -61,4 +63,9 @@ export function outerSocketsOfLanes(): void {
     );
   sockets.close();
   openOuterSockets(options).close();
+  const withAh = openOuterSockets({ ...options, receivesAh: true });
+  const ofAh = withAh.lanes.flatMap((lane) => lane.filter(({ role }) => role === "ah"));
+  assert.equal(new Set(ofAh.map(({ fd }) => fd)).size, 2 * 3, "each lane has sockets of its own for AH");
+  assert.ok(ofAh.every(({ sendsOnly }) => sendsOnly === undefined));
+  withAh.close();
 }

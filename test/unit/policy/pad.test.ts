@@ -3,6 +3,7 @@ import { parsePrefix, prefixRange } from "../../../src/base/address-range.ts";
 import { utf8 } from "../../../src/base/bytes.ts";
 import { DurationMs } from "../../../src/base/instant.ts";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
+import { callersFor, countNaming, indexCallers } from "../../../src/policy/caller-index.ts";
 import type { Connection, Identification } from "../../../src/policy/connection.ts";
 import {
   connectionsFor,
@@ -118,15 +119,29 @@ describe("connections by address", () => {
     connection("exact", ["198.51.100.2"]),
     connection("six", ["2001:db8::/32"]),
     connection("bound", ["198.51.100.0/24"], { local: "192.0.2.9" }),
+    connection("both", ["198.51.100.9", "198.51.100.10", "10.0.0.0/8"]),
+    connection("same", ["198.51.100.9", "198.51.100.9"]),
   ];
-  const found = (remote: string, local = "192.0.2.1") =>
-    connectionsFor(all, address(local), address(remote)).map(({ name }) => name);
+  const index = indexCallers(all);
+  const found = (remote: string, local = "192.0.2.1") => {
+    const searched = connectionsFor(all, address(local), address(remote)).map(({ name }) => name);
+    expect(callersFor(index, address(local), address(remote)).map(({ name }) => name)).toEqual(searched);
+    return searched;
+  };
 
   test("the narrowest comes first, any last", () => {
     expect(found("198.51.100.2")).toEqual(["exact", "wide", "any"]);
     expect(found("198.51.100.2", "192.0.2.9")).toEqual(["exact", "bound", "wide", "any"]);
     expect(found("2001:db8::7")).toEqual(["six", "any"]);
     expect(found("203.0.113.1")).toEqual(["any"]);
+  });
+
+  test("an index by address finds the same ones, in the same order", () => {
+    expect(found("198.51.100.9")).toEqual(["both", "same", "wide", "any"]);
+    expect(found("198.51.100.10")).toEqual(["both", "wide", "any"]);
+    expect(found("10.9.9.9")).toEqual(["both", "any"]);
+    expect(countNaming(index, address("198.51.100.9"))).toBe(2);
+    expect(countNaming(index, address("10.0.0.0"))).toBe(0);
   });
 });
 

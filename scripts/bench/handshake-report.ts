@@ -1,0 +1,148 @@
+/** Tables of what the bench of handshakes found, for a terminal and for docs/bench. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type HandshakeSample, KINDS, type Kind } from "./handshake-round.ts";
+import type { StormSample } from "./handshake-storm.ts";
+import { markdown } from "./report.ts";
+import { median } from "./statistics.ts";
+
+const FOLDER = join(import.meta.dirname, "../../docs/bench");
+const OURS = "Tungate";
+const THEIRS = "strongSwan";
+const NOTHING = "-";
+
+export interface HandshakeResults {
+  readonly environment: Readonly<Record<string, string | number>>;
+  readonly options: {
+    readonly rounds: number;
+    readonly tunnels: number;
+    readonly warmUp: number;
+    readonly atOnce: number;
+  };
+  readonly samples: readonly HandshakeSample[];
+  readonly storms: readonly StormSample[];
+  readonly remarks: readonly string[];
+}
+
+type Role = "initiator" | "responder";
+
+/** Handshakes in a second of one processor: the median of the rounds in which this program had this role. */
+function perCore(results: HandshakeResults, kind: Kind, role: Role, program: string): number | undefined {
+  const end = role === "initiator" ? "ofInitiator" : "ofResponder";
+  // The other end is the same program for both, where there is one that both can call.
+  const other = role === "initiator" ? "responder" : "initiator";
+  const ofKind = results.samples.filter((sample) => sample.kind === kind && sample[role] === program);
+  const withTheirs = ofKind.filter((sample) => sample[other] === THEIRS);
+  return median((withTheirs.length > 0 ? withTheirs : ofKind).map((sample) => 1000 / sample[end].cpuMs));
+}
+
+/** One row for each kind and role: ours, strongSwan's, and how many times as many ours are. */
+export function perCoreRows(results: HandshakeResults): string[][] {
+  const rows: string[][] = [["IKE SAs per second and core", OURS, THEIRS, "ratio"]];
+  for (const kind of Object.keys(KINDS) as Kind[])
+    for (const role of ["initiator", "responder"] as const) {
+      const [ours, theirs] = [OURS, THEIRS].map((program) => perCore(results, kind, role, program));
+      if (ours === undefined) continue;
+      const ratio = theirs === undefined ? NOTHING : (ours / theirs).toFixed(2);
+      rows.push([`${KINDS[kind]}, ${role}`, ours.toFixed(0), theirs?.toFixed(0) ?? NOTHING, ratio]);
+    }
+  return rows;
+}
+
+/** One row for each pair of programs. */
+export function rateRows({ samples }: HandshakeResults): string[][] {
+  const rows: string[][] = [["IKE SAs per second, both ends on this machine", "rate", "lost"]];
+  const names = new Set(samples.map(({ kind, initiator, responder }) => `${kind} ${initiator} ${responder}`));
+  for (const name of names) {
+    const [kind, initiator, responder] = name.split(" ") as [Kind, string, string];
+    const of = samples.filter(
+      (one) => one.kind === kind && one.initiator === initiator && one.responder === responder,
+    );
+    const rate = median(of.map(({ tunnels, seconds }) => tunnels / seconds))!;
+    const lost = of.reduce((sum, one) => sum + one.lost, 0);
+    rows.push([`${KINDS[kind]}: ${initiator} calls ${responder}`, rate.toFixed(0), String(lost)]);
+  }
+  return rows;
+}
+
+const kib = (octets: number) => (octets / 1024).toFixed(1);
+
+export function stormRows({ storms }: HandshakeResults): string[][] {
+  const rows = [
+    [
+      "",
+      "tunnels",
+      "seconds",
+      "lost",
+      "carried a packet",
+      "KiB a tunnel, initiator",
+      "KiB a tunnel, responder",
+    ],
+  ];
+  for (const storm of storms) {
+    const { initiator, responder, tunnels, seconds, lost, carried, ofInitiator, ofResponder } = storm;
+    rows.push([
+      `${initiator} calls ${responder}`,
+      String(tunnels),
+      seconds.toFixed(1),
+      String(lost),
+      carried === undefined ? NOTHING : `${carried.answered} of ${carried.tried}`,
+      kib(ofInitiator.octets),
+      kib(ofResponder.octets),
+    ]);
+  }
+  return rows;
+}
+
+export function transferRows({ storms }: HandshakeResults): string[][] {
+  const rows = [
+    ["transfer through another tunnel", "packets/s", "loss, %", "p50, ms", "p99, ms", "stall, ms"],
+  ];
+  for (const { transfer } of storms) {
+    if (transfer === undefined) continue;
+    for (const [when, one] of [
+      ["before", transfer.before],
+      ["meanwhile", transfer.during],
+    ] as const)
+      rows.push([
+        when,
+        one.packetsPerSecond.toFixed(0),
+        (one.loss * 100).toFixed(3),
+        one.roundTripP50Ms.toFixed(2),
+        one.roundTripP99Ms.toFixed(2),
+        one.longestStallMs.toFixed(0),
+      ]);
+  }
+  return rows;
+}
+
+/** Those with anything below their head. */
+export function tablesOf(results: HandshakeResults): readonly (readonly (readonly string[])[])[] {
+  const all = [perCoreRows(results), rateRows(results), stormRows(results), transferRows(results)];
+  return all.filter((rows) => rows.length > 1);
+}
+
+/** docs/bench/handshakes.json and the page beside it. */
+export function writeHandshakePages(results: HandshakeResults): void {
+  mkdirSync(FOLDER, { recursive: true });
+  writeFileSync(join(FOLDER, "handshakes.json"), `${JSON.stringify(results, undefined, 2)}\n`);
+  writeFileSync(join(FOLDER, "handshakes.md"), page(results));
+}
+
+function page(results: HandshakeResults): string {
+  const { environment: e, options, remarks } = results;
+  const notes = remarks.map((remark) => `- ${remark}\n`).join("");
+  return `# Handshakes measured
+
+Written by \`npm run bench:handshakes -- --write\`; [handshakes.json](handshakes.json) has every round. Many peers with addresses of their own set
+tunnels up with one gateway, AES-256-GCM, PRF HMAC-SHA2-384 and X25519, one child each; all peers are one process, and both processes
+are on this machine. "Per core" is by the processor time that a process used, whatever else ran: of all its threads, with what
+the command to set each tunnel up costs. Both programs log one IKE SA and one child SA each. Per core, the other end is strongSwan.
+
+${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongSwan"]}; medians of ${options.rounds} interleaved rounds of ${options.tunnels} tunnels after ${options.warmUp}
+that do not count, ${options.atOnce} at a time. In the run of many tunnels nothing comes before, and memory is what processes grew by.
+
+${notes === "" ? "" : `${notes}\n`}${tablesOf(results)
+  .map((rows) => `${markdown(rows)}\n`)
+  .join("\n")}`;
+}

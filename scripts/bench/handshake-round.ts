@@ -1,0 +1,140 @@
+/** Sets many tunnels up between two programs and says what it cost each of them. */
+import { TwoSites } from "../../test/interop/harness/two-sites.ts";
+import { type Auth, type Credentials, makeCredentials } from "./handshake-keys.ts";
+import { addPeers } from "./handshake-peers.ts";
+import type { Program, RunningProgram, Tunnels } from "./handshake-programs.ts";
+import { processSeconds, residentOctets } from "./processes.ts";
+
+/** How the two ends agree and prove who they are. */
+export type Kind = Auth | "hybrid";
+
+export const KINDS: Readonly<Record<Kind, string>> = {
+  psk: "pre-shared key",
+  ecdsa: "ECDSA P-256 certificates",
+  rsa: "RSA-2048 certificates",
+  hybrid: "pre-shared key, X25519 with ML-KEM-768",
+};
+
+export interface Pair {
+  readonly initiator: Program;
+  readonly responder: Program;
+}
+
+/** What one end used. */
+export interface EndSample {
+  /** Processor time for each tunnel, of all threads. */
+  readonly cpuMs: number;
+  /** Resident memory that came with each tunnel, octets. */
+  readonly octets: number;
+}
+
+export interface HandshakeSample {
+  readonly kind: Kind;
+  readonly initiator: string;
+  readonly responder: string;
+  readonly tunnels: number;
+  readonly seconds: number;
+  /** Did not come up, or did not stand on both sides at the end. */
+  readonly lost: number;
+  readonly ofInitiator: EndSample;
+  readonly ofResponder: EndSample;
+}
+
+export interface RoundOptions {
+  readonly kind: Kind;
+  readonly tunnels: number;
+  /** Set up before anything is measured: programs that have just begun are slower. */
+  readonly warmUp: number;
+  /** Negotiations under way at a time. */
+  readonly atOnce: number;
+}
+
+/** Calls `each` for `from` to `to` - 1, so many at a time. */
+export async function inTurns(
+  from: number,
+  to: number,
+  atOnce: number,
+  each: (index: number) => Promise<void>,
+): Promise<void> {
+  let next = from;
+  const work = async () => {
+    while (next < to) await each(next++);
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+}
+
+const credentials = new Map<string, Credentials>();
+
+/** Made once for each number of peers. */
+function credentialsFor(auth: "ecdsa" | "rsa", peers: number): Credentials {
+  const key = `${auth} ${peers}`;
+  const known = credentials.get(key) ?? makeCredentials(auth, peers);
+  credentials.set(key, known);
+  return known;
+}
+
+export function tunnelsOf(kind: Kind, count: number): Tunnels {
+  if (kind === "hybrid") return { count, auth: "psk", isHybrid: true };
+  return kind === "psk"
+    ? { count, auth: kind }
+    : { count, auth: kind, credentials: credentialsFor(kind, count) };
+}
+
+/** Both ends ready, with nothing negotiated; stopped when `work` is over. */
+export async function withPair<Result>(
+  { initiator, responder }: Pair,
+  tunnels: Tunnels,
+  work: (a: RunningProgram, b: RunningProgram, sites: TwoSites) => Promise<Result>,
+): Promise<Result> {
+  const sites = await TwoSites.create();
+  const running: RunningProgram[] = [];
+  try {
+    await addPeers(sites, tunnels.count);
+    const b = await responder.start(sites, "b", tunnels);
+    running.push(b);
+    const a = await initiator.start(sites, "a", tunnels);
+    running.push(a);
+    return await work(a, b, sites);
+  } finally {
+    for (const one of running) await one.stop();
+    await sites.remove();
+  }
+}
+
+/** Sets tunnels up, and counts those that do not stand on both sides afterwards. */
+export async function setUp(
+  a: RunningProgram,
+  b: RunningProgram,
+  { from, to, atOnce }: { readonly from: number; readonly to: number; readonly atOnce: number },
+) {
+  const usage = () => [a, b].map(({ pid }) => ({ cpu: processSeconds(pid), octets: residentOctets(pid) }));
+  const before = usage();
+  const startedAt = performance.now();
+  let failed = 0;
+  await inTurns(from, to, atOnce, async (index) => {
+    if (!(await a.up(index))) failed++;
+  });
+  const seconds = (performance.now() - startedAt) / 1000;
+  const after = usage();
+  const standing = Math.min(await a.established(), await b.established());
+  const end = (side: 0 | 1): EndSample => ({
+    cpuMs: ((after[side]!.cpu - before[side]!.cpu) * 1000) / (to - from),
+    octets: (after[side]!.octets - before[side]!.octets) / (to - from),
+  });
+  return { seconds, lost: Math.max(failed, to - standing), ofInitiator: end(0), ofResponder: end(1) };
+}
+
+export function measureHandshakes(pair: Pair, options: RoundOptions): Promise<HandshakeSample> {
+  const { kind, tunnels, warmUp, atOnce } = options;
+  const total = warmUp + tunnels;
+  return withPair(pair, tunnelsOf(kind, total), async (a, b) => {
+    await setUp(a, b, { from: 0, to: warmUp, atOnce });
+    const measured = await setUp(a, b, { from: warmUp, to: total, atOnce });
+    const [initiator, responder] = [pair.initiator.name, pair.responder.name];
+    if (measured.lost > 0)
+      console.error(
+        `${kind}, ${initiator} calls ${responder}: ${measured.lost} lost\n${a.log()}\n${b.log()}`,
+      );
+    return { kind, initiator, responder, tunnels, ...measured };
+  });
+}

@@ -1,0 +1,51 @@
+/** Many tunnels at once: the bench's own rounds at a size for tests, and with TUNGATE_LONG at the size that is promised. */
+import { expect, test } from "vitest";
+import { strongSwan, tungate } from "../../scripts/bench/handshake-programs.ts";
+import { KINDS, type Kind, measureHandshakes } from "../../scripts/bench/handshake-round.ts";
+import { measureStorm } from "../../scripts/bench/handshake-storm.ts";
+import { describeWith } from "./harness/prerequisites.ts";
+
+const IS_LONG = process.env["TUNGATE_LONG"] !== undefined;
+const MANY = IS_LONG ? 2000 : 40;
+const FEW = { tunnels: 4, warmUp: 2, atOnce: 4 };
+const TIMEOUT_MS = IS_LONG ? 900_000 : 180_000;
+
+describeWith(["tun", "build", "strongswan"], "handshakes with strongSwan", () => {
+  test.each(["psk", "ecdsa", "rsa"] as const)(
+    "by %s, in both roles: every tunnel stands at both ends",
+    { timeout: TIMEOUT_MS },
+    async (kind) => {
+      for (const pair of [
+        { initiator: tungate, responder: strongSwan },
+        { initiator: strongSwan, responder: tungate },
+      ]) {
+        const sample = await measureHandshakes(pair, { kind, ...FEW });
+        expect(sample.lost, `${pair.initiator.name} calls ${pair.responder.name}`).toBe(0);
+        expect(sample.ofInitiator.cpuMs + sample.ofResponder.cpuMs).toBeGreaterThan(0);
+      }
+    },
+  );
+});
+
+describeWith(["tun", "build", "load"], "handshakes among ourselves", () => {
+  test("with ML-KEM-768 behind X25519 every tunnel stands", { timeout: TIMEOUT_MS }, async () => {
+    const kind: Kind = "hybrid";
+    expect(KINDS[kind]).toContain("ML-KEM-768");
+    const sample = await measureHandshakes({ initiator: tungate, responder: tungate }, { kind, ...FEW });
+    expect(sample.lost).toBe(0);
+  });
+
+  test(`${MANY} tunnels at once: none is lost, packets pass, and another tunnel carries on`, {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const pair = { initiator: tungate, responder: tungate };
+    const storm = await measureStorm(pair, { tunnels: MANY, atOnce: 8, withTraffic: true });
+    expect(storm.lost).toBe(0);
+    expect(storm.carried).toEqual({ tried: 20, answered: 20 });
+    const { before, during } = storm.transfer!;
+    expect(before.loss).toBeLessThan(0.02);
+    expect(during.loss).toBeLessThan(0.02);
+    // The machine may be busy with other tests: a pause that people notice is not its load.
+    expect(during.longestStallMs).toBeLessThan(1000);
+  });
+});
