@@ -11,15 +11,17 @@ import {
 
 /** Set in a candidate: its entry matches every packet whose search ends there, which need not be compared any more. */
 export const SPD_CERTAIN = 0x80000000;
+/** Set in a candidate of a packed forest: it is the last one of its leaf. */
+export const SPD_LAST = 0x40000000;
 /** Entries stand in several leaves where their selectors cross; this many times as often as there are boxes, at most. */
 const COPIES_MAX = 12;
 const COPIES_FREE = 1024;
 /** For `dim` of a node: the search ends here. */
-export const SPD_LEAF = 0xffffffff;
-/** Words of a node: position of the field in the key or {@link SPD_LEAF}; the value from which on it goes to the upper
+export const SPD_TREE_LEAF = 0xffffffff;
+/** Words of a node: position of the field in the key or {@link SPD_TREE_LEAF}; the value from which on it goes to the upper
  * half, or the first candidate; number of the word of the lower half's node, behind which the upper one's follows, or one
  * past the last candidate. */
-export const SPD_NODE_WORDS = 3;
+export const SPD_TREE_NODE_WORDS = 3;
 
 /** A forest in plain numbers; almost always one tree. */
 export interface SpdForest {
@@ -137,7 +139,7 @@ function writeLeaf(
     candidates.push(isCertain ? (entry | SPD_CERTAIN) >>> 0 : entry);
     last = entry;
   }
-  nodes[at] = SPD_LEAF;
+  nodes[at] = SPD_TREE_LEAF;
   nodes[at + 1] = first;
   nodes[at + 2] = candidates.length;
 }

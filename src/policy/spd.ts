@@ -15,7 +15,8 @@ import {
   writeSelectorRecord,
 } from "./selector-record.ts";
 import { selectorSpace } from "./selector-space.ts";
-import { plantForest, SPD_CERTAIN, SPD_LEAF, SPD_NODE_WORDS, type SpdForest } from "./spd-tree.ts";
+import { packForest, SPD_FIELD_MASK, SPD_HALF_SHIFT, SPD_LEAF, SPD_NOTHING } from "./spd-nodes.ts";
+import { plantForest, SPD_CERTAIN, SPD_LAST, type SpdForest } from "./spd-tree.ts";
 import type { SelectorPair, TrafficSelector } from "./traffic-selector.ts";
 
 type SpdAction = "protect" | "bypass" | "discard";
@@ -44,7 +45,7 @@ export interface CompiledSpd {
   readonly ipv6: SpdSearch;
 }
 
-/** See `spd-tree.ts`; addresses as four words each. */
+/** See `spd-nodes.ts`; addresses as four words each. */
 export interface SpdSearch {
   readonly roots: Uint32Array;
   readonly nodes: Uint32Array;
@@ -102,7 +103,8 @@ function shared(numbers: ArrayLike<number>): Uint32Array {
   return words;
 }
 
-function sharedForest({ roots, nodes, addresses, candidates }: SpdForest): SpdSearch {
+function sharedForest(forest: SpdForest): SpdSearch {
+  const { roots, nodes, addresses, candidates } = packForest(forest);
   const words = addresses.flatMap((units) =>
     [0, 2, 4, 6].map((at) => units.charCodeAt(at) * 0x10000 + units.charCodeAt(at + 1)),
   );
@@ -114,26 +116,37 @@ function sharedForest({ roots, nodes, addresses, candidates }: SpdForest): SpdSe
   };
 }
 
+/** Of a candidate: the number of its entry. */
+const ENTRY_MASK = ~(SPD_CERTAIN | SPD_LAST);
+
 /** The first entry that matches a packet, or -1: no match means discard [SPD-01]. Allocates nothing. */
 export function lookupSpd(spd: CompiledSpd, key: PacketKey): number {
   const search = key[Key.FAMILY] === 4 ? spd.ipv4 : spd.ipv6;
-  const { roots, nodes, candidates } = search;
+  const { roots } = search;
   let found = -1;
   for (let tree = 0; tree < roots.length; tree += 2) {
     if (found >= 0 && roots[tree + 1]! > found) break;
     const leaf = findLeaf(search, roots[tree]!, key);
-    const past = nodes[leaf + 2]!;
-    for (let i = nodes[leaf + 1]!; i < past; i++) {
-      const candidate = candidates[i]!;
-      const entry = candidate & ~SPD_CERTAIN;
-      if (found >= 0 && entry > found) break;
-      if (candidate >= SPD_CERTAIN || entryMatches(spd, entry, key)) {
-        found = entry;
-        break;
-      }
-    }
+    if (leaf !== SPD_NOTHING) found = firstOfLeaf(spd, search.candidates, leaf, key, found);
   }
   return found;
+}
+
+/** The first entry of a leaf that matches, unless `found` comes before it. */
+function firstOfLeaf(
+  spd: CompiledSpd,
+  candidates: Uint32Array,
+  leaf: number,
+  key: PacketKey,
+  found: number,
+): number {
+  for (let i = leaf & ~SPD_LEAF; ; i++) {
+    const candidate = candidates[i]!;
+    const entry = candidate & ENTRY_MASK;
+    if (found >= 0 && entry > found) return found;
+    if (candidate >= SPD_CERTAIN || entryMatches(spd, entry, key)) return entry;
+    if ((candidate & SPD_LAST) !== 0) return found;
+  }
 }
 
 function entryMatches(spd: CompiledSpd, entry: number, key: PacketKey): boolean {
@@ -144,21 +157,27 @@ function entryMatches(spd: CompiledSpd, entry: number, key: PacketKey): boolean 
   );
 }
 
-/** The word of the node where the search for a packet ends. */
+/** The reference where the search for a packet ends: a leaf or {@link SPD_NOTHING}. */
 function findLeaf(search: SpdSearch, root: number, key: PacketKey): number {
-  const { nodes, addresses } = search;
-  let node = root;
-  for (;;) {
-    const field = nodes[node]!;
-    if (field === SPD_LEAF) return node;
-    const isAbove = isAtOrAbove(addresses, field, nodes[node + 1]!, key);
-    node = nodes[node + 2]! + (isAbove ? SPD_NODE_WORDS : 0);
-  }
+  const { nodes } = search;
+  let at = root;
+  while (at < SPD_LEAF) at = nodes[at + 2 * (nodes[at]! >>> SPD_HALF_SHIFT) + partOf(search, at, key)]!;
+  return at;
 }
 
-function isAtOrAbove(addresses: Uint32Array, field: number, value: number, key: PacketKey): boolean {
-  if (field < Key.LOCAL_ADDRESS || key[Key.FAMILY] === 4) return key[field]! >= value;
-  return compareWords(key, field, addresses, 4 * value) >= 0;
+/** How many values of a node a packet is at or above. */
+function partOf({ nodes, addresses }: SpdSearch, at: number, key: PacketKey): number {
+  const field = nodes[at]! & SPD_FIELD_MASK;
+  let step = nodes[at]! >>> SPD_HALF_SHIFT;
+  let part = 0;
+  if (field < Key.LOCAL_ADDRESS || key[Key.FAMILY] === 4) {
+    const value = key[field]!;
+    // Counted, not jumped: whether a packet is above a value cannot be foreseen.
+    for (; step > 0; step >>= 1) part += Number(value >= nodes[at + part + step]!) * step;
+  } else
+    for (; step > 0; step >>= 1)
+      if (compareWords(key, field, addresses, 4 * nodes[at + part + step]!) >= 0) part += step;
+  return part;
 }
 
 /** Ends of searches that {@link firstPossibleEntry} looks at. */
@@ -181,25 +200,23 @@ export function firstPossibleEntry(spd: CompiledSpd, key: PacketKey): number {
 
 const possible = { entry: -1, leaves: 0 };
 
-function searchPossible(spd: CompiledSpd, search: SpdSearch, root: number, key: PacketKey): void {
-  const { nodes, addresses, candidates } = search;
-  let node = root;
-  for (let field = nodes[node]!; field !== SPD_LEAF; field = nodes[node]!) {
-    const lower = nodes[node + 2]!;
+function searchPossible(spd: CompiledSpd, search: SpdSearch, reference: number, key: PacketKey): void {
+  const { nodes, candidates } = search;
+  if (reference < SPD_LEAF) {
+    const field = nodes[reference]! & SPD_FIELD_MASK;
+    const half = nodes[reference]! >>> SPD_HALF_SHIFT;
     const isOpen = key[field]! === (field === Key.PROTOCOL ? KEY_PROTOCOL_ANY : KEY_PORT_ANY);
-    if (field < Key.LOCAL_ADDRESS && isOpen) {
-      searchPossible(spd, search, lower, key);
-      if (possible.leaves > POSSIBLE_LEAVES_MAX) return;
-      node = lower + SPD_NODE_WORDS;
-    } else node = lower + (isAtOrAbove(addresses, field, nodes[node + 1]!, key) ? SPD_NODE_WORDS : 0);
-  }
-  possible.leaves++;
-  for (let i = nodes[node + 1]!; i < nodes[node + 2]!; i++) {
-    const candidate = candidates[i]!;
-    const entry = candidate & ~SPD_CERTAIN;
-    if (possible.entry >= 0 && entry >= possible.entry) return;
-    if (candidate < SPD_CERTAIN && !entryMatches(spd, entry, key)) continue;
-    possible.entry = entry;
+    const first = field < Key.LOCAL_ADDRESS && isOpen ? 0 : partOf(search, reference, key);
+    const last = field < Key.LOCAL_ADDRESS && isOpen ? 2 * half - 1 : first;
+    for (let part = first; part <= last && possible.leaves <= POSSIBLE_LEAVES_MAX; part++) {
+      const next = nodes[reference + 2 * half + part]!;
+      // The last one stands several times where there are fewer values.
+      if (part === first || next !== nodes[reference + 2 * half + part - 1]!)
+        searchPossible(spd, search, next, key);
+    }
     return;
   }
+  possible.leaves++;
+  if (reference !== SPD_NOTHING)
+    possible.entry = firstOfLeaf(spd, candidates, reference, key, possible.entry);
 }

@@ -35,6 +35,14 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "[SPD-02] protocol, ports, ICMP type and code and OPAQUE select",
   },
   {
+    bug: "above the last value of a node of the SPD's tree there is nothing",
+    file: "src/policy/spd-nodes.ts",
+    find: "const count = i === parts.length - 1 ? 2 * half - i : 1;",
+    replace: "const count = 1;",
+    test: "test/unit/policy/spd.test.ts",
+    killedBy: "sets that are hard to search give what a plain search",
+  },
+  {
     bug: "the last candidate of a leaf of the SPD's tree is forgotten",
     file: "src/policy/spd-tree.ts",
     find: "nodes[at + 2] = candidates.length;",

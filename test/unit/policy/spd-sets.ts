@@ -7,7 +7,8 @@ import {
   writeAddressWords,
 } from "../../../src/policy/selector-record.ts";
 import type { CompiledSpd, SpdEntry } from "../../../src/policy/spd.ts";
-import { SPD_LEAF, SPD_NODE_WORDS } from "../../../src/policy/spd-tree.ts";
+import { SPD_HALF_SHIFT, SPD_LEAF, SPD_NOTHING } from "../../../src/policy/spd-nodes.ts";
+import { SPD_LAST } from "../../../src/policy/spd-tree.ts";
 import { ANY_PORT, type TrafficSelector } from "../../../src/policy/traffic-selector.ts";
 
 /** Numbers that look random and are the same every time. */
@@ -152,10 +153,17 @@ export function worstWork(spd: CompiledSpd): SearchWork {
       const open: [number, number][] = [[roots[tree]!, 0]];
       for (let next = open.pop(); next !== undefined; next = open.pop()) {
         const [node, depth] = next;
-        if (nodes[node] === SPD_LEAF) {
+        if (node >= SPD_LEAF) {
           deepest = Math.max(deepest, depth);
-          most = Math.max(most, nodes[node + 2]! - nodes[node + 1]!);
-        } else open.push([nodes[node + 2]!, depth + 1], [nodes[node + 2]! + SPD_NODE_WORDS, depth + 1]);
+          let past = node & ~SPD_LEAF;
+          while (node !== SPD_NOTHING && (candidates[past++]! & SPD_LAST) === 0);
+          if (node !== SPD_NOTHING) most = Math.max(most, past - (node & ~SPD_LEAF));
+          continue;
+        }
+        const half = nodes[node]! >>> SPD_HALF_SHIFT;
+        // Each comparison in a node is a step.
+        const references = new Set(nodes.subarray(node + 2 * half, node + 4 * half));
+        for (const reference of references) open.push([reference, depth + Math.log2(half) + 1]);
       }
       steps += deepest;
       compared += most;
