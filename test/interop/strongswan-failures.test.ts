@@ -5,12 +5,44 @@ import { expectTraffic } from "./harness/checks.ts";
 import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
-import { SECRET, startGateway, strongSwanSettings } from "./harness/settings.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
+import { ESP, IKE, SECRET, startGateway, strongSwanSettings } from "./harness/settings.ts";
+import { StrongSwan, swanctlSettings } from "./harness/strongswan.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
 /** Thirteen tries take about three minutes until a peer is given up. */
 const GIVEN_UP_MS = 260_000;
+
+/** Connections beside the one that is called for ever: what waits for a packet then (dpd-hold), and for the peer (dpd-clear). */
+const OTHERS = [
+  { name: "hold", keep: "on-demand", network: "10.22.1.0/24", after: "listening, packet, held" },
+  { name: "clear", keep: "respond", network: "10.22.2.0/24", after: "listening, peer, down" },
+] as const;
+const OTHERS_OF_OURS = OTHERS.map(
+  ({ name, keep, network }) => `  ${name}:
+    local: { id: a.test }
+    remote: { address: "${SITE_B.outer4}", id: ${name}.test }
+    psk: { file: secret }
+    keep: ${keep}
+    ike: { proposals: [${IKE}], liveness: 1s }
+    children: { lan: { local: ${SITE_A.lan4}, remote: ${network}, esp: [${ESP}] } }
+`,
+).join("");
+const withOthers = (swanctl: string): string => {
+  const others = OTHERS.map(
+    ({ name, network }) => `  ${name} {
+    version = 2
+    local_addrs = ${SITE_B.outer4}
+    remote_addrs = ${SITE_A.outer4}
+    proposals = ${IKE}
+    local { auth = psk\n id = ${name}.test\n }
+    remote { auth = psk\n id = a.test\n }
+    children { lan { local_ts = ${network}\n remote_ts = ${SITE_A.lan4}\n esp_proposals = ${ESP}\n } }
+  }\n`,
+  );
+  return swanctl
+    .replace("connections {\n", `connections {\n${others.join("")}`)
+    .replace("secrets {\n", `secrets {\n  ike-others { secret = "${SECRET}"\n }\n`);
+};
 
 describeWith(["tun", "build", "strongswan"], "strongSwan: failures", () => {
   let sites: TwoSites;
@@ -27,8 +59,11 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: failures", () => {
     dying.peer = new StrongSwan(dying.sites.b.gateway, join(dying.sites.folder, "strongswan"));
     dying.ours = new Gateway(dying.sites.a.gateway, join(dying.sites.folder, "tungate"));
     await dying.peer.start();
-    await dying.peer.load(strongSwanSettings({ site: SITE_B }));
-    await startGateway(dying.ours, { site: SITE_A, liveness: "1s" });
+    for (const { network } of OTHERS)
+      await dying.sites.b.gateway.ip(`addr add ${network.replace("0/24", "1/32")} dev lan0`);
+    await dying.peer.loadText(withOthers(swanctlSettings(strongSwanSettings({ site: SITE_B }))));
+    await startGateway(dying.ours, { site: SITE_A, liveness: "1s", more: OTHERS_OF_OURS });
+    for (const { name } of OTHERS) expect((await dying.ours.command("up", name)).outcome).toBe("done");
     await dying.ours.isUp("peer");
     await dying.peer.kill();
   });
@@ -229,6 +264,16 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: failures", () => {
       () => dying.ours.log().slice(-3000),
     );
     expect(dying.ours.log()).toMatch(/192\.0\.2\.2 no longer answers \(13 tries\)/);
+    for (const { name, after } of OTHERS)
+      await until(
+        `${name} is given up too`,
+        async () => {
+          const { state, waitsFor, children } = await dying.ours.connection(name);
+          return `${state}, ${waitsFor}, ${children[0]!.state}` === after;
+        },
+        60_000,
+        () => dying.ours.log().slice(-3000),
+      );
 
     await dying.peer.start();
     await dying.peer.load(strongSwanSettings({ site: SITE_B }));
