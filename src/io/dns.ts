@@ -17,8 +17,9 @@ export type ResolveName = (name: string) => Promise<Resolution>;
 
 /** A resolver over the system's servers; answers are sorted, so that the same set is the same value. */
 export function createNameResolver(): ResolveName {
-  const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES });
   return async (name) => {
+    // Made anew each time: it reads the system's servers once, and those change with the network.
+    const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: TRIES });
     const [v4, v6] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
     const texts = [v4, v6].flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
     const addresses = texts

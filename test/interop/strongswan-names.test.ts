@@ -23,6 +23,7 @@ describeWith(["tun", "build", "strongswan", "dnsmasq"], "peers by name", () => {
   let server: NameServer;
   let ours: Gateway;
   let peer: StrongSwan;
+  let resolvers: string;
 
   beforeAll(async () => {
     sites = await TwoSites.create();
@@ -36,9 +37,10 @@ describeWith(["tun", "build", "strongswan", "dnsmasq"], "peers by name", () => {
     await peer.loadText(strongSwanText());
     ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
     ours.writeSecret("secret", `${SECRET}\n`);
-    writeFileSync(join(sites.folder, "resolv.conf"), `nameserver ${SITE_B.outer4}\n`);
+    resolvers = join(sites.folder, "resolv.conf");
+    writeFileSync(resolvers, `nameserver ${SITE_B.outer4}\n`);
     await ours.start(settings(), {
-      before: `mount --bind ${join(sites.folder, "resolv.conf")} /etc/resolv.conf`,
+      before: `mount --bind ${resolvers} /etc/resolv.conf`,
     });
   });
   afterAll(async () => {
@@ -102,17 +104,20 @@ describeWith(["tun", "build", "strongswan", "dnsmasq"], "peers by name", () => {
   );
 
   test(
-    "a name server that falls silent ends nothing; status says so",
+    "a name server that falls silent ends nothing, and status says so; another one is asked as soon as the system has it",
     async () => {
       await server.stop();
-      await until(
-        "status says it",
-        async () => /many\.test cannot be resolved: the name servers do not answer/.test(await cli()),
-        REFRESH_MS,
-      );
+      const silent = /many\.test cannot be resolved: the name servers do not answer/;
+      await until("status says it", async () => silent.test(await cli()), REFRESH_MS);
       for (const name of ["late", "many", "moving"]) expect((await ours.connection(name)).state).toBe("up");
+
+      server = await NameServer.start(sites.b.gateway, SECOND, join(sites.folder, "second"));
+      await server.say({ "many.test": [NOBODY, SECOND], "never.test": [THIRD] });
+      writeFileSync(resolvers, `nameserver ${SECOND}\n`);
+      await ours.isUp("never", "lan", REFRESH_MS);
+      await until("status is content", async () => !silent.test(await cli()), REFRESH_MS);
     },
-    REFRESH_MS + 20_000,
+    2 * REFRESH_MS,
   );
 });
 

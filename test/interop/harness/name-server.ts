@@ -1,5 +1,5 @@
 /** dnsmasq as the name server of a test world: its names are in a file that is read again on demand. */
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BackgroundProcess, until } from "./command.ts";
 import type { Namespace } from "./namespace.ts";
@@ -15,6 +15,7 @@ export class NameServer {
 
   /** Answers on port 53 of an address, for names below `test` alone: none but those that it is told exist. */
   static async start(namespace: Namespace, address: string, folder: string): Promise<NameServer> {
+    mkdirSync(folder, { recursive: true });
     const names = join(folder, "names");
     writeFileSync(names, "");
     const process = new BackgroundProcess(
