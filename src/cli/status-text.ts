@@ -64,10 +64,10 @@ function connectionRow(connection: ConnectionStatus): Row {
   const { name, state, remote, nat, suite, failure, nextTryInSeconds, moved } = connection;
   if (failure !== undefined && state !== "up" && state !== "rekeying")
     return {
-      cells: [name, state, failureSummary(failure, nextTryInSeconds)],
+      cells: [name, state, `${peerPrefix(connection)}${failureSummary(failure, nextTryInSeconds)}`],
       below: [...failure.lines.slice(1), ...refusedLines(connection)],
     };
-  const peer = `${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
+  const peer = `${peerPrefix(connection)}${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
   const next = nextTryInSeconds === undefined ? waitText(connection) : nextTryText(nextTryInSeconds);
   const cells: Row["cells"] = [name, state, peer, suite ?? next, rekeyText(connection.rekeyInSeconds)];
   return { cells, below: [...movedLines(moved), ...refusedLines(connection)] };
@@ -75,6 +75,11 @@ function connectionRow(connection: ConnectionStatus): Row {
 
 function movedLines(moved: ConnectionStatus["moved"]): string[] {
   return moved === undefined ? [] : [`${movedText(moved)}, ${agoText(moved.secondsAgo)}`];
+}
+
+/** Of many peers of a connection, which one. */
+function peerPrefix({ name, remoteId }: ConnectionStatus): string {
+  return name.includes("#") && remoteId !== undefined ? `${remoteId}: ` : "";
 }
 
 /** Who was refused, unless that is what the connection's own line says. */

@@ -50,8 +50,10 @@ export interface RemoteInput extends SideInput {
 
 export interface AuthenticationInput {
   readonly name: string;
-  /** Path of the connection. */
+  /** Path of the connection, or of one of its `remote.ids`. */
   readonly path: Path;
+  /** Where `remote` was read. */
+  readonly remotePath: Path;
   readonly common: SideInput;
   readonly local: LocalInput;
   readonly remote: RemoteInput;
@@ -80,6 +82,33 @@ export function readAuthentication(
   return own === undefined || peer === undefined ? undefined : { ...own, peer };
 }
 
+/** As {@link readAuthentication}, for our side alone. */
+export function readOwn(
+  input: AuthenticationInput,
+  keys: Map<PrivateKeyId, PrivateKeyHandle>,
+  findings: Findings,
+): Omit<ReadAuthentication, "peer"> | undefined {
+  return new Reading(input, keys, findings).own();
+}
+
+/** As {@link readAuthentication}, for the peer's side alone. */
+export function readPeer(input: AuthenticationInput, findings: Findings): PeerAuthentication | undefined {
+  return new Reading(input, new Map(), findings).peer();
+}
+
+/** What the keys that are there mean; those of one side before those of the connection. */
+export function usualKind(
+  { psk }: SideInput,
+  common: SideInput,
+  certificate: unknown,
+  key: unknown,
+): AuthenticationKind | undefined {
+  if (psk !== undefined) return "psk";
+  if (certificate !== undefined) return "certificate";
+  if (key !== undefined) return "pubkey";
+  return common.auth ?? "psk";
+}
+
 class Reading {
   readonly #input: AuthenticationInput;
   readonly #keys: Map<PrivateKeyId, PrivateKeyHandle>;
@@ -93,7 +122,7 @@ class Reading {
 
   own(): { own: OwnAuthentication; ownId: Identification | undefined } | undefined {
     const { local, common } = this.#input;
-    switch (local.auth ?? this.#usual(local, common, local.certificate ?? local.pkcs12, local.private_key)) {
+    switch (local.auth ?? usualKind(local, common, local.certificate ?? local.pkcs12, local.private_key)) {
       case "psk": {
         const secret = this.#secret("local", local.psk);
         return secret && { own: { kind: "psk", secret }, ownId: undefined };
@@ -104,7 +133,7 @@ class Reading {
         const [key] = local.private_key ?? [];
         if (key === undefined) {
           this.#missing(
-            ["local"],
+            [...this.#input.path, "local"],
             `auth: pubkey needs private_key; make one: openssl genpkey -algorithm ed25519 -out secrets/${this.#input.name}.key`,
           );
           return undefined;
@@ -118,8 +147,7 @@ class Reading {
 
   peer(): PeerAuthentication | undefined {
     const { remote, common } = this.#input;
-    const kind =
-      remote.auth ?? this.#usual(remote, common, remote.ca ?? remote.certificate, remote.public_key);
+    const kind = remote.auth ?? usualKind(remote, common, remote.ca ?? remote.certificate, remote.public_key);
     if (kind !== "certificate") this.#warnOfUnused();
     switch (kind) {
       case "psk": {
@@ -132,7 +160,7 @@ class Reading {
         const keys = remote.public_key ?? [];
         if (keys.length > 0) return { kind: "pubkey", keys };
         this.#missing(
-          ["remote"],
+          this.#input.remotePath,
           "auth: pubkey needs public_key, the file with the peer's public key in PEM",
         );
         return undefined;
@@ -147,26 +175,13 @@ class Reading {
       if (this.#input.remote[key] !== undefined)
         this.#findings.warn(
           "CONFIG_CONFLICT",
-          [...this.#input.path, "remote", key],
+          [...this.#input.remotePath, key],
           "is about certificates, and this peer proves its identity without one; leave it out",
         );
   }
 
-  /** What the keys that are there mean; those of one side before those of the connection. */
-  #usual(
-    side: SideInput,
-    common: SideInput,
-    certificate: unknown,
-    key: unknown,
-  ): AuthenticationKind | undefined {
-    if (side.psk !== undefined) return "psk";
-    if (certificate !== undefined) return "certificate";
-    if (key !== undefined) return "pubkey";
-    return common.auth ?? "psk";
-  }
-
   #missing(path: Path, message: string): void {
-    this.#findings.refuse("CONFIG_MISSING_KEY", [...this.#input.path, ...path], message, true);
+    this.#findings.refuse("CONFIG_MISSING_KEY", path, message, true);
   }
 
   #secret(side: "local" | "remote", own: Uint8Array | undefined): Uint8Array | undefined {
@@ -179,7 +194,7 @@ class Reading {
         ? "has no psk"
         : `has no psk for ${side === "local" ? "us" : "the peer"}: ${side}.psk is missing`;
       this.#missing(
-        [],
+        path,
         `${which}; write the key to a file of its own (tungate psk > secrets/${name}; chmod 600 secrets/${name}) and name it: psk: { file: secrets/${name} }; or use certificates: local: { certificate, private_key } and remote: { ca }`,
       );
       return undefined;
@@ -232,7 +247,7 @@ class Reading {
     const containers = local.pkcs12 ?? [];
     if (chains.length + containers.length === 0) {
       this.#missing(
-        ["local"],
+        [...path, "local"],
         "auth: certificate needs certificate and private_key, two files in PEM, or pkcs12, one file with both",
       );
       return undefined;
@@ -290,20 +305,20 @@ class Reading {
   }
 
   #peerCertificates(): PeerAuthentication | undefined {
-    const { remote, path, wallClock } = this.#input;
+    const { remote, remotePath, wallClock } = this.#input;
     const authorities = (remote.ca ?? []).flat();
     const pinned = (remote.certificate ?? []).map(([first]) => first!);
     if (authorities.length + pinned.length === 0) {
       this.#missing(
-        ["remote"],
+        remotePath,
         "auth: certificate needs ca, the file with the CA's certificate in PEM, or certificate, the peer's own",
       );
       return undefined;
     }
     if (remote.ca !== undefined)
-      warnOfValidity(authorities, wallClock, [...path, "remote", "ca"], this.#findings);
+      warnOfValidity(authorities, wallClock, [...remotePath, "ca"], this.#findings);
     if (remote.certificate !== undefined)
-      warnOfValidity(pinned, wallClock, [...path, "remote", "certificate"], this.#findings);
+      warnOfValidity(pinned, wallClock, [...remotePath, "certificate"], this.#findings);
     return {
       kind: "certificate",
       anchors: authorities.map(({ encoded }) => encoded),

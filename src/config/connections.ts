@@ -1,17 +1,23 @@
 /** Connections: what the schema has read becomes what IKE and the daemon work with, defaults filled in. */
-import { type AddressRange, formatAddressRange } from "../base/address-range.ts";
 import { hours, seconds } from "../base/instant.ts";
-import { compareIpAddress, familyOf, formatIpAddress } from "../base/ip-address.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import { PAIRS_PER_CHILD_MAX } from "../ike/limits.ts";
-import type { ChildConfiguration, Connection, Keep, PrivateKeyId, Rekey } from "../policy/connection.ts";
+import type {
+  ChildConfiguration,
+  Connection,
+  Identification,
+  Keep,
+  OneOfMany,
+  PrivateKeyId,
+  Rekey,
+} from "../policy/connection.ts";
 import {
   DEFAULT_AH_PROPOSALS,
   DEFAULT_ESP_PROPOSALS,
   DEFAULT_IKE_PROPOSALS,
 } from "../policy/proposal-keyword.ts";
 import { checkNegotiatedAh, encapsulationFor } from "./ah.ts";
-import { readAuthentication } from "./authentication.ts";
+import { type ReadAuthentication, readAuthentication } from "./authentication.ts";
 import {
   checkSelectors,
   checkTransport,
@@ -25,17 +31,28 @@ import {
 import type { ConfiguredConnection, GatewaySettings, ManualChild, TunSettings } from "./configuration.ts";
 import { dscpClassesOf } from "./dscp-classes.ts";
 import type { Findings } from "./findings.ts";
-import { IKE_PORT, isUnicast } from "./gateway.ts";
+import { IKE_PORT } from "./gateway.ts";
 import { inactivityOf, lifecycleOf } from "./lifecycle.ts";
 import { readManualChild } from "./manual.ts";
 import { ppkOf } from "./ppk.ts";
 import { warnOfProposals } from "./proposal-advice.ts";
+import { checkOwnAddress, type PeerAddresses, readAddresses } from "./remote-addresses.ts";
+import {
+  childrenOf,
+  hasOwnNetworks,
+  keepOf,
+  ManyProofs,
+  type Peer,
+  proofOf,
+  readPeers,
+  warnOfSharedKeys,
+} from "./remote-ids.ts";
 import {
   type ChildInput,
   type ConnectionInput,
   checkName,
   childSchema,
-  connectionSchema,
+  connectionSchemas,
   manualSchema,
 } from "./schema.ts";
 import type { SecretSettings } from "./secret.ts";
@@ -52,6 +69,8 @@ export interface ReadConnections {
   /** Where keys stand in the file itself. */
   readonly inlineKeys: readonly Path[];
   readonly privateKeys: Map<PrivateKeyId, PrivateKeyHandle>;
+  /** Where each connection stands, by name: those of `remote.ids` deeper than others. */
+  readonly paths: ReadonlyMap<string, Path>;
 }
 
 /** Reads all connections; those that are wrong are reported and left out. */
@@ -67,6 +86,7 @@ export function readConnections(
     manual: [],
     inlineKeys: [],
     privateKeys: new Map(),
+    paths: new Map(),
   };
   if (raw === undefined) return into;
   if (!isMapping(raw)) {
@@ -82,18 +102,27 @@ export function readConnections(
       `has more than ${CONNECTIONS_MAX} connections`,
       true,
     );
-  const schema = connectionSchema(secrets);
+  const schemas = connectionSchemas(secrets);
   const childOfManual = manualSchema(secrets);
   for (const name of names.slice(0, CONNECTIONS_MAX)) {
     const path = ["connections", name];
     findings.attempt(path, () => checkName(name), true);
-    const input = findings.accept(path, schema.safeParse(raw[name]));
+    const input = findings.accept(path, schemas.connection.safeParse(raw[name]));
     const rawConnection: Readonly<Record<string, unknown>> = isMapping(raw[name]) ? raw[name] : {};
     const children = readNamed(rawConnection["children"], [...path, "children"], findings, childSchema);
     const manual = readNamed(rawConnection["manual"], [...path, "manual"], findings, childOfManual);
     if (input === undefined) continue;
-    new Assembly(name, path, input, gateway, secrets, findings).assemble(children, manual, into);
+    const { ids } = input.remote;
+    const peers = ids && readPeers(name, ids, path, schemas.oneOfMany, findings);
+    new Assembly(name, path, input, gateway, secrets, findings).assemble(children, manual, peers, into);
   }
+  if (into.connections.length > CONNECTIONS_MAX)
+    findings.refuse(
+      "CONFIG_BAD_VALUE",
+      ["connections"],
+      `has more than ${CONNECTIONS_MAX} connections, those of remote.ids among them`,
+      true,
+    );
   return into;
 }
 
@@ -126,6 +155,22 @@ interface Into {
   readonly manual: ManualChild[];
   readonly inlineKeys: Path[];
   readonly privateKeys: Map<PrivateKeyId, PrivateKeyHandle>;
+  readonly paths: Map<string, Path>;
+}
+
+/** What is the same for all peers of a connection. */
+type Common = Pick<Connection, "ppk" | "encapsulation" | "ike" | "children">;
+
+/** What differs between them. */
+interface Who {
+  readonly name: string;
+  readonly path: Path;
+  readonly oneOf?: OneOfMany;
+  readonly id: Identification | "any" | undefined;
+  readonly port: number | undefined;
+  readonly addresses: PeerAddresses;
+  readonly keep: Keep;
+  readonly children: readonly ChildConfiguration[];
 }
 
 class Assembly {
@@ -152,7 +197,12 @@ class Assembly {
     this.#findings = findings;
   }
 
-  assemble(children: Named<ChildInput>, manual: Named<ManualInput>, into: Into): void {
+  assemble(
+    children: Named<ChildInput>,
+    manual: Named<ManualInput>,
+    peers: readonly Peer[] | undefined,
+    into: Into,
+  ): void {
     const input = this.#input;
     const device = this.#device(into.interfaces);
     const hasChildren = Object.keys(input.children ?? {}).length > 0;
@@ -164,21 +214,20 @@ class Assembly {
         "protects nothing: name what it carries, children: { lan: { local: ..., remote: ... } }",
         true,
       );
-    const ranges = this.#remoteRanges();
-    this.#checkLocalAddress(ranges);
-    this.#checkListen(ranges);
+    const { listen } = this.#gateway;
+    const addresses = this.#addresses(input.remote.address, [...this.#path, "remote", "address"]);
+    const localPath = [...this.#path, "local", "address"];
+    checkOwnAddress(input.local?.address, localPath, listen, addresses.ranges, this.#findings);
+    if (peers !== undefined) this.#checkManyPeers(hasManual);
     if (hasChildren) {
-      const connection = this.#connection(children, ranges, into.privateKeys);
       const priorities = new Map(children.map(({ name, input: child }) => [name, child.priority ?? 0]));
-      const remoteNames = input.remote.address.flatMap((one) => (one.kind === "name" ? [one.name] : []));
-      if (connection !== undefined)
-        into.connections.push({
-          connection,
-          remoteNames,
-          interface: device,
-          routes: input.routes ?? "auto",
-          priorities,
-        });
+      const routes = input.routes ?? "auto";
+      const made =
+        peers === undefined
+          ? this.#single(children, addresses, into.privateKeys)
+          : this.#many(children, addresses, peers, into);
+      for (const { connection, remoteNames } of made)
+        into.connections.push({ connection, remoteNames, interface: device, routes, priorities });
     }
     for (const child of manual) {
       if (children.some(({ name }) => name === child.name))
@@ -216,107 +265,114 @@ class Assembly {
     return name;
   }
 
-  /** What `remote.address` gives as numbers; empty means any, or names alone. */
-  #remoteRanges(): AddressRange[] {
-    const { address } = this.#input.remote;
-    if (address.length > 1 && address.some(({ kind }) => kind === "any"))
-      this.#refuse(
-        "CONFIG_CONFLICT",
-        ["remote", "address"],
-        "any already holds the other addresses; leave one or the other out",
-      );
-    const ranges = address.flatMap((one) => (one.kind === "range" ? [one.range] : []));
-    for (const [i, one] of address.entries())
-      if (one.kind === "range" && isSingle(one.range) && !isUnicast(one.range.start))
-        this.#refuse(
-          "CONFIG_BAD_VALUE",
-          ["remote", "address", i],
-          `${formatAddressRange(one.range)} is no address of one machine; write any to answer everybody`,
-        );
-    return ranges;
+  #addresses(given: ConnectionInput["remote"]["address"], path: Path): PeerAddresses {
+    return readAddresses(given, path, this.#gateway.listen, this.#findings);
   }
 
-  #checkListen(ranges: readonly AddressRange[]): void {
-    const { listen } = this.#gateway;
-    if (listen.length === 0) return;
-    for (const range of ranges)
-      if (!listen.some((own) => familyOf(own) === familyOf(range.start)))
-        this.#refuse(
-          "CONFIG_CONFLICT",
-          ["remote", "address"],
-          `${formatAddressRange(range)} is IPv${familyOf(range.start)}, and gateway.listen has no such address to reach it from; add one there`,
-        );
-  }
-
-  #checkLocalAddress(ranges: readonly AddressRange[]): void {
-    const own = this.#input.local?.address;
-    if (own === undefined) return;
-    const { listen } = this.#gateway;
-    const path = ["local", "address"];
-    if (!isUnicast(own))
-      this.#refuse(
-        "CONFIG_BAD_VALUE",
-        path,
-        "is no address of one machine; leave it out to use the one that fits",
-      );
-    else if (listen.length > 0 && !listen.some((one) => compareIpAddress(one, own) === 0))
+  #checkManyPeers(hasManual: boolean): void {
+    if (this.#input.remote.id !== undefined)
+      this.#refuse("CONFIG_CONFLICT", ["remote", "id"], "is what ids names for each peer; leave id out");
+    if (hasManual)
       this.#refuse(
         "CONFIG_CONFLICT",
-        path,
-        `gateway.listen does not have ${formatIpAddress(own)}; add it there`,
-      );
-    const families = ranges.map((range) => familyOf(range.start));
-    if (families.length > 0 && !families.includes(familyOf(own)))
-      this.#refuse(
-        "CONFIG_CONFLICT",
-        path,
-        `is IPv${familyOf(own)}, and remote.address is not; both have to be of one family`,
+        ["manual"],
+        "manual children have one peer, and remote.ids names many; put them into a connection of their own",
+        true,
       );
   }
 
-  #connection(
+  /** The connection of one peer, or none when it was refused. */
+  #single(
     children: Named<ChildInput>,
-    ranges: readonly AddressRange[],
+    addresses: PeerAddresses,
     privateKeys: ReadConnections["privateKeys"],
-  ): Connection | undefined {
+  ): readonly Made[] {
+    const authentication = readAuthentication(this.#proof(), privateKeys, this.#findings);
+    const keep = this.#keep(addresses);
+    this.#checkRemoteId(addresses);
+    if (authentication === undefined) return [];
+    const common = this.#common(children, keep);
+    const { id, port } = this.#input.remote;
+    const { children: kept } = common;
+    const who: Who = { name: this.#name, path: this.#path, id, port, addresses, keep, children: kept };
+    return [{ connection: this.#connection(who, common, authentication), remoteNames: addresses.names }];
+  }
+
+  /** A connection for each of `remote.ids`; those that were refused are left out. */
+  #many(
+    children: Named<ChildInput>,
+    open: PeerAddresses,
+    peers: readonly Peer[],
+    into: Into,
+  ): readonly Made[] {
+    const findings = this.#findings;
+    const settings = peers.map((peer) => {
+      const { address } = peer.input;
+      const own = address && this.#addresses(address, [...peer.path, "address"]);
+      const keep = keepOf(peer, own?.isCallable === true, this.#input.keep, findings);
+      return { peer, addresses: own ?? open, keep };
+    });
+    const networks = hasOwnNetworks(peers) ? "own" : "shared";
+    const keeps = settings.map(({ keep }) => keep);
+    const most = (["up", "on-demand"] as const).find((keep) => keeps.includes(keep)) ?? "respond";
+    const common = this.#common(children, most);
+    if (networks === "shared" && peers.length > 1) this.#checkDemand(common.children);
+    const proofs = new ManyProofs(this.#proof(), into.privateKeys, findings);
+    const explicit = (name: string) => children.find((child) => child.name === name)?.input.keep;
+    const wallClock = this.#secrets.reader.wallClock();
+    const made = settings.flatMap(({ peer, addresses, keep }) => {
+      const authentication = proofs.of(proofOf(peer, this.#input, this.#path, wallClock, findings));
+      const { name, path, id } = peer;
+      into.paths.set(name, path);
+      const lacksNetworks = networks === "own" && peer.input.networks === undefined;
+      if (authentication === undefined || lacksNetworks) return [];
+      const who: Who = {
+        ...{ name, path, id, addresses, keep },
+        oneOf: { connection: this.#name, networks },
+        port: peer.input.port ?? this.#input.remote.port,
+        children: childrenOf(peer, common.children, keep, explicit, findings),
+      };
+      const connection = this.#connection(who, common, authentication);
+      return [{ connection, path, remoteNames: addresses.names }];
+    });
+    warnOfSharedKeys(made, findings);
+    return made;
+  }
+
+  /** A packet that several peers might be for calls none of them. */
+  #checkDemand(children: readonly ChildConfiguration[]): void {
+    const held = children.find(({ keep }) => keep === "on-demand");
+    if (held !== undefined)
+      this.#refuse(
+        "CONFIG_CONFLICT",
+        ["children", held.name],
+        "keep: on-demand cannot tell which of the peers a packet is for; give every entry of remote.ids its networks",
+        true,
+      );
+  }
+
+  #proof() {
+    const { local = {}, remote } = this.#input;
+    return {
+      name: this.#name,
+      path: this.#path,
+      remotePath: [...this.#path, "remote"],
+      common: this.#input,
+      local,
+      remote,
+      wallClock: this.#secrets.reader.wallClock(),
+    };
+  }
+
+  #common(children: Named<ChildInput>, keep: Keep): Common {
     const input = this.#input;
-    const authentication = readAuthentication(
-      {
-        name: this.#name,
-        path: this.#path,
-        common: input,
-        local: input.local ?? {},
-        remote: input.remote,
-        wallClock: this.#secrets.reader.wallClock(),
-      },
-      privateKeys,
-      this.#findings,
-    );
-    const keep = this.#keep(ranges);
-    this.#checkRemoteId(ranges);
-    if (authentication === undefined) return undefined;
     const proposalsPath =
       input.ike?.proposals !== undefined ? ["ike", "proposals"] : input.ike !== undefined ? ["ike"] : [];
     const proposals = suites(input.ike?.proposals, DEFAULT_IKE_PROPOSALS);
     warnOfProposals(proposals, [...this.#path, ...proposalsPath], this.#findings);
-    const { address, id = authentication.ownId } = input.local ?? {};
-    const remoteId = input.remote.id;
     const configured = children.map(({ name, path, input: child }) => this.#child(name, path, child, keep));
     return {
-      name: this.#name,
-      local: {
-        ...(address === undefined ? {} : { address }),
-        ...(id === undefined ? {} : { id }),
-        auth: authentication.own,
-      },
-      remote: {
-        addresses: ranges,
-        port: input.remote.port ?? IKE_PORT,
-        ...(remoteId === undefined ? {} : { id: remoteId }),
-        auth: authentication.peer,
-      },
       ...ppkOf(input.ppk, this.#path, this.#findings),
-      keep,
       encapsulation: encapsulationFor(input.encapsulation, configured, this.#path, this.#findings),
       ike: {
         proposals,
@@ -328,13 +384,33 @@ class Assembly {
         place: this.#findings.place([...this.#path, ...proposalsPath]),
       },
       children: configured,
-      place: this.#findings.place(this.#path),
     };
   }
 
-  #keep(ranges: readonly AddressRange[]): Keep {
-    const isCallable =
-      this.#input.remote.address.some(({ kind }) => kind === "name") || ranges.some(isSingle);
+  #connection(who: Who, common: Common, authentication: ReadAuthentication): Connection {
+    const { address, id = authentication.ownId } = this.#input.local ?? {};
+    return {
+      name: who.name,
+      ...(who.oneOf === undefined ? {} : { oneOf: who.oneOf }),
+      local: {
+        ...(address === undefined ? {} : { address }),
+        ...(id === undefined ? {} : { id }),
+        auth: authentication.own,
+      },
+      remote: {
+        addresses: who.addresses.ranges,
+        port: who.port ?? IKE_PORT,
+        ...(who.id === undefined ? {} : { id: who.id }),
+        auth: authentication.peer,
+      },
+      keep: who.keep,
+      ...common,
+      children: who.children,
+      place: this.#findings.place(who.path),
+    };
+  }
+
+  #keep({ isCallable }: PeerAddresses): Keep {
     const keep = this.#input.keep ?? (isCallable ? "up" : "respond");
     if (keep !== "respond" && !isCallable)
       this.#refuse(
@@ -346,10 +422,8 @@ class Assembly {
   }
 
   /** Who calls from anywhere cannot be told by an address, so that the identity has to be said. */
-  #checkRemoteId(ranges: readonly AddressRange[]): void {
-    const { id, address } = this.#input.remote;
-    const isOpen = address.some(({ kind }) => kind === "any") || ranges.some((range) => !isSingle(range));
-    if (id === undefined && isOpen)
+  #checkRemoteId({ isOpen }: PeerAddresses): void {
+    if (this.#input.remote.id === undefined && isOpen)
       this.#refuse(
         "CONFIG_MISSING_KEY",
         ["remote"],
@@ -420,7 +494,4 @@ class Assembly {
 }
 
 type SaPer = Pick<ChildConfiguration, "saPer">;
-
-function isSingle({ start, end }: AddressRange): boolean {
-  return compareIpAddress(start, end) === 0;
-}
+type Made = Pick<ConfiguredConnection, "connection" | "remoteNames">;

@@ -3,7 +3,9 @@ import { formatAddressRange } from "../base/address-range.ts";
 import { toHex } from "../base/bytes.ts";
 import { formatSpi } from "../base/spi.ts";
 import { hmacSha256 } from "../crypto/hash.ts";
-import type { Identification } from "../policy/connection.ts";
+import { type Connection, type Identification, policyOf } from "../policy/connection.ts";
+import type { PolicyName } from "../policy/data-plane.ts";
+import { identityKey } from "../policy/pad.ts";
 import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
 import { formatSelectorPair } from "../policy/selector-text.ts";
 import { orderSpd, type ProtectPolicy } from "../policy/spd-order.ts";
@@ -11,6 +13,7 @@ import type { SelectorPair } from "../policy/traffic-selector.ts";
 import type { ConfiguredConnection, ManualChild, ManualSa } from "./configuration.ts";
 import type { ReadConnections } from "./connections.ts";
 import type { Findings } from "./findings.ts";
+import type { Path } from "./yaml-text.ts";
 
 /** Children of all connections together: each has a policy record in the SA table. */
 const CHILDREN_MAX = DEFAULT_SA_TABLE_SIZE.policies;
@@ -18,8 +21,9 @@ const CHILDREN_MAX = DEFAULT_SA_TABLE_SIZE.policies;
 const OVERLAPS_MAX = 10;
 
 interface Protected {
+  readonly policy: PolicyName;
   readonly device: string;
-  readonly path: readonly string[];
+  readonly path: Path;
   readonly priority: number;
   readonly selectors: SelectorPair;
   readonly place: { readonly file: string; readonly line: number };
@@ -42,22 +46,34 @@ export function checkChildren(read: ReadConnections, findings: Findings): void {
       findings,
     );
   checkManual(read.manual, findings);
-  warnOfTwins(read.connections, findings);
+  findTwins(read, findings);
 }
 
 /** Connections that no caller could tell apart: the first one always takes the call. */
-function warnOfTwins(connections: readonly ConfiguredConnection[], findings: Findings): void {
-  const seen = new Map<string, string>();
+function findTwins({ connections, paths }: ReadConnections, findings: Findings): void {
+  const seen = new Map<string, Connection>();
   for (const configured of connections) {
-    const { name, place } = configured.connection;
+    const { connection } = configured;
     const likeness = likenessOf(configured);
     const first = seen.get(likeness);
-    if (first === undefined) seen.set(likeness, `${name} (line ${place.line})`);
-    else
+    if (first === undefined) {
+      seen.set(likeness, connection);
+      continue;
+    }
+    const path = paths.get(connection.name) ?? ["connections", connection.name, "remote"];
+    const other = `${first.oneOf?.connection ?? first.name} (line ${first.place.line})`;
+    if (connection.oneOf === undefined && first.oneOf === undefined)
       findings.warn(
         "CONFIG_CONFLICT",
-        ["connections", name, "remote"],
-        `${first} has the same addresses and identities, so that a call of the peer is always taken for that one; make them one connection with several children, or give them different identities`,
+        path,
+        `${other} has the same addresses and identities, so that a call of the peer is always taken for that one; make them one connection with several children, or give them different identities`,
+      );
+    else if (connection.oneOf?.connection !== first.oneOf?.connection)
+      findings.refuse(
+        "CONFIG_CONFLICT",
+        path,
+        `${other} names the same identity at the same addresses, so that nobody could tell which of the two a call is for; leave one out, or give the two connections a local.id or local.address of their own`,
+        connection.oneOf !== undefined,
       );
   }
 }
@@ -65,7 +81,7 @@ function warnOfTwins(connections: readonly ConfiguredConnection[], findings: Fin
 function likenessOf({ connection, remoteNames }: ConfiguredConnection): string {
   const { local, remote } = connection;
   const idText = (id: Identification | "any" | undefined) =>
-    typeof id === "object" ? `${id.idType}:${toHex(id.data)}` : (id ?? "address");
+    typeof id === "object" ? identityKey(id) : (id ?? "address");
   return JSON.stringify([
     local.address === undefined ? "" : toHex(local.address),
     idText(local.id),
@@ -75,24 +91,30 @@ function likenessOf({ connection, remoteNames }: ConfiguredConnection): string {
   ]);
 }
 
-function protectedChildren({ connections, manual }: ReadConnections): Protected[] {
-  const negotiated = connections.flatMap(({ connection, interface: device, priorities }) =>
-    connection.children.map(({ name, selectors, place }) => ({
-      device,
-      path: ["connections", connection.name, "children", name],
-      priority: priorities.get(name) ?? 0,
-      selectors,
-      place,
-    })),
-  );
-  const keyed = manual.map(({ connection, name, interface: device, priority, selectors, place }) => ({
+/** Children that peers of one connection share are one. */
+function protectedChildren({ connections, manual, paths }: ReadConnections): Protected[] {
+  const negotiated = new Map<string, Protected>();
+  for (const { connection, interface: device, priorities } of connections) {
+    const { oneOf } = connection;
+    for (const { name, selectors, place } of connection.children) {
+      const policy = policyOf(connection, name);
+      const shared = ["connections", oneOf?.connection ?? connection.name, "children", name];
+      const own = oneOf?.networks === "own" ? paths.get(connection.name) : undefined;
+      const priority = priorities.get(name) ?? 0;
+      const path = own === undefined ? shared : [...own, "networks"];
+      if (!negotiated.has(policy))
+        negotiated.set(policy, { policy, device, path, priority, selectors, place });
+    }
+  }
+  const keyed = manual.map(({ connection, name, policy, interface: device, priority, selectors, place }) => ({
+    policy,
     device,
     path: ["connections", connection, "manual", name],
     priority,
     selectors,
     place,
   }));
-  return [...negotiated, ...keyed];
+  return [...negotiated.values(), ...keyed];
 }
 
 function checkOverlaps(children: readonly Protected[], findings: Findings): void {
@@ -107,11 +129,10 @@ function checkOverlaps(children: readonly Protected[], findings: Findings): void
   for (const { first, second } of orderSpd([], policies).overlaps.slice(0, OVERLAPS_MAX)) {
     const one = children[first.policy.index]!;
     const other = children[second.policy.index]!;
-    const name = ({ path }: Protected) => `${path[1]}/${path[3]}`;
     findings.refuse(
       "CONFIG_OVERLAP",
       other.path,
-      `${name(other)} (${formatSelectorPair(other.selectors)}, line ${other.place.line}) and ${name(one)} (${formatSelectorPair(one.selectors)}, line ${one.place.line}) claim the same packets; narrow one of them, or give one a higher priority`,
+      `${other.policy} (${formatSelectorPair(other.selectors)}, line ${other.place.line}) and ${one.policy} (${formatSelectorPair(one.selectors)}, line ${one.place.line}) claim the same packets; narrow one of them, or give one a higher priority`,
       true,
     );
   }

@@ -284,7 +284,7 @@ function manual(secrets: SecretSettings) {
   );
 }
 
-/** The top level; connections are looked at one by one with {@link connectionSchema}. */
+/** The top level; connections are looked at one by one with {@link connectionSchemas}. */
 export const fileSchema = mapping(
   {
     version: optional((value) => integer(value, "version: 1", 1, 1)),
@@ -326,11 +326,18 @@ export const fileSchema = mapping(
   },
 );
 
-/** One connection; built for each load because its secrets are read on the way. */
-export function connectionSchema(secrets: SecretSettings) {
+/** One connection, and one of its `remote.ids`; built for each load because secrets are read on the way. */
+export function connectionSchemas(secrets: SecretSettings) {
+  const { sides: ofSides, oneOfMany } = sides(secrets);
+  return { connection: connectionSchema(secrets, ofSides), oneOfMany };
+}
+
+type Sides = ReturnType<typeof sides>["sides"];
+
+function connectionSchema(secrets: SecretSettings, ofSides: Sides) {
   return mapping(
     {
-      ...sides(secrets),
+      ...ofSides,
       ppk: z.optional(
         listOf(
           mapping({
@@ -424,6 +431,7 @@ export const manualSchema = manual;
 export type GatewayInput = z.output<typeof gateway>;
 export type FileInput = z.output<typeof fileSchema>;
 export type ConnectionInput = z.output<ReturnType<typeof connectionSchema>>;
+export type OneOfManyInput = z.output<ReturnType<typeof sides>["oneOfMany"]>;
 export type ChildInput = z.output<typeof child>;
 export type ManualInput = z.output<ReturnType<typeof manual>>;
 export type ManualSaInput = ManualInput["out"];

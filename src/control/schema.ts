@@ -118,6 +118,7 @@ const connectionStatus = z.strictObject({
   /** Where the peer is, or what the configuration says while it is not known. */
   remote: z.string(),
   local: z.string().optional(),
+  /** As proven; before that, of one of `remote.ids`, as configured. */
   remoteId: z.string().optional(),
   localId: z.string().optional(),
   nat: z.enum(["none", "local", "remote", "both"]).optional(),

@@ -80,9 +80,9 @@ function concerns(notice: IkeNotice, target: Target): boolean {
   return target.child === undefined || notice.child === undefined || notice.child === target.child;
 }
 
-/** `NAME`, or `NAME#2` where `NAME` was asked for. */
+/** `NAME`, or `NAME#2` where `NAME` was asked for, or `NAME#2.1` where `NAME#2` was. */
 function isInstanceOf(name: string, wanted: string): boolean {
-  return name === wanted || name.startsWith(`${wanted}#`);
+  return name === wanted || name.startsWith(`${wanted}${wanted.includes("#") ? "." : "#"}`);
 }
 
 function isRekeyOf(notice: IkeNotice, target: Target): boolean {
@@ -90,7 +90,10 @@ function isRekeyOf(notice: IkeNotice, target: Target): boolean {
 }
 
 function isReached(kind: "up" | "down", target: Target, states: readonly ConnectionState[]): boolean {
-  const ours = states.filter((state) => isInstanceOf(state.name, target.connection));
+  const named = states.filter((state) => isInstanceOf(state.name, target.connection));
+  // Of many peers those come up that can be called.
+  const isCalled = ({ waitsFor }: ConnectionState) => kind === "down" || waitsFor !== "peer";
+  const ours = named.length === 1 ? named : named.filter(isCalled);
   const children = ours
     .flatMap((state) => state.children)
     .filter((child) => target.child === undefined || child.name === target.child);

@@ -1,14 +1,16 @@
 /** What the control server asks of the daemon: its status, and commands with their outcome. */
 import type { Instant } from "../base/instant.ts";
-import type { Configuration } from "../config/configuration.ts";
+import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
 import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument } from "../control/schema.ts";
 import { type ControlTarget, UnknownNameError } from "../control/target.ts";
+import { peersOf } from "../gateway/routed-children.ts";
 import type { Target } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
 import { escapeForeign } from "../observe/escape.ts";
 import { failureWords } from "../observe/failure-words.ts";
+import type { Connection } from "../policy/connection.ts";
 import { CommandWaiters } from "./command-outcome.ts";
 import { FailureLog, isFailure } from "./failure-log.ts";
 import { RateMeter } from "./rate-meter.ts";
@@ -97,9 +99,9 @@ export class DaemonControl implements ControlTarget {
     const target = this.#target(request);
     const running = this.#running;
     if (running === undefined) return { outcome: "failed", lines: ["the gateway is starting or stopping"] };
+    if (kind === "up" && !this.#canCall(target.connection))
+      return { outcome: "failed", lines: [`${target.connection} has no address to call; its peers call us`] };
     if (target.connection.includes("#")) {
-      if (kind === "up")
-        return { outcome: "failed", lines: [`${target.connection} is a peer that calls us`] };
       if (running.describe(target.connection).length === 0)
         throw new UnknownNameError(`no peer is named ${target.connection} now`);
     }
@@ -114,11 +116,11 @@ export class DaemonControl implements ControlTarget {
   }
 
   #target({ connection, child }: CommandRequest): Target {
-    const { connections } = this.#options.configuration;
-    const [base = ""] = connection.split("#");
-    const found = connections.find((one) => one.connection.name === base)?.connection;
+    const [found] = this.#meant(connection);
     if (found === undefined) {
-      const names = connections.map((one) => one.connection.name).join(", ");
+      const { connections } = this.#options.configuration;
+      const known = connections.map(({ connection: one }) => one.oneOf?.connection ?? one.name);
+      const names = [...new Set(known)].join(", ");
       throw new UnknownNameError(
         `no connection is named ${connection}; there ${connections.length === 1 ? "is" : "are"} ${names === "" ? "none that IKE negotiates" : names}`,
       );
@@ -129,5 +131,26 @@ export class DaemonControl implements ControlTarget {
       throw new UnknownNameError(`${connection} has no child named ${child}; it has ${names}`);
     }
     return { connection, child };
+  }
+
+  /** The connections that a name stands for; a peer that calls and has a number is one of its connection. */
+  #meant(name: string): readonly Connection[] {
+    const all = this.#options.configuration.connections.map(({ connection }) => connection);
+    const exact = all.filter((one) => one.name === name || one.oneOf?.connection === name);
+    const [, base] = /^(.+)[#.]\d+$/.exec(name.includes("#") ? name : "") ?? [];
+    return exact.length > 0 ? exact : all.filter((one) => one.name === base);
+  }
+
+  #canCall(name: string): boolean {
+    const { connections } = this.#options.configuration;
+    // A peer that has a number only since it called is called by nobody.
+    const isKnown = ({ connection }: ConfiguredConnection) =>
+      connection.name === name || connection.oneOf?.connection === name;
+    return connections
+      .filter(isKnown)
+      .some(
+        ({ connection, remoteNames }) =>
+          connection.oneOf === undefined || remoteNames.length > 0 || peersOf(connection).length > 0,
+      );
   }
 }

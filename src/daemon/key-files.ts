@@ -1,9 +1,12 @@
 /** Certificates and keys that are renewed while the gateway runs: noticed, read, and used from the next authentication on. */
 import { statSync } from "node:fs";
+import { wipe } from "../base/bytes.ts";
 import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Connection, OwnAuthentication, PrivateKeyId } from "../policy/connection.ts";
+import { connectionKey } from "../policy/peer-numbers.ts";
 import type { DaemonLog } from "./daemon-log.ts";
+import { secretsOf } from "./secrets.ts";
 
 /** How often the files are looked at. */
 const LOOK_MS = 2_000;
@@ -51,6 +54,8 @@ export class KeyFiles {
     this.#read = marks;
     const fresh = this.#load();
     if (fresh === undefined) return;
+    // Certificates and private keys are taken from it, secrets never.
+    wipe(...secretsOf(fresh));
     if (isReminding) this.#remind(fresh);
     if (!isRenewed) return;
     this.#current = withAuthentication(this.#current, fresh);
@@ -90,9 +95,10 @@ function markOf(path: string): string {
 
 /** The running configuration with the certificates and keys of another; everything else waits for a restart. */
 export function withAuthentication(running: Configuration, fresh: Configuration): Configuration {
-  const byName = new Map(fresh.connections.map(({ connection }) => [connection.name, connection]));
+  // Not by name: the numbers of peers follow the file, which may have changed.
+  const byKey = new Map(fresh.connections.map(({ connection }) => [connectionKey(connection), connection]));
   const connections = running.connections.map((configured) => {
-    const renewed = byName.get(configured.connection.name);
+    const renewed = byKey.get(connectionKey(configured.connection));
     return renewed === undefined
       ? configured
       : { ...configured, connection: renewedConnection(configured.connection, renewed) };

@@ -31,6 +31,7 @@ import { ManualKeys } from "./manual-keys.ts";
 import { offloadStates } from "./offloads.ts";
 import { RemoteNames } from "./remote-names.ts";
 import { openResources, type Resources } from "./resources.ts";
+import { secretsOf } from "./secrets.ts";
 
 /** Peers have so long to answer our deletes. */
 const GOODBYE_MS = 2_000;
@@ -379,12 +380,7 @@ export class RunningGateway {
     const { dataPlane } = this.#resources.parts;
     for (const { inboundSpi } of this.pairs()) dataPlane.execute({ kind: "removePair", inboundSpi });
     dataPlane.reclaim();
-    const { connections, manual } = this.#options.configuration;
-    for (const { connection } of connections)
-      for (const { auth } of [connection.local, connection.remote])
-        if (auth.kind === "psk") wipe(auth.secret);
-    for (const { outbound, inbound } of manual)
-      wipe(outbound.keys.encr, outbound.keys.integ, inbound.keys.encr, inbound.keys.integ);
+    wipe(...secretsOf(this.#options.configuration));
   }
 
   async #clearRoutes(): Promise<void> {

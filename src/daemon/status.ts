@@ -26,6 +26,7 @@ import type {
 import type { FailureNotice } from "../ike/notice.ts";
 import { proofText } from "../observe/authentication-words.ts";
 import { flowText } from "../observe/flow-words.ts";
+import { identityText } from "../observe/identity-text.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
 import { formatIdentity } from "../policy/pad.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
@@ -93,7 +94,7 @@ function connectionStatus(state: ConnectionState, input: StatusSource): Connecti
     name: state.name,
     state: isListening ? "listening" : state.state,
     remote: remoteText(state, configured),
-    ...(state.ikeSa === undefined ? {} : ikeSaWords(state.ikeSa, input)),
+    ...(state.ikeSa === undefined ? expectedWords(configured) : ikeSaWords(state.ikeSa, input)),
     ...(state.nextTryAt === undefined
       ? {}
       : { nextTryInSeconds: secondsBetween(input.now, state.nextTryAt) }),
@@ -114,6 +115,12 @@ function remoteText(state: ConnectionState, configured: ConfiguredConnection | u
   const ranges = configured?.connection.remote.addresses.map(formatAddressRange) ?? [];
   const texts = [...(configured?.remoteNames ?? []), ...ranges];
   return texts.length === 0 ? "any" : texts.join(", ");
+}
+
+/** Who one of many peers is, also while it is not there. */
+function expectedWords(configured: ConfiguredConnection | undefined) {
+  const { oneOf, remote } = configured?.connection ?? {};
+  return oneOf === undefined || typeof remote?.id !== "object" ? {} : { remoteId: identityText(remote.id) };
 }
 
 function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusSource) {

@@ -56,8 +56,3 @@ export interface GatewayConfiguration {
   readonly policies: readonly GatewayPolicy[];
   readonly manual: readonly GatewayManualChild[];
 }
-
-/** `NAME/CHILD`, the policy that a child of a connection stands for. */
-export function policyName(connection: string, child: string): PolicyName {
-  return `${connection}/${child}`;
-}

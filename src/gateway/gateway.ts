@@ -13,7 +13,9 @@ import type { ConnectionState } from "../ike/connection-state.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
 import type { IkeAction, IkeCommand, JobId, PathProbe, Timeout, Work, WorkResult } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
+import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
+import { keepNumbers } from "../policy/peer-numbers.ts";
 import { SadError } from "../policy/sad-error.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { NON_ESP_MARKER_LENGTH } from "../wire/esp/udp-encapsulation.ts";
@@ -87,6 +89,7 @@ export class Gateway {
   readonly #probes: PathProbe[] = [];
   readonly #pathChanges: Extract<GatewayEffect, { kind: "pathMtuChanged" }>[] = [];
   #policies: readonly PolicyName[] = [];
+  #connections: readonly Connection[] = [];
   #isBusy = false;
 
   constructor({ machine, dataPlane, paths, natPort }: GatewayOptions) {
@@ -117,8 +120,9 @@ export class Gateway {
    * @throws {@link SadError} when the table has no room for so many policies
    */
   setPolicies(configuration: GatewayConfiguration): readonly CompiledSpd[] {
-    const names = policyNames(configuration);
-    const spds = compileInterfaceSpds(configuration, (name) => this.#dataPlane.policyIndex(name));
+    const numbered = { ...configuration, connections: this.#numbered(configuration) };
+    const names = policyNames(numbered);
+    const spds = compileInterfaceSpds(numbered, (name) => this.#dataPlane.policyIndex(name));
     const kept = new Set(names);
     for (const name of this.#policies) if (!kept.has(name)) this.#dataPlane.releasePolicy(name);
     this.#policies = names;
@@ -126,12 +130,18 @@ export class Gateway {
   }
 
   /** Takes over the connections; IKE begins and ends what has to. */
-  setConnections({ connections }: GatewayConfiguration, now: Instant, perform: Perform): void {
-    const known = connections.map(({ connection }) => connection);
+  setConnections(configuration: GatewayConfiguration, now: Instant, perform: Perform): void {
+    const known = this.#numbered(configuration).map(({ connection }) => connection);
+    this.#connections = known;
     this.#exclusively(() => {
       this.#performActions(this.#machine.setConnections(known, now), now, perform);
       this.#lookAtPaths(now, perform);
     });
+  }
+
+  /** Policies bear the numbers of peers in their names. */
+  #numbered({ connections }: GatewayConfiguration): GatewayConfiguration["connections"] {
+    return keepNumbers(connections, this.#connections);
   }
 
   /** The host's routes and addresses are these now; feed `pathsChanged` afterwards. */

@@ -1,17 +1,16 @@
 /** The SPD of each TUN device, from the configuration (RFC 4301 section 4.4.1). */
+import { policyOf } from "../policy/connection.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import { type CompiledSpd, compileSpd, type SpdEntry } from "../policy/spd.ts";
 import { orderSpd, type ProtectPolicy } from "../policy/spd-order.ts";
-import { type GatewayConfiguration, policyName } from "./gateway-configuration.ts";
+import type { GatewayConfiguration } from "./gateway-configuration.ts";
 
-/** All policies that the configuration names, IKE's children first. */
+/** All policies that the configuration names, each once, IKE's children first. */
 export function policyNames(configuration: GatewayConfiguration): readonly PolicyName[] {
-  return [
-    ...configuration.connections.flatMap(({ connection }) =>
-      connection.children.map((child) => policyName(connection.name, child.name)),
-    ),
-    ...configuration.manual.map((child) => child.policy),
-  ];
+  const names = configuration.connections.flatMap(({ connection }) =>
+    connection.children.map((child) => policyOf(connection, child.name)),
+  );
+  return [...new Set(names), ...configuration.manual.map((child) => child.policy)];
 }
 
 /**
@@ -37,17 +36,19 @@ function protectPolicies(
   indexOf: (name: PolicyName) => number,
 ): readonly ProtectPolicy[] {
   const entry = (name: PolicyName) => ({ name, index: indexOf(name) });
+  const negotiated = new Map<PolicyName, ProtectPolicy>();
+  for (const { connection, priorities, interface: own } of connections) {
+    if (own !== device) continue;
+    for (const { name, selectors, place } of connection.children) {
+      const policy = policyOf(connection, name);
+      // Peers with the same networks have one entry.
+      if (negotiated.has(policy)) continue;
+      const priority = priorities.get(name) ?? 0;
+      negotiated.set(policy, { policy: entry(policy), selectors, priority, place });
+    }
+  }
   return [
-    ...connections
-      .filter((one) => one.interface === device)
-      .flatMap(({ connection, priorities }) =>
-        connection.children.map((child) => ({
-          policy: entry(policyName(connection.name, child.name)),
-          selectors: child.selectors,
-          priority: priorities.get(child.name) ?? 0,
-          place: child.place,
-        })),
-      ),
+    ...negotiated.values(),
     ...manual
       .filter((child) => child.interface === device)
       .map(({ policy, selectors, priority, place }) => ({

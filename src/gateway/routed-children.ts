@@ -2,12 +2,12 @@
 import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress } from "../base/ip-address.ts";
 import { ahInnerMtu, carriedMtu } from "../esp/effective-mtu.ts";
-import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import { type ChildConfiguration, type Connection, policyOf } from "../policy/connection.ts";
 import type { Encapsulation, EspSuite, SaHandling } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
 import { Encr } from "../wire/ike/registries.ts";
-import { type GatewayConfiguration, type GatewayManualChild, policyName } from "./gateway-configuration.ts";
+import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configuration.ts";
 import { DEFAULT_PATH_MTU, type PathTable } from "./path-table.ts";
 import type { RoutedChild } from "./route-plan.ts";
 
@@ -34,7 +34,7 @@ export function routedChildren(
     ...configuration.connections.flatMap(({ connection, interface: device, routes }) => {
       const peers = peersOf(connection);
       return connection.children.map((child) => ({
-        policy: policyName(connection.name, child.name),
+        policy: policyOf(connection, child.name),
         interface: device,
         selectors: child.selectors,
         routes,

@@ -1,8 +1,10 @@
 /** What operators and the data plane ask of the machine: up, down, rekey, shutdown, acquire, limits, a peer that moved. */
-import type { Connection } from "../policy/connection.ts";
+import { isSingle } from "../base/address-range.ts";
+import { type ChildConfiguration, type Connection, policyOf } from "../policy/connection.ts";
 import type { DataPlaneEvent, PacketSelectors, PolicyName } from "../policy/data-plane.ts";
 import { containsSelector } from "../policy/traffic-selector.ts";
 import { followEsp } from "./exchange/mobike.ts";
+import { isServed } from "./keep.ts";
 import { childKeeper, clearFailures } from "./keep-state.ts";
 import type { IkeCommand, Target } from "./machine.ts";
 import { isLeftOut } from "./missing-children.ts";
@@ -14,13 +16,13 @@ import { forget, leave, releaseAcquire, releaseAcquires } from "./sa/lifecycle.t
 import {
   about,
   carrierOf,
-  childConfiguration,
   establishedOf,
   ikeSasOf,
   keeperOf,
   type Machine,
   notice,
   ofDisplayName,
+  servesOnePeer,
   type Turn,
   touch,
   touchConnection,
@@ -33,14 +35,21 @@ export function handleCommand(turn: Turn, command: IkeCommand): void {
     return;
   }
   const { target } = command;
-  const { connection: name, instance } = ofDisplayName(target.connection);
-  const connection = turn.machine.connections.get(name);
-  if (connection === undefined || turn.machine.isShutDown) return;
-  if (command.kind === "rekey") rekey(turn, connection, target, instance);
-  else if (instance > 0 && command.kind === "down") takePeerDown(turn, connection, target, instance);
-  else if (command.kind === "down") takeDown(turn, connection, target);
-  else if (instance === 0) bringUp(turn, connection, target);
-  touchConnection(turn.machine, connection.name);
+  const { connections, instance } = ofDisplayName(turn.machine, target.connection);
+  if (turn.machine.isShutDown) return;
+  for (const connection of connections) {
+    if (command.kind === "rekey") rekey(turn, connection, target, instance);
+    else if (instance > 0 && command.kind === "down") takePeerDown(turn, connection, target, instance);
+    else if (command.kind === "down") takeDown(turn, connection, target);
+    else if (instance === 0 && canCall(connection, connections)) bringUp(turn, connection, target);
+    touchConnection(turn.machine, connection.name);
+  }
+}
+
+/** Who asks for all peers means those that can be called. */
+function canCall({ remote, oneOf }: Connection, meant: readonly Connection[]): boolean {
+  if (oneOf === undefined || meant.length === 1) return true;
+  return remote.names !== undefined || remote.addresses.some(isSingle);
 }
 
 /** Wanted from now on, and tried at once; a connection brings all its children. */
@@ -162,24 +171,55 @@ export function handleDataPlaneEvent(turn: Turn, event: DataPlaneEvent): void {
 /** A packet wants an SA; the answer is an SA or `acquireFailed`. */
 function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): void {
   const { machine } = turn;
+  const meant = childrenOf(machine, policy);
+  const isThere = meant.some(({ connection, child }) =>
+    hasSaFor(machine, connection.name, child.name, packet),
+  );
+  const [only] = meant;
+  // Of several peers with the same networks nobody can tell which one the packet is for.
+  if (only !== undefined && meant.length === 1)
+    acquireChild(turn, only.connection, only.child, packet, isThere);
+  else if (!isThere) turn.actions.push({ kind: "dataPlane", command: { kind: "acquireFailed", policy } });
+}
+
+interface ChildOfConnection {
+  readonly connection: Connection;
+  readonly child: ChildConfiguration;
+}
+
+/** One, unless the policy is that of several peers. */
+function childrenOf({ connections }: Machine, policy: PolicyName): readonly ChildOfConnection[] {
   // Neither name has a slash in it.
   const [name = "", childName = ""] = policy.split("/");
-  const child = childConfiguration(machine, name, childName);
-  if (child === undefined) {
-    turn.actions.push({ kind: "dataPlane", command: { kind: "acquireFailed", policy } });
-    return;
-  }
-  touchConnection(machine, name);
-  const keeper = keeperOf(machine, name);
-  const state = childKeeper(keeper, childName);
+  const itself = connections.get(name);
+  const meant = itself === undefined ? [...connections.values()] : [itself];
+  return meant
+    .filter((connection) => policyOf(connection, childName) === policy)
+    .flatMap((connection) => {
+      const child = connection.children.find((one) => one.name === childName);
+      return child === undefined ? [] : [{ connection, child }];
+    });
+}
+
+/** @param isThere - the SA came while the acquire was on its way */
+function acquireChild(
+  turn: Turn,
+  connection: Connection,
+  child: ChildConfiguration,
+  packet: PacketSelectors,
+  isThere: boolean,
+): void {
+  const { machine, now } = turn;
+  touchConnection(machine, connection.name);
+  const keeper = keeperOf(machine, connection.name);
+  const state = childKeeper(keeper, child.name);
   state.hasAcquire = true;
   const isUnwanted = keeper.isDown || state.isDown || machine.isShutDown || child.keep === "respond";
-  const isRefused = isUnwanted || isLeftOut(keeper, child, packet, turn.now);
-  if (isRefused) {
-    releaseAcquire(turn, name, childName);
+  if (isUnwanted || isLeftOut(keeper, child, packet, now) || (!isThere && isForOthers(turn, connection))) {
+    releaseAcquire(turn, connection.name, child.name);
     return;
   }
-  if (isServed(machine, name, childName, packet)) {
+  if (isThere) {
     state.hasAcquire = false;
     return;
   }
@@ -187,8 +227,13 @@ function acquire(turn: Turn, policy: PolicyName, packet: PacketSelectors): void 
   state.packet = packet;
 }
 
-/** The SA came while the acquire was on its way. */
-function isServed(machine: Machine, connection: string, child: string, packet: PacketSelectors): boolean {
+/** Several peers of the connection are here, so that nobody else is called, and none of them is asked for the SA. */
+function isForOthers({ machine, now }: Turn, connection: Connection): boolean {
+  if (servesOnePeer(connection) || !isServed(machine, connection.name, now)) return false;
+  return keeperOf(machine, connection.name).instances.size > 1;
+}
+
+function hasSaFor(machine: Machine, connection: string, child: string, packet: PacketSelectors): boolean {
   return childrenNamed(machine, connection, child).some(
     ({ childSa: { state, selectors } }) =>
       state === "installed" &&

@@ -1,7 +1,7 @@
 /** What the machine shows of itself: one state per connection, and per peer of a connection that serves many. */
 import { isSingle } from "../base/address-range.ts";
 import { earlier, type Instant } from "../base/instant.ts";
-import type { ChildConfiguration, Connection } from "../policy/connection.ts";
+import { type ChildConfiguration, type Connection, policyOf } from "../policy/connection.ts";
 import { pairsOverlap, type SelectorPair, withinSelectors } from "../policy/traffic-selector.ts";
 import type {
   ChildSaState,
@@ -29,13 +29,30 @@ import { displayName, establishedOf, ikeSasOf, keeperOf, type Machine, ofDisplay
 
 /** @param only - the connection to show, or one peer of it (`NAME#2`); absent: all of them */
 export function describeMachine(machine: Machine, now: Instant, only?: string): readonly ConnectionState[] {
-  const { connections } = machine;
-  const { connection: name, instance } = ofDisplayName(only ?? "");
-  const shown = only === undefined ? [...connections.values()] : [connections.get(name)];
-  const states = shown.flatMap((connection) =>
-    connection === undefined ? [] : describeConnection(machine, connection, now),
-  );
+  const { connections, instance } =
+    only === undefined
+      ? { connections: [...machine.connections.values()], instance: 0 }
+      : ofDisplayName(machine, only);
+  const seen = new Set<string>();
+  const states = connections.flatMap((one) => {
+    const shared = one.oneOf?.connection ?? one.name;
+    const states = describeConnection(machine, one, now);
+    const refused = seen.has(shared) ? undefined : refusedUnknown(machine, one);
+    seen.add(shared);
+    return refused === undefined
+      ? states
+      : states.map((state, i) => (i === 0 ? { ...state, ...refused } : state));
+  });
   return instance === 0 ? states : states.filter((state) => state.name === only);
+}
+
+/** Who was none of the peers that `remote.ids` names is told of with the first of them. */
+function refusedUnknown(
+  { keepers }: Machine,
+  { oneOf }: Connection,
+): Pick<ConnectionState, "lastRefused"> | undefined {
+  const lastRefused = oneOf && keepers.get(oneOf.connection)?.lastRefused;
+  return lastRefused === undefined ? undefined : { lastRefused };
 }
 
 function describeConnection(
@@ -148,7 +165,7 @@ function describeChild(
   const state = current !== undefined ? "up" : isWanted ? idle : "down";
   return {
     name: child.name,
-    policy: `${connection.name}/${child.name}`,
+    policy: policyOf(connection, child.name),
     keep: child.keep,
     state,
     ...(current === undefined || sa === undefined ? {} : { sa: describeChildSa(current, sa) }),

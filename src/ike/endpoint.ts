@@ -15,7 +15,7 @@ import { MESSAGE_LENGTH_MAX } from "./limits.ts";
 import type { IkeEvent } from "./machine.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
 import { replyInvalidIkeSpi, replyInvalidMajorVersion } from "./stateless-reply.ts";
-import { about, drop, noticeStranger, type Turn, touch } from "./turn.ts";
+import { about, callerName, drop, noticeStranger, type Turn, touch } from "./turn.ts";
 
 type Datagram = Extract<IkeEvent, { kind: "datagram" }>;
 
@@ -75,9 +75,13 @@ function noteIkeVersion1(turn: Turn, header: IkeHeader, local: UdpEndpoint, remo
     return;
   }
   if (!isNews) return;
-  const [connection] = callersFor(machine.callers, local.address, remote.address);
+  const candidates = callersFor(machine.callers, local.address, remote.address);
+  const connection = callerName(
+    machine,
+    candidates.map(({ name }) => name),
+  );
   if (connection === undefined) return;
-  noticeStranger(turn, { code: "peerSpeaksIkeV1", connection: connection.name, remote });
+  noticeStranger(turn, { code: "peerSpeaksIkeV1", connection, remote });
 }
 
 function route(turn: Turn, message: IkeMessage, datagram: Datagram): void {

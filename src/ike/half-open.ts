@@ -4,6 +4,7 @@ import { toHex } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { countNaming } from "../policy/caller-index.ts";
 import {
+  CONNECTIONS_COUNTED_PER_ADDRESS_MAX,
   COOKIE_THRESHOLD,
   COOKIE_THRESHOLD_PER_ADDRESS,
   HALF_OPEN_PER_PREFIX_MAX,
@@ -39,7 +40,7 @@ export type Admission =
  */
 export function admit(machine: Machine, address: IpAddress, hasCookie: boolean): Admission {
   const key = formatIpAddress(address);
-  const connections = countNaming(machine.callers, address);
+  const connections = Math.min(countNaming(machine.callers, address), CONNECTIONS_COUNTED_PER_ADDRESS_MAX);
   if (connections > 0) {
     const count = machine.halfOpen.get(key) ?? 0;
     if (count >= COOKIE_THRESHOLD_PER_ADDRESS * connections && !hasCookie) return { kind: "cookie" };

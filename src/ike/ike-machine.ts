@@ -6,6 +6,7 @@ import type { RandomSource } from "../base/random.ts";
 import { indexCallers } from "../policy/caller-index.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
+import { matchIdentity } from "../policy/pad.ts";
 import { advance, timeoutOf } from "./advance.ts";
 import { Agenda } from "./agenda.ts";
 import { handleCommand, handleDataPlaneEvent } from "./command.ts";
@@ -257,11 +258,17 @@ function expireJob(turn: Turn, sa: IkeSa): void {
 /** Takes up what fits the configuration; the rest ends unsaid, and its peer will notice. */
 function resume(machine: Machine, bytes: Uint8Array): void {
   const stored = resumeIkeSa(decodeIkeSa(bytes));
-  if (stored === undefined || !machine.connections.has(stored.connection)) return;
+  const connection = stored && machine.connections.get(stored.connection);
+  if (stored === undefined || connection === undefined || !mayStandFor(connection, stored)) return;
   const sa = { ...stored, id: IkeSaId(machine.nextIkeSaId++) };
   addIkeSa(machine, sa);
   const { idType, data } = sa.peerIdentity;
   if (sa.instance > 0) keeperOf(machine, sa.connection).instances.set(peerKey({ idType, data }), sa.instance);
+}
+
+/** The number of a peer may have become another one's. */
+function mayStandFor({ oneOf, remote: { id } }: Connection, { peerIdentity }: EstablishedIkeSa): boolean {
+  return oneOf === undefined || typeof id !== "object" || matchIdentity(id, peerIdentity);
 }
 
 function newMachine(options: IkeMachineOptions): Machine {

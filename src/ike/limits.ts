@@ -42,6 +42,8 @@ export const HALF_OPEN_PER_SITE_MAX = 32;
 export const HALF_OPEN_RESERVED_PER_ADDRESS = 4;
 /** Half-open IKE SAs per connection of a configured address from which on it is asked for a cookie too [INIT-06]. */
 export const COOKIE_THRESHOLD_PER_ADDRESS = 2;
+/** Connections with one address, many peers behind a NAT for instance, that each give it more places. */
+export const CONNECTIONS_COUNTED_PER_ADDRESS_MAX = 64;
 /** A peer that got our IKE_SA_INIT response has this long for a valid IKE_AUTH request. */
 export const HALF_OPEN_LIFETIME = seconds(30);
 /** IKE_AUTH candidates kept while the shared secret is computed: whole ones, and octets of fragments. */
@@ -101,6 +103,8 @@ export const IKE_SAS_PER_CONNECTION_MAX = 10_000;
 /** Peers of one connection whose numbers are remembered, more than can have an IKE SA; and octets of an identity kept for that. */
 export const PEERS_REMEMBERED_MAX = 20_000;
 export const PEER_KEY_OCTETS_MAX = 256;
+/** Of the identities that a peer might have had, so many are named when it has none of them. */
+export const EXPECTED_TOLD_MAX = 4;
 /** Traffic selectors read from one TS payload. */
 export const TRAFFIC_SELECTORS_MAX = 64;
 /** SAs of one IKE SA that wait for the peer's IKE_FOLLOWUP_KE; beyond, TEMPORARY_FAILURE. */
@@ -131,6 +135,8 @@ export const BESIDE_DEFERRAL = seconds(3);
 export const AUTH_LIFETIME_LEAST = seconds(10);
 /** Part of the announced AUTH_LIFETIME by which the authentication is repeated early. */
 export const REAUTH_LEAD = 0.1;
+/** Part of it after which a peer may begin, by the lead and the most that jitter takes off. */
+export const REAUTH_EARLIEST = 0.4;
 /** A peer that was told by AUTH_LIFETIME has so many times that long before we repeat the authentication ourselves. */
 export const REAUTH_PATIENCE_FACTOR = 1.1;
 /** A half-open IKE SA that was refused keeps its place this long, to repeat the refusal. */

@@ -178,8 +178,12 @@ export type FailureNotice =
       readonly code: "identityMismatch";
       readonly role: ExchangeRole;
       readonly received: Identification;
-      /** What the connections of this remote address expect. */
+      /** What the connections of this remote address expect, the first few. */
       readonly expected: readonly Identification[];
+      /** So many identities are expected besides. */
+      readonly others?: number;
+      /** They stand in `remote.ids`. */
+      readonly areIds?: true;
       readonly place?: ConfigurationPlace;
     })
   /** The peer asked in IDr for an identity that we do not have. */

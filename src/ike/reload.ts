@@ -7,6 +7,7 @@ import type {
   OwnAuthentication,
   PeerAuthentication,
 } from "../policy/connection.ts";
+import { keepNumbers } from "../policy/peer-numbers.ts";
 import { closeConnection } from "./command.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
@@ -16,8 +17,13 @@ import { establishedOf, ikeSasOf, keeperOf, type Turn } from "./turn.ts";
 export function replaceConnections(turn: Turn, connections: readonly Connection[]): void {
   const { machine } = turn;
   const before = machine.connections;
-  machine.connections = new Map(connections.map((connection) => [connection.name, connection]));
-  machine.callers = indexCallers(connections);
+  const running = [...before.values()];
+  const numbered = keepNumbers(
+    connections.map((connection) => ({ connection })),
+    running,
+  ).map(({ connection }) => connection);
+  machine.connections = new Map(numbered.map((connection) => [connection.name, connection]));
+  machine.callers = indexCallers(numbered);
   for (const [name, old] of before) {
     const fresh = machine.connections.get(name);
     if (fresh === undefined) {
@@ -35,9 +41,10 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
 }
 
 /** What an IKE SA depends on besides the peer's address; the rest of a connection takes effect without ending it. */
-function essence({ local, remote, encapsulation, ike, ppk }: Connection): unknown {
+function essence({ local, remote, encapsulation, ike, ppk, oneOf }: Connection): unknown {
   return [
     ppk,
+    oneOf?.networks,
     local.address,
     local.id,
     keyEssence(local.auth),

@@ -8,8 +8,14 @@ import { IkeSpi, type Spi, ZERO_IKE_SPI } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import { hmacSha256 } from "../crypto/hash.ts";
 import type { CallerIndex } from "../policy/caller-index.ts";
-import type { ChildConfiguration, Connection, Identification } from "../policy/connection.ts";
-import type { DataPlaneCommand, DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
+import {
+  type ChildConfiguration,
+  type Connection,
+  type Identification,
+  policyOf,
+} from "../policy/connection.ts";
+import type { DataPlaneCommand, DataPlaneQuery, PolicyName, SpiAllocator } from "../policy/data-plane.ts";
+import { isPattern } from "../policy/pad.ts";
 import type { IkeSaName } from "./connection-state.ts";
 import { childKeeper, type Keeper, newKeeper } from "./keep-state.ts";
 import { DROP_NOTICE_INTERVAL, JOB_DEADLINE, PEER_KEY_OCTETS_MAX, PEERS_REMEMBERED_MAX } from "./limits.ts";
@@ -142,14 +148,36 @@ export function about(
   };
 }
 
+/** `NAME#N` for one of many peers; `NAME#N.M` where the N-th of `remote.ids` stands for many itself. */
 export function displayName(connection: string, instance: number): string {
-  return instance === 0 ? connection : `${connection}#${instance}`;
+  if (instance === 0) return connection;
+  return `${connection}${connection.includes("#") ? "." : "#"}${instance}`;
 }
 
-/** What {@link displayName} gave; `instance` is 0 for all of the connection. */
-export function ofDisplayName(name: string): { readonly connection: string; readonly instance: number } {
-  const [connection = "", number = "0"] = name.split("#");
-  return { connection, instance: Number(number) };
+/**
+ * The connections that a name means: that one, all peers of `remote.ids` there, or one of many peers.
+ * @returns `instance` is the number that {@link displayName} was given, 0 for all peers
+ */
+export function ofDisplayName(
+  { connections }: Machine,
+  name: string,
+): { readonly connections: readonly Connection[]; readonly instance: number } {
+  const itself = connections.get(name);
+  if (itself !== undefined) return { connections: [itself], instance: 0 };
+  const [, plain, numbered, number] = /^(?:([^#]+)#|([^#]+#\d+)\.)(\d+)$/.exec(name) ?? [];
+  const ofPeer = connections.get(plain ?? numbered ?? "");
+  if (ofPeer !== undefined) return { connections: [ofPeer], instance: Number(number) };
+  return {
+    connections: [...connections.values()].filter(({ oneOf }) => oneOf?.connection === name),
+    instance: 0,
+  };
+}
+
+/** By what a peer is known that may be any of these: their name, or that of the connection whose `remote.ids` names them. */
+export function callerName({ connections }: Machine, candidates: readonly string[]): string | undefined {
+  const [first] = candidates;
+  if (first === undefined || candidates.length === 1) return first;
+  return connections.get(first)?.oneOf?.connection ?? first;
 }
 
 export function nameOfIkeSa({ initiatorSpi, responderSpi }: IkeSaName): IkeSaName {
@@ -300,6 +328,11 @@ export function keeperOf(machine: Machine, connection: string): Keeper {
   return fresh;
 }
 
+/** The policy of a child, by the names of both. */
+export function policyOfChild({ connections }: Machine, name: string, child: string): PolicyName {
+  return policyOf(connections.get(name) ?? { name }, child);
+}
+
 export function childConfiguration(
   machine: Machine,
   connection: string,
@@ -368,8 +401,9 @@ export function peerKey({ idType, data }: Identification): string {
 
 const DIGEST_KEY = new Uint8Array(32);
 
-/** Whether every address of a connection is a single one, so that it has one peer only. */
-export function servesOnePeer({ remote }: Connection): boolean {
+/** Whether a connection has one peer only: every address of it is a single one, or `remote.ids` names it by itself. */
+export function servesOnePeer({ remote, oneOf }: Connection): boolean {
+  if (oneOf !== undefined && typeof remote.id === "object") return !isPattern(remote.id);
   if (remote.names !== undefined) return remote.addresses.every(isSingle);
   return remote.addresses.length > 0 && remote.addresses.every(isSingle);
 }

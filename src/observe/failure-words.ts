@@ -150,7 +150,9 @@ function proposalRejected(notice: Notice<"proposalRejectedByPeer">): string[] {
 function identityMismatch(notice: Notice<"identityMismatch">): string[] {
   const received = identityText(notice.received);
   const expected = notice.expected.map(identityText);
-  const key = keyOf(notice, "remote.id");
+  if (notice.others !== undefined) expected.push(`one of ${notice.others} others`);
+  const where = notice.areIds === true ? keyOf(notice, "remote.ids") : keyOf(notice, "remote");
+  const entry = notice.areIds === true ? "an entry" : "id:";
   const lines = [
     `${peerText(notice.remote)} calls itself ${received}, and ${
       expected.length === 0 ? "no connection expects that" : `we expect ${expected.join(" or ")}`
@@ -162,7 +164,7 @@ function identityMismatch(notice: Notice<"identityMismatch">): string[] {
     lines.push("a peer that has no identity configured calls itself by its own address, also behind a NAT");
   lines.push(
     isConfigurable(notice.received)
-      ? `if it is the right peer, write id: ${quoted(received)} into ${key.replace(/\.id$/, "")}${atPlace(notice.place)}, or give it the expected identity`
+      ? `if it is the right peer, write ${entry} ${quoted(received)} into ${where}${atPlace(notice.place)}, or give it the expected identity`
       : `an identity of this type cannot be configured here; give the peer the expected one`,
   );
   return lines;

@@ -4,7 +4,7 @@ import type { Branded } from "../base/brand.ts";
 import type { DurationMs } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { RsaPadding, SigningKeyType } from "../crypto/signature-scheme.ts";
-import type { SaHandling, SaLifetime } from "./data-plane.ts";
+import type { PolicyName, SaHandling, SaLifetime } from "./data-plane.ts";
 import type { ProposalSuite } from "./proposal-suite.ts";
 import type { SelectorPair } from "./traffic-selector.ts";
 
@@ -127,8 +127,18 @@ export interface ChildConfiguration {
   readonly place: ConfigurationPlace;
 }
 
+/** A peer that `remote.ids` of a connection names: a connection of its own, but for the name. */
+export interface OneOfMany {
+  /** Name of the connection that names it; its own is `NAME#N`. */
+  readonly connection: string;
+  /** `own`: each of its children is a policy. `shared`: a child is one policy for all of these peers. */
+  readonly networks: "own" | "shared";
+}
+
 export interface Connection {
   readonly name: string;
+  /** Absent: it stands in the configuration by itself. */
+  readonly oneOf?: OneOfMany;
   readonly local: {
     /** Outer address to use and to be found at; absent: any of the gateway's. */
     readonly address?: IpAddress;
@@ -170,4 +180,9 @@ export interface Connection {
   };
   readonly children: readonly ChildConfiguration[];
   readonly place: ConfigurationPlace;
+}
+
+/** `NAME/CHILD`, the policy that a child of a connection stands for. */
+export function policyOf({ name, oneOf }: Pick<Connection, "name" | "oneOf">, child: string): PolicyName {
+  return `${oneOf?.networks === "shared" ? oneOf.connection : name}/${child}`;
 }

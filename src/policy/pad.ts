@@ -1,6 +1,6 @@
 /** Lookups in the peer authorization database (RFC 4301 section 4.4.3): which connections a peer may be. */
 import { type AddressRange, contains } from "../base/address-range.ts";
-import { equal, fromUtf8 } from "../base/bytes.ts";
+import { equal, fromUtf8, toHex } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { IdType } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
@@ -54,6 +54,40 @@ export function matchIdentity(expected: Identification, presented: Identificatio
 export function isSameIdentity(a: Identification, b: Identification): boolean {
   if (a.idType === b.idType && equal(a.data, b.data)) return true;
   return !isPattern(a) && !isPattern(b) && matchIdentity(a, b);
+}
+
+/** A text that is the same for expected identities that {@link matchIdentity} takes for the same one. */
+export function identityKey({ idType, data }: Identification): string {
+  if (idType === IdType.FQDN) return `${idType}:${toHex(lowerCase(data, 0))}`;
+  if (idType === IdType.RFC822_ADDR) return `${idType}:${toHex(lowerCaseDomain(data))}`;
+  const name = idType === IdType.DER_ASN1_DN ? nameOf(data) : undefined;
+  return `${idType}:${name?.key ?? toHex(data)}`;
+}
+
+/** Whether some identity is expected by both patterns. */
+export function patternsOverlap(a: Identification, b: Identification): boolean {
+  if (a.idType !== b.idType) return false;
+  if (a.idType === IdType.DER_ASN1_DN) {
+    const [one, other] = [nameOf(a.data), nameOf(b.data)];
+    return one !== undefined && other !== undefined && namesOverlap(one, other);
+  }
+  const [longer, shorter] = a.data.length > b.data.length ? [a.data, b.data] : [b.data, a.data];
+  const ending = shorter.subarray(1);
+  return equal(lowerCase(longer.subarray(longer.length - ending.length), 0), lowerCase(ending, 0));
+}
+
+/** Part by part, each of which is a value of its own or `*`. */
+function namesOverlap(a: DistinguishedName, b: DistinguishedName): boolean {
+  const isAny = ({ relativeNames }: DistinguishedName, i: number) =>
+    relativeNames[i]!.length === 1 && relativeNames[i]![0]!.text === "*";
+  const isOfType = (name: DistinguishedName, i: number, type: string | undefined) =>
+    name.relativeNames[i]!.length === 1 && name.relativeNames[i]![0]!.type === type;
+  if (a.keys.length !== b.keys.length) return false;
+  return a.keys.every((key, i) => {
+    if (isAny(a, i)) return isOfType(b, i, a.relativeNames[i]![0]!.type);
+    if (isAny(b, i)) return isOfType(a, i, b.relativeNames[i]![0]!.type);
+    return key === b.keys[i];
+  });
 }
 
 /** Names compare by RFC 5280 section 7.1, whatever kinds of strings they are made of; the value `*` expects any value. */

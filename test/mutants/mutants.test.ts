@@ -4,6 +4,7 @@ import { AUTHENTICATION_MUTANTS } from "./authentication-mutants.ts";
 import { CHILD_MUTANTS } from "./child-mutants.ts";
 import { KEY_EXCHANGE_MUTANTS } from "./key-exchange-mutants.ts";
 import { LIFECYCLE_MUTANTS } from "./lifecycle-mutants.ts";
+import { MANY_PEERS_MUTANTS } from "./many-peers-mutants.ts";
 import { MUTANTS } from "./mutants.ts";
 import { MutatedTree } from "./mutated-tree.ts";
 import { OPTION_MUTANTS } from "./option-mutants.ts";
@@ -17,6 +18,7 @@ const ALL = [
   ...CHILD_MUTANTS,
   ...KEY_EXCHANGE_MUTANTS,
   ...LIFECYCLE_MUTANTS,
+  ...MANY_PEERS_MUTANTS,
   ...OPTION_MUTANTS,
   ...PKI_MUTANTS,
   ...TRANSPORT_MUTANTS,

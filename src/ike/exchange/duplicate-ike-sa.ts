@@ -1,9 +1,9 @@
 /** Several IKE SAs with one peer: INITIAL_CONTACT, uniqueness, and both ends having started at once (RFC 7296 section 2.4). */
 import { compare } from "../../base/bytes.ts";
-import { after, type Instant } from "../../base/instant.ts";
+import { after, DurationMs, type Instant } from "../../base/instant.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
 import { isSameIdentity } from "../../policy/pad.ts";
-import { REPLACED_PATIENCE, SIMULTANEOUS_SPAN } from "../limits.ts";
+import { REAUTH_EARLIEST, REPLACED_PATIENCE, SIMULTANEOUS_SPAN } from "../limits.ts";
 import type { EstablishedIkeSa } from "../sa/ike-sa.ts";
 import { forget, leave } from "../sa/lifecycle.ts";
 import { isSamePeer } from "../sa/same-peer.ts";
@@ -51,11 +51,20 @@ export function refusesSecond(
 ): boolean {
   if (ike.unique !== "reject") return false;
   const others = establishedOf(turn.machine, name).filter(
-    (sa) => isSameIdentity(sa.peerIdentity, peer) && isSameIdentity(sa.localIdentity, own),
+    (sa) =>
+      isSameIdentity(sa.peerIdentity, peer) &&
+      isSameIdentity(sa.localIdentity, own) &&
+      !isRenewalDue(turn, ike, sa),
   );
   for (const sa of others)
     if (sa.window.outstanding === undefined && sa.job === undefined) sendLiveness(turn, sa);
   return others.length > 0;
+}
+
+/** The peer was told to authenticate itself anew, and the time has come: then it does so beside this one [LIFE-03]. */
+function isRenewalDue({ now }: Turn, { reauth }: Connection["ike"], sa: EstablishedIkeSa): boolean {
+  if (reauth === undefined || sa.authentication.by !== "peer") return false;
+  return now >= after(sa.authenticatedAt, DurationMs(reauth * REAUTH_EARLIEST));
 }
 
 /** The peer was faster: a request of ours that is not answered yet is of no use. */

@@ -18,7 +18,7 @@ import { forget } from "../sa/lifecycle.ts";
 import { classifyRequest } from "../sa/message-window.ts";
 import { addFragment, assembled } from "../sa/reassembly.ts";
 import { openMessage } from "../sa/sk-payload.ts";
-import { about, drop, failureReason, notice, startJob, type Turn } from "../turn.ts";
+import { about, callerName, drop, failureReason, notice, startJob, type Turn } from "../turn.ts";
 import { answerAuth, end, type Opened } from "./ike-auth-responder.ts";
 import {
   answerIntermediate,
@@ -66,7 +66,7 @@ export function continueHalfOpen(turn: Turn, sa: HalfOpenIkeSa, result: WorkResu
   if (result.kind !== "sharedSecret") {
     const reason = failureReason(result);
     const { method } = sa.keyExchange;
-    const [connection] = sa.candidates;
+    const connection = callerName(turn.machine, sa.candidates);
     forget(turn, sa);
     if (connection !== undefined)
       notice(turn, {
@@ -182,7 +182,7 @@ function refuseIntermediate(
 ): void {
   const exchange = "IKE_INTERMEDIATE";
   end(turn, sa, ExchangeType.IKE_INTERMEDIATE, messageId, notify(notifyType, data));
-  const [connection] = sa.candidates;
+  const connection = callerName(turn.machine, sa.candidates);
   const whom = connection === undefined ? {} : { connection };
   notice(turn, { code: "refused", ...whom, remote: sa.remote, exchange, notifyType, what });
 }

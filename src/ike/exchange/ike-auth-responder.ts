@@ -1,18 +1,29 @@
 /** IKE_AUTH as its responder: who is it, does it prove it, and its first child (RFC 7296 sections 1.2, 2.15 and 2.21.2). */
 import { after, earlier } from "../../base/instant.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
-import { connectionsForIdentities, expectedIdentity, localIdentity } from "../../policy/pad.ts";
+import {
+  connectionsFor,
+  connectionsForIdentities,
+  expectedIdentity,
+  localIdentity,
+} from "../../policy/pad.ts";
 import { decodePayloadChain } from "../../wire/ike/message.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
-import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { requestedAuthorities } from "../auth/certificate-payloads.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer } from "../auth/peer-check.ts";
 import { choosePpk, mixPpk, type PpkChoice, wipeUnmixed } from "../auth/ppk.ts";
+import { verifySharedKeyMic } from "../auth/psk.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import type { ProofFacts } from "../connection-state.ts";
-import { BESIDE_DEFERRAL, HALF_OPEN_REFUSED_LIFETIME, IKE_SAS_PER_CONNECTION_MAX } from "../limits.ts";
+import {
+  BESIDE_DEFERRAL,
+  EXPECTED_TOLD_MAX,
+  HALF_OPEN_REFUSED_LIFETIME,
+  IKE_SAS_PER_CONNECTION_MAX,
+} from "../limits.ts";
 import type { WorkResult } from "../machine.ts";
 import { hasMetNat } from "../negotiation/mobike-notifies.ts";
 import { FIRST_CHILD_NEGOTIATION } from "../negotiation/proposal.ts";
@@ -29,6 +40,7 @@ import { isBesideAnother } from "../sa/same-peer.ts";
 import type { Protection } from "../sa/sk-payload.ts";
 import {
   about,
+  callerName,
   establishedOf,
   failureReason,
   instanceOf,
@@ -72,6 +84,7 @@ export function answerAuth(turn: Turn, sa: Opened, { first, bytes }: InnerPayloa
   const identified = identify(turn, sa, idi, find(payloads, "IDr"), auth);
   if (auth === undefined || identified.kind === "nobody") {
     const failure = identified.kind === "nobody" ? identified.failure : undefined;
+    if (auth !== undefined) compareWithNothing(sa, idi, auth);
     refuse(turn, sa, messageId, NotifyType.AUTHENTICATION_FAILED, failure); // [AUTH-07]
     return;
   }
@@ -97,7 +110,7 @@ function refuse(
   data?: Uint8Array,
 ): void {
   end(turn, sa, ExchangeType.IKE_AUTH, messageId, notify(notifyType, data));
-  const [connection] = sa.candidates;
+  const connection = callerName(turn.machine, sa.candidates);
   if (failure === undefined) {
     const what = "IKE_AUTH request";
     const whom = connection === undefined ? {} : { connection };
@@ -127,18 +140,23 @@ function identify(
   auth: AuthPayload | undefined,
 ): Identified {
   const peer = identityOf(idi);
-  const possible = connectionsNamed(turn, sa.candidates);
+  const { local, remote } = sa;
+  // The configuration may be another one than when the peer began.
+  const possible = connectionsFor(connectionsNamed(turn, sa.candidates), local.address, remote.address);
   const [first] = possible;
   if (first === undefined) return { kind: "nobody", failure: undefined };
-  const { local, remote } = sa;
   const asked = idr && identityOf(idr);
   const [named] = connectionsForIdentities(possible, local.address, remote.address, peer, undefined);
   if (named === undefined) {
     const expected = possible
       .map((one) => expectedIdentity(one, remote.address))
       .filter((identity) => identity !== "any");
-    const whom = { connection: first.name, remote, place: first.place };
-    const mismatch = { role: "responder", received: peer, expected } as const;
+    const names = possible.map(({ name }) => name);
+    const whom = { connection: callerName(turn.machine, names) ?? first.name, remote, place: first.place };
+    const others = expected.length - EXPECTED_TOLD_MAX;
+    const told = { expected: expected.slice(0, EXPECTED_TOLD_MAX), ...(others > 0 ? { others } : {}) };
+    const ids = first.oneOf === undefined ? {} : ({ areIds: true } as const);
+    const mismatch = { role: "responder", received: peer, ...told, ...ids } as const;
     return { kind: "nobody", failure: { code: "identityMismatch", ...whom, ...mismatch } };
   }
   const candidates = connectionsForIdentities(possible, local.address, remote.address, peer, asked);
@@ -149,6 +167,14 @@ function identify(
   }
   if (auth === undefined) return { kind: "nobody", failure: authFailure(sa, named, peer, 0, "otherMethod") };
   return { kind: "candidates", candidates };
+}
+
+const NO_SECRET = new Uint8Array(32);
+
+/** Takes as long as a comparison with a key: how soon an answer comes does not tell which identities are known [AUTH-21]. */
+function compareWithNothing(sa: Opened, idi: IdPayload, { method, data }: AuthPayload): void {
+  if (method !== AuthMethod.SHARED_KEY) return;
+  verifySharedKeyMic(sa.protection, authOctets(sa.protection, transcriptOf(sa), true, idi), NO_SECRET, data);
 }
 
 function connectionsNamed({ machine }: Turn, names: readonly string[]): readonly Connection[] {

@@ -32,7 +32,17 @@ import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
 import { mayRepeat, newMessageWindow, newRepeatable } from "../sa/message-window.ts";
 import { replyStateless } from "../stateless-reply.ts";
-import { addIkeSa, drop, freshIkeSpi, notice, noticeStranger, send, startJob, type Turn } from "../turn.ts";
+import {
+  addIkeSa,
+  callerName,
+  drop,
+  freshIkeSpi,
+  notice,
+  noticeStranger,
+  send,
+  startJob,
+  type Turn,
+} from "../turn.ts";
 import { find, findNotify, invalidKe, notify, unknownCritical } from "./payload-list.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -172,9 +182,11 @@ function refuseProposals(
   const [first] = candidates;
   if (!isSaid || first === undefined) return;
   const { proposals: configured, place } = first.ike;
+  const names = candidates.map(({ name }) => name);
+  const connection = callerName(turn.machine, names) ?? first.name;
   noticeStranger(turn, {
     code: "noCommonProposal",
-    connection: first.name,
+    connection,
     place,
     remote,
     role: "responder",
@@ -198,13 +210,23 @@ function chooseProposal(
   method: number,
   negotiation: Negotiation,
 ): ProposalChoice | undefined {
+  const refused = new Set<Connection["ike"]["proposals"]>();
   for (const candidate of candidates) {
+    if (refused.has(candidate.ike.proposals)) continue;
     const selection = selectProposal(candidate.ike.proposals, proposals, negotiation, method);
-    if (selection === undefined) continue;
+    if (selection === undefined) {
+      refused.add(candidate.ike.proposals);
+      continue;
+    }
     const answer = [selection.proposal];
-    const connections = candidates.filter(
-      ({ ike }) => selectProposal(ike.proposals, answer, negotiation, method) !== undefined,
-    );
+    // Peers of one connection have the same list: it is looked at once.
+    const verdicts = new Map([[candidate.ike.proposals, true]]);
+    const connections = candidates.filter(({ ike: { proposals: allowed } }) => {
+      const verdict =
+        verdicts.get(allowed) ?? selectProposal(allowed, answer, negotiation, method) !== undefined;
+      verdicts.set(allowed, verdict);
+      return verdict;
+    });
     return { selection, connections };
   }
   return undefined;

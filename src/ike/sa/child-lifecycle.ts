@@ -35,7 +35,16 @@ import { holdsPacket, pairsOf } from "../negotiation/selector-pairs.ts";
 import { dscpsOfSibling, keeperName, laneOfSibling } from "../negotiation/siblings.ts";
 import { betweenHosts } from "../negotiation/transport-mode.ts";
 import type { ChildDownReason, ExchangeRole, RekeyChanges } from "../notice.ts";
-import { about, childConfiguration, command, keeperOf, nameOfIkeSa, notice, type Turn } from "../turn.ts";
+import {
+  about,
+  childConfiguration,
+  command,
+  keeperOf,
+  nameOfIkeSa,
+  notice,
+  policyOfChild,
+  type Turn,
+} from "../turn.ts";
 import type { ChildSa, Lingering } from "./child-sa.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
 import { noteSharedNetworks } from "./shared-networks.ts";
@@ -106,7 +115,7 @@ export function installInbound(
 ): { readonly child: ChildSa; readonly outbound: OutboundSa } {
   const { configuration } = agreed;
   const encapsulation = encapsulationOf(turn, sa);
-  const policy = `${sa.connection}/${configuration.name}`;
+  const policy = policyOfChild(turn.machine, sa.connection, configuration.name);
   const { local, remote } = sa;
   const lifetime = limitsOf(turn, configuration);
   const { flow } = agreed.flow;

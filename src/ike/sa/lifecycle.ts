@@ -2,7 +2,7 @@
 import { equal, wipe } from "../../base/bytes.ts";
 import { after, DurationMs } from "../../base/instant.ts";
 import type { Rekey } from "../../policy/connection.ts";
-import { childKeeper, postpone } from "../keep-state.ts";
+import { childKeeper, type Keeper, postpone } from "../keep-state.ts";
 import {
   CHILD_REQUESTS_BURST,
   RECONNECT_JITTER,
@@ -21,6 +21,7 @@ import {
   keeperOf,
   nameOfIkeSa,
   notice,
+  policyOfChild,
   removeIkeSa,
   type Turn,
 } from "../turn.ts";
@@ -244,13 +245,21 @@ export function newEstablishedIkeSa(turn: Turn, made: NewIkeSa, rekey: Rekey): E
   };
 }
 
+/** Whoever is there was let in meanwhile. */
+function forgetRefused(keeper: Keeper | undefined, { remote }: EstablishedIkeSa): void {
+  const refused = keeper?.lastRefused?.failure.remote;
+  if (keeper !== undefined && refused !== undefined && equal(refused.address, remote.address))
+    keeper.lastRefused = undefined;
+}
+
 /** Everything is in place; failures of the past are forgotten once it has lasted. */
 export function announceIkeSa(turn: Turn, sa: EstablishedIkeSa): void {
   addIkeSa(turn.machine, sa);
   const keeper = keeperOf(turn.machine, sa.connection);
   keeper.lastFailure = undefined;
-  const refused = keeper.lastRefused?.failure.remote;
-  if (refused !== undefined && equal(refused.address, sa.remote.address)) keeper.lastRefused = undefined;
+  forgetRefused(keeper, sa);
+  const shared = turn.machine.connections.get(sa.connection)?.oneOf?.connection;
+  if (shared !== undefined) forgetRefused(turn.machine.keepers.get(shared), sa);
   keeper.nextTryAt = undefined;
   keeper.isWanted = false;
   notice(turn, {
@@ -312,7 +321,7 @@ export function releaseAcquire(turn: Turn, connection: string, child: string): v
   if (!keeper.hasAcquire) return;
   keeper.hasAcquire = false;
   keeper.isWanted = false;
-  command(turn, { kind: "acquireFailed", policy: `${connection}/${child}` });
+  command(turn, { kind: "acquireFailed", policy: policyOfChild(turn.machine, connection, child) });
 }
 
 /** A child could not be set up though the IKE SA stands [CHILD-01]. */

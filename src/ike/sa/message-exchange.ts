@@ -7,7 +7,7 @@ import type { OutgoingHeader } from "../../wire/ike/header.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
 import { ANSWER_UNHEARD_REPEATS, FRAGMENT_PATIENCE_TRIES } from "../limits.ts";
 import type { MessageSize } from "../notice.ts";
-import { about, drop, notice, send, sendWhole, type Turn } from "../turn.ts";
+import { about, callerName, drop, notice, send, sendWhole, type Turn } from "../turn.ts";
 import { cutAnew, largestPacket, leastPacket, packetOctets, sealPackets } from "./fragmentation.ts";
 import type { HalfOpenIkeSa, ProtectedIkeSa } from "./ike-sa.ts";
 import { type MessageWindow, mayRepeat, newRepeatable } from "./message-window.ts";
@@ -158,7 +158,7 @@ export function repeatResponse(
   for (const bytes of lastResponse.messages) send(turn, local, remote, bytes);
   if (lastResponse.repeats !== ANSWER_UNHEARD_REPEATS || size.octets <= least) return;
   const { exchangeType, repeats } = lastResponse;
-  const [candidate] = sa.state === "halfOpen" ? sa.candidates : [sa.connection];
+  const candidate = sa.state === "halfOpen" ? callerName(turn.machine, sa.candidates) : sa.connection;
   const whom = candidate === undefined ? { remote } : about({ ...sa, connection: candidate });
   notice(turn, { code: "answerNotHeard", ...whom, exchangeType, repeats, size });
 }

@@ -6,9 +6,8 @@ import type { EstablishedIkeSa } from "./ike-sa.ts";
 
 /** Says it, once for a new child, with one of the peers that were there before. */
 export function noteSharedNetworks(turn: Turn, sa: EstablishedIkeSa, { name, selectors }: ChildSa): void {
-  if (sa.instance === 0) return;
-  for (const other of establishedOf(turn.machine, sa.connection)) {
-    if (other.instance === sa.instance) continue;
+  for (const other of others(turn, sa)) {
+    if (other.connection === sa.connection && other.instance === sa.instance) continue;
     const child = other.children.find(
       (one) => one.name === name && one.state === "installed" && pairsOverlap(one.selectors, selectors),
     );
@@ -23,4 +22,16 @@ export function noteSharedNetworks(turn: Turn, sa: EstablishedIkeSa, { name, sel
     });
     return;
   }
+}
+
+/** IKE SAs that may be of other peers with the same policy. */
+function others(
+  { machine }: Turn,
+  { connection: name, instance }: EstablishedIkeSa,
+): readonly EstablishedIkeSa[] {
+  const oneOf = machine.connections.get(name)?.oneOf;
+  if (oneOf?.networks !== "shared") return instance === 0 ? [] : establishedOf(machine, name);
+  return [...machine.connections.values()]
+    .filter((one) => one.oneOf?.connection === oneOf.connection)
+    .flatMap((one) => establishedOf(machine, one.name));
 }

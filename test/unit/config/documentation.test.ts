@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { z } from "zod";
-import { childSchema, connectionSchema, fileSchema, manualSchema } from "../../../src/config/schema.ts";
+import { childSchema, connectionSchemas, fileSchema, manualSchema } from "../../../src/config/schema.ts";
 import type { SecretSettings } from "../../../src/config/secret.ts";
 import {
   DEFAULT_ESP_PROPOSALS,
@@ -21,6 +21,9 @@ const world = {
   files: {
     "secrets/branches": key("1", 16),
     "/run/credentials/tungate/branch7": key("2", 16),
+    "secrets/branch1": key("9", 16),
+    "secrets/branch2": key("a", 16),
+    "secrets/branch3": key("b", 16),
     "secrets/lab-out": key("3", 36),
     "secrets/lab-in": key("4", 36),
     "secrets/lab-old-out": key("5", 16),
@@ -83,7 +86,8 @@ function keysBelow(schema: unknown, into: Set<string> = new Set()): Set<string> 
 
 test("every key of the schema is in the guide", () => {
   const secrets: SecretSettings = { reader: memoryReader({}), directory: "/", read: [], files: new Set() };
-  const schemas = [fileSchema, connectionSchema(secrets), childSchema, manualSchema(secrets)];
+  const { connection, oneOfMany } = connectionSchemas(secrets);
+  const schemas = [fileSchema, connection, oneOfMany, childSchema, manualSchema(secrets)];
   const keys = new Set(schemas.flatMap((schema) => [...keysBelow(schema)]));
   expect(keys.size).toBeGreaterThan(40);
   for (const name of keys) expect(GUIDE, name).toMatch(new RegExp(`(\`|\\b)${name}(\`|:|\\b)`));

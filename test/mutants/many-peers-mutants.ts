@@ -1,0 +1,86 @@
+/** Planted bugs about many peers of one connection: whose key, whose number, whose networks. */
+import type { Mutant } from "./mutants.ts";
+
+export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
+  {
+    bug: "the key of another identity is accepted",
+    file: "src/policy/pad.ts",
+    find: 'return expected === "any" || matchIdentity(expected, presented);',
+    replace: 'return expected === "any" || expected.idType === presented.idType;',
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "[AUTH-09] with another peer's key is refused",
+  },
+  {
+    bug: "a peer takes the number of another one when the file changes",
+    file: "src/policy/peer-numbers.ts",
+    find: "name: own ?? ",
+    replace: "name: name ?? ",
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "peers that stay keep number and IKE SA",
+  },
+  {
+    bug: "a new peer gets the number of one that has gone",
+    file: "src/policy/peer-numbers.ts",
+    find: "if (own === name || (own === undefined && !before.has(name))) return configured;",
+    replace: "if (own === name || own === undefined) return configured;",
+    test: "test/unit/policy/peer-numbers.test.ts",
+    killedBy: "who comes gets one that nobody had",
+  },
+  {
+    bug: "renewed keys go by the number in the file instead of the identity",
+    file: "src/daemon/key-files.ts",
+    find: "const renewed = byKey.get(connectionKey(configured.connection));",
+    replace:
+      "const renewed = fresh.connections.find((one) => one.connection.name === configured.connection.name)?.connection;",
+    test: "test/unit/daemon/many-peers.test.ts",
+    killedBy: "renewed keys go to the peers whose identity the file gives them",
+  },
+  {
+    bug: "an IKE SA is taken up by another peer with its number",
+    file: "src/ike/ike-machine.ts",
+    find: 'return oneOf === undefined || typeof id !== "object" || matchIdentity(id, peerIdentity);',
+    replace: 'return oneOf === undefined || typeof id !== "object" || peerIdentity !== undefined;',
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "taken up by the peers that they are with",
+  },
+  {
+    bug: "an entry's networks do not narrow its children",
+    file: "src/config/remote-ids.ts",
+    find: "return [{ ...child, selectors, place: findings.place(path) }];",
+    replace: "return [{ ...child, place: findings.place(path) }];",
+    test: "test/unit/config/remote-ids.test.ts",
+    killedBy: "networks of an entry narrow the children",
+  },
+  {
+    bug: "we prove ourselves to every peer with the connection's key",
+    file: "src/config/remote-ids.ts",
+    find: "const own = proof.hasOwnKey ? readOwn(proof, this.#keys, this.#findings) : this.#ownOfAll();",
+    replace: "const own = this.#ownOfAll();",
+    test: "test/unit/config/remote-ids.test.ts",
+    killedBy: "an entry that says nothing has what remote says of all",
+  },
+  {
+    bug: "a half-open IKE SA is judged by the addresses of before",
+    file: "src/ike/exchange/ike-auth-responder.ts",
+    find: "const possible = connectionsFor(connectionsNamed(turn, sa.candidates), local.address, remote.address);",
+    replace: "const possible = connectionsNamed(turn, sa.candidates);",
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "looked at with the addresses of now",
+  },
+  {
+    bug: "a packet that several peers might be for is never answered",
+    file: "src/ike/command.ts",
+    find: 'else if (!isThere) turn.actions.push({ kind: "dataPlane", command: { kind: "acquireFailed", policy } });',
+    replace: "else if (!isThere) touch(machine, [...machine.sas.values()][0]!);",
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "have one policy, and a packet that no SA is for is answered at once",
+  },
+  {
+    bug: "unique: reject refuses a peer that repeats its authentication in time",
+    file: "src/ike/exchange/duplicate-ike-sa.ts",
+    find: "return now >= after(sa.authenticatedAt, DurationMs(reauth * REAUTH_EARLIEST));",
+    replace: "return now >= after(sa.authenticatedAt, DurationMs(reauth / REAUTH_EARLIEST));",
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "unique: reject lets a peer repeat its authentication",
+  },
+];

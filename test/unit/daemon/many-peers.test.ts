@@ -1,0 +1,167 @@
+/** Many peers of one connection in the daemon: by which names commands reach them, what status says, and whose keys are whose. */
+import { expect, test } from "vitest";
+import { fromUtf8 } from "../../../src/base/bytes.ts";
+import { Instant } from "../../../src/base/instant.ts";
+import { statusLines } from "../../../src/cli/status-text.ts";
+import type { Configuration } from "../../../src/config/configuration.ts";
+import { DaemonControl } from "../../../src/daemon/control-target.ts";
+import { withAuthentication } from "../../../src/daemon/key-files.ts";
+import type { RunningGateway } from "../../../src/daemon/running-gateway.ts";
+import { secretsOf } from "../../../src/daemon/secrets.ts";
+import { buildStatus } from "../../../src/daemon/status.ts";
+import { compileInterfaceSpds, policyNames } from "../../../src/gateway/interface-spd.ts";
+import type { ConnectionState } from "../../../src/ike/connection-state.ts";
+import type { IkeCommand } from "../../../src/ike/machine.ts";
+import { keyNamed } from "../../sim/ike-signatures.ts";
+import { load } from "../config/memory-reader.ts";
+
+const pem = (name: string) =>
+  `-----BEGIN PUBLIC KEY-----\n${Buffer.from(keyNamed(name).publicKey).toString("base64")}\n-----END PUBLIC KEY-----\n`;
+const files = { "secrets/a": "a key of the first branch", "b.pub": pem("b"), "c.pub": pem("c") };
+const ENTRIES = [
+  "a: { psk: { file: secrets/a } }",
+  "b: { public_key: b.pub, address: 198.51.100.7 }",
+  "c: { public_key: c.pub }",
+];
+const configured = (entries: readonly string[], more = "") =>
+  load(
+    `connections:
+  hub:
+    local: { id: hub }
+    remote:
+      ids: { ${entries.join(", ")} }
+    psk: { file: secrets/paris }
+    children: { lan: { local: 10.0.0.0/16, remote: 10.128.0.0/9 } }
+${more}`,
+    { files },
+  );
+
+/** A control target over a gateway that is down and carries out nothing. */
+function control(configuration: Configuration) {
+  const commands: IkeCommand[] = [];
+  const states = configuration.connections.map(
+    ({ connection: { name, keep } }): ConnectionState => ({
+      connection: name,
+      name,
+      keep,
+      state: "down",
+      waitsFor: "peer",
+      failures: 0,
+      children: [],
+    }),
+  );
+  const running = {
+    describe: (only?: string) => states.filter(({ name }) => only === undefined || name === only),
+    pairs: () => [],
+    command: (command: IkeCommand) => commands.push(command),
+  } as unknown as RunningGateway;
+  const made = new DaemonControl({ configuration, version: "0", clock: { now: () => Instant(1) } as never });
+  made.attach(running);
+  return { made, commands, states };
+}
+
+const ask = (made: DaemonControl, kind: "up" | "down" | "rekey", connection: string) =>
+  made.command(kind, { connection, waitSeconds: 0 }, new AbortController().signal);
+
+test("commands reach all peers, or one that is named or has called; names that nobody has are refused", async () => {
+  const { made, commands } = control(configured(ENTRIES));
+  for (const name of ["hub", "hub#1", "hub#3"])
+    expect(await ask(made, "rekey", name)).toEqual({ outcome: "started", lines: [] });
+  expect(await ask(made, "up", "hub#2")).toMatchObject({ outcome: "started" });
+  expect(await ask(made, "up", "hub")).toMatchObject({ outcome: "started" });
+  expect(commands.map((one) => "target" in one && one.target.connection)).toEqual([
+    "hub",
+    "hub#1",
+    "hub#3",
+    "hub#2",
+    "hub",
+  ]);
+  expect(await ask(made, "up", "hub#1")).toMatchObject({
+    outcome: "failed",
+    lines: [expect.stringContaining("no address to call")],
+  });
+  await expect(ask(made, "down", "hub#9")).rejects.toThrow("no connection is named hub#9; there are hub");
+  await expect(ask(made, "down", "hub#3.1")).rejects.toThrow("no peer is named hub#3.1 now");
+  made.detach();
+});
+
+test("status says who a peer is before it has come", () => {
+  const configuration = configured(ENTRIES);
+  const { made, states } = control(configuration);
+  made.detach();
+  const status = buildStatus({
+    ...{ version: "0", engine: "typescript", lanes: 1, now: Instant(1), startedAt: Instant(0) },
+    ...{
+      configuration,
+      states,
+      pairs: [],
+      interfaces: [],
+      drops: {},
+      offloads: {},
+      transfers: {},
+      advice: [],
+    },
+    rates: () => undefined,
+    pathTo: () => undefined,
+    failedAt: () => Instant(0),
+    words: ({ code }) => [code],
+    escape: (text) => text,
+  });
+  expect(status.connections.map(({ name, remoteId, remote }) => [name, remoteId, remote])).toEqual([
+    ["hub#1", "a", "any"],
+    ["hub#2", "b", "198.51.100.7"],
+    ["hub#3", "c", "any"],
+  ]);
+  expect(statusLines(status).join("\n")).toMatch(/hub#2 .* b: 198\.51\.100\.7/);
+});
+
+const keyOf = ({ connections }: Configuration, name: string) => {
+  const auth = connections.find(({ connection }) => connection.name === name)?.connection.remote.auth;
+  return auth?.kind === "pubkey" ? auth.keys[0] : auth?.kind;
+};
+
+test("renewed keys go to the peers whose identity the file gives them, wherever they stand in it", () => {
+  const running = configured(ENTRIES);
+  const fresh = configured([
+    ENTRIES[2]!,
+    ENTRIES[0]!.replace("psk: { file: secrets/a }", "public_key: c.pub"),
+  ]);
+  const merged = withAuthentication(running, fresh);
+  expect(merged.connections.map(({ connection }) => connection.name)).toEqual(["hub#1", "hub#2", "hub#3"]);
+  expect(keyOf(merged, "hub#1")).toBe("psk");
+  expect(keyOf(merged, "hub#2")).toEqual(keyNamed("b").publicKey);
+  expect(keyOf(merged, "hub#3")).toEqual(keyNamed("c").publicKey);
+});
+
+test("all secrets of a configuration are known, so that they can be wiped", () => {
+  const one = configured(
+    ["a: { psk: { file: secrets/a } }"],
+    `    ppk: { id: q, secret: { file: secrets/paris } }
+  m:
+    remote: { address: 203.0.113.1 }
+    manual:
+      x:
+        local: 10.8.0.0/16
+        remote: 10.9.0.0/16
+        out: { spi: 0x1000, esp: aes256-sha256, key: "0x${"11".repeat(32)}", integrity_key: "0x${"12".repeat(32)}" }
+        in: { spi: 0x1001, esp: aes256-sha256, key: "0x${"13".repeat(32)}", integrity_key: "0x${"14".repeat(32)}" }
+`,
+  );
+  const secrets = secretsOf(one);
+  expect(new Set(secrets.map((octets) => octets[0]))).toEqual(
+    new Set(["a".charCodeAt(0), "0".charCodeAt(0), 0x11, 0x12, 0x13, 0x14]),
+  );
+  expect(secrets.map((octets) => fromUtf8(octets))).toContain(files["secrets/a"]);
+});
+
+test("peers with the same networks have one policy and one entry in the SPD, others have their own", () => {
+  const shared = configured(ENTRIES);
+  expect(policyNames(shared)).toEqual(["hub/lan"]);
+  const own = configured(ENTRIES.map((text, i) => text.replace(/ }$/, `, networks: 10.${130 + i}.0.0/16 }`)));
+  expect(policyNames(own)).toEqual(["hub#1/lan", "hub#2/lan", "hub#3/lan"]);
+  for (const configuration of [shared, own]) {
+    const asked: string[] = [];
+    compileInterfaceSpds(configuration, (name) => asked.push(name));
+    expect(asked).toEqual(policyNames(configuration));
+  }
+});
