@@ -35,7 +35,7 @@ async function start(sites: TwoSites, side: Side): Promise<RunningPeer> {
   };
   await until("the native loop runs", () => pids().length > 0 && loop.log().includes("ready"), 5_000);
   await own.gateway.ip(
-    `link set ${DEVICE} mtu ${MTU} txqueuelen 100 up\nroute add ${other.addresses.lan4} dev ${DEVICE}`,
+    `link set ${DEVICE} mtu ${MTU} txqueuelen 250 up\nroute add ${other.addresses.lan4} dev ${DEVICE}`,
   );
   return {
     pids,

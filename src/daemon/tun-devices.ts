@@ -5,8 +5,11 @@ import type { Fd } from "../io/native.ts";
 import { closeFd, openTun, type Superpackets } from "../io/native-socket.ts";
 import type { NetworkWatch } from "../io/netlink.ts";
 
-/** Packets may be superpackets of 64 KiB, so that more would only wait longer; scripts/tungate-routes has the same. */
-const QUEUE_LENGTH = 100;
+/**
+ * Packets may be superpackets of 64 KiB, so that more would only wait longer; of small packets fewer would be lost each time
+ * that a lane has to wait for a processor. scripts/tungate-routes has the same.
+ */
+const QUEUE_LENGTH = 250;
 
 export interface TunDevices {
   readonly names: readonly string[];
