@@ -1,5 +1,5 @@
 /** The paths that SAs use, what each carries, and who finds that out (RFC 4301 section 8.2). */
-import type { Instant } from "../base/instant.ts";
+import { after, DurationMs, Instant } from "../base/instant.ts";
 import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
@@ -16,6 +16,7 @@ import {
 } from "../esp/path-mtu.ts";
 import { type PathReport, quotedEsp, type ReportRefusal, refuseReport } from "../esp/path-report.ts";
 import { Agenda } from "../ike/agenda.ts";
+import { type Allowance, takeAllowance } from "../ike/allowance.ts";
 import type { PathProbe, PathProbeOutcome } from "../ike/machine.ts";
 import type { PathTable } from "./path-table.ts";
 
@@ -31,6 +32,10 @@ export interface PathState {
   /** The peer answers probes; else only ICMP tells. */
   readonly isProbed: boolean;
 }
+
+/** Steps of searches in a second, and at once: where thousands of tunnels come up, tunnels come before sizes. */
+const STEPS_PER_SECOND = 25;
+const STEP_INTERVAL = DurationMs(1000 / STEPS_PER_SECOND);
 
 interface KnownPath {
   readonly remote: IpAddress;
@@ -54,6 +59,8 @@ export class PathMtus {
   readonly #pathOf = new Map<Spi, KnownPath>();
   readonly #outcomes = new Map<ReportOutcome, number>();
   readonly #due = new Agenda<KnownPath>();
+  readonly #steps: Allowance = { allowance: STEPS_PER_SECOND, since: Instant(0) };
+  #restsUntil = Instant(0);
 
   constructor(options: PathMtusOptions) {
     this.#options = options;
@@ -127,19 +134,29 @@ export class PathMtus {
   }
 
   nextTimeout(): Instant | undefined {
-    return this.#due.first()?.at;
+    const at = this.#due.first()?.at;
+    return at === undefined ? undefined : Instant(Math.max(at, this.#restsUntil));
   }
 
   /** Does what is due. */
   advance(now: Instant): void {
-    for (const path of this.#due.takeDue(now)) {
+    for (let path = this.#nextDue(now); path !== undefined; path = this.#nextDue(now)) {
+      const { mtu } = path;
       let octets = 0;
       this.#change(path, () => {
-        octets = advancePath(path.mtu, now);
+        octets = advancePath(mtu, now);
       });
       const inboundSpi = lastOf(path.sas);
       if (octets > 0 && inboundSpi !== undefined) this.#options.probe({ inboundSpi, octets });
     }
+  }
+
+  #nextDue(now: Instant): KnownPath | undefined {
+    const at = this.#due.first()?.at;
+    if (at === undefined || at > now || now < this.#restsUntil) return undefined;
+    if (takeAllowance(this.#steps, STEPS_PER_SECOND, STEPS_PER_SECOND, now)) return this.#due.takeFirst(now);
+    this.#restsUntil = after(now, STEP_INTERVAL);
+    return undefined;
   }
 
   stateOf(remote: IpAddress): PathState | undefined {

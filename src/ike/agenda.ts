@@ -34,14 +34,18 @@ export class Agenda<Key> {
   /** The names that are due; each is cleared. */
   takeDue(now: Instant): readonly Key[] {
     const due: Key[] = [];
-    for (;;) {
-      this.#dropReplaced();
-      const top = this.#heap[0];
-      if (top === undefined || top.timeout.at > now) return due;
-      due.push(top.key);
-      this.#current.delete(top.key);
-      this.#pop();
-    }
+    for (let key = this.takeFirst(now); key !== undefined; key = this.takeFirst(now)) due.push(key);
+    return due;
+  }
+
+  /** The name that comes first, when it is due; it is cleared. */
+  takeFirst(now: Instant): Key | undefined {
+    this.#dropReplaced();
+    const top = this.#heap[0];
+    if (top === undefined || top.timeout.at > now) return undefined;
+    this.#current.delete(top.key);
+    this.#pop();
+    return top.key;
   }
 
   #dropReplaced(): void {

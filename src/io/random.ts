@@ -2,11 +2,29 @@
 import { randomBytes } from "node:crypto";
 import type { RandomSource } from "../base/random.ts";
 
+/** Octets that are drawn at once, for a call of the system's generator costs more than what it gives. */
+const POOL_OCTETS = 1024;
+
 export function createSystemRandom(): RandomSource {
+  let pool = randomBytes(0);
+  let used = 0;
+  /** Each octet is handed out once, and stays only with who has it. */
+  function publicBytes(length: number): Uint8Array {
+    if (length > POOL_OCTETS) return octets(length);
+    if (used + length > pool.length) {
+      pool = randomBytes(POOL_OCTETS);
+      used = 0;
+    }
+    const given = pool.subarray(used, used + length);
+    used += length;
+    const copy = new Uint8Array(given);
+    given.fill(0);
+    return copy;
+  }
   return {
-    publicBytes: octets,
+    publicBytes,
     secretBytes: octets,
-    fraction: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+    fraction: () => Buffer.from(publicBytes(6)).readUIntBE(0, 6) / 2 ** 48,
   };
 }
 

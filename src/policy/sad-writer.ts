@@ -1,4 +1,5 @@
 /** The main thread's half of the SA table: slots, endpoints, the SPI index, policies' chains, and when each is free again. */
+import { formatIpAddress } from "../base/ip-address.ts";
 import {
   endpointOffset,
   formatOuterPath,
@@ -35,6 +36,8 @@ export class SadWriter {
   readonly #freeSlots: number[];
   readonly #freeEndpoints: number[];
   readonly #endpointByPath = new Map<string, number>();
+  /** Endpoints in use by our own address. */
+  readonly #endpointsOfLocal = new Map<string, number>();
   /** In the order in which they were taken out; those from `#firstRetired` on still wait. */
   #retired: Retired[] = [];
   #firstRetired = 0;
@@ -81,15 +84,16 @@ export class SadWriter {
       this.#endpointByPath.set(key, endpoint);
       this.#raiseTo(Header.ENDPOINTS_USED, endpoint + 1);
     }
-    if (this.#countReference(endpoint, 1) === 1) this.#endpointsChanged();
+    if (this.#countReference(endpoint, 1) === 1) this.#countLocal(path, 1);
     return endpoint;
   }
 
   /** One reference less; the record is free once no SA refers to it and every lane has passed. */
   dropEndpoint(endpoint: number): void {
     if (this.#countReference(endpoint, -1) > 0) return;
-    this.#endpointByPath.delete(formatOuterPath(this.readEndpoint(endpoint)));
-    this.#endpointsChanged();
+    const path = this.readEndpoint(endpoint);
+    this.#endpointByPath.delete(formatOuterPath(path));
+    this.#countLocal(path, -1);
     this.#retireLater([], [endpoint]);
   }
 
@@ -190,8 +194,14 @@ export class SadWriter {
     this.#changed();
   }
 
-  #endpointsChanged(): void {
-    Atomics.add(this.table.u32, Header.ENDPOINT_GENERATION / 4, 1);
+  /** Lanes look at all endpoints when an address of ours comes or goes, not with each of a thousand peers. */
+  #countLocal({ local }: OuterPath, difference: number): void {
+    const key = formatIpAddress(local.address);
+    const before = this.#endpointsOfLocal.get(key) ?? 0;
+    const now = before + difference;
+    if (now > 0) this.#endpointsOfLocal.set(key, now);
+    else this.#endpointsOfLocal.delete(key);
+    if (before === 0 || now === 0) Atomics.add(this.table.u32, Header.ENDPOINT_GENERATION / 4, 1);
   }
 
   /** The main thread alone writes: no other change comes between. */
