@@ -71,7 +71,7 @@ function tungateSettings(side: Side, { count, auth, isHybrid = false, withLan = 
     local: { address: ${addresses[0]}, id: ${names[0]}${own} }
     remote: { address: ${addresses[1]}, id: ${names[1]}${other} }
 ${auth === "psk" ? "    psk: { file: key }\n" : ""}    keep: ${keep}
-    ike: { proposals: [${isHybrid ? HYBRID : IKE}] }
+    ike: { proposals: [${isHybrid ? HYBRID : IKE}], mobike: false }
     children: { lan: { local: ["${inner[0]}/32"], remote: ["${inner[1]}/32"], esp: [${ESP}] } }`;
   };
   const [own, other] = side === "a" ? [SITE_A, SITE_B] : [SITE_B, SITE_A];
@@ -132,6 +132,7 @@ function swanctlSettings(side: Side, { count, auth }: Tunnels): string {
     const { addresses, names, inner } = endsOf(side, index);
     return `t${index} {
       version = 2
+      mobike = no
       local_addrs = ${addresses[0]}
       remote_addrs = ${addresses[1]}
       proposals = ${IKE}

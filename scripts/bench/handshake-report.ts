@@ -136,7 +136,7 @@ function page(results: HandshakeResults): string {
 
 Written by \`npm run bench:handshakes -- --write\`; [handshakes.json](handshakes.json) has every round. Many peers with addresses of their own set
 tunnels up with one gateway, AES-256-GCM, PRF HMAC-SHA2-384 and X25519, one child each; all peers are one process, and both processes
-are on this machine. "Per core" is by the processor time that a process used, whatever else ran: of all its threads, with what
+are on this machine. MOBIKE is off at both, since it would announce the thousands of addresses that those peers have together. "Per core" is by the processor time that a process used, whatever else ran: of all its threads, with what
 the command to set each tunnel up costs. Both programs log one IKE SA and one child SA each. Per core, the other end is strongSwan.
 
 ${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongSwan"]}; medians of ${options.rounds} interleaved rounds of ${options.tunnels} tunnels after ${options.warmUp}

@@ -32,8 +32,9 @@ export function neededSwitches(
   const need = (entry: ForwardingSwitch) => needed.set(entry.path, entry);
   for (const { address, link, isUsable } of network.addresses) {
     const name = network.links.find(({ index }) => index === link)?.name;
+    if (name === undefined || name === "lo" || !isUsable) continue;
     const isHostOnly = locals.every((range) => !contains(range, address) || isSingle(range.start, range.end));
-    if (name === undefined || name === "lo" || !isUsable || isHostOnly) continue;
+    if (isHostOnly) continue;
     const family = familyOf(address);
     if (family === 6) {
       // The kernel forwards IPv6 on no interface while the switch for all is off.

@@ -23,6 +23,8 @@ export interface HostNetworkOptions {
 
 /** Changes of the host that do not change the plan lead to a look at its routes at most so often. */
 const REAPPLY_MS = 2_000;
+/** Looks that peers cause leave this many times as long between them as one takes. */
+const PEERS_SHARE = 10;
 
 export class HostNetworkFollower {
   readonly #options: HostNetworkOptions;
@@ -33,6 +35,9 @@ export class HostNetworkFollower {
   #complaintsText = "";
   #later: NodeJS.Timeout | undefined;
   #appliedAt = Number.NEGATIVE_INFINITY;
+  #soon: NodeJS.Timeout | undefined;
+  #isPeerWaiting = false;
+  #lastLook = { endedAt: Number.NEGATIVE_INFINITY, took: 0 };
 
   constructor(options: HostNetworkOptions) {
     this.#options = options;
@@ -50,21 +55,47 @@ export class HostNetworkFollower {
     return this.#running;
   }
 
+  /** As {@link refresh}, for what each of thousands of peers can cause; rejections go to `onFailure`. */
+  refreshForPeer(onFailure: (error: unknown) => void): void {
+    if (this.#soon !== undefined || this.#isPeerWaiting || this.#isClosed) return;
+    if (this.#running !== undefined) {
+      // The run may have begun before what the peer said.
+      this.#isPeerWaiting = true;
+      const next = () => {
+        this.#isPeerWaiting = false;
+        this.refreshForPeer(onFailure);
+      };
+      void this.#running.then(next, next);
+      return;
+    }
+    const { endedAt, took } = this.#lastLook;
+    const wait = Math.max(0, endedAt + PEERS_SHARE * took - performance.now());
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      if (!this.#isClosed) this.refresh().catch(onFailure);
+    }, wait).unref();
+  }
+
   /** Lets a run that is under way end, and starts no other. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#later);
+    clearTimeout(this.#soon);
     await this.#running?.catch(() => undefined);
   }
 
   async #run(): Promise<void> {
     do {
       this.#isAgainWanted = false;
+      const begunAt = performance.now();
       try {
         await this.#once();
       } catch (error) {
         this.#lookLater(REAPPLY_MS);
         throw error;
+      } finally {
+        const endedAt = performance.now();
+        this.#lastLook = { endedAt, took: endedAt - begunAt };
       }
     } while (this.#isAgainWanted && !this.#isClosed);
   }

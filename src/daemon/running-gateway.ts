@@ -218,7 +218,7 @@ export class RunningGateway {
         else if (effect.kind === "pathMtuChanged") this.#onPathMtu(effect.remote, effect.state);
         else {
           // Where the peer may be reached as well: the ways there are looked up.
-          if (effect.kind === "notice" && effect.notice.code === "peerAddresses") this.#refresh();
+          if (effect.kind === "notice" && effect.notice.code === "peerAddresses") this.#refreshForPeer();
           onEffect(effect);
         }
       },
@@ -315,15 +315,21 @@ export class RunningGateway {
   }
 
   #refresh(): void {
-    this.#follower.refresh().catch((error: unknown) => {
-      this.#options.log.error(error instanceof Error ? error.message : String(error));
-    });
+    this.#follower.refresh().catch(this.#onFailedLook);
   }
+
+  #refreshForPeer(): void {
+    this.#follower.refreshForPeer(this.#onFailedLook);
+  }
+
+  readonly #onFailedLook = (error: unknown): void => {
+    this.#options.log.error(error instanceof Error ? error.message : String(error));
+  };
 
   /** Lanes know it from the table; the kernel learns it from routes. */
   #onPathMtu(remote: IpAddress, { octets, source }: PathState): void {
     this.#options.log.info(`packets to ${formatIpAddress(remote)} may have ${octets} octets (${source})`);
-    this.#refresh();
+    this.#refreshForPeer();
   }
 
   #onNames(): void {

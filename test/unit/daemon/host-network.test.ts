@@ -127,3 +127,32 @@ test("a closed follower starts nothing", async () => {
   await vi.advanceTimersByTimeAsync(60_000);
   expect(log).toHaveLength(before);
 });
+
+test("looks that peers cause take a small part of the time, and none is forgotten", async () => {
+  let looks = 0;
+  const { made } = follower({
+    prepare: async () => {
+      looks++;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return [];
+    },
+    // Another plan each time, which has to be prepared for.
+    plan: () => ({ lines: [`table ${looks}`], notes: [] }),
+  });
+  const never = (error: unknown) => {
+    throw error;
+  };
+  for (let ms = 0; ms < 10_000; ms += 10) {
+    made.refreshForPeer(never);
+    await vi.advanceTimersByTimeAsync(10);
+  }
+  const during = looks;
+  expect(during).toBeGreaterThan(6);
+  expect(during).toBeLessThan(11);
+  await vi.advanceTimersByTimeAsync(1_100);
+  expect(looks).toBe(during + 1);
+  made.refreshForPeer(never);
+  await made.close();
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(looks).toBe(during + 1);
+});
