@@ -18,7 +18,7 @@ import { type Machine, notice, type Turn } from "./turn.ts";
 
 /**
  * Prefixes of strangers that are counted, by octets, and how many half-open IKE SAs each may have: IPv4 /24; of IPv6 /64 and
- * /48, between which providers give networks to sites (RFC 8019 section 3).
+ * /48, between which providers give networks to sites (RFC 8019 section 4.2).
  */
 const PREFIXES = {
   4: [{ octets: 3, most: HALF_OPEN_PER_PREFIX_MAX }],
