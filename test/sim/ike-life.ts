@@ -1,4 +1,4 @@
-/** Random lives of two gateways: rekeys, repeated authentications, restarts of either side, commands, silence, loss to 30 %. */
+/** Random lives of two gateways: rekeys, repeated authentications, restarts of either side, other addresses, commands, silence, loss to 30 %. */
 import { expect } from "vitest";
 import { DurationMs, hours, minutes, seconds } from "../../src/base/instant.ts";
 import type { Connection } from "../../src/policy/connection.ts";
@@ -23,15 +23,28 @@ const BETWEEN = minutes(2);
 type Side = "A" | "B";
 const ADDRESS: Readonly<Record<Side, string>> = { A: "192.0.2.1", B: "192.0.2.2" };
 
+/** Where either side may turn up; connections name these addresses, so that one that has moved is called there in turn. */
+const MOVED = ["198.51.100.1", "198.51.100.2", "198.51.100.3"];
+
 interface Life {
   readonly world: World;
   readonly random: SeededRandom;
   readonly configured: Readonly<Record<Side, Connection>>;
   readonly nodes: Record<Side, IkeNode>;
+  /** Where each side is now. */
+  readonly address: Record<Side, string>;
   /** Nothing gets through before. */
   silentUntil: number;
   /** What happened, for the eyes of whoever replays a seed. */
   readonly story: string[];
+}
+
+/** Identities by name, so that a side is itself wherever it is; it is called at its first address, and may call from any. */
+function known(own: Side, other: Side): ConnectionChanges {
+  const idOf = (side: Side) => ({ idType: 2, data: Uint8Array.of(side.charCodeAt(0)) });
+  const first = connection(ADDRESS[other], []).remote.addresses;
+  const others = MOVED.flatMap((address) => connection(address, []).remote.addresses);
+  return { local: { id: idOf(own) }, remote: { id: idOf(other), addresses: [...first, ...others] } };
 }
 
 function begin(seed: number): Life {
@@ -45,10 +58,12 @@ function begin(seed: number): Life {
   const proposals = pick([ESP_GCM_NO_PFS], [ESP_GCM_NO_PFS], [ESP_CBC], undefined);
   const changes = { rekey, ...(proposals === undefined ? {} : { proposals }) };
   const keepB = pick("up", "respond") as Connection["keep"];
+  const mobike = random.chance(0.6);
   const settings = (side: Side): Connection["ike"] | Partial<Connection["ike"]> => ({
     rekey: { time: pick(minutes(6), minutes(12), hours(1)), jitter },
     ...(random.chance(side === "A" ? 0.6 : 0.3) ? { reauth: pick(minutes(5), minutes(11)) } : {}),
     childless: pick("allow", "prefer", "never"),
+    mobike,
   });
   const sideA: ConnectionChanges = { ike: settings("A") };
   const sideB: ConnectionChanges = { ike: settings("B"), keep: keepB };
@@ -61,24 +76,37 @@ function begin(seed: number): Life {
     child("dmz", "10.4.0.0/16", "10.3.0.0/16", { ...changes, keep: keepB }),
   ];
   const configured = {
-    A: connection(ADDRESS.B, childrenA, sideA),
-    B: connection(ADDRESS.A, childrenB, sideB),
+    A: connection(ADDRESS.B, childrenA, { ...sideA, ...known("A", "B") }),
+    B: connection(ADDRESS.A, childrenB, { ...sideB, ...known("B", "A") }),
   };
   const nodes = {
     A: world.add("A", ADDRESS.A, [configured.A]),
     B: world.add("B", ADDRESS.B, [configured.B]),
   };
-  const life: Life = { world, random, configured, nodes, silentUntil: 0, story: [] };
+  const address = { ...ADDRESS };
+  const life: Life = { world, random, configured, nodes, address, silentUntil: 0, story: [] };
   world.network = (datagram, source) => (world.now < life.silentUntil ? [] : weather(datagram, source));
   return life;
 }
 
 /** Without a word: what it had is gone. */
 function restart(life: Life, side: Side): void {
-  const { world, nodes, configured } = life;
+  const { world, nodes, configured, address } = life;
   nodes[side].isUp = false;
   world.nodes.splice(world.nodes.indexOf(nodes[side]), 1);
-  nodes[side] = world.add(side, ADDRESS[side], [configured[side]]);
+  nodes[side] = world.add(side, address[side], [configured[side]]);
+}
+
+/** Its old address is gone at once. Who has moved calls anew where MOBIKE cannot help; whoever is called goes home in the end. */
+function move(life: Life, side: Side): void {
+  const { nodes, random, address } = life;
+  const others = [ADDRESS[side], ...MOVED].filter((one) => one !== address[side] && !taken(life, one));
+  address[side] = others[random.below(others.length)]!;
+  nodes[side].move(address[side]);
+}
+
+function taken({ address }: Life, one: string): boolean {
+  return Object.values(address).includes(one);
 }
 
 const DEEDS: readonly (readonly [name: string, deed: (life: Life, side: Side) => void])[] = [
@@ -94,6 +122,7 @@ const DEEDS: readonly (readonly [name: string, deed: (life: Life, side: Side) =>
     },
   ],
   ["restart", restart],
+  ["another address", move],
   [
     "down and up",
     ({ nodes, world, random }, side) => {
