@@ -1,4 +1,4 @@
-// One key's cipher in one thread, whoever does the work: seals and opens single packets in place.
+// One key's cipher in one thread, whoever does the work: seals and opens packets in place, one by one or many at once.
 #ifndef TUNGATE_ESP_CIPHER_H
 #define TUNGATE_ESP_CIPHER_H
 
@@ -19,6 +19,32 @@ class EspCipher {
   EspCipher() = default;
   EspCipher(const EspCipher&) = delete;
   EspCipher& operator=(const EspCipher&) = delete;
+};
+
+// One of many packets; `esp` and `length` as above.
+struct EspWork {
+  uint8_t* esp;
+  size_t length;
+  // To open: in its upper half what the packet does not say.
+  uint64_t sequence;
+  bool is_done;
+
+  uint32_t sequence_high() const { return static_cast<uint32_t>(sequence >> 32); }
+};
+
+// What a chained mode or a hash does slowly for one packet it does for several side by side.
+class EspManyCipher {
+ public:
+  static constexpr size_t kMax = 32;
+  virtual ~EspManyCipher() = default;
+  // At most kMax; says of each whether it is done.
+  virtual void SealMany(EspWork* work, size_t count) = 0;
+  virtual void OpenMany(EspWork* work, size_t count) = 0;
+
+ protected:
+  EspManyCipher() = default;
+  EspManyCipher(const EspManyCipher&) = delete;
+  EspManyCipher& operator=(const EspManyCipher&) = delete;
 };
 
 }  // namespace tungate

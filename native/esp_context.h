@@ -40,6 +40,11 @@ class EspContext {
     return cipher_->Open(esp, length, sequence_high);
   }
 
+  // Whether packets are better collected, up to EspManyCipher::kMax.
+  bool takes_many() const { return many_ != nullptr; }
+  void SealMany(EspWork* work, size_t count);
+  void OpenMany(EspWork* work, size_t count);
+
  private:
   EspContext() = default;
 
@@ -47,6 +52,7 @@ class EspContext {
   uint32_t direction_ = 0;
   EspShape shape_;
   std::unique_ptr<EspCipher> cipher_;
+  std::unique_ptr<EspManyCipher> many_;
 };
 
 }  // namespace tungate

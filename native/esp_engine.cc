@@ -60,6 +60,7 @@ EspContext* EspEngine::ContextFor(uint32_t slot, uint32_t direction) {
   if (context == nullptr || context->version() != keys_->Version(slot)) {
     SlotKeys keys;
     uint32_t version = 0;
+    if (many_.context == context.get()) Flush();
     context.reset();
     if (!keys_->Read(slot, &keys, &version)) return nullptr;
     context = EspContext::Make(keys, version, lane_);
@@ -105,8 +106,8 @@ uint8_t EspEngine::BeginFrame(const Batch& frames, uint32_t i, uint32_t first, F
   return kPacketOk;
 }
 
-// Makes packet `k` of a frame at `esp`. False when the cipher refuses: nothing of the plaintext is left.
-bool EspEngine::SealPacket(const FrameSeal& seal, uint32_t k, uint64_t sequence, uint8_t* esp) {
+// Makes packet `k` of a frame at `esp`, in clear.
+EspWork EspEngine::WritePacket(const FrameSeal& seal, uint32_t k, uint64_t sequence, uint8_t* esp) {
   const uint32_t spi = __builtin_bswap32(SaTableView::Load32(seal.sa + sa_table::kSlotSpi));
   const uint32_t sequence_low = __builtin_bswap32(static_cast<uint32_t>(sequence));
   memcpy(esp, &spi, 4);
@@ -122,9 +123,41 @@ bool EspEngine::SealPacket(const FrameSeal& seal, uint32_t k, uint64_t sequence,
   for (size_t octet = 0; octet < padding; octet++) data[payload + octet] = static_cast<uint8_t>(octet + 1);
   data[length - 2] = static_cast<uint8_t>(padding);
   data[length - 1] = seal.next_header;
-  if (seal.context->Seal(esp, length, sequence)) return true;
-  OPENSSL_cleanse(data, length);
-  return false;
+  return {esp, length, sequence, false};
+}
+
+// Keeps a packet until many of its SA are there: packet `i` of `batch`, sealed from `frame` of `frames` or opened.
+void EspEngine::Collect(EspContext* context, const EspWork& work, Batch& batch, uint32_t i, Batch* frames,
+                        uint32_t frame) {
+  if (many_.context != context || many_.count == EspManyCipher::kMax) Flush();
+  many_.context = context;
+  many_.batch = &batch;
+  many_.frames = frames;
+  many_.work[many_.count] = work;
+  many_.place[many_.count] = i;
+  many_.frame[many_.count++] = frame;
+}
+
+void EspEngine::Flush() {
+  const size_t count = many_.count;
+  EspContext* context = many_.context;
+  many_.count = 0;
+  many_.context = nullptr;
+  if (count == 0) return;
+  if (many_.frames == nullptr) {
+    context->OpenMany(many_.work, count);
+    for (size_t k = 0; k < count; k++) FinishOpen(*many_.batch, many_.place[k], *context, many_.work[k]);
+    return;
+  }
+  context->SealMany(many_.work, count);
+  for (size_t k = 0; k < count; k++) {
+    const EspWork& work = many_.work[k];
+    if (work.is_done) continue;
+    // Nothing of the plaintext is left, and nothing of it is sent.
+    OPENSSL_cleanse(work.esp, kEspHeader + context->iv_length() + work.length);
+    many_.batch->status[many_.place[k]] = kPacketNoKey;
+    many_.frames->status[many_.frame[k]] = kPacketNoKey;
+  }
 }
 
 // Seals packets of frame `i` from `first` on; returns the next one, or a number past the last when the frame is done with.
@@ -148,11 +181,15 @@ uint32_t EspEngine::SealFrame(Batch& frames, uint32_t i, uint32_t first, Batch& 
     return kFrameDone;
   }
   for (uint32_t k = first; k < first + taken; k++, sequence++) {
-    if (!SealPacket(seal, k, sequence, packets.bytes + output->at)) {
+    const EspWork work = WritePacket(seal, k, sequence, packets.bytes + output->at);
+    const size_t octets = seal.sealed(k);
+    if (seal.context->takes_many()) {
+      Collect(seal.context, work, packets, output->count, &frames, i);
+    } else if (!seal.context->Seal(work.esp, work.length, sequence)) {
+      OPENSSL_cleanse(work.esp + seal.front(), work.length);
       frames.status[i] = kPacketNoKey;
       return kFrameDone;
     }
-    const size_t octets = seal.sealed(k);
     const uint32_t place = output->count++;
     packets.offset[place] = static_cast<uint32_t>(output->at);
     packets.length[place] = static_cast<uint32_t>(octets);
@@ -168,24 +205,29 @@ uint32_t EspEngine::SealFrame(Batch& frames, uint32_t i, uint32_t first, Batch& 
   return kFrameDone;
 }
 
-uint8_t EspEngine::OpenOne(Batch& batch, uint32_t i) {
+void EspEngine::OpenOne(Batch& batch, uint32_t i) {
   Packet packet;
   EspContext* context = ContextFor(batch.slot[i], sa_table::kDirectionInbound);
-  if (context == nullptr) return kPacketNoKey;
-  if (!batch.Find(i, &packet)) return kPacketBadLength;
-  const size_t front = kEspHeader + context->iv_length();
-  const size_t around = front + context->icv_length();
+  batch.status[i] = context == nullptr ? kPacketNoKey : kPacketBadLength;
+  if (context == nullptr || !batch.Find(i, &packet)) return;
+  const size_t around = kEspHeader + context->iv_length() + context->icv_length();
   // Pad length and next header are the least that a packet holds.
-  if (packet.length < around + 2 || (packet.length - around) % context->cipher_block_size() != 0)
-    return kPacketBadLength;
-  const size_t length = packet.length - around;
-  if (!context->Open(packet.data, length, batch.sequence_high[i])) {
-    OPENSSL_cleanse(packet.data, packet.length);
-    return kPacketNotAuthentic;
+  if (packet.length < around + 2 || (packet.length - around) % context->cipher_block_size() != 0) return;
+  EspWork work = {packet.data, packet.length - around, uint64_t{batch.sequence_high[i]} << 32, false};
+  if (context->takes_many()) return Collect(context, work, batch, i, nullptr, 0);
+  work.is_done = context->Open(work.esp, work.length, work.sequence_high());
+  FinishOpen(batch, i, *context, work);
+}
+
+void EspEngine::FinishOpen(Batch& batch, uint32_t i, const EspContext& context, const EspWork& work) {
+  const size_t front = kEspHeader + context.iv_length();
+  batch.status[i] = work.is_done ? kPacketOk : kPacketNotAuthentic;
+  if (!work.is_done) {
+    OPENSSL_cleanse(work.esp, front + work.length + context.icv_length());
+    return;
   }
   batch.offset[i] += static_cast<uint32_t>(front);
-  batch.length[i] = static_cast<uint32_t>(length);
-  return kPacketOk;
+  batch.length[i] = static_cast<uint32_t>(work.length);
 }
 
 uint32_t EspEngine::Seal(Batch& frames, uint32_t count, Batch& packets) {
@@ -202,15 +244,15 @@ uint32_t EspEngine::Seal(Batch& frames, uint32_t count, Batch& packets) {
     cursor[0]++;
     cursor[1] = 0;
   }
+  Flush();
   return output.count;
 }
 
 void EspEngine::Open(Batch& batch, uint32_t count) {
   bool has_failed = false;
-  for (uint32_t i = 0; i < count; i++) {
-    batch.status[i] = OpenOne(batch, i);
-    has_failed |= batch.status[i] == kPacketNotAuthentic;
-  }
+  for (uint32_t i = 0; i < count; i++) OpenOne(batch, i);
+  Flush();
+  for (uint32_t i = 0; i < count; i++) has_failed |= batch.status[i] == kPacketNotAuthentic;
   // Node's own cryptography in this thread must not find what OpenSSL noted about a stranger's packet.
   if (has_failed) ERR_clear_error();
 }

@@ -44,9 +44,12 @@ class EspEngine {
   static constexpr uint32_t kFrameDone = UINT32_MAX;
 
   uint8_t BeginFrame(const Batch& frames, uint32_t i, uint32_t first, FrameSeal* seal);
-  bool SealPacket(const FrameSeal& seal, uint32_t k, uint64_t sequence, uint8_t* esp);
+  EspWork WritePacket(const FrameSeal& seal, uint32_t k, uint64_t sequence, uint8_t* esp);
   uint32_t SealFrame(Batch& frames, uint32_t i, uint32_t first, Batch& packets, Output* output);
-  uint8_t OpenOne(Batch& batch, uint32_t i);
+  void OpenOne(Batch& batch, uint32_t i);
+  void FinishOpen(Batch& batch, uint32_t i, const EspContext& context, const EspWork& work);
+  void Collect(EspContext* context, const EspWork& work, Batch& batch, uint32_t i, Batch* frames, uint32_t frame);
+  void Flush();
   uint8_t AuthenticateOne(Batch& batch, uint32_t i);
 
   std::shared_ptr<Mapping> memory_;
@@ -55,6 +58,17 @@ class EspEngine {
   // Outlives the contexts, which are made of it.
   EspLane lane_;
   std::vector<std::unique_ptr<EspContext>> contexts_;
+  // Packets of one context that are done together; nothing between two calls.
+  struct {
+    EspContext* context = nullptr;
+    Batch* batch = nullptr;
+    // That they are sealed from; null while opening.
+    Batch* frames = nullptr;
+    size_t count = 0;
+    EspWork work[EspManyCipher::kMax];
+    uint32_t place[EspManyCipher::kMax];
+    uint32_t frame[EspManyCipher::kMax];
+  } many_;
 };
 
 }  // namespace tungate

@@ -18,6 +18,8 @@ struct EspProvider {
   void (*close_lane)(void* lane);
   // Null for transforms that the library has not, or not faster than OpenSSL. `shape` is copied; nothing keeps `keys`.
   EspCipher* (*make)(void* lane, const SlotKeys& keys, const EspShape& shape);
+  // The same for many packets at once.
+  EspManyCipher* (*make_many)(void* lane, const SlotKeys& keys, const EspShape& shape);
 };
 
 // What one engine makes ciphers with: our own code for VAES or not, a provider that is opened or not, and OpenSSL.
@@ -35,6 +37,9 @@ class EspLane {
   bool uses_vaes() const { return uses_vaes_; }
   std::unique_ptr<EspCipher> Make(const SlotKeys& keys, const EspShape& shape) const {
     return std::unique_ptr<EspCipher>(lane_ != nullptr ? provider_->make(lane_, keys, shape) : nullptr);
+  }
+  std::unique_ptr<EspManyCipher> MakeMany(const SlotKeys& keys, const EspShape& shape) const {
+    return std::unique_ptr<EspManyCipher>(lane_ != nullptr ? provider_->make_many(lane_, keys, shape) : nullptr);
   }
 
  private:

@@ -36,15 +36,17 @@ EspCipher* MakeAny(void* lane, const SlotKeys& keys, const EspShape& shape) {
       return MakeGmacCipher(manager, keys, shape);
     case CipherMode::kChaCha20Poly1305:
       return MakeChaChaCipher(manager, keys, shape);
-    case CipherMode::kAesCcm:
-      return MakeCcmJobCipher(manager, keys, shape);
     default:
-      return MakeMacJobCipher(manager, keys, shape);
+      return MakeSingleJobCipher(manager, keys, shape);
   }
 }
 
-// What it does faster than OpenSSL one packet at a time: its hashes and chained modes want many packets at once, and its
-// ChaCha20 wide registers.
+// What its hashes and chained modes want.
+EspManyCipher* MakeMany(void* lane, const SlotKeys& keys, const EspShape& shape) {
+  return MakeManyJobCipher(static_cast<IMB_MGR*>(lane), keys, shape);
+}
+
+// What it does faster than OpenSSL one packet at a time; its ChaCha20 wants wide registers.
 EspCipher* MakeFaster(void* lane, const SlotKeys& keys, const EspShape& shape) {
   const uint32_t architecture = static_cast<IMB_MGR*>(lane)->used_arch;
   switch (shape.encr->mode) {
@@ -58,8 +60,8 @@ EspCipher* MakeFaster(void* lane, const SlotKeys& keys, const EspShape& shape) {
   }
 }
 
-constexpr EspProvider kProvider = {TUNGATE_ADDON_SOURCES, OpenLane, CloseLane, MakeFaster};
-constexpr EspProvider kCompleteProvider = {TUNGATE_ADDON_SOURCES, OpenLane, CloseLane, MakeAny};
+constexpr EspProvider kProvider = {TUNGATE_ADDON_SOURCES, OpenLane, CloseLane, MakeFaster, MakeMany};
+constexpr EspProvider kCompleteProvider = {TUNGATE_ADDON_SOURCES, OpenLane, CloseLane, MakeAny, MakeMany};
 
 // What the library chose for this processor; null when it has nothing for it.
 const char* ArchitectureName() {

@@ -34,35 +34,91 @@ struct AesKeys {
   }
 };
 
-// One job from its submission to its end; there is no other in the manager.
-bool Finish(IMB_MGR* manager) {
-  IMB_JOB* job = IMB_SUBMIT_JOB_NOCHECK(manager);
-  if (job == nullptr) job = IMB_FLUSH_JOB(manager);
-  return job != nullptr && job->status == IMB_STATUS_COMPLETED;
-}
+// Jobs of one kind, which the library does side by side; each belongs to a piece of work.
+class Jobs {
+ public:
+  explicit Jobs(IMB_MGR* manager) : manager_(manager) {}
+  ~Jobs() { Finish(); }
+  Jobs(const Jobs&) = delete;
+  Jobs& operator=(const Jobs&) = delete;
 
-class CcmCipher final : public EspCipher {
+  IMB_JOB* Next(EspWork* work) {
+    work->is_done = false;
+    IMB_JOB* job = IMB_GET_NEXT_JOB(manager_);
+    job->user_data = work;
+    return job;
+  }
+  // What Next gave, filled in.
+  void Submit() {
+    for (IMB_JOB* job = IMB_SUBMIT_JOB_NOCHECK(manager_); job != nullptr; job = IMB_GET_COMPLETED_JOB(manager_)) Take(job);
+  }
+  // Nothing is left in the manager then.
+  void Finish() {
+    while (IMB_JOB* job = IMB_FLUSH_JOB(manager_)) Take(job);
+  }
+
+ private:
+  static void Take(const IMB_JOB* job) {
+    static_cast<EspWork*>(job->user_data)->is_done = job->status == IMB_STATUS_COMPLETED;
+  }
+
+  IMB_MGR* const manager_;
+};
+
+// One packet is many with a count of one.
+class JobCipher : public EspCipher, public EspManyCipher {
+ public:
+  bool Seal(uint8_t* esp, size_t length, uint64_t sequence) override {
+    EspWork work = {esp, length, sequence, false};
+    SealMany(&work, 1);
+    return work.is_done;
+  }
+  bool Open(uint8_t* esp, size_t length, uint32_t sequence_high) override {
+    EspWork work = {esp, length, uint64_t{sequence_high} << 32, false};
+    OpenMany(&work, 1);
+    return work.is_done;
+  }
+};
+
+class CcmCipher final : public JobCipher {
  public:
   CcmCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) : shape_(shape), manager_(manager) {
     keys_.Expand(manager, keys.encr_key, shape.encr->key_length);
   }
 
-  bool Seal(uint8_t* esp, size_t length, uint64_t sequence) override {
-    shape_.WriteCounterIv(esp, sequence);
-    return Crypt(IMB_DIR_ENCRYPT, esp, length, static_cast<uint32_t>(sequence >> 32), shape_.data(esp) + length);
+  void SealMany(EspWork* work, size_t count) override {
+    Jobs jobs(manager_);
+    for (size_t i = 0; i < count; i++) {
+      shape_.WriteCounterIv(work[i].esp, work[i].sequence);
+      uint8_t* icv = shape_.data(work[i].esp) + work[i].length;
+      Fill(jobs.Next(&work[i]), IMB_DIR_ENCRYPT, work[i], &scratch_[i], icv);
+      jobs.Submit();
+    }
   }
 
-  bool Open(uint8_t* esp, size_t length, uint32_t sequence_high) override {
-    uint8_t icv[kIcvMax];
-    return Crypt(IMB_DIR_DECRYPT, esp, length, sequence_high, icv) &&
-           CRYPTO_memcmp(icv, shape_.data(esp) + length, shape_.icv_length) == 0;
+  void OpenMany(EspWork* work, size_t count) override {
+    {
+      Jobs jobs(manager_);
+      for (size_t i = 0; i < count; i++) {
+        Fill(jobs.Next(&work[i]), IMB_DIR_DECRYPT, work[i], &scratch_[i], scratch_[i].icv);
+        jobs.Submit();
+      }
+    }
+    for (size_t i = 0; i < count; i++) {
+      const uint8_t* sent = shape_.data(work[i].esp) + work[i].length;
+      work[i].is_done = work[i].is_done && CRYPTO_memcmp(scratch_[i].icv, sent, shape_.icv_length) == 0;
+    }
   }
 
  private:
-  bool Crypt(IMB_CIPHER_DIRECTION direction, uint8_t* esp, size_t length, uint32_t sequence_high, uint8_t* icv) {
+  // What a job points at until it is done.
+  struct Scratch {
     uint8_t nonce[kNonceMax];
-    uint8_t aad[kAadMax];
-    IMB_JOB* job = IMB_GET_NEXT_JOB(manager_);
+    uint8_t aad[16];
+    uint8_t icv[kIcvMax];
+  };
+
+  void Fill(IMB_JOB* job, IMB_CIPHER_DIRECTION direction, const EspWork& work, Scratch* scratch, uint8_t* icv) {
     job->cipher_direction = direction;
     job->cipher_mode = IMB_CIPHER_CCM;
     job->hash_alg = IMB_AUTH_AES_CCM;
@@ -70,24 +126,24 @@ class CcmCipher final : public EspCipher {
     job->enc_keys = keys_.encrypt;
     job->dec_keys = keys_.encrypt;
     job->key_len_in_bytes = shape_.encr->key_length;
-    job->iv = nonce;
-    job->iv_len_in_bytes = shape_.Nonce(esp, sequence_high, nonce);
-    job->u.CCM.aad = aad;
-    job->u.CCM.aad_len_in_bytes = shape_.Aad(esp, sequence_high, aad);
-    job->src = shape_.data(esp);
-    job->dst = shape_.data(esp);
+    job->iv = scratch->nonce;
+    job->iv_len_in_bytes = shape_.Nonce(work.esp, work.sequence_high(), scratch->nonce);
+    job->u.CCM.aad = scratch->aad;
+    job->u.CCM.aad_len_in_bytes = shape_.Aad(work.esp, work.sequence_high(), scratch->aad);
+    job->src = shape_.data(work.esp);
+    job->dst = shape_.data(work.esp);
     job->cipher_start_src_offset_in_bytes = 0;
-    job->msg_len_to_cipher_in_bytes = length;
+    job->msg_len_to_cipher_in_bytes = work.length;
     job->hash_start_src_offset_in_bytes = 0;
-    job->msg_len_to_hash_in_bytes = length;
+    job->msg_len_to_hash_in_bytes = work.length;
     job->auth_tag_output = icv;
     job->auth_tag_output_len_in_bytes = shape_.icv_length;
-    return Finish(manager_);
   }
 
   AesKeys keys_;
   const EspShape shape_;
   IMB_MGR* const manager_;
+  Scratch scratch_[kMax];
 };
 
 // The key of a MAC as the library wants it.
@@ -159,7 +215,7 @@ struct MacKey {
   }
 };
 
-class MacCipher final : public EspCipher {
+class MacCipher final : public JobCipher {
  public:
   MacCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) : shape_(shape), manager_(manager) {
     if (shape.encr->mode != CipherMode::kNull) keys_.Expand(manager, keys.encr_key, shape.encr->key_length);
@@ -167,38 +223,64 @@ class MacCipher final : public EspCipher {
     mac_.Prepare(manager, *shape.integ, keys.integ_key);
   }
 
-  bool Seal(uint8_t* esp, size_t length, uint64_t sequence) override {
-    uint8_t start[kIvMax];
-    WriteIv(esp, sequence);
-    IMB_JOB* job = IMB_GET_NEXT_JOB(manager_);
-    FillCipher(job, IMB_DIR_ENCRYPT, esp, length, start);
-    FillMac(job, esp, length, static_cast<uint32_t>(sequence >> 32), shape_.data(esp) + length);
-    job->chain_order = IMB_ORDER_CIPHER_HASH;
-    return Finish(manager_);
+  void SealMany(EspWork* work, size_t count) override {
+    Jobs jobs(manager_);
+    for (size_t i = 0; i < count; i++) {
+      auto [esp, length, sequence, is_done] = work[i];
+      WriteIv(esp, sequence);
+      IMB_JOB* job = jobs.Next(&work[i]);
+      FillCipher(job, IMB_DIR_ENCRYPT, esp, length, scratch_[i].start);
+      FillMac(job, esp, length, work[i].sequence_high(), shape_.data(esp) + length);
+      job->chain_order = IMB_ORDER_CIPHER_HASH;
+      jobs.Submit();
+    }
   }
 
-  // Two jobs, so that nothing is decrypted before it is authentic [ESP-12].
-  bool Open(uint8_t* esp, size_t length, uint32_t sequence_high) override {
-    uint8_t sent[kIcvMax];
-    uint8_t icv[kIcvMax];
-    memcpy(sent, shape_.data(esp) + length, shape_.icv_length);
-    IMB_JOB* job = IMB_GET_NEXT_JOB(manager_);
-    job->cipher_mode = IMB_CIPHER_NULL;
-    job->cipher_direction = IMB_DIR_DECRYPT;
-    job->chain_order = IMB_ORDER_HASH_CIPHER;
-    job->src = esp;
-    FillMac(job, esp, length, sequence_high, icv);
-    if (!Finish(manager_) || CRYPTO_memcmp(icv, sent, shape_.icv_length) != 0) return false;
-    if (shape_.encr->mode == CipherMode::kNull) return true;
-    uint8_t start[kIvMax];
-    job = IMB_GET_NEXT_JOB(manager_);
-    FillCipher(job, IMB_DIR_DECRYPT, esp, length, start);
-    job->hash_alg = IMB_AUTH_NULL;
-    job->chain_order = IMB_ORDER_CIPHER_HASH;
-    return Finish(manager_);
+  // Two rounds, so that nothing is decrypted before it is authentic [ESP-12].
+  void OpenMany(EspWork* work, size_t count) override {
+    Authenticate(work, count);
+    if (shape_.encr->mode == CipherMode::kNull) return;
+    Jobs jobs(manager_);
+    for (size_t i = 0; i < count; i++) {
+      if (!work[i].is_done) continue;
+      IMB_JOB* job = jobs.Next(&work[i]);
+      FillCipher(job, IMB_DIR_DECRYPT, work[i].esp, work[i].length, scratch_[i].start);
+      job->hash_alg = IMB_AUTH_NULL;
+      job->chain_order = IMB_ORDER_CIPHER_HASH;
+      jobs.Submit();
+    }
   }
 
  private:
+  // What a job points at until it is done.
+  struct Scratch {
+    uint8_t start[kIvMax];
+    uint8_t sent[kIcvMax];
+    uint8_t icv[kIcvMax];
+  };
+
+  // Those are done whose check value is what came with them.
+  void Authenticate(EspWork* work, size_t count) {
+    {
+      Jobs jobs(manager_);
+      for (size_t i = 0; i < count; i++) {
+        Scratch& scratch = scratch_[i];
+        memcpy(scratch.sent, shape_.data(work[i].esp) + work[i].length, shape_.icv_length);
+        IMB_JOB* job = jobs.Next(&work[i]);
+        job->cipher_mode = IMB_CIPHER_NULL;
+        job->cipher_direction = IMB_DIR_DECRYPT;
+        job->chain_order = IMB_ORDER_HASH_CIPHER;
+        job->src = work[i].esp;
+        FillMac(job, work[i].esp, work[i].length, work[i].sequence_high(), scratch.icv);
+        jobs.Submit();
+      }
+    }
+    for (size_t i = 0; i < count; i++)
+      work[i].is_done =
+          work[i].is_done && CRYPTO_memcmp(scratch_[i].icv, scratch_[i].sent, shape_.icv_length) == 0;
+    OPENSSL_cleanse(scratch_, count * sizeof *scratch_);
+  }
+
   void WriteIv(uint8_t* esp, uint64_t sequence) {
     if (shape_.encr->mode != CipherMode::kAesCbc) return shape_.WriteCounterIv(esp, sequence);
     // Of zeros, CFB's one block is the cipher alone: nobody without the key can tell the next one [ESP-21].
@@ -252,18 +334,33 @@ class MacCipher final : public EspCipher {
   MacKey mac_;
   const EspShape shape_;
   IMB_MGR* const manager_;
+  Scratch scratch_[kMax];
 };
+
+// Null for transforms that the library has not.
+JobCipher* MakeJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) {
+  switch (shape.encr->mode) {
+    case CipherMode::kAesCcm:
+      // The library has no CCM with keys of 192 bits.
+      return shape.encr->key_length == 24 ? nullptr : new CcmCipher(manager, keys, shape);
+    case CipherMode::kNull:
+    case CipherMode::kAesCbc:
+    case CipherMode::kAesCtr:
+      // AH's GMAC is OpenSSL's.
+      return shape.integ->mode == MacMode::kAesGmac ? nullptr : new MacCipher(manager, keys, shape);
+    default:
+      return nullptr;
+  }
+}
 
 }  // namespace
 
-EspCipher* MakeCcmJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) {
-  // The library has no CCM with keys of 192 bits.
-  return shape.encr->key_length == 24 ? nullptr : new CcmCipher(manager, keys, shape);
+EspCipher* MakeSingleJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) {
+  return MakeJobCipher(manager, keys, shape);
 }
 
-EspCipher* MakeMacJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) {
-  // Its 3DES is made for many packets at once; AH's GMAC is OpenSSL's.
-  return shape.encr->mode == CipherMode::kDes3Cbc || shape.integ->mode == MacMode::kAesGmac ? nullptr : new MacCipher(manager, keys, shape);
+EspManyCipher* MakeManyJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape) {
+  return MakeJobCipher(manager, keys, shape);
 }
 
 }  // namespace tungate

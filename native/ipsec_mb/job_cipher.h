@@ -10,8 +10,8 @@
 namespace tungate {
 
 // Null for transforms that the library has not.
-EspCipher* MakeCcmJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape);
-EspCipher* MakeMacJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape);
+EspCipher* MakeSingleJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape);
+EspManyCipher* MakeManyJobCipher(IMB_MGR* manager, const SlotKeys& keys, const EspShape& shape);
 
 }  // namespace tungate
 

@@ -64,7 +64,7 @@ export const NATIVE_MUTANTS: readonly Mutant[] = [
   {
     bug: "what is not authentic leaves its plaintext in the arena",
     file: "native/esp_engine.cc",
-    find: "    OPENSSL_cleanse(packet.data, packet.length);\n",
+    find: "    OPENSSL_cleanse(work.esp, front + work.length + context.icv_length());\n",
     replace: "",
     test: ENGINE_TESTS,
     killedBy: "a change of any octet leaves zeros",

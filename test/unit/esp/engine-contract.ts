@@ -15,6 +15,7 @@ import { computeIcv, integAlgorithm } from "../../../src/crypto/integ.ts";
 import { Slot } from "../../../src/policy/sa-table.ts";
 import { Encr } from "../../../src/wire/ike/registries.ts";
 import { authenticating } from "./authenticate-contract.ts";
+import { manyAtOnce } from "./engine-many-contract.ts";
 import {
   allPackets,
   assign,
@@ -52,6 +53,7 @@ export function engineContract(make: () => EngineUnderTest): void {
   describe("refusing", () => refusals(make));
   describe("lengths", () => lengths(make));
   describe("places in the arena", () => places(make));
+  describe("many at once", () => manyAtOnce(make));
   describe("keys", () => keyLife(make));
   describe("authenticating whole packets", () => authenticating(make));
 }
