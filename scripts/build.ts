@@ -1,5 +1,5 @@
 /**
- * Bundles src/ into dist/: the program and its two worker threads, with what they share in chunks.
+ * Bundles src/ into dist/: the program and its worker threads, with what they share in chunks.
  * A start loads a handful of files instead of several hundred, and that is most of a start's time.
  */
 import { rmSync } from "node:fs";
@@ -13,7 +13,12 @@ const outdir = join(root, "dist");
 rmSync(outdir, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: ["src/cli/main.ts", "src/io/lane-worker.ts", "src/io/compute-worker.ts"],
+  entryPoints: [
+    "src/cli/main.ts",
+    "src/io/lane-worker.ts",
+    "src/io/compute-worker.ts",
+    "src/daemon/reload-worker.ts",
+  ],
   outbase: "src",
   outdir,
   bundle: true,

@@ -13,6 +13,7 @@ import { type Logger, NoticeLog } from "../observe/log.ts";
 import { AuditLog } from "./audit-log.ts";
 import { DaemonControl } from "./control-target.ts";
 import type { ForwardedEffect } from "./gateway-loop.ts";
+import { reloadConfiguration } from "./reload.ts";
 import { RunningGateway } from "./running-gateway.ts";
 import { startWatchdog } from "./watchdog.ts";
 
@@ -36,10 +37,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const service = connectServiceManager(process.env, process.pid);
   const stopped = stopSignal(log);
   try {
-    const load = () => loadConfiguration(options.configurationFile, createFileReader(process.env));
-    const configuration = load();
+    const configuration = loadConfiguration(options.configurationFile, createFileReader(process.env));
     for (const warning of configuration.warnings) log.warn(formatConfigProblem(warning));
-    await serve(options, configuration, load, service, stopped);
+    await serve(options, configuration, service, stopped);
     return 0;
   } catch (error) {
     if (error instanceof ConfigError)
@@ -51,9 +51,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 }
 
 async function serve(
-  { version, log, controlPath }: DaemonOptions,
+  { version, log, controlPath, configurationFile }: DaemonOptions,
   configuration: Configuration,
-  load: () => Configuration,
   service: ServiceManager,
   stopped: Promise<string>,
 ): Promise<void> {
@@ -84,7 +83,7 @@ async function serve(
   try {
     const running = await RunningGateway.start({
       configuration,
-      load,
+      load: () => reloadConfiguration(configurationFile),
       clock: bootClock,
       log,
       onEffect,

@@ -1,6 +1,7 @@
 /** Certificates and keys that are renewed while the gateway runs: noticed, read, and used from the next authentication on. */
 import { statSync } from "node:fs";
 import { wipe } from "../base/bytes.ts";
+import { TungateError } from "../base/errors.ts";
 import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Connection, OwnAuthentication, PrivateKeyId } from "../policy/connection.ts";
@@ -16,7 +17,7 @@ const REMIND_MS = 86_400_000;
 export interface KeyFilesOptions {
   readonly configuration: Configuration;
   /** Reads the configuration anew. @throws {ConfigError} */
-  readonly load: () => Configuration;
+  readonly load: () => Promise<Configuration>;
   readonly log: DaemonLog;
   /** The running configuration with what the files now hold. */
   readonly onRenewed: (configuration: Configuration) => void;
@@ -30,21 +31,25 @@ export class KeyFiles {
   #read: string;
   #seen: string;
   #remindedAt = performance.now();
+  #isReading = false;
+  #isClosed = false;
 
   constructor(options: KeyFilesOptions) {
     this.#options = options;
     this.#current = options.configuration;
     this.#read = this.#marks();
     this.#seen = this.#read;
-    this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
+    this.#timer = setInterval(() => void this.look(), LOOK_MS).unref();
   }
 
   close(): void {
     clearInterval(this.#timer);
+    this.#isClosed = true;
   }
 
   /** Looks once; reads what differs from before and has not changed since the last look. */
-  look(): void {
+  async look(): Promise<void> {
+    if (this.#isReading) return;
     const marks = this.#marks();
     const isAtRest = marks === this.#seen;
     this.#seen = marks;
@@ -52,10 +57,13 @@ export class KeyFiles {
     if (!isAtRest || (marks === this.#read && !isReminding)) return;
     const isRenewed = marks !== this.#read;
     this.#read = marks;
-    const fresh = this.#load();
+    this.#isReading = true;
+    const fresh = await this.#load();
+    this.#isReading = false;
     if (fresh === undefined) return;
     // Certificates and private keys are taken from it, secrets never.
     wipe(...secretsOf(fresh));
+    if (this.#isClosed) return;
     if (isReminding) this.#remind(fresh);
     if (!isRenewed) return;
     this.#current = withAuthentication(this.#current, fresh);
@@ -65,14 +73,15 @@ export class KeyFiles {
     this.#options.onRenewed(this.#current);
   }
 
-  #load(): Configuration | undefined {
+  async #load(): Promise<Configuration | undefined> {
     try {
-      return this.#options.load();
+      return await this.#options.load();
     } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
+      if (!(error instanceof TungateError)) throw error;
       const { log } = this.#options;
       log.error("certificates or keys have changed and cannot be used; those from before stay in use");
-      for (const problem of error.problems) log.error(formatConfigProblem(problem));
+      if (!(error instanceof ConfigError)) log.error(error.message);
+      else for (const problem of error.problems) log.error(formatConfigProblem(problem));
       return undefined;
     }
   }

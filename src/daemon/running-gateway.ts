@@ -40,7 +40,7 @@ const GOODBYE_LOOK_MS = 20;
 export interface RunningGatewayOptions {
   readonly configuration: Configuration;
   /** Reads it anew, for renewed certificates and keys. @throws {ConfigError} */
-  readonly load: () => Configuration;
+  readonly load: () => Promise<Configuration>;
   readonly clock: Clock;
   readonly log: DaemonLog;
   /** What the gateway has to tell, in order. */

@@ -89,7 +89,7 @@ export function createComputePool(
   }
 
   function start(): Worker {
-    const fresh = new Worker(workerLocation("compute-worker", import.meta.url), {
+    const fresh = new Worker(workerLocation("io/compute-worker", import.meta.url), {
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 4 },
     });
     fresh.unref();

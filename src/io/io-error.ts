@@ -21,7 +21,9 @@ export type IoErrorCode =
   | "IO_ADDRESS_NOT_OURS"
   | "IO_SYSTEM_CALL_FAILED"
   /** A lane ended although it was not told to. */
-  | "IO_LANE_FAILED";
+  | "IO_LANE_FAILED"
+  /** The thread that reads the configuration anew ended without an answer. */
+  | "IO_RELOAD_FAILED";
 
 export class IoError extends TungateError {
   override readonly name = "IoError";

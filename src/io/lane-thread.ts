@@ -70,7 +70,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     control: control.buffer,
     drops: drops.buffer,
   };
-  const worker = new Worker(workerLocation("lane-worker", import.meta.url), {
+  const worker = new Worker(workerLocation("io/lane-worker", import.meta.url), {
     workerData: { data, commands },
     transferList: [commands],
     resourceLimits: LIMITS,

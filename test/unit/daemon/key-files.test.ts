@@ -2,6 +2,7 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
 import type { Configuration } from "../../../src/config/configuration.ts";
 import { createFileReader } from "../../../src/config/file-reader.ts";
@@ -27,12 +28,20 @@ const text = (more = "") => `connections:
     children: { lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16 } }
 `;
 const load = () => loadConfiguration(at("tungate.yaml"), createFileReader({}));
+/** As from the thread that reads it. */
+async function sent(): Promise<Configuration> {
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(load());
+  const { message } = receiveMessageOnPort(port2) as { message: Configuration };
+  port1.close();
+  return message;
+}
 const keyOf = ({ connections }: Configuration) => {
   const { auth } = connections[0]!.connection.local;
   return auth.kind === "pubkey" ? auth.key.publicKey : undefined;
 };
 
-test("a key is taken when its file has come to rest; a broken one is said, and the one before stays", () => {
+test("a key is taken when its file has come to rest; a broken one is said, and the one before stays", async () => {
   writeKey("old");
   const peer = Buffer.from(keyNamed("peer").publicKey).toString("base64");
   writeFileSync(at("peer.pub"), `-----BEGIN PUBLIC KEY-----\n${peer}\n-----END PUBLIC KEY-----\n`);
@@ -40,27 +49,27 @@ test("a key is taken when its file has come to rest; a broken one is said, and t
   const configuration = load();
   const renewed: Configuration[] = [];
   const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
-  files = new KeyFiles({ configuration, load, log, onRenewed: (one) => renewed.push(one) });
-  files.look();
+  files = new KeyFiles({ configuration, load: sent, log, onRenewed: (one) => renewed.push(one) });
+  await files.look();
   expect(renewed).toEqual([]);
 
   writeKey("new");
   writeFileSync(at("tungate.yaml"), text(", port: 5000"));
-  files.look();
+  await files.look();
   expect(renewed).toEqual([]);
-  files.look();
+  await files.look();
   expect(keyOf(renewed[0]!)).toEqual(keyNamed("new").publicKey);
   expect([...renewed[0]!.privateKeys.keys()]).not.toEqual([...configuration.privateKeys.keys()]);
   expect(renewed[0]!.connections[0]!.connection.remote.port).toBe(500);
 
   writeFileSync(at("gw.key"), "no key", { mode: 0o600 });
-  for (let i = 0; i < 4; i++) files.look();
+  for (let i = 0; i < 4; i++) await files.look();
   expect(renewed).toHaveLength(1);
   expect(log.error.mock.calls.join("\n")).toMatch(
     /those from before stay in use[\s\S]*no private key in PEM/,
   );
   expect(log.error).toHaveBeenCalledTimes(2);
-  files.look();
+  await files.look();
   expect(log.error).toHaveBeenCalledTimes(2);
 });
 
@@ -75,4 +84,15 @@ test("a connection that the file no longer has keeps its key when those of anoth
   const merged = withAuthentication(running, load());
   expect(keyOf(merged)).toEqual(keyNamed("old").publicKey);
   expect([...merged.privateKeys]).toEqual([...running.privateKeys]);
+});
+
+test("a configuration comes through from another thread as it is", async () => {
+  writeKey("old");
+  writeFileSync(at("tungate.yaml"), text());
+  const { privateKeys, ...rest } = await sent();
+  const { privateKeys: own, ...same } = load();
+  expect(rest).toEqual(same);
+  expect([...privateKeys].map(([name, key]) => [name, key.equals(own.get(name)!)])).toEqual(
+    [...own].map(([name]) => [name, true]),
+  );
 });
