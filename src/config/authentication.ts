@@ -58,6 +58,8 @@ export interface AuthenticationInput {
   readonly local: LocalInput;
   readonly remote: RemoteInput;
   readonly wallClock: number;
+  /** `ike.sha1_signatures`. */
+  readonly hasSha1Signatures: boolean;
 }
 
 export interface ReadAuthentication {
@@ -158,7 +160,7 @@ class Reading {
         return this.#peerCertificates();
       case "pubkey": {
         const keys = remote.public_key ?? [];
-        if (keys.length > 0) return { kind: "pubkey", keys };
+        if (keys.length > 0) return { kind: "pubkey", keys, ...this.#older() };
         this.#missing(
           this.#input.remotePath,
           "auth: pubkey needs public_key, the file with the peer's public key in PEM",
@@ -223,10 +225,15 @@ class Reading {
     ].every((one) => one === undefined);
   }
 
+  #older(): { readonly takesSha1?: true } {
+    return this.#input.hasSha1Signatures ? { takesSha1: true } : {};
+  }
+
   #hold({ handle, type, publicKey }: PrivateKey): OwnKey {
     const id = nameOfKey(publicKey);
     this.#keys.set(id, handle);
-    return { id, type, padding: this.#input.local.rsa_padding ?? "pss", publicKey };
+    const olderHash = this.#input.hasSha1Signatures ? { olderHash: "sha1" as const } : {};
+    return { id, type, padding: this.#input.local.rsa_padding ?? "pss", ...olderHash, publicKey };
   }
 
   #ownCertificates(): { own: OwnAuthentication; ownId: Identification | undefined } | undefined {
@@ -326,6 +333,7 @@ class Reading {
       intermediates: [],
       pinned: pinned.map(({ encoded }) => encoded),
       revocation: { mode: remote.revocation ?? "soft", lists: (remote.crl ?? []).flat() },
+      ...this.#older(),
     };
   }
 }

@@ -35,7 +35,7 @@ import { IKE_PORT } from "./gateway.ts";
 import { inactivityOf, lifecycleOf } from "./lifecycle.ts";
 import { readManualChild } from "./manual.ts";
 import { ppkOf } from "./ppk.ts";
-import { warnOfProposals } from "./proposal-advice.ts";
+import { warnOfProposals, warnOfSha1 } from "./proposal-advice.ts";
 import { checkOwnAddress, type PeerAddresses, readAddresses } from "./remote-addresses.ts";
 import {
   childrenOf,
@@ -361,6 +361,7 @@ class Assembly {
       local,
       remote,
       wallClock: this.#secrets.reader.wallClock(),
+      hasSha1Signatures: this.#input.ike?.sha1_signatures === true,
     };
   }
 
@@ -370,6 +371,7 @@ class Assembly {
       input.ike?.proposals !== undefined ? ["ike", "proposals"] : input.ike !== undefined ? ["ike"] : [];
     const proposals = suites(input.ike?.proposals, DEFAULT_IKE_PROPOSALS);
     warnOfProposals(proposals, [...this.#path, ...proposalsPath], this.#findings);
+    warnOfSha1(input.ike?.sha1_signatures, this.#path, this.#findings);
     const configured = children.map(({ name, path, input: child }) => this.#child(name, path, child, keep));
     return {
       ...ppkOf(input.ppk, this.#path, this.#findings),

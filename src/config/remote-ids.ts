@@ -164,6 +164,7 @@ export function proofOf(
     local,
     remote: { psk, ca, certificate, public_key, revocation, crl, auth: kind ?? own.auth ?? remote.auth },
     wallClock,
+    hasSha1Signatures: input.ike?.sha1_signatures === true,
     isCommon: (["auth", "revocation", "crl", ...MATERIAL] as const).every((key) => own[key] === undefined),
     hasOwnKey:
       ownKind === "psk" && local.psk === undefined && (own.psk !== undefined || input.psk === undefined),

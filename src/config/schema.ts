@@ -364,6 +364,7 @@ function connectionSchema(secrets: SecretSettings, ofSides: Sides) {
             reauth: optional((value) => duration(value, REAUTH_LEAST, REAUTH_MOST)),
             unique: optional(choice(["replace", "keep", "reject", "never"])),
             childless: optional(choice(["allow", "prefer", "never"])),
+            sha1_signatures: optional(yesOrNo),
           },
           {
             elsewhere: {
@@ -372,6 +373,7 @@ function connectionSchema(secrets: SecretSettings, ofSides: Sides) {
               rekey_time: "rekey",
               reauth_time: "reauth",
               uniqueids: "unique",
+              sha1: "sha1_signatures",
             },
           },
         ),

@@ -53,12 +53,14 @@ const RSA_BITS_MIN = 2048;
 /**
  * Judges the AUTH data of a peer.
  * @param publicKey - SubjectPublicKeyInfo in DER of the key that ought to have signed
+ * @param takesSha1 - in method 1, which RFC 7296 section 3.8 advises SHA-1 for
  */
 export function verifyAuth(
   publicKey: Uint8Array,
   method: number,
   data: Uint8Array,
   octets: Uint8Array,
+  takesSha1 = false,
 ): SignatureVerdict {
   const facts = describePublicKey(publicKey);
   if (facts === undefined) return bad({ flaw: "otherKey", key: "unknown" });
@@ -74,14 +76,13 @@ export function verifyAuth(
   if (method !== AuthMethod.RSA_SIGNATURE)
     return bad({ flaw: "unknownAlgorithm", algorithm: `method ${method}` });
   if (facts.kind !== "rsa") return bad({ flaw: "otherKey", key });
-  // The signature tells its hash only to who looks for each; SHA-1, which RFC 7296 advises for this method, is not taken.
-  for (const hash of SHA2) {
+  // The signature tells its hash only to who looks for each.
+  for (const hash of [...SHA2, "sha1"] as const) {
     const found = verdict(publicKey, { algorithm: "rsa-pkcs1", hash }, octets, data, "der");
-    if (found.kind === "good") return found;
+    if (found.kind === "good")
+      return hash === "sha1" && !takesSha1 ? bad({ flaw: "hashRefused", hash }) : found;
   }
-  return verifySignature(publicKey, { algorithm: "rsa-pkcs1", hash: "sha1" }, octets, data)
-    ? bad({ flaw: "hashRefused", hash: "sha1" })
-    : bad({ flaw: "wrong" });
+  return bad({ flaw: "wrong" });
 }
 
 /** Method 14: the signature says what it is [AUTH-12] [AUTH-15] [AUTH-16]. */

@@ -8,17 +8,26 @@ export type SigningKeyType = "rsa" | "p256" | "p384" | "p521" | "ed25519" | "ed4
 /** How RSA keys sign: RSASSA-PSS, or RSASSA-PKCS1-v1_5 for peers that cannot do that. */
 export type RsaPadding = "pss" | "pkcs1";
 
+/** Hashes that SIGNATURE_HASH_ALGORITHMS can name. */
+type AnnouncedHash = "sha256" | "sha384" | "sha512" | "none";
+
+/**
+ * What RSA keys sign over in method 1. RFC 7296 section 3.8 has SHA-1 as the default there, and some peers know no other; it is
+ * used where the operator says so.
+ */
+export type OlderRsaHash = "sha1" | "sha256";
+
 /** How octets are signed. */
 export interface SignatureScheme {
   readonly algorithm: "rsa-pkcs1" | "rsa-pss" | "ecdsa" | "ed25519" | "ed448";
-  /** Hash of the octets; `none`: the algorithm takes the octets themselves (RFC 8420). */
-  readonly hash: "sha256" | "sha384" | "sha512" | "none";
+  /** Hash of the octets; `none`: the algorithm takes the octets themselves (RFC 8420). `sha1`: with method 1 alone. */
+  readonly hash: AnnouncedHash | "sha1";
   /** AUTH method (RFC 7296 section 3.8): 14 names the scheme itself, the older ones stand for one each. */
   readonly method: number;
 }
 
 /** IKEv2 hash algorithms for signatures (RFC 7427 section 7, RFC 8420 section 2); SHA-1 is not taken [AUTH-14]. */
-const HASH_NUMBERS: Readonly<Record<SignatureScheme["hash"], number>> = {
+const HASH_NUMBERS: Readonly<Record<AnnouncedHash, number>> = {
   sha256: 2,
   sha384: 3,
   sha512: 4,
@@ -29,7 +38,7 @@ const HASH_NUMBERS: Readonly<Record<SignatureScheme["hash"], number>> = {
 export const SIGNATURE_HASHES: readonly number[] = Object.values(HASH_NUMBERS);
 
 /** Hashes that go with a key, the most fitting first: as strong as the key, and no slower than that takes. */
-const HASHES: Readonly<Record<SigningKeyType, readonly SignatureScheme["hash"][]>> = {
+const HASHES: Readonly<Record<SigningKeyType, readonly AnnouncedHash[]>> = {
   rsa: ["sha256", "sha384", "sha512"],
   p256: ["sha256", "sha384", "sha512"],
   p384: ["sha384", "sha512", "sha256"],
@@ -48,8 +57,9 @@ export function chooseScheme(
   type: SigningKeyType,
   padding: RsaPadding,
   peerHashes: readonly number[] | undefined,
+  olderRsaHash: OlderRsaHash = "sha256",
 ): SignatureScheme | undefined {
-  if (peerHashes === undefined) return olderScheme(type);
+  if (peerHashes === undefined) return olderScheme(type, olderRsaHash);
   const hash = HASHES[type].find((one) => peerHashes.includes(HASH_NUMBERS[one])); // [AUTH-14]
   if (hash === undefined) return undefined;
   return { algorithm: algorithmFor(type, padding), hash, method: AuthMethod.DIGITAL_SIGNATURE };
@@ -61,10 +71,10 @@ function algorithmFor(type: SigningKeyType, padding: RsaPadding): SignatureSchem
 }
 
 /** The scheme of keys for peers that do not know RFC 7427 [AUTH-17]. There is none for EdDSA. */
-function olderScheme(type: SigningKeyType): SignatureScheme | undefined {
+function olderScheme(type: SigningKeyType, hash: OlderRsaHash): SignatureScheme | undefined {
   switch (type) {
     case "rsa":
-      return { algorithm: "rsa-pkcs1", hash: "sha256", method: AuthMethod.RSA_SIGNATURE };
+      return { algorithm: "rsa-pkcs1", hash, method: AuthMethod.RSA_SIGNATURE };
     case "p256":
       return { algorithm: "ecdsa", hash: "sha256", method: AuthMethod.ECDSA_SHA256_P256 };
     case "p384":
@@ -89,7 +99,7 @@ const HASH_LENGTHS = { sha256: 32, sha384: 48, sha512: 64 } as const;
 export function algorithmIdentifier({ algorithm, hash }: SignatureScheme): Uint8Array {
   if (algorithm === "ed25519") return fromHex("300506032b6570");
   if (algorithm === "ed448") return fromHex("300506032b6571");
-  if (hash === "none") throw new RangeError(`${algorithm} needs a hash`);
+  if (hash === "none" || hash === "sha1") throw new RangeError(`${algorithm} over ${hash} has none here`);
   if (algorithm === "ecdsa") return fromHex(`300a06082a8648ce3d0403${WITH_ECDSA[hash]}`);
   if (algorithm === "rsa-pkcs1") return fromHex(`300d06092a864886f70d0101${WITH_RSA[hash]}0500`);
   const hashId = `300d060960864801650304020${SHA2[hash].slice(1)}0500`;

@@ -1,4 +1,5 @@
 /** What the IKE side has to say: a closed union of notices with stable codes and data instead of prose. */
+
 import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
@@ -13,7 +14,7 @@ import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import type { Proposal } from "../wire/ike/payload.ts";
-import type { IkeSaName, IkeSuite, Move, NatSituation, Proofs } from "./connection-state.ts";
+import type { IkeSaName, IkeSuite, Move, NatSituation, ProofFacts, Proofs } from "./connection-state.ts";
 import type { PeerFinding } from "./machine.ts";
 
 /** Our part in the exchange that a notice is about. */
@@ -231,6 +232,8 @@ export type FailureNotice =
       readonly sentIdentity: Identification;
       /** By what we had proved it. */
       readonly by: OwnAuthentication["kind"];
+      /** How we had signed, where we had. */
+      readonly proof?: ProofFacts;
       readonly place?: ConfigurationPlace;
     })
   | (Concerning & {

@@ -66,7 +66,7 @@ function findingWords(who: string, notice: Notice<"authenticationFailed">, findi
     case "hashRefused":
       return [
         `${who} signs over ${escapeForeign(flaw.hash)}, which is not taken`,
-        "have it use RFC 7427 signatures with SHA-256 (strongSwan: charon.signature_authentication = yes), or an ECDSA key",
+        `have it use RFC 7427 signatures with SHA-256 (strongSwan: charon.signature_authentication = yes), or an ECDSA key${notice.method === AuthMethod.RSA_SIGNATURE ? `; for a peer that can do neither there is ${keyOf(notice, "ike.sha1_signatures")}: true` : ""}`,
       ];
     case "otherKey":
       return [
@@ -100,10 +100,17 @@ export function authenticationRejected(notice: Notice<"authenticationRejectedByP
       `either its pre-shared key is another one, or it expects another identity of us; ${its}`,
       `compare ${keyOf(notice, "psk")} and ${keyOf(notice, "local.id")}${atPlace(notice.place)} with its configuration`,
     ];
+  const isOlderRsa =
+    notice.proof?.method === AuthMethod.RSA_SIGNATURE && notice.proof.scheme === "rsa-pkcs1 sha256";
   return [
     who,
     `it does not trust ${by === "pubkey" ? "our key" : "our certificate's CA"}, expects another identity of us or another way to prove it; ${its}`,
     `compare ${keyOf(notice, by === "pubkey" ? "local.private_key" : "local.certificate")} and ${keyOf(notice, "local.id")}${atPlace(notice.place)} with its configuration`,
+    ...(isOlderRsa
+      ? [
+          `it does not know RFC 7427, and RSA peers without it may take SHA-1 alone; have it use that, or an ECDSA key, else ${keyOf(notice, "ike.sha1_signatures")}: true`,
+        ]
+      : []),
   ];
 }
 

@@ -3,7 +3,7 @@ import type { AddressRange } from "../base/address-range.ts";
 import type { Branded } from "../base/brand.ts";
 import type { DurationMs } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
-import type { RsaPadding, SigningKeyType } from "../crypto/signature-scheme.ts";
+import type { OlderRsaHash, RsaPadding, SigningKeyType } from "../crypto/signature-scheme.ts";
 import type { PolicyName, SaHandling, SaLifetime } from "./data-plane.ts";
 import type { ProposalSuite } from "./proposal-suite.ts";
 import type { SelectorPair } from "./traffic-selector.ts";
@@ -22,6 +22,8 @@ export interface OwnKey {
   readonly id: PrivateKeyId;
   readonly type: SigningKeyType;
   readonly padding: RsaPadding;
+  /** What an RSA key signs over for peers without RFC 7427; absent: SHA-256. */
+  readonly olderHash?: OlderRsaHash;
   /** SubjectPublicKeyInfo (RFC 5280 section 4.1), DER. */
   readonly publicKey: Uint8Array;
 }
@@ -47,8 +49,13 @@ export type OwnAuthentication =
 export type PeerAuthentication =
   | { readonly kind: "psk"; readonly secret: Uint8Array }
   /** One of these keys, each a SubjectPublicKeyInfo in DER. */
-  | { readonly kind: "pubkey"; readonly keys: readonly Uint8Array[] }
-  | ({ readonly kind: "certificate" } & CertificateTrust);
+  | ({ readonly kind: "pubkey"; readonly keys: readonly Uint8Array[] } & OlderSignatures)
+  | ({ readonly kind: "certificate" } & CertificateTrust & OlderSignatures);
+
+interface OlderSignatures {
+  /** RSA signatures by method 1 may be over SHA-1 (RFC 7296 section 3.8). */
+  readonly takesSha1?: true;
+}
 
 /** Which certificates prove a peer's identity. */
 export interface CertificateTrust {

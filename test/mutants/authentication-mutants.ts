@@ -19,6 +19,14 @@ export const AUTHENTICATION_MUTANTS: readonly Mutant[] = [
     killedBy: "[AUTH-14] SHA-1 is refused by name",
   },
   {
+    bug: "SHA-1 counts in method 1 whatever the configuration says",
+    file: "src/crypto/auth-signature.ts",
+    find: 'hash === "sha1" && !takesSha1 ?',
+    replace: 'hash === "sha1" && takesSha1 === undefined ?',
+    test: "test/unit/crypto/auth-signature.test.ts",
+    killedBy: "[AUTH-14] SHA-1 is refused by name",
+  },
+  {
     bug: "method 9 takes a key of any curve",
     file: "src/crypto/auth-signature.ts",
     find: "if (key !== older.curve) return",

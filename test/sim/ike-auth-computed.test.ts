@@ -142,6 +142,10 @@ describe("what does not succeed", () => {
     world.run(seconds(1));
     expect(a.find("authenticationFailed")).toMatchObject({ role: "initiator", cause: WRONG_SIGNATURE });
     expect(b.find("ikeSaDown")?.reason).toBe("authenticationFailed");
+    expect(b.state().lastFailure).toMatchObject({
+      code: "authenticationRejectedByPeer",
+      proof: { method: 14 },
+    });
     a.shutDown();
     world.run(minutes(3));
     for (const node of [a, b]) expectGone(node);

@@ -103,6 +103,17 @@ describe("identities and keys", () => {
     expectConverged(a, b, ["lan"]);
   });
 
+  test("the peer's identity that is kept is no view of the message that it came in", () => {
+    const world = new World();
+    const nodes = pair(world, {}, { keep: "respond" });
+    world.run(seconds(1));
+    for (const node of nodes) {
+      const data = node.state().ikeSa?.peerIdentity.data;
+      expect(data?.length).toBeGreaterThan(0);
+      expect(data?.buffer.byteLength).toBe(data?.length);
+    }
+  });
+
   test("a responder with another key is refused by the initiator, which tells it so", () => {
     const world = new World();
     const both = { auth: psk("what A proves") };
@@ -114,6 +125,7 @@ describe("identities and keys", () => {
     world.run(seconds(1));
     expect(a.find("authenticationFailed")).toMatchObject({ role: "initiator", cause: "wrongKey" });
     expect(b.find("ikeSaDown")?.reason).toBe("authenticationFailed");
+    expect(b.state().lastFailure).toMatchObject({ code: "authenticationRejectedByPeer", by: "psk" });
     expect(a.state().state).not.toBe("up");
     a.shutDown();
     world.run(minutes(3));

@@ -58,8 +58,8 @@ function sign(
   return { kind: "asked", work: { kind: "sign", key: key.id, scheme, octets, ...certificate }, certificates };
 }
 
-function schemeFor({ type, padding }: OwnKey, { hashes }: PeerTakes): SignatureScheme | undefined {
-  return chooseScheme(type, padding, hashes);
+function schemeFor({ type, padding, olderHash }: OwnKey, { hashes }: PeerTakes): SignatureScheme | undefined {
+  return chooseScheme(type, padding, hashes, olderHash);
 }
 
 /** The first that the peer can check and whose authority it asks for; else the first that it can check [AUTH-10]. */

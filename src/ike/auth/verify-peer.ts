@@ -31,15 +31,19 @@ export function verifyPeer(
 ): WorkResult | RevocationNeeded {
   const { trust } = proof;
   return trust.kind === "pubkey"
-    ? byRawKey(proof, trust.keys)
+    ? byRawKey(proof, trust.keys, trust.takesSha1)
     : byCertificate(proof, trust, wallClock, fetched);
 }
 
 /** One of the configured keys has to have signed; what the peer sends along proves nothing (RFC 7670 section 3). */
-function byRawKey({ method, data, octets }: PeerProof, keys: readonly Uint8Array[]): WorkResult {
+function byRawKey(
+  { method, data, octets }: PeerProof,
+  keys: readonly Uint8Array[],
+  takesSha1?: boolean,
+): WorkResult {
   let flaw: SignatureFlaw = { flaw: "wrong" };
   for (const key of keys) {
-    const verdict = verifyAuth(key, method, data, octets);
+    const verdict = verifyAuth(key, method, data, octets, takesSha1);
     if (verdict.kind === "good") return { kind: "peerVerified", scheme: verdict.scheme };
     flaw = verdict.flaw;
   }
@@ -71,10 +75,13 @@ function byCertificate(
   return refused!;
 }
 
-function byChain({ method, data, octets }: PeerProof, peer: PeerCertificates): WorkResult | RevocationNeeded {
+function byChain(
+  { method, data, octets, trust }: PeerProof,
+  peer: PeerCertificates,
+): WorkResult | RevocationNeeded {
   const path = validatePeer({ ...peer, revocation: { mode: "off", data: [], attempts: [] } });
   if (path.kind === "refused") return refusedFor(path.refusal);
-  const signature = verifyAuth(path.publicKey, method, data, octets);
+  const signature = verifyAuth(path.publicKey, method, data, octets, trust.takesSha1);
   if (signature.kind === "bad")
     return { kind: "peerRefused", finding: { check: "signature", flaw: signature.flaw } };
   // Only for who has the certificate's key are lists read and fetched; its octets alone are no secret.

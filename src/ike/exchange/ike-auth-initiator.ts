@@ -12,9 +12,11 @@ import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { certificateRequests } from "../auth/certificate-payloads.ts";
+import { identityOf } from "../auth/claimed-identity.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer, type PeerCheck } from "../auth/peer-check.ts";
 import { mixPpk, ppkIdentity, wipeUnmixed } from "../auth/ppk.ts";
+import { rejectionOf } from "../auth/rejection.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import type { ProofFacts } from "../connection-state.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
@@ -422,17 +424,9 @@ function authRefusal(
   payloads: readonly Payload[],
 ): FailureNotice {
   const notifyType = findError(payloads)?.notifyType;
-  const { localIdentity: sentIdentity } = sa;
   if (notifyType === undefined)
     return { code: "refused", ...about(sa), exchange: "IKE_AUTH", what: "response without IDr or AUTH" };
-  if (notifyType === NotifyType.AUTHENTICATION_FAILED)
-    return {
-      code: "authenticationRejectedByPeer",
-      ...about(sa),
-      sentIdentity,
-      by: connection.local.auth.kind,
-      place: connection.place,
-    };
+  if (notifyType === NotifyType.AUTHENTICATION_FAILED) return rejectionOf(sa, connection, sa.proof);
   return { code: "errorFromPeer", ...about(sa), exchange: "IKE_AUTH", notifyType };
 }
 
@@ -460,11 +454,11 @@ function authenticate(
 function authFailure(
   sa: AuthenticatingIkeSa,
   connection: Connection,
-  { idType, data }: IdPayload,
+  idr: IdPayload,
   { method }: AuthPayload,
   cause: AuthenticationCause,
 ): FailureNotice {
-  const identity = { idType, data };
+  const identity = identityOf(idr);
   const { place, remote } = connection;
   const how = { role: "initiator", cause, expects: remote.auth.kind, identity, method, place } as const;
   return { code: "authenticationFailed", ...about(sa), ...how };
@@ -486,7 +480,7 @@ function establish(
   payloads: readonly Payload[],
   theirs: ProofFacts,
 ): void {
-  const peerIdentity = { idType: idr.idType, data: idr.data };
+  const peerIdentity = identityOf(idr);
   const { nonces } = sa.transcript;
   const established = newEstablishedIkeSa(
     turn,

@@ -1,4 +1,5 @@
 /** IKE_AUTH as its responder: who is it, does it prove it, and its first child (RFC 7296 sections 1.2, 2.15 and 2.21.2). */
+
 import { after, earlier } from "../../base/instant.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
 import {
@@ -12,6 +13,7 @@ import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts"
 import { AuthMethod, ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import { requestedAuthorities } from "../auth/certificate-payloads.ts";
+import { identityOf } from "../auth/claimed-identity.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
 import { checkPeer } from "../auth/peer-check.ts";
 import { choosePpk, mixPpk, type PpkChoice, wipeUnmixed } from "../auth/ppk.ts";
@@ -308,10 +310,6 @@ export function continueAuthAnswer(
     what,
     reason,
   });
-}
-
-function identityOf({ idType, data }: IdPayload): Identification {
-  return { idType, data };
 }
 
 function transcriptOf({ request, response, nonces, additional, window }: HalfOpenIkeSa): InitTranscript {

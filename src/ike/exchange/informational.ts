@@ -3,6 +3,7 @@
 import { decodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { DeletePayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NotifyType, ProtocolId } from "../../wire/ike/registries.ts";
+import { rejectionOf } from "../auth/rejection.ts";
 import { childProtocolId, deletePayloads, type NamedSa } from "../negotiation/child-protocol.ts";
 import type { ChildDownReason } from "../notice.ts";
 import { shortenAuthentication, toldLifetime } from "../sa/authentication.ts";
@@ -15,7 +16,7 @@ import { ownExchange } from "../sa/message-window.ts";
 import type { OwnExchange } from "../sa/own-exchange.ts";
 import { successorOf } from "../sa/same-peer.ts";
 import { supersede } from "../sa/supersession.ts";
-import type { Turn } from "../turn.ts";
+import { noticeRefusal, type Turn } from "../turn.ts";
 import { adoptHeld } from "./ike-succession.ts";
 import { answerMobike, finishMobike, livenessPayloads } from "./mobike.ts";
 import { find, findNotify, notify } from "./payload-list.ts";
@@ -63,6 +64,9 @@ export function answerInformational(
   }
   if (findNotify(payloads, NotifyType.AUTHENTICATION_FAILED) !== undefined) {
     // The initiator does not believe who we are; it is the peer itself that says so, under the keys.
+    const connection = turn.machine.connections.get(sa.connection);
+    if (connection !== undefined)
+      noticeRefusal(turn, sa.connection, rejectionOf(sa, connection, sa.proofs.ours));
     const leaving = leave(turn, sa, "authenticationFailed", { deletedBy: "nobody" });
     sendResponse(turn, leaving, ExchangeType.INFORMATIONAL, messageId, []);
     return;

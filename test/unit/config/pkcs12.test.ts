@@ -84,3 +84,16 @@ test("others must not be able to read it", () => {
   const files = { ...world("openssl3").files, "gw.p12": { kind: "file", bytes, mode: 0o640 } as const };
   expect(problemsOf(WITH_PASSWORD, { files })[0]).toMatchObject({ code: "CONFIG_SECRET_EXPOSED" });
 });
+
+test("SHA-1 in signatures is taken and made only where the file says so, with a warning", () => {
+  const sha1 = WITH_PASSWORD.replace("    children:", "    ike: { sha1_signatures: true }\n    children:");
+  const { connections, warnings } = load(sha1, world("openssl3"));
+  const { local, remote } = connections[0]!.connection;
+  expect(local.auth).toMatchObject({ certificates: [{ key: { olderHash: "sha1" } }] });
+  expect(remote.auth).toMatchObject({ kind: "pubkey", takesSha1: true });
+  expect(warnings).toMatchObject([
+    { code: "CONFIG_PROPOSAL_WEAK", path: "connections.paris.ike.sha1_signatures" },
+  ]);
+  const usual = load(WITH_PASSWORD, world("openssl3")).connections[0]!.connection;
+  expect(usual.remote.auth).not.toHaveProperty("takesSha1");
+});

@@ -113,6 +113,23 @@ describe("judging", () => {
     expect(judge("rsa", 1, new Uint8Array(signature))).toEqual(flaw);
   });
 
+  test("where the operator says so SHA-1 counts in method 1, and in method 14 it never does", () => {
+    const { handle, publicKey } = key("rsa");
+    const scheme = chooseScheme("rsa", "pss", undefined, "sha1")!;
+    expect(scheme).toEqual({ algorithm: "rsa-pkcs1", hash: "sha1", method: 1 });
+    const data = signAuth(handle, scheme, OCTETS);
+    const good = { kind: "good", scheme: "rsa-pkcs1 sha1" };
+    expect(verifyAuth(publicKey, 1, data, OCTETS, true)).toEqual(good);
+    expect(verifyAuth(publicKey, 1, data, utf8("others"), true).kind).toBe("bad");
+    const identifier = Buffer.from("300d06092a864886f70d0101050500", "hex");
+    const named = concat(Uint8Array.of(identifier.length), identifier, data);
+    expect(verifyAuth(publicKey, 14, named, OCTETS, true)).toMatchObject({ flaw: { flaw: "hashRefused" } });
+    // A peer that announces hashes gets one of them.
+    expect(chooseScheme("rsa", "pss", [2], "sha1")?.hash).toBe("sha256");
+    expect(chooseScheme("rsa", "pss", [1], "sha1")).toBeUndefined();
+    expect(chooseScheme("p256", "pss", undefined, "sha1")?.hash).toBe("sha256");
+  });
+
   test("[AUTH-12] [AUTH-17] a signature of another kind than the key, or of another curve than the method, is refused", () => {
     const p256 = signed("p256", "pss", undefined)!.data;
     expect(judge("p384", 9, p256)).toEqual({ kind: "bad", flaw: { flaw: "otherKey", key: "secp384r1" } });
