@@ -8,11 +8,10 @@ import { CRL_OCTETS_MAX } from "../wire/x509/crl.ts";
 import { decodeOcspResponse, encodeOcspRequest, OCSP_OCTETS_MAX } from "../wire/x509/ocsp.ts";
 import { exchangeHttp, type HttpOutcome } from "./bounded-http.ts";
 import type { ResolveName } from "./dns.ts";
+import { type Asker, FairSlots } from "./fair-slots.ts";
 
 /** One fetch, redirections included, takes at most this long. */
 const FETCH_MS = 4_000;
-/** Fetches under way at once; beyond, the answer is that there are too many. */
-const FETCHES_MAX = 8;
 /** What was fetched is fetched anew after this; until then changes are not seen. */
 const FRESH_MS = 3_600_000;
 /** What failed, or what nobody could use, is not asked for again so soon. */
@@ -25,7 +24,7 @@ const NONCE_LENGTH = 16;
 
 export interface RevocationSource {
   /** From what is kept, or from the network; never rejects. */
-  get(request: RevocationRequest): Promise<HttpOutcome>;
+  get(request: RevocationRequest, asker: Asker): Promise<HttpOutcome>;
   /** What was got for it proved nothing: it is asked for again soon. */
   distrust(request: RevocationRequest): void;
   close(): void;
@@ -55,6 +54,7 @@ export function createRevocationSource(options: RevocationSourceOptions): Revoca
   const kept = new Map<string, Kept>();
   const underWay = new Map<string, Promise<HttpOutcome>>();
   const end = new AbortController();
+  const slots = new FairSlots(now);
 
   function keep(key: string, outcome: HttpOutcome): HttpOutcome {
     const old = kept.get(key);
@@ -74,16 +74,15 @@ export function createRevocationSource(options: RevocationSourceOptions): Revoca
   }
 
   return {
-    get(request) {
+    get(request, asker) {
       const key = keyOf(request);
       const known = kept.get(key);
       if (known !== undefined && now() < known.until) return Promise.resolve(known.outcome);
       const asked = underWay.get(key);
       if (asked !== undefined) return asked;
-      if (underWay.size >= FETCHES_MAX)
-        return Promise.resolve({ kind: "failed", reason: "too many are fetched at once" });
-      const asking = fetchOne(request, options, end.signal)
-        .then((outcome) => keep(key, outcome))
+      const asking = slots
+        .take(asker, () => fetchOne(request, options, end.signal).then((outcome) => keep(key, outcome)))
+        .then((outcome) => outcome ?? TOO_MANY)
         .finally(() => underWay.delete(key));
       underWay.set(key, asking);
       return asking;
@@ -98,6 +97,8 @@ export function createRevocationSource(options: RevocationSourceOptions): Revoca
     },
   };
 }
+
+const TOO_MANY: HttpOutcome = { kind: "failed", reason: "too many are fetched at once" };
 
 async function fetchOne(
   request: RevocationRequest,

@@ -135,6 +135,8 @@ const CAUSES: Readonly<Record<RevocationCause["cause"], string>> = {
   notYetValid: "what came is from the future, compare the clocks",
   badSignature: "what came was not signed by the CA",
   wrongResponder: "the responder is not one that the CA has authorized",
+  responderRevoked: "the responder's own certificate was revoked",
+  responderUnproven: "nothing proves that the responder's own certificate was not revoked",
   indirect: "the CRL is an indirect one, which is not taken",
   delta: "the CRL is a delta CRL, which is not taken",
   partial: "the CRL is about some reasons only, which is not taken",

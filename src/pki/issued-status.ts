@@ -13,7 +13,8 @@ export interface Issued {
 }
 
 export type IssuedStatus =
-  | { readonly kind: "good" }
+  /** `by`: says so with a certificate of its own, which may have been revoked (RFC 6960 section 4.2.2.2.1) [OCSP-06]. */
+  | { readonly kind: "good"; readonly by?: Certificate }
   | { readonly kind: "revoked"; readonly at: number; readonly reason: number | undefined }
   /** It is about this certificate and proves nothing. */
   | { readonly kind: "unproven"; readonly cause: RevocationCause }

@@ -29,7 +29,9 @@ export function ocspStatus(response: OcspResponse, issued: Issued): IssuedStatus
   const signer = authorizedSigner(response, issued);
   if (signer === undefined) return unproven("wrongResponder");
   if (!isSignedBy(response, signer, issued)) return unproven("badSignature");
-  return answerStatus(answer, issued.wallClock);
+  const status = answerStatus(answer, issued.wallClock);
+  const isOpen = signer !== issued.issuer && signer.extensions.isOcspNoCheck !== true;
+  return status.kind === "good" && isOpen ? { kind: "good", by: signer } : status;
 }
 
 function answerStatus({ status, thisUpdate, nextUpdate }: OcspAnswer, wallClock: number): IssuedStatus {
@@ -84,7 +86,7 @@ function isResponder(responder: ResponderId, { subject, publicKeyBits }: Certifi
     : equal(responder.hash, sha1(publicKeyBits));
 }
 
-/** Its own revocation is not looked into: such certificates live shortly (RFC 6960 section 4.2.2.2.1). */
+/** Whether it has been revoked is another question: see `by` of {@link IssuedStatus}. */
 function isDelegate(certificate: Certificate, { issuer, wallClock, budget }: Issued): boolean {
   const { extensions, notBefore, notAfter } = certificate;
   if (extensions.extendedKeyUsage?.includes(KeyPurpose.OCSP_SIGNING) !== true) return false;

@@ -83,6 +83,8 @@ export interface RevocationCause {
     | "notYetValid"
     | "badSignature"
     | "wrongResponder"
+    | "responderRevoked"
+    | "responderUnproven"
     | "indirect"
     | "delta"
     | "partial"

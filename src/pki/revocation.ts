@@ -67,10 +67,11 @@ export function checkRevocation(
   for (let i = path.length - 2; i >= 0; i--) {
     const issued = { certificate: path[i]!, issuer: path[i + 1]!, wallClock, budget };
     const causes = [...malformed];
-    const refusal = judge(evidence, issued, causes);
+    const responders: Certificate[] = [];
+    const refusal = judge(evidence, issued, causes, responders);
     if (refusal === "good") continue;
     if (refusal !== undefined) return { kind: "refused", refusal };
-    const further = openRequests(issued, knowledge.attempts);
+    const further = openRequests(issued, responders, knowledge.attempts);
     requests.push(...further);
     unproven.push(labelOf(issued.certificate));
     firstUnknown ??= unknown(issued.certificate, causes, knowledge.attempts);
@@ -99,11 +100,12 @@ function decode({ kind, url, bytes }: RevocationData, malformed: RevocationCause
   }
 }
 
-/** `undefined`: nobody knows; why is added to `causes`. */
+/** `undefined`: nobody knows; why is added to `causes`, and who would know if they were looked into to `responders`. */
 function judge(
   evidence: readonly Evidence[],
   issued: Issued,
   causes: RevocationCause[],
+  responders: Certificate[],
 ): CertificateRefusal | "good" | undefined {
   let isGood = false;
   for (const one of evidence) {
@@ -112,13 +114,34 @@ function judge(
       const { at, reason } = status;
       return { check: "revoked", certificate: labelOf(issued.certificate), source: one.source, at, reason };
     }
-    if (status.kind === "good") isGood = true;
+    if (status.kind === "good") {
+      const doubt = status.by === undefined ? undefined : doubtOf(status.by, issued, evidence);
+      if (doubt === undefined) isGood = true;
+      else causes.push({ cause: doubt, ...(one.url === undefined ? {} : { url: one.url }) });
+      if (doubt === "responderUnproven") responders.push(status.by!);
+    }
     if (status.kind === "unproven")
       causes.push({ ...status.cause, ...(one.url === undefined ? {} : { url: one.url }) });
     if (one.source === "ocsp" && one.response.kind === "error" && isUrlOf(one.url, issued.certificate))
       causes.push({ url: one.url!, cause: "answeredError", detail: String(one.response.status) });
   }
   return isGood ? "good" : undefined;
+}
+
+/**
+ * What speaks against an OCSP responder with a certificate of its own [OCSP-06]. One that says neither where its CRL is nor that
+ * nobody need look is taken, as RFC 6960 section 4.2.2.2.1 leaves it to us: such certificates live shortly.
+ */
+function doubtOf(
+  responder: Certificate,
+  issued: Issued,
+  evidence: readonly Evidence[],
+): "responderRevoked" | "responderUnproven" | undefined {
+  const lists = evidence.filter(({ source }) => source === "crl");
+  const statuses = lists.map((one) => statusBy(one, { ...issued, certificate: responder }).kind);
+  if (statuses.includes("revoked")) return "responderRevoked";
+  if (statuses.includes("good") || fetchable(responder.extensions.crlUrls).length === 0) return undefined;
+  return "responderUnproven";
 }
 
 function statusBy(evidence: Evidence, issued: Issued): IssuedStatus {
@@ -139,20 +162,26 @@ function isUrlOf(url: string | undefined, { extensions }: Certificate): boolean 
 
 const FETCHABLE = /^https?:\/\//i;
 
-/** OCSP responders first; CRLs only when none of them helped, for they are long [OCSP-05]. */
+/** OCSP responders first, then what says whether those are good; CRLs only when none of it helped, for they are long [OCSP-05]. */
 function openRequests(
   { certificate, issuer }: Issued,
+  responders: readonly Certificate[],
   attempts: readonly RevocationAttempt[],
 ): readonly RevocationRequest[] {
   const { ocspUrls, crlUrls } = certificate.extensions;
   const certificateId = certificateIdOf(certificate, issuer);
   const requests = [
     ...fetchable(ocspUrls).map((url): RevocationRequest => ({ kind: "ocsp", url, certificateId })),
-    ...fetchable(crlUrls).map((url): RevocationRequest => ({ kind: "crl", url })),
+    ...responders.flatMap(({ extensions }) => fetchable(extensions.crlUrls)).map(crlRequest),
+    ...fetchable(crlUrls).map(crlRequest),
   ];
   return requests
     .filter((request) => !attempts.some((attempt) => isSameRequest(attempt.request, request)))
     .slice(0, 1);
+}
+
+function crlRequest(url: string): RevocationRequest {
+  return { kind: "crl", url };
 }
 
 function fetchable(urls: readonly string[] = []): readonly string[] {

@@ -6,6 +6,22 @@ const REVOCATION = "test/unit/pki/revocation.test.ts";
 
 export const PKI_MUTANTS: readonly Mutant[] = [
   {
+    bug: "a revoked OCSP responder is believed",
+    file: "src/pki/revocation.ts",
+    find: 'if (statuses.includes("revoked")) return "responderRevoked";',
+    replace: 'if (statuses.includes("unproven")) return "responderRevoked";',
+    test: "test/unit/pki/revocation.test.ts",
+    killedBy: "a responder's own certificate may have been revoked",
+  },
+  {
+    bug: "one peer may have all fetches at once",
+    file: "src/io/fair-slots.ts",
+    find: "const SLOTS_PER_PEER = 4;",
+    replace: "const SLOTS_PER_PEER = 16;",
+    test: "test/unit/io/revocation-source.test.ts",
+    killedBy: "a peer whose responders are slow holds up no other",
+  },
+  {
     bug: "the MAC of a PKCS#12 file is not compared",
     file: "src/crypto/pkcs12.ts",
     find: "return constantTimeEqual(mac, given.mac);",

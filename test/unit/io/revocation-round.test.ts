@@ -101,6 +101,18 @@ test("what cannot be fetched is told, and forgotten soon", async () => {
   expect(await check(work("soft"), { kind: "body", bytes: utf8("<html>") })).toMatchObject({ distrusted: 1 });
 });
 
+test("what is fetched for one peer has a limit together", async () => {
+  const bytes = new Uint8Array(17 * 1024 * 1024);
+  expect(await check(work("strict"), { kind: "body", bytes })).toMatchObject({
+    result: {
+      finding: {
+        refusal: { causes: [{ cause: "notFetched", detail: "more than 16777216 octets for one peer" }] },
+      },
+    },
+    distrusted: 1,
+  });
+});
+
 test("[OCSP-05] nothing is fetched for who only has the certificate", async () => {
   expect(await check(work("soft", makeKey()), list())).toMatchObject({
     result: { kind: "peerRefused", finding: { check: "signature" } },

@@ -1,7 +1,7 @@
 /** Fetching CRLs and OCSP responses from servers that misbehave, and keeping what came. */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { fromUtf8, utf8 } from "../../../src/base/bytes.ts";
 import { formatIpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import { exchangeHttp, type HttpReach } from "../../../src/io/bounded-http.ts";
@@ -115,6 +115,8 @@ test("an address that must not be reached is not, by whatever name or redirectio
   expect(asked).toContain("127.0.0.2");
 });
 
+const ASKER = { peer: "somebody", beginBy: Number.POSITIVE_INFINITY };
+
 function source(port: number) {
   let at = 0;
   const made = createRevocationSource({ ...everywhere, random: createSystemRandom(), now: () => at });
@@ -126,13 +128,13 @@ test("what was fetched is kept for an hour, and fetched once by many", async () 
   let requests = 0;
   const port = await serve((_, response) => response.end(String(++requests)));
   const { made, request, pass } = source(port);
-  const together = await Promise.all([made.get(request), made.get(request)]);
+  const together = await Promise.all([made.get(request, ASKER), made.get(request, ASKER)]);
   expect(together.map((outcome) => outcome.kind === "body" && fromUtf8(outcome.bytes))).toEqual(["1", "1"]);
   pass(3_599_999);
-  await made.get(request);
+  await made.get(request, ASKER);
   expect(requests).toBe(1);
   pass(1);
-  await made.get(request);
+  await made.get(request, ASKER);
   expect(requests).toBe(2);
 });
 
@@ -140,27 +142,63 @@ test("failures, and what proved nothing, are asked for again after half a minute
   let requests = 0;
   const port = await serve((_, response) => response.writeHead(++requests === 2 ? 200 : 500).end("list"));
   const { made, request, pass } = source(port);
-  await made.get(request);
+  await made.get(request, ASKER);
   pass(29_999);
-  expect(await made.get(request)).toMatchObject({ kind: "failed" });
+  expect(await made.get(request, ASKER)).toMatchObject({ kind: "failed" });
   expect(requests).toBe(1);
   pass(1);
-  expect(await made.get(request)).toMatchObject({ kind: "body" });
+  expect(await made.get(request, ASKER)).toMatchObject({ kind: "body" });
   made.distrust(request);
   pass(30_000);
   // Nobody gives a new one: the old one has to do.
-  expect(await made.get(request)).toMatchObject({ kind: "body", bytes: utf8("list") });
+  expect(await made.get(request, ASKER)).toMatchObject({ kind: "body", bytes: utf8("list") });
   expect(requests).toBe(3);
 });
 
-test("not more than eight are fetched at once", async () => {
+test("a peer whose responders are slow holds up no other: four at once, some wait, and more are not asked for", async () => {
+  const asked: string[] = [];
   const waiting: (() => void)[] = [];
-  const port = await serve((_, response) => waiting.push(() => response.end()));
-  const { made } = source(port);
-  const asked = Array.from({ length: 9 }, (_, i) => made.get({ kind: "crl", url: `http://h:${port}/${i}` }));
-  expect(await asked[8]).toEqual({ kind: "failed", reason: "too many are fetched at once" });
+  const port = await serve((request, response) => {
+    asked.push(request.url!);
+    if (request.url!.startsWith("/slow")) waiting.push(() => response.end("late"));
+    else response.end("at once");
+  });
+  const { made, pass } = source(port);
+  const get = (name: string, peer: string) =>
+    made.get({ kind: "crl", url: `http://h:${port}/${name}` }, { peer, beginBy: 9000 });
+  const slow = Array.from({ length: 21 }, (_, i) => get(`slow${i}`, "slow"));
+  expect(await slow[20]).toEqual({ kind: "failed", reason: "too many are fetched at once" });
+  expect(await get("own", "other")).toMatchObject({ kind: "body" });
+  expect(asked.filter((url) => url.startsWith("/slow"))).toHaveLength(4);
+  waiting.shift()!();
+  expect(await slow[0]).toMatchObject({ kind: "body" });
+  await vi.waitFor(() => expect(asked).toContain("/slow4"));
+  // Whoever has waited too long is not asked for any more.
+  pass(9001);
+  waiting.shift()!();
+  await slow[1];
+  expect(await slow[19]).toEqual({ kind: "failed", reason: "too many are fetched at once" });
+  expect(asked).not.toContain("/slow5");
   made.close();
-  expect((await Promise.all(asked)).every(({ kind }) => kind === "failed")).toBe(true);
+  await Promise.all(slow);
+});
+
+test("not more than sixteen are fetched at once, and who has the fewest is next", async () => {
+  const waiting = new Map<string, () => void>();
+  const port = await serve((request, response) => waiting.set(request.url!, () => response.end()));
+  const { made } = source(port);
+  const get = (name: string, peer: string) =>
+    made.get({ kind: "crl", url: `http://h:${port}/${name}` }, { peer, beginBy: 9000 });
+  const first = ["a", "b", "c", "d"].flatMap((peer) =>
+    Array.from({ length: 4 }, (_, i) => get(`${peer}${i}`, peer)),
+  );
+  const again = get("a4", "a");
+  const late = get("e0", "e");
+  await vi.waitFor(() => expect(waiting.size).toBe(16));
+  waiting.get("/a0")!();
+  await vi.waitFor(() => expect([...waiting.keys()].slice(16)).toEqual(["/e0"]));
+  made.close();
+  await Promise.all([...first, again, late]);
 });
 
 test("[OCSP-04] a responder is asked by POST with a nonce, and another nonce is not taken", async () => {
@@ -188,14 +226,17 @@ test("[OCSP-04] a responder is asked by POST with a nonce, and another nonce is 
   });
   const { made, pass } = source(port);
   const ask = () =>
-    made.get({ kind: "ocsp", url: `http://h:${port}/`, certificateId: certificateId(own, root) });
+    made.get({ kind: "ocsp", url: `http://h:${port}/`, certificateId: certificateId(own, root) }, ASKER);
   expect(await ask()).toMatchObject({ kind: "body" });
   answerWith = () => undefined;
   pass(3_600_000);
   expect(await ask()).toMatchObject({ kind: "body" });
   answerWith = (nonce) => nonce.map((octet) => octet ^ 1);
   expect(
-    await made.get({ kind: "ocsp", url: `http://h:${port}/2`, certificateId: certificateId(own, root) }),
+    await made.get(
+      { kind: "ocsp", url: `http://h:${port}/2`, certificateId: certificateId(own, root) },
+      ASKER,
+    ),
   ).toEqual({
     kind: "failed",
     reason: "the response answers another question (nonce)",

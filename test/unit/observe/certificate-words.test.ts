@@ -43,6 +43,8 @@ test.each([
   ["delta", /delta CRL, which is not taken/],
   ["partial", /about some reasons only, which is not taken/],
   ["wrongResponder", /not one that the CA has authorized/],
+  ["responderRevoked", /responder's own certificate was revoked/],
+  ["responderUnproven", /nothing proves that the responder's own certificate/],
   ["badSignature", /not signed by the CA/],
 ] as const)("%s is told for what it is", (cause, expected) => {
   expect(unknown({ cause })).toMatch(expected);

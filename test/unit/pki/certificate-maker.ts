@@ -27,14 +27,16 @@ export interface KeyPair {
   readonly publicKey: Uint8Array;
 }
 
-export type KeyKind = "p256" | "p384" | "p521" | "rsa" | "rsa1024" | "ed25519" | "ed448" | "k256";
+export type KeyKind = "p256" | "p384" | "p521" | "rsa" | "rsa1024" | "rsa4096" | "ed25519" | "ed448" | "k256";
 
 const CURVES = { p256: "P-256", p384: "P-384", p521: "P-521", k256: "secp256k1" } as const;
 
+const MODULUS_LENGTHS = { rsa: 2048, rsa1024: 1024, rsa4096: 4096 } as const;
+
 export function makeKey(kind: KeyKind = "p256"): KeyPair {
   const pair =
-    kind === "rsa" || kind === "rsa1024"
-      ? generateKeyPairSync("rsa", { modulusLength: kind === "rsa" ? 2048 : 1024 })
+    kind === "rsa" || kind === "rsa1024" || kind === "rsa4096"
+      ? generateKeyPairSync("rsa", { modulusLength: MODULUS_LENGTHS[kind] })
       : kind === "ed25519"
         ? generateKeyPairSync("ed25519")
         : kind === "ed448"

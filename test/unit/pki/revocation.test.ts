@@ -177,6 +177,29 @@ test("[OCSP-01] the CA itself answers by name or key hash", () => {
   );
 });
 
+test("[OCSP-06] a responder's own certificate may have been revoked: its CRL says, unless nobody need look", () => {
+  const url = "http://crl.example.net/responders.crl";
+  const noCheck = extension("1.3.6.1.5.5.7.48.1.5", NULL);
+  const listed = responderOf(root, signing, crlDistributionPoint(url));
+  const chain = [gateway(root, { extensions: [san, ocspAccess(OCSP_URL)] })];
+  const answer = (responder: Made) =>
+    ocspResponse({ issuer: root, about: chain[0]!, status: "good", responder });
+  const asked = { url: OCSP_URL, kind: "ocsp", certificateId: certificateId(chain[0]!, root) } as const;
+  const given = { chain, ocsp: [answer(listed)], attempts: [{ request: asked }] };
+  const verdict = validate("strict", given);
+  expect(verdict).toMatchObject({ kind: "needs", requests: [{ kind: "crl", url }] });
+  expect(outcome({ ...given, crls: [crl({ issuer: root })] })).toBe("good");
+  const old = { issuer: root, thisUpdate: NOW - 3 * DAY, nextUpdate: NOW - 2 * DAY };
+  expect(outcome({ ...given, crls: [crl({ ...old, revoked: [listed] })] })).toBe("stale responderRevoked");
+  const attempts = [{ request: asked }, { request: { kind: "crl", url } as const, failure: "nobody" }];
+  expect(outcome({ ...given, attempts })).toBe("responderUnproven");
+  const short = responderOf(root, signing, crlDistributionPoint(url), noCheck);
+  expect(outcome({ chain, ocsp: [answer(short)] })).toBe("good");
+  // That its certificate was revoked is no reason to forget what it said was.
+  const revoked = ocspResponse({ issuer: root, about: chain[0]!, status: "revoked", responder: listed });
+  expect(outcome({ chain, ocsp: [revoked] })).toBe("revoked ocsp");
+});
+
 const responderOf = (issuer: Made, ...extensions: ReturnType<typeof keyUsage>[]) =>
   certificate({ subject: "CN=Responder", key: makeKey(), issuer, extensions });
 const signing = extendedKeyUsage("1.3.6.1.5.5.7.3.9");
