@@ -84,6 +84,16 @@ const CASES: readonly Case[] = [
     ours: /certificate "CN=split-a", rsa-pss sha256/,
     theirs: /^pre-shared key$/,
   },
+  {
+    name: "split-back",
+    key: RSA,
+    local: () => "psk: { file: secret }",
+    remote: () => "ca: ca.pem",
+    theirLocal: (name) => `auth = pubkey\n certs = ${name}-b.pem`,
+    theirRemote: () => "auth = psk",
+    ours: /^pre-shared key$/,
+    theirs: /certificate "CN=split-back-b", rsa-pkcs1 sha/,
+  },
 ];
 
 const openssl = (folder: string, words: readonly string[]) =>
@@ -159,6 +169,11 @@ secrets {
     ike-split {
         id-1 = split-a.test
         id-2 = split-b.test
+        secret = "${SECRET}"
+    }
+    ike-back {
+        id-1 = split-back-a.test
+        id-2 = split-back-b.test
         secret = "${SECRET}"
     }
 }

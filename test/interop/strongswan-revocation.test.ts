@@ -19,6 +19,7 @@ import {
   subjectAltName,
 } from "../unit/pki/certificate-maker.ts";
 import { crl } from "../unit/pki/revocation-maker.ts";
+import { certificatePem, keyPem } from "./harness/certified.ts";
 import { BackgroundProcess, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
@@ -112,15 +113,6 @@ const CASES: readonly Case[] = [
 
 const revoked = CASES.filter(({ name }) => name.includes("revoked")).map(({ peer }) => peer);
 const own = new Map(CASES.map(({ name }) => [name, issue(ourMiddle, `${name}-a`)]));
-
-function pem(label: string, octets: Uint8Array): string {
-  const lines = Buffer.from(octets)
-    .toString("base64")
-    .match(/.{1,64}/g)!;
-  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
-}
-const certificatePem = ({ der }: Made) => pem("CERTIFICATE", der);
-const keyPem = ({ key }: Made) => key.privateKey.export({ type: "pkcs8", format: "pem" }) as string;
 
 function ourSettings(): string {
   const connections = CASES.map(

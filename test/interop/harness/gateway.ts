@@ -50,9 +50,9 @@ export class Gateway {
   }
 
   /** Writes a file that only the daemon's user can read. */
-  writeSecret(name: string, text: string): void {
+  writeSecret(name: string, content: string | Uint8Array): void {
     const path = join(this.folder, name);
-    writeFileSync(path, text);
+    writeFileSync(path, content);
     chmodSync(path, 0o600);
     chownSync(path, UNPRIVILEGED, UNPRIVILEGED);
   }
