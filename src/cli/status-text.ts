@@ -170,10 +170,15 @@ function trafficText({ rates, counters, mtu, encapsulation, flow }: TrafficStatu
   return parts.join(COLUMN_GAP);
 }
 
+/** In transport mode nothing else is added outside. */
+const UDP_HEADER = 8;
+
 function mtuText(mtu: NonNullable<ChildStatus["mtu"]>, isUdp: boolean): string {
-  const { inner, path, outer, outerFamily, esp, source, reporter, isProbed } = mtu;
+  const { inner, path, outer, outerFamily, protocol, security, source, reporter, isProbed } = mtu;
   if (source === "configured") return `inner MTU ${inner}, configured`;
-  const sum = `inner MTU ${inner} = ${path} - ${outer} (IPv${outerFamily}${isUdp ? ", UDP" : ""}) - ${esp} (ESP)`;
+  const headers = [...(outer > UDP_HEADER ? [`IPv${outerFamily}`] : []), ...(isUdp ? ["UDP"] : [])];
+  const encapsulation = outer === 0 ? "" : ` - ${outer} (${headers.join(", ")})`;
+  const sum = `inner MTU ${inner} = ${path}${encapsulation} - ${security} (${protocol.toUpperCase()})`;
   const why = {
     interface: "from the interface",
     icmp: `learnt from ICMP of ${reporter ?? "a router"}`,

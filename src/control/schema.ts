@@ -28,15 +28,16 @@ const failure = z.strictObject({
 });
 export type Failure = z.infer<typeof failure>;
 
-/** How the inner MTU comes about: path - outer - esp, all in octets. */
+/** How the inner MTU comes about: path - outer - security, all in octets. */
 const mtu = z.strictObject({
   inner: z.number(),
   path: z.number(),
-  /** Outer IP header and, with `encapsulation` udp, the UDP header. */
+  /** Outer IP header, which transport mode does not add, and with `encapsulation` udp the UDP header. */
   outer: z.number(),
   outerFamily: z.union([z.literal(4), z.literal(6)]),
-  /** SPI, number, IV, trailer, ICV; and what a configured `mtu` leaves unused. */
-  esp: z.number(),
+  protocol: z.enum(["esp", "ah"]),
+  /** What that protocol adds: headers, IV, trailer, ICV; and what a configured `mtu` leaves unused. */
+  security: z.number(),
   /** Why: the link's or route's own; ICMP told it; the peer answered probes up to it; the configuration's `mtu`. */
   source: z.enum(["interface", "icmp", "probed", "configured"]),
   /** Who sent the ICMP. */

@@ -13,7 +13,7 @@ import {
   type StatusDocument,
 } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
-import { effectiveMtu } from "../esp/effective-mtu.ts";
+import { effectiveAhMtu, effectiveMtu } from "../esp/effective-mtu.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
 import type {
   ChildSaState,
@@ -252,7 +252,12 @@ function manualChildStatus(child: ManualChild, input: StatusSource): ChildStatus
 
 function pairWords(pair: SaPairState, input: StatusSource) {
   const family = familyOf(pair.remote.address);
-  const size = effectiveMtu(pair.pathMtu, family, pair.encapsulation, suiteSizes(pair.suite), pair.mode);
+  const sizes = suiteSizes(pair.suite);
+  const protocol = pair.suite.protocol === "ah" ? ("ah" as const) : ("esp" as const);
+  const size =
+    protocol === "ah"
+      ? effectiveAhMtu(pair.pathMtu, family, sizes.icvLength, pair.mode)
+      : effectiveMtu(pair.pathMtu, family, pair.encapsulation, sizes, pair.mode);
   const path = input.pathTo(pair.remote.address);
   const isConfigured = pair.innerMtuMax > 0 && pair.innerMtuMax < size.inner;
   const inner = isConfigured ? pair.innerMtuMax : size.inner;
@@ -261,7 +266,8 @@ function pairWords(pair: SaPairState, input: StatusSource) {
     path: size.outer,
     outer: size.encapsulation,
     outerFamily: family,
-    esp: size.outer - size.encapsulation - inner,
+    protocol,
+    security: size.outer - size.encapsulation - inner,
     source: isConfigured ? ("configured" as const) : (path?.source ?? ("interface" as const)),
     ...(path?.reporter === undefined ? {} : { reporter: formatIpAddress(path.reporter) }),
     isProbed: path?.isProbed ?? false,
@@ -269,8 +275,8 @@ function pairWords(pair: SaPairState, input: StatusSource) {
   const flow = flowText(pair.flow);
   return {
     ...trafficWords(pair, input),
-    // In AGGFRAG mode packets of any size are carried, and their sum is another; so is that of AH.
-    ...(pair.flow.aggfrag === "off" && pair.suite.protocol === undefined ? { mtu } : {}),
+    // In AGGFRAG mode packets of any size are carried, and their sum is another.
+    ...(pair.flow.aggfrag === "off" ? { mtu } : {}),
     ...(flow === undefined ? {} : { flow }),
   };
 }

@@ -13,13 +13,13 @@ const ESP_HEADER = 8;
 /** Pad length and next header. */
 const ESP_TRAILER = 2;
 
-/** Where the octets go: `inner` = `outer` - `encapsulation` - `esp`. */
+/** Where the octets go: `inner` = `outer` - `encapsulation` - `security`. */
 export interface EffectiveMtu {
   readonly outer: number;
-  /** IP header without options, and the UDP header if there is one. */
+  /** IP header without options, unless it is that of what is carried (transport mode), and the UDP header if there is one. */
   readonly encapsulation: number;
-  /** Header, IV, trailer, ICV, and what alignment leaves unused. */
-  readonly esp: number;
+  /** ESP: header, IV, trailer, ICV, and what alignment leaves unused. AH: header and ICV. */
+  readonly security: number;
   readonly inner: number;
 }
 
@@ -32,9 +32,22 @@ export function effectiveMtu(
   mode: "tunnel" | "transport" = "tunnel",
 ): EffectiveMtu {
   const headers = outerHeaders(family, encapsulation === "udp");
+  const own = mode === "tunnel" ? 0 : outerHeaders(family, false);
   const payload = innerMtu(outer, headers, sizes.ivLength, sizes.icvLength, sizes.blockSize);
-  const inner = mode === "tunnel" || payload === 0 ? payload : payload + outerHeaders(family, false);
-  return { outer, encapsulation: headers, esp: outer - headers - inner, inner };
+  const inner = payload === 0 ? 0 : payload + own;
+  return { outer, encapsulation: headers - own, security: outer - headers + own - inner, inner };
+}
+
+/** Likewise with AH, which UDP never carries. */
+export function effectiveAhMtu(
+  outer: number,
+  family: 4 | 6,
+  icvLength: number,
+  mode: "tunnel" | "transport" = "tunnel",
+): EffectiveMtu {
+  const encapsulation = mode === "tunnel" ? outerHeaders(family, false) : 0;
+  const security = ahHeaderLength(icvLength, family);
+  return { outer, encapsulation, security, inner: Math.max(0, outer - encapsulation - security) };
 }
 
 /**
@@ -52,17 +65,6 @@ export function carriedMtu(
   if (aggfrag.mayFragment) return outer;
   const size = aggfrag.packetSize === "mtu" ? outer : Math.min(aggfrag.packetSize, outer);
   return effectiveMtu(size, family, encapsulation, sizes).inner - AGGFRAG_HEADER_LENGTH;
-}
-
-/** The longest packet that fits `outer` octets with AH, and in tunnel mode with an IP header in front. */
-export function ahInnerMtu(
-  outer: number,
-  family: 4 | 6,
-  icvLength: number,
-  mode: "tunnel" | "transport" = "tunnel",
-): number {
-  const header = mode === "tunnel" ? outerHeaders(family, false) : 0;
-  return Math.max(0, outer - header - ahHeaderLength(icvLength, family));
 }
 
 /** Octets that IP and UDP put in front of an ESP packet. */

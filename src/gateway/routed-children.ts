@@ -1,7 +1,7 @@
 /** The configured children as far as routes are concerned, and the largest inner packet of each. */
 import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress } from "../base/ip-address.ts";
-import { ahInnerMtu, carriedMtu } from "../esp/effective-mtu.ts";
+import { carriedMtu, effectiveAhMtu } from "../esp/effective-mtu.ts";
 import { type ChildConfiguration, type Connection, policyOf } from "../policy/connection.ts";
 import type { Encapsulation, EspSuite, SaHandling } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
@@ -105,7 +105,7 @@ function innerMtuOf(
 ): number {
   const sizes = suiteSizes(suite);
   return suite.protocol === "ah"
-    ? ahInnerMtu(outer, family, sizes.icvLength, handling.mode)
+    ? effectiveAhMtu(outer, family, sizes.icvLength, handling.mode).inner
     : carriedMtu(outer, family, encapsulation, sizes, handling);
 }
 

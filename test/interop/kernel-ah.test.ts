@@ -183,6 +183,11 @@ connections:
     expect((await kernelCounters(peer)).get(OUT_SPI)).toBeGreaterThan(each + OCTETS / 1500);
 
     expect(await kernelFailures(peer)).toBe("");
+    const { stdout: status } = await ours.cli("status");
+    const outer = one.mode === "tunnel" ? " - [24]0 \\(IPv[46]\\)" : "";
+    expect(status).toMatch(
+      new RegExp(`inner MTU 14[0-9]{2} = 1500${outer} - [23][0-9] \\(AH\\), from the interface`),
+    );
     const { drops } = await ours.status();
     expect(drops).not.toHaveProperty("notAuthentic");
     expect(drops).not.toHaveProperty("selectorMismatch");

@@ -31,7 +31,8 @@ const PARIS: StatusDocument["connections"][number] = {
         path: 1500,
         outer: 28,
         outerFamily: 4,
-        esp: 34,
+        protocol: "esp",
+        security: 34,
         source: "probed",
         isProbed: true,
       },
@@ -169,7 +170,8 @@ test("nothing configured, manual keys, drops and advice", () => {
           path: 1500,
           outer: 20,
           outerFamily: 4,
-          esp: 58,
+          protocol: "esp",
+          security: 58,
           source: "interface",
           isProbed: false,
         },
@@ -244,7 +246,8 @@ test("the inner MTU says why it is what it is", () => {
     "inner MTU 1338 = 1400 - 28 (IPv4, UDP) - 34 (ESP), learnt from ICMP of 203.0.113.1",
   );
   expect(text({ source: "interface" })).toContain("34 (ESP), from the interface");
-  expect(text({ source: "configured", inner: 1300, esp: 172 })).toMatch(/inner MTU 1300, configured$/m);
+  expect(text({ outer: 8, inner: 1458 })).toContain("inner MTU 1458 = 1500 - 8 (UDP) - 34 (ESP), probed");
+  expect(text({ source: "configured", inner: 1300, security: 172 })).toMatch(/inner MTU 1300, configured$/m);
 });
 
 test("SAs beside the first one have a line each", () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { DurationMs } from "../../../src/base/instant.ts";
 import {
   carriedMtu,
+  effectiveAhMtu,
   effectiveMtu,
   innerMtu,
   outerHeaders,
@@ -16,7 +17,12 @@ const cbc = suiteSizes({ encr: Encr.AES_CBC, encrKeyBits: 256, integ: Integ.HMAC
 const nullSha = suiteSizes({ encr: Encr.NULL, encrKeyBits: 0, integ: Integ.HMAC_SHA2_256_128, esn: false });
 
 test("the figures of the manual: 1438 = 1500 - 28 - 34", () => {
-  expect(effectiveMtu(1500, 4, "udp", gcm)).toEqual({ outer: 1500, encapsulation: 28, esp: 34, inner: 1438 });
+  expect(effectiveMtu(1500, 4, "udp", gcm)).toEqual({
+    outer: 1500,
+    encapsulation: 28,
+    security: 34,
+    inner: 1438,
+  });
 });
 
 describe("[SPD-10] the longest inner packet", () => {
@@ -31,12 +37,12 @@ describe("[SPD-10] the longest inner packet", () => {
             fc.property(fc.integer({ min: 576, max: 9000 }), (outer) => {
               const {
                 inner,
-                esp,
+                security,
                 encapsulation: headers,
               } = effectiveMtu(outer, family, encapsulation, sizes);
               expect(outerLength(inner, headers, sizes)).toBeLessThanOrEqual(outer);
               expect(outerLength(inner + 1, headers, sizes)).toBeGreaterThan(outer);
-              expect(inner + esp + headers).toBe(outer);
+              expect(inner + security + headers).toBe(outer);
             }),
           );
         });
@@ -84,4 +90,25 @@ test("in transport mode there is room for what the second IP header would take",
     expect(effectiveMtu(1500, family, "udp", sizes, "transport").inner).toBe(
       effectiveMtu(1500, family, "udp", sizes).inner + header,
     );
+});
+
+test("in transport mode the IP header outside is that of what is carried, and counts once", () => {
+  expect(effectiveMtu(1500, 4, "esp", gcm, "transport")).toEqual({
+    outer: 1500,
+    encapsulation: 0,
+    security: 34,
+    inner: 1466,
+  });
+  expect(effectiveMtu(1500, 6, "udp", gcm, "transport")).toMatchObject({ encapsulation: 8, security: 34 });
+});
+
+test("[AH-08] with AH the header and its ICV are all that is added, and in tunnel mode an IP header", () => {
+  expect(effectiveAhMtu(1500, 4, 16)).toEqual({ outer: 1500, encapsulation: 20, security: 28, inner: 1452 });
+  // Padded to a multiple of 8.
+  expect(effectiveAhMtu(1500, 6, 16)).toEqual({ outer: 1500, encapsulation: 40, security: 32, inner: 1428 });
+  expect(effectiveAhMtu(1500, 6, 12, "transport")).toMatchObject({
+    encapsulation: 0,
+    security: 24,
+    inner: 1476,
+  });
 });
