@@ -9,7 +9,7 @@ import {
   Key,
   type PacketKey,
 } from "../policy/selector-record.ts";
-import { firstPossibleEntry, lookupSpd, SPD_PROTECT } from "../policy/spd.ts";
+import { firstPossibleEntry, lookupSpd, NO_POLICY, SPD_PROTECT } from "../policy/spd.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { isExtensionHeader } from "../wire/ip/ipv6.ts";
 import { FlowCache } from "./flow-cache.ts";
@@ -68,6 +68,13 @@ export class FragmentCheck {
     if (!this.#dependsInbound(slot)) return FRAGMENT_FOLLOWS;
     this.#table ??= new FragmentTable();
     return this.#table.follow(fields, key, this.policyOf(slot), now);
+  }
+
+  /** For a fragment that {@link outbound} was asked about last: the policy that comes first of those it may be under, or NO_POLICY. */
+  possiblePolicy(device: number): number {
+    const spd = this.#context.spds[device];
+    const entry = spd === undefined ? -1 : firstPossibleEntry(spd, this.#any);
+    return spd === undefined || entry < 0 ? NO_POLICY : spd.policy[entry]!;
   }
 
   policyOf(slot: number): number {

@@ -111,12 +111,13 @@ export class InnerPackets {
   #wait(bytes: Uint8Array, at: number, slot: number, tos: number, now: Instant): number {
     const { totalLength } = this.#fields;
     if (totalLength > EARLY_FRAGMENT_OCTETS_MAX) return Drop.fragmentBeforeFirst;
-    this.#early ??= new EarlyFragments();
+    this.#early ??= new EarlyFragments(this.#context.table.size.policies);
+    const policy = this.#fragments.policyOf(slot);
     const lost = this.#early.hold(
       bytes,
       at,
       totalLength,
-      { source: slot, mark: this.#spiOf(slot), tos },
+      { policy, source: slot, mark: this.#spiOf(slot), tos },
       now,
     );
     if (lost > 0) this.#context.count(Drop.fragmentBeforeFirst, lost);

@@ -208,12 +208,15 @@ export class Outbound {
   #wait(frames: FrameBatch, i: number, device: TunIndex, now: Instant): number {
     const { totalLength } = this.#fields;
     if (totalLength > EARLY_FRAGMENT_OCTETS_MAX) return Drop.fragmentBeforeFirst;
-    this.#early ??= new EarlyFragments();
+    const { policies } = this.#context.table.size;
+    this.#early ??= new EarlyFragments(policies + 1);
+    // What may not be protected at all has a share of its own.
+    const possible = this.#fragments.possiblePolicy(device);
     const lost = this.#early.hold(
       frames.bytes,
       frames.offset[i]!,
       totalLength,
-      { source: device, mark: 0, tos: 0 },
+      { policy: possible === NO_POLICY ? policies : possible, source: device, mark: 0, tos: 0 },
       now,
     );
     if (lost > 0) this.#context.count(Drop.fragmentBeforeFirst, lost);

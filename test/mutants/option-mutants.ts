@@ -115,6 +115,14 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "wait no longer than their time",
   },
   {
+    bug: "a flood of early fragments takes the places of all policies",
+    file: "src/dataplane/early-fragments.ts",
+    find: "if (this.#heldBeside(position) > this.#heldBeside(victim)) victim = position;",
+    replace: "void this.#heldBeside(victim);",
+    test: "test/unit/dataplane/fragments.test.ts",
+    killedBy: "a flood under one policy takes no place of another's",
+  },
+  {
     bug: "a cipher beside AH's integrity algorithm is passed over",
     file: "src/ike/negotiation/proposal.ts",
     find: "if (proposal.transforms.some(({ type }) => type === TransformType.ENCR)) return undefined;",

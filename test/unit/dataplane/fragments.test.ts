@@ -320,6 +320,39 @@ describe("fragments that come before their first", () => {
     expect(carry(a, b, heads)).toHaveLength(flood.length + EARLY_FRAGMENTS_MAX);
   });
 
+  test.each(["out", "in"] as const)(
+    "on the way %s a flood under one policy takes no place of another's",
+    (way) => {
+      const other = selectors("10.1.0.0/16", "10.3.0.0/16[udp/2000]");
+      const back = { local: other.remote, remote: other.local };
+      const { a, b, spis } = makePair({ selectors: NAMED });
+      const others = installPair(a, b, { selectors: other, policy: "net/other" });
+      a.setSpd([a.protect("net/lan", NAMED), a.protect("net/other", other)]);
+      b.setSpd([
+        b.protect("net/lan", { local: NAMED.remote, remote: NAMED.local }),
+        b.protect("net/other", back),
+      ]);
+      const flow = whole({ ...V4, destination: "10.3.0.9" }, 2400 - 8);
+      const [head, tail] = fragmentsOf(flow, 7, 1200);
+      const flood = Array.from({ length: 2 * EARLY_FRAGMENTS_MAX }, (_, i) =>
+        fragmentOf(whole(V4), 100 + i, 1200, 2400),
+      );
+      const heads = flood.map((_, i) => fragmentOf(whole(V4), 100 + i, 0, 1200));
+      if (way === "out") {
+        expect(carry(a, b, [...flood.slice(0, 10), tail!, ...flood.slice(10)])).toEqual([]);
+        expect(carry(a, b, [head!])).toEqual([head, tail]);
+        expect(carry(a, b, heads)).toHaveLength(heads.length + EARLY_FRAGMENTS_MAX - 1);
+        return;
+      }
+      const flooder = new PlainSender(spis.bInbound);
+      const sender = new PlainSender(others.bInbound);
+      expect(arrive(b, sender.seal(tail!, {}))).toBe(0);
+      for (const one of flood) expect(arrive(b, flooder.seal(one, {}))).toBe(0);
+      expect(arrive(b, sender.seal(head!, {}))).toBe(2);
+      expect(b.drops("fragmentBeforeFirst")).toBe(flood.length - EARLY_FRAGMENTS_MAX + 1);
+    },
+  );
+
   test("without an SA they are held behind their first", () => {
     const a = makeGateway({ seed: 1 });
     const b = makeGateway({ seed: 2 });
