@@ -60,11 +60,13 @@ struct TunState {
   bool refuses_udp_runs = false;
 };
 
-// A socket: whether its device refused to send runs, and whether packets came that many short reads have no room for.
+// A socket: whether its device refused to send runs, whether packets came that many short reads have no room for, and
+// whether packets bring their own IP header.
 struct SocketState {
   int fd;
   bool refuses_runs = false;
   bool gets_long_packets = false;
+  bool takes_whole_packets = false;
 };
 
 // What one recvmmsg put into a batch's arena.

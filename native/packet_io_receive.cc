@@ -112,6 +112,10 @@ SocketState& PacketIo::SocketOf(int fd) {
     if (state->fd == fd) return *state;
   sockets_.push_back(std::make_unique<SocketState>());
   sockets_.back()->fd = fd;
+  int protocol = 0;
+  socklen_t length = sizeof protocol;
+  const bool is_known = getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0;
+  sockets_.back()->takes_whole_packets = is_known && protocol == IPPROTO_RAW;
   return *sockets_.back();
 }
 

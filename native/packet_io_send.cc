@@ -61,7 +61,10 @@ bool PacketIo::PrepareSend(const Socket& socket, Batch& batch, uint32_t i, const
   if (endpoint == nullptr) return false;
   const uint8_t family = endpoint[kEndpointFamily];
   const uint8_t encapsulation = socket.is_raw ? kEncapsulationRaw : kEncapsulationUdp;
-  if (family != (socket.family == AF_INET ? 4 : 6) || endpoint[kEndpointEncapsulation] != encapsulation) return false;
+  // A whole packet to a UDP endpoint has its UDP header already.
+  const bool fits = endpoint[kEndpointEncapsulation] == encapsulation ||
+                    (socket.is_raw && SocketOf(socket.fd).takes_whole_packets);
+  if (family != (socket.family == AF_INET ? 4 : 6) || !fits) return false;
   uint16_t port = 0;
   if (!socket.is_raw) memcpy(&port, endpoint + kEndpointRemotePort, sizeof port);
 

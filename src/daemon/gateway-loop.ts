@@ -14,12 +14,7 @@ export interface GatewayLoopOptions {
   readonly clock: Clock;
   readonly compute: ComputePool;
   /** @returns why it could not be sent */
-  readonly send: (
-    local: UdpEndpoint,
-    remote: UdpEndpoint,
-    bytes: Uint8Array,
-    dontFragment: boolean,
-  ) => string | undefined;
+  readonly send: (datagram: Extract<GatewayEffect, { kind: "send" }>) => string | undefined;
   readonly onSendFailure: (remote: UdpEndpoint, reason: string) => void;
   /** Called in order with the loop's own effects; may `feed`, which is carried out afterwards. */
   readonly onEffect: (effect: ForwardedEffect) => void;
@@ -79,12 +74,7 @@ export class GatewayLoop {
   readonly #perform = (effect: GatewayEffect): void => {
     switch (effect.kind) {
       case "send": {
-        const failure = this.#options.send(
-          effect.local,
-          effect.remote,
-          effect.bytes,
-          effect.dontFragment ?? false,
-        );
+        const failure = this.#options.send(effect);
         if (failure !== undefined) this.#options.onSendFailure(effect.remote, failure);
         break;
       }

@@ -6,6 +6,7 @@ import { natSteering, rawFilter } from "../dataplane/lane-steering.ts";
 import type { LaneSocket } from "../dataplane/packet-io.ts";
 import { systemCode } from "../io/io-error.ts";
 import type { Fd } from "../io/native.ts";
+import type { SystemCallFailure } from "../io/native-error.ts";
 import type { NativeLaneSocket } from "../io/native-packet-io.ts";
 import {
   attachFilter,
@@ -17,6 +18,11 @@ import {
   type UdpSocketOptions,
   udpOffloads,
 } from "../io/native-socket.ts";
+import { fragmentsOfDatagram, needsFragments } from "../io/outer-fragments.ts";
+
+import { createSystemRandom } from "../io/random.ts";
+
+const random = createSystemRandom();
 
 export interface OuterSocketsOptions {
   /** Empty: all addresses of the host. */
@@ -37,13 +43,24 @@ interface OuterSocket extends LaneSocket {
   readonly address?: IpAddress;
 }
 
+/** A UDP datagram of the main thread's. */
+export interface OutgoingDatagram {
+  readonly local: UdpEndpoint;
+  readonly remote: UdpEndpoint;
+  readonly bytes: Uint8Array;
+  /** Nobody on the way may fragment it. */
+  readonly dontFragment?: true;
+  /** Over IPv6: in fragments that every path carries, if it is longer. */
+  readonly inFragments?: true;
+}
+
 export interface OuterSockets {
   /** What lanes read and write: by lane, alike in number and order. */
   readonly lanes: readonly (readonly NativeLaneSocket[])[];
   /** What the kernel can do with runs of datagrams, on every socket. */
   readonly offloads: { readonly canSend: boolean; readonly merges: boolean };
   /** @returns why the datagram could not be sent, in words; `undefined` when the system took it */
-  send(local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array, dontFragment: boolean): string | undefined;
+  send(datagram: OutgoingDatagram): string | undefined;
   close(): void;
 }
 
@@ -70,7 +87,7 @@ export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
       sockets.map((socket) => laneSocket(socket, lane)),
     ),
     offloads: offloadsOf(sockets),
-    send: (local, remote, bytes, dontFragment) => send(sockets, local, remote, bytes, dontFragment),
+    send: (datagram) => send(sockets, datagram),
     close,
   };
 }
@@ -143,23 +160,45 @@ function isUdp({ role }: OuterSocket): boolean {
   return role === "ike" || role === "nat";
 }
 
-function send(
-  sockets: readonly OuterSocket[],
-  local: UdpEndpoint,
-  remote: UdpEndpoint,
-  bytes: Uint8Array,
-  dontFragment: boolean,
-): string | undefined {
+function send(sockets: readonly OuterSocket[], datagram: OutgoingDatagram): string | undefined {
+  const { local, remote, bytes, dontFragment = false, inFragments } = datagram;
   const family = familyOf(remote.address);
-  const fitting = sockets.filter(
-    (socket) => isUdp(socket) && socket.family === family && socket.localPort === local.port,
-  );
-  const socket =
-    fitting.find(({ address }) => address !== undefined && equal(address, local.address)) ??
-    fitting.find(({ address }) => address === undefined) ??
-    fitting[0];
+  const hasSource = familyOf(local.address) === family;
+  const ofFamily = sockets.filter((socket) => socket.family === family);
+  const whole = ofFamily.filter(({ role }) => role === "whole");
+  if (inFragments === true && family === 6 && hasSource && needsFragments(bytes) && whole.length > 0)
+    return sendFragments(bestOf(whole, local.address)!, datagram);
+  const fitting = ofFamily.filter((socket) => isUdp(socket) && socket.localPort === local.port);
+  const socket = bestOf(fitting, local.address);
   if (socket === undefined) return `no socket of ours has ${formatEndpoint(local)}`;
-  const source = familyOf(local.address) === family ? { local: local.address } : {};
+  const source = hasSource ? { local: local.address } : {};
   const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, remote, bytes, { ...source, dontFragment });
+  return failureText(failure);
+}
+
+/** The socket of that address, or of all addresses, or any. */
+function bestOf(sockets: readonly OuterSocket[], local: IpAddress): OuterSocket | undefined {
+  return (
+    sockets.find(({ address }) => address !== undefined && equal(address, local)) ??
+    sockets.find(({ address }) => address === undefined) ??
+    sockets[0]
+  );
+}
+
+/** The first fragment that the system refuses is the last that is tried. */
+function sendFragments(socket: OuterSocket, { local, remote, bytes }: OutgoingDatagram): string | undefined {
+  const to = { address: remote.address, port: 0 };
+  for (const fragment of fragmentsOfDatagram(local, remote, bytes, identification())) {
+    const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, to, fragment, { dontFragment: true });
+    if (failure !== undefined) return failureText(failure);
+  }
+  return undefined;
+}
+
+function identification(): number {
+  return new DataView(random.publicBytes(4).buffer).getUint32(0);
+}
+
+function failureText(failure: SystemCallFailure | undefined): string | undefined {
   return failure === undefined ? undefined : `${failure.syscall} gave ${failure.code}`;
 }

@@ -210,7 +210,7 @@ export class RunningGateway {
       gateway: parts.gateway,
       clock,
       compute,
-      send: (local, remote, bytes, dontFragment) => sockets.send(local, remote, bytes, dontFragment),
+      send: (datagram) => sockets.send(datagram),
       onSendFailure: (_, reason) => log.debug(`an IKE message could not be sent: ${reason}`),
       onEffect: (effect) => {
         if (effect.kind === "wakeLanes") this.#lanes.wake();

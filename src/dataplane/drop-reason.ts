@@ -81,11 +81,11 @@ export const DROP_REASONS = [
   "tunRefused",
   /** An ICMP error was due but its rate limit was reached; the packet itself is counted elsewhere. */
   "icmpRateLimited",
-  /** A fragment that says more than 65,535 octets, none, or no multiple of 8 before the last, where ports matter. */
+  /** A fragment that says more than 65,535 octets, none, or no multiple of 8 before the last, where that matters. */
   "badFragment",
   /** A fragment that leaves the ports, or TCP's flags, to another one, where ports matter (RFC 1858, RFC 3128). */
   "tinyFragment",
-  /** A fragment of octets that have passed before, where ports matter; doubled on the way, or an attack. */
+  /** A fragment of octets that have passed before, where ports matter, or a datagram of such; doubled, or an attack. */
   "overlappingFragment",
   /** A later fragment whose first was not seen, in time, where ports matter [SPD-13]. */
   "fragmentBeforeFirst",
@@ -93,8 +93,12 @@ export const DROP_REASONS = [
   "fragmentHeld",
   /** AH of a length that its SA does not have, or behind headers that cannot be read. */
   "badAhLength",
-  /** TUN: transport mode takes whole datagrams only (RFC 4303 section 3.3.4). */
+  /** TUN: AH in transport mode takes whole datagrams only (RFC 4302 section 3.3.4). */
   "fragmentInTransport",
+  /** TUN: fragments for a transport mode SA whose datagram did not become whole in time. */
+  "reassemblyTimedOut",
+  /** TUN: fragments for a transport mode SA that gave way to those of other datagrams. */
+  "reassemblyFull",
   /** TUN: transport mode is between the two outer addresses, and this packet has others. */
   "notOurHosts",
   /** No drop: the upper half of its number was found anew after a gap of 2^32 packets or more [ESP-06]. */

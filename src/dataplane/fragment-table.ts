@@ -3,6 +3,7 @@ import { Key, type PacketKey } from "../policy/selector-record.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { Drop } from "./drop-reason.ts";
+import { FragmentMaps, isBadFragment } from "./fragment-map.ts";
 
 const SETS = 128;
 const WAYS = 4;
@@ -16,11 +17,6 @@ const TCP_HEADER_SEEN_MIN = 16;
 /** The fragment may go on under the ports that its key has now. */
 export const FRAGMENT_FOLLOWS = -1;
 
-/** A packet's length counts in 16 bits, fragments start at multiples of 8. */
-const PAYLOAD_MAX = 0xffff;
-const UNIT = 8;
-const MAP_WORDS = (PAYLOAD_MAX + 1) / UNIT / 32;
-
 /** Words of an entry: whose fragments these are, then what is known of them. */
 const SCOPE = 0;
 const FAMILY_AND_PROTOCOL = 1;
@@ -30,19 +26,14 @@ const REMOTE_ADDRESS = 7;
 const PROTOCOL = 11;
 const LOCAL_PORT = 12;
 const REMOTE_PORT = 13;
-/** Units of 8 octets that have passed. */
-const PASSED = 14;
-/** Units of the whole payload; 0 while the last fragment is missing. */
-const TOTAL = 15;
-const STRIDE = 16;
+const STRIDE = 14;
 const NONE = -1;
 
 export class FragmentTable {
   readonly #words = new Uint32Array(FRAGMENTED_PACKETS_MAX * STRIDE);
   /** When the first fragment came; an entry is empty before it has one. */
   readonly #since = new Float64Array(FRAGMENTED_PACKETS_MAX).fill(Number.NEGATIVE_INFINITY);
-  /** One bit per unit. */
-  readonly #map = new Uint32Array(FRAGMENTED_PACKETS_MAX * MAP_WORDS);
+  readonly #maps = new FragmentMaps(FRAGMENTED_PACKETS_MAX);
 
   /**
    * Lets a first fragment leave its ports here, and a later one take them; no octet of a packet passes twice.
@@ -51,19 +42,16 @@ export class FragmentTable {
    * @returns {@link FRAGMENT_FOLLOWS}, or the reason to drop it
    */
   follow(fields: PacketFields, key: PacketKey, scope: number, now: number): number {
-    const { fragmentOffset, fragmentLength, moreFragments } = fields;
-    const end = fragmentOffset + fragmentLength;
-    if (fragmentLength === 0 || end > PAYLOAD_MAX || (moreFragments && fragmentLength % UNIT !== 0))
-      return Drop.badFragment;
+    if (isBadFragment(fields)) return Drop.badFragment;
     if (isTiny(fields)) return Drop.tinyFragment;
     let entry = this.#find(fields, key, scope, now);
-    if (fragmentOffset === 0) {
+    if (fields.fragmentOffset === 0) {
       if (entry === NONE) entry = this.#take(fields, key, scope, now);
-      else if (this.#isComplete(entry)) this.#start(entry, fields, key, scope, now);
+      else if (this.#maps.isComplete(entry)) this.#start(entry, fields, key, scope, now);
     } else if (entry === NONE) return Drop.fragmentBeforeFirst;
-    const reason = this.#pass(entry, fragmentOffset / UNIT, Math.ceil(end / UNIT), moreFragments);
-    if (reason === FRAGMENT_FOLLOWS) this.#fill(entry, key);
-    return reason;
+    if (!this.#maps.pass(entry, fields)) return Drop.overlappingFragment;
+    this.#fill(entry, key);
+    return FRAGMENT_FOLLOWS;
   }
 
   /** Whether the first fragment of the packet has come. */
@@ -83,11 +71,6 @@ export class FragmentTable {
     key[Key.PROTOCOL] = this.#words[at + PROTOCOL]!;
     key[Key.LOCAL_PORT] = this.#words[at + LOCAL_PORT]!;
     key[Key.REMOTE_PORT] = this.#words[at + REMOTE_PORT]!;
-  }
-
-  #isComplete(entry: number): boolean {
-    const at = entry * STRIDE;
-    return this.#words[at + TOTAL] !== 0 && this.#words[at + PASSED] === this.#words[at + TOTAL];
   }
 
   #find(fields: PacketFields, key: PacketKey, scope: number, now: number): number {
@@ -138,39 +121,8 @@ export class FragmentTable {
     words[at + PROTOCOL] = key[Key.PROTOCOL]!;
     words[at + LOCAL_PORT] = key[Key.LOCAL_PORT]!;
     words[at + REMOTE_PORT] = key[Key.REMOTE_PORT]!;
-    words[at + PASSED] = 0;
-    words[at + TOTAL] = 0;
-    this.#map.fill(0, entry * MAP_WORDS, (entry + 1) * MAP_WORDS);
+    this.#maps.start(entry);
     this.#since[entry] = now;
-  }
-
-  /** Marks the units from `start` up to `end`, unless one of them has passed or lies behind the last. */
-  #pass(entry: number, start: number, end: number, moreFragments: boolean): number {
-    const words = this.#words;
-    const at = entry * STRIDE;
-    const total = words[at + TOTAL]!;
-    if (total !== 0 && (end > total || !moreFragments)) return Drop.overlappingFragment;
-    if (this.#hasPassed(entry, start, end, moreFragments)) return Drop.overlappingFragment;
-    const map = entry * MAP_WORDS;
-    for (let unit = start; unit < end; unit++)
-      this.#map[map + (unit >>> 5)] = this.#map[map + (unit >>> 5)]! | (1 << (unit & 31));
-    words[at + PASSED] = words[at + PASSED]! + end - start;
-    if (!moreFragments) words[at + TOTAL] = end;
-    return FRAGMENT_FOLLOWS;
-  }
-
-  /** Whether one of the units has passed, or for a last fragment one behind them. */
-  #hasPassed(entry: number, start: number, end: number, moreFragments: boolean): boolean {
-    const map = entry * MAP_WORDS;
-    const last = moreFragments ? end : MAP_WORDS * 32;
-    for (let unit = start; unit < last; ) {
-      const word = this.#map[map + (unit >>> 5)]! >>> (unit & 31);
-      const inWord = Math.min(32 - (unit & 31), last - unit);
-      const mask = inWord === 32 ? 0xffffffff : (1 << inWord) - 1;
-      if ((word & mask) !== 0) return true;
-      unit += inWord;
-    }
-    return false;
   }
 }
 

@@ -117,6 +117,14 @@ export class LaneContext {
     return other;
   }
 
+  /** A socket that takes packets with their IP header, or {@link NO_SOCKET}. */
+  wholeSocket(family: 4 | 6): number {
+    const { sockets } = this.io;
+    for (let socket = 0; socket < sockets.length; socket++)
+      if (sockets[socket]!.role === "whole" && sockets[socket]!.family === family) return socket;
+    return NO_SOCKET;
+  }
+
   /** SPI of the inbound SA of a slot's pair. */
   inboundSpi(slot: number): number {
     const { u32 } = this.table;

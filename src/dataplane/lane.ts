@@ -68,7 +68,7 @@ export function createLane(options: LaneOptions): Lane {
   const own = new OwnAddresses(options.table);
   const sealAndSend = new SealAndSend(context, createArenaBatch(PACKETS, PACKETS_OCTETS));
   const paced = new PacedSas(context, createFrameBatch(MADE_FRAMES, MADE_OCTETS), sealAndSend);
-  const protection = new Protection(context, new Oversize(icmp, sealAndSend), paced);
+  const protection = new Protection(context, sealAndSend, new Oversize(icmp, sealAndSend), paced);
   const outbound = new Outbound({
     context,
     frames: createFrameBatch(options.frames ?? FRAMES, FRAMES_OCTETS),

@@ -127,7 +127,7 @@ export class Outbound {
       for (let i = 0; i < frames.count; i++) this.#decide(frames, i, device, now);
       this.#releaseEarly(now);
       handOver?.wakeOthers();
-      this.#send();
+      this.#send(now);
     }
     this.#paced.turn(now);
     return handled;
@@ -146,16 +146,16 @@ export class Outbound {
       }
       handOver.hops = 0;
       this.#releaseEarly(now);
-      this.#send();
+      this.#send(now);
     }
     handOver.wakeOthers();
     return handled;
   }
 
-  #send(): void {
+  #send(now: Instant): void {
     if (this.#frames.count > 0) this.#sealAndSend.run(this.#frames);
     if (this.#made.count > 0) this.#sealAndSend.run(this.#made);
-    this.#protection.flush();
+    this.#protection.flush(now);
   }
 
   nextTimeout(): Instant | undefined {
@@ -163,7 +163,7 @@ export class Outbound {
     const expiry = this.#held.nextExpiry();
     const held = earlier(
       expiry === undefined ? expiry : instant(Math.min(expiry, this.#acquireDue[0]!)),
-      this.#early?.nextExpiry(),
+      earlier(this.#early?.nextExpiry(), this.#protection.nextTimeout()),
     );
     const paced = this.#paced.nextTimeout();
     return paced === Number.POSITIVE_INFINITY ? held : earlier(held, instant(paced));
@@ -373,7 +373,7 @@ export class Outbound {
     }
     held.compact();
     if (made.count > 0) this.#sealAndSend.run(made);
-    this.#protection.flush();
+    this.#protection.flush(now);
     return released;
   }
 

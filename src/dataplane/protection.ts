@@ -11,7 +11,7 @@ import { tfcLength } from "../esp/tfc-padding.ts";
 import { endpointOffset, readEndpointRecord } from "../policy/endpoint-record.ts";
 import { AggfragMode, EndpointRecord, SaMode, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
-import type { PacketFields } from "../wire/ip/ip-packet.ts";
+import { createPacketFields, type PacketFields, parseIpPacket } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { AH_TAKEN, AhOutbound } from "./ah-outbound.ts";
 import { Drop } from "./drop-reason.ts";
@@ -20,6 +20,8 @@ import { clampMss, isSyn } from "./mss.ts";
 import { OVERSIZE_OUTER_FRAGMENTS, OVERSIZE_REFUSED, OVERSIZE_REPLACED, type Oversize } from "./oversize.ts";
 import type { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
+import { NOT_WHOLE, Reassembly } from "./reassembly.ts";
+import type { SealAndSend } from "./seal-and-send.ts";
 import { slotInnerMtu } from "./slot-mtu.ts";
 import { StallWatch } from "./stall-watch.ts";
 import { STRIPPED, stripHeader } from "./transport-mode.ts";
@@ -33,9 +35,14 @@ export class Protection {
   #ah: AhOutbound | undefined;
   readonly #paced: PacedSas;
   readonly #stalls = new StallWatch();
+  readonly #sealAndSend: SealAndSend;
+  /** Made for the first fragment in transport mode. */
+  #reassembly: Reassembly | undefined;
+  readonly #wholeFields = createPacketFields();
 
-  constructor(context: LaneContext, oversize: Oversize, paced: PacedSas) {
+  constructor(context: LaneContext, sealAndSend: SealAndSend, oversize: Oversize, paced: PacedSas) {
     this.#context = context;
+    this.#sealAndSend = sealAndSend;
     this.#oversize = oversize;
     this.#paced = paced;
   }
@@ -80,6 +87,7 @@ export class Protection {
     frames.fragmentable[i] = this.#isDfClear(fields, base, endpointAt) ? 1 : 0;
     if (isTransport) {
       const reason = stripHeader(frames, i, fields, table, endpointAt);
+      if (reason === Drop.fragmentInTransport) return this.#reassemble(frames, i, fields, slot, device, now);
       if (reason !== STRIPPED) return this.#drop(reason, packets);
     }
     const isAggfrag = u32[(base + Slot.AGGFRAG_MODE) >> 2] !== AggfragMode.OFF;
@@ -103,7 +111,7 @@ export class Protection {
     if (packets === 1) this.#watch(frames, i, fields, base, endpoint, mtu, now);
     frames.slot[i] = slot;
     frames.endpoint[i] = endpoint;
-    frames.socket[i] = socket;
+    frames.socket[i] = frames.fragmentable[i] === 1 ? this.#fragmentSocket(endpointAt, socket) : socket;
     frames.status[i] = PACKET_OK;
     if (countPackets(table, base, octets, now, packets))
       context.raise("softLimit", slot, reachedSoft(table, base));
@@ -141,20 +149,74 @@ export class Protection {
     now: Instant,
     mtu: number,
   ): boolean {
-    // In transport mode only whole packets are protected (RFC 4301 section 7).
     const fitting =
       frames.strip[i]! > 0
-        ? this.#oversize.refuse(frames, i, fields, device, now, mtu)
+        ? this.#fitTransport(frames, i, fields, device, now, mtu)
         : this.#oversize.fit(frames, i, fields, slot, device, now, mtu, this);
     if (fitting === OVERSIZE_REFUSED) return this.#drop(Drop.tooBig, frames.segments[i]!);
     if (fitting === OVERSIZE_OUTER_FRAGMENTS) frames.fragmentable[i] = 1;
     return fitting !== OVERSIZE_REPLACED;
   }
 
-  /** Lets what was cut in this turn leave. */
-  flush(): void {
+  /** In transport mode only whole packets are protected, and what is too long then is cut outside (RFC 4301 section 7). */
+  #fitTransport(
+    frames: FrameBatch,
+    i: number,
+    fields: PacketFields,
+    device: TunIndex,
+    now: Instant,
+    mtu: number,
+  ): typeof OVERSIZE_OUTER_FRAGMENTS | typeof OVERSIZE_REFUSED {
+    const isLeast = fields.family === 6 && frames.packetLength[i]! <= PATH_MTU_MIN[6];
+    // Its sender has cut it before, so that nobody can be told that it was too big.
+    const wasCut = frames === this.#reassembly?.whole;
+    if (frames.fragmentable[i] === 1 || isLeast || wasCut) return OVERSIZE_OUTER_FRAGMENTS;
+    return this.#oversize.refuse(frames, i, fields, device, now, mtu);
+  }
+
+  /** Puts a datagram together that only whole can be protected, and protects it. */
+  #reassemble(
+    frames: FrameBatch,
+    i: number,
+    fields: PacketFields,
+    slot: number,
+    device: TunIndex,
+    now: Instant,
+  ): false {
+    const { table } = this.#context;
+    this.#reassembly ??= new Reassembly(this.#context);
+    const reassembly = this.#reassembly;
+    const { whole } = reassembly;
+    if (reassembly.isFull) this.#sealAndSend.run(whole);
+    const policy = table.u32[(slotOffset(table, slot) + Slot.POLICY) >> 2]!;
+    const made = reassembly.take(frames, i, fields, policy, now);
+    if (made === NOT_WHOLE) return false;
+    whole.slot[made] = SKIP_SLOT;
+    if (parseIpPacket(whole.bytes, whole.offset[made]!, whole.length[made]!, this.#wholeFields))
+      this.protect(whole, made, this.#wholeFields, slot, device, now);
+    else this.#drop(Drop.malformedPacket, 1);
+    return false;
+  }
+
+  /** Fragments of IPv6 are made by its sender, and the system makes none of what its own link takes whole. */
+  #fragmentSocket(endpointAt: number, socket: number): number {
+    const { bytes } = this.#context.table;
+    if (bytes[endpointAt + EndpointRecord.FAMILY] === 4 || !hasLocalAddress(bytes, endpointAt)) return socket;
+    const whole = this.#context.wholeSocket(6);
+    return whole === NO_SOCKET ? socket : whole;
+  }
+
+  /** Lets what was cut or put together in this turn leave, and forgets what has waited long enough. */
+  flush(now: Instant): void {
     this.#oversize.flush();
     this.#ah?.flush();
+    if (this.#reassembly === undefined) return;
+    this.#reassembly.expire(now);
+    if (this.#reassembly.whole.count > 0) this.#sealAndSend.run(this.#reassembly.whole);
+  }
+
+  nextTimeout(): Instant | undefined {
+    return this.#reassembly?.nextExpiry();
   }
 
   #protectByAh(
@@ -185,6 +247,13 @@ export class Protection {
     this.#context.count(reason, packets);
     return false;
   }
+}
+
+/** Absent, the system chooses it. */
+function hasLocalAddress(bytes: Uint8Array, endpointAt: number): boolean {
+  let any = 0;
+  for (let octet = 0; octet < 16; octet++) any |= bytes[endpointAt + EndpointRecord.LOCAL_ADDRESS + octet]!;
+  return any !== 0;
 }
 
 /** Octets that the cipher sees of all packets of a frame. */

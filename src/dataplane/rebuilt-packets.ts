@@ -1,7 +1,7 @@
 /** What arrived in transport mode, as IP packets again: the outer header in front of what was protected (RFC 4301 section 5.2). */
 import type { Instant } from "../base/instant.ts";
 import {
-  createPacketBatch,
+  createArenaBatch,
   DATAGRAM_META_STRIDE,
   META_FAMILY,
   META_HEADER_LENGTH,
@@ -26,15 +26,19 @@ import { Drop } from "./drop-reason.ts";
 import type { InnerPackets } from "./inner-packets.ts";
 import type { LaneContext } from "./lane-context.ts";
 import { translateChecksum } from "./nat-checksum.ts";
-import { WHOLE_PACKET_MAX } from "./whole-packets.ts";
 
 /** Of a header that the system kept to itself. */
 const HOP_LIMIT = 64;
 const CAPACITY = 64;
+const PACKET_MAX = 0xffff;
+/** Room for one of any length, or for many of the usual one. */
+const OCTETS = 4 * (PACKET_MAX + 1);
+/** Packets begin at multiples of this. */
+const ALIGNMENT = 64;
 
 export class RebuiltPackets {
   readonly #context: LaneContext;
-  readonly #cells = createPacketBatch(CAPACITY, WHOLE_PACKET_MAX);
+  readonly #cells = createArenaBatch(CAPACITY, OCTETS);
   readonly #device = new Uint8Array(CAPACITY);
 
   constructor(context: LaneContext) {
@@ -61,11 +65,11 @@ export class RebuiltPackets {
     const nextHeader = espNextHeader(batch.bytes, end);
     if (isDummyPacket(nextHeader)) return Drop.dummy;
     const cells = this.#cells;
-    if (cells.count === cells.capacity) this.flush();
-    const at = cells.count * cells.stride;
+    if (cells.count === cells.capacity || this.#end() + PACKET_MAX > OCTETS) this.flush();
+    const at = this.#end();
     const headerLength = this.#writeHeader(batch, i, start - front, payloadLength, nextHeader, at);
     const length = headerLength + payloadLength;
-    if (length > WHOLE_PACKET_MAX) return Drop.malformedInner;
+    if (length > PACKET_MAX) return Drop.malformedInner;
     cells.bytes.set(batch.bytes.subarray(start, start + payloadLength), at + headerLength);
     const { table } = this.#context;
     const natSum = table.u32[(slotOffset(table, slot) + Slot.NAT_SUM) >> 2]!;
@@ -74,6 +78,13 @@ export class RebuiltPackets {
     cells.offset[cells.count] = at;
     cells.length[cells.count] = length;
     return inner.check(cells, at, length, slot, batch.tos[i]!, now);
+  }
+
+  /** Where there is room behind what waits. */
+  #end(): number {
+    const { count, offset, length } = this.#cells;
+    if (count === 0) return 0;
+    return Math.ceil((offset[count - 1]! + length[count - 1]!) / ALIGNMENT) * ALIGNMENT;
   }
 
   /** The packet that was judged last goes to a device. */

@@ -22,7 +22,7 @@ const WITHOUT_DF = 1;
 export class SealAndSend {
   readonly #context: LaneContext;
   readonly #packets: PacketBatch;
-  /** Made for the first packet in transport mode. */
+  /** Made for the first packet that brings its own IP header. */
   #whole: WholePackets | undefined;
   /** Bits of the sockets that frames leave by, with DF and without. */
   #withDf = 0;
@@ -58,9 +58,10 @@ export class SealAndSend {
     for (let i = 0; i < frames.count; i++) {
       if (frames.slot[i] === SKIP_SLOT) continue;
       const socket = frames.socket[i]!;
-      const canFragment = io.sendFragmentable !== undefined && io.sockets[socket]!.role !== "whole";
-      if (!canFragment) frames.fragmentable[i] = 0;
-      if (frames.fragmentable[i] === 1) this.#withoutDf |= 1 << socket;
+      const isWhole = io.sockets[socket]!.role === "whole";
+      if (io.sendFragmentable === undefined && !isWhole) frames.fragmentable[i] = 0;
+      // Whole packets say themselves whether they have DF.
+      if (frames.fragmentable[i] === 1 && !isWhole) this.#withoutDf |= 1 << socket;
       else this.#withDf |= 1 << socket;
     }
     return (this.#withDf | this.#withoutDf) !== 0;
@@ -80,12 +81,13 @@ export class SealAndSend {
   #send(frames: FrameBatch, socket: number, fragmentable: number, isAll: boolean): void {
     const packets = this.#packets;
     const { io } = this.#context;
-    const kind = isAll ? ANY_DF : fragmentable;
+    const isWhole = io.sockets[socket]!.role === "whole";
+    const kind = isAll || isWhole ? ANY_DF : fragmentable;
     if (!isAll)
       for (let k = 0; k < packets.count; k++)
         packets.status[k] = isSentBy(frames, packets.frame[k]!, socket, kind) ? PACKET_OK : PACKET_NOT_SENT;
-    if (io.sockets[socket]!.role === "whole") {
-      this.#whole ??= new WholePackets(io);
+    if (isWhole) {
+      this.#whole ??= new WholePackets(this.#context);
       this.#whole.send(frames, packets, socket);
     } else if (fragmentable === WITHOUT_DF) io.sendFragmentable?.(socket, packets);
     else io.send(socket, packets);

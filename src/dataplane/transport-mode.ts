@@ -24,8 +24,6 @@ export function stripHeader(
   table: SaTable,
   endpoint: number,
 ): number {
-  // RFC 4303 section 3.3.4: whole datagrams only.
-  if (fields.isFragment) return Drop.fragmentInTransport;
   const { bytes } = table;
   if (
     bytes[endpoint + EndpointRecord.FAMILY] !== fields.family ||
@@ -33,6 +31,8 @@ export function stripHeader(
     !isAddress(bytes, endpoint + EndpointRecord.REMOTE_ADDRESS, fields.destination, fields.family)
   )
     return Drop.notOurHosts;
+  // RFC 4303 section 3.3.4: whole datagrams only.
+  if (fields.isFragment) return Drop.fragmentInTransport;
   const start = frames.offset[i]!;
   const isFound = findSecurityPlace(frames.bytes, start, start + frames.length[i]!, place);
   if (!isFound || place.offset > STRIP_MAX) return Drop.malformedPacket;

@@ -53,6 +53,8 @@ export type GatewayEffect =
       readonly bytes: Uint8Array;
       /** Nobody on the way may fragment it. */
       readonly dontFragment?: true;
+      /** Over IPv6: in fragments that every path carries, if it is longer. */
+      readonly inFragments?: true;
     }
   /** The way to a peer carries another size than before: routes have to say so. */
   | { readonly kind: "pathMtuChanged"; readonly remote: IpAddress; readonly state: PathState }

@@ -133,6 +133,8 @@ export type IkeAction =
       readonly bytes: Uint8Array;
       /** Nobody on the way may fragment it. */
       readonly dontFragment?: true;
+      /** Over IPv6, where nobody on the way would: in fragments that every path carries, if it is longer. */
+      readonly inFragments?: true;
     }
   /** One octet 0xFF (RFC 3948 section 2.3). */
   | { readonly kind: "sendKeepalive"; readonly local: UdpEndpoint; readonly remote: UdpEndpoint }

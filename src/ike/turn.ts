@@ -123,8 +123,19 @@ export function noticeStranger(turn: Turn, failure: FailureNotice): void {
   if (!isOwn && establishedOf(machine, connection).length === 0) keeper.lastFailure = failure;
 }
 
-export function send(turn: Turn, local: UdpEndpoint, remote: UdpEndpoint, bytes: Uint8Array): void {
-  turn.actions.push({ kind: "send", local, remote, bytes });
+/**
+ * @param repeats - how often it was sent before. Over IPv6 every second time goes in fragments: nothing says whether a path
+ *   takes the message whole, nor whether it takes fragments (RFC 7872)
+ */
+export function send(
+  turn: Turn,
+  local: UdpEndpoint,
+  remote: UdpEndpoint,
+  bytes: Uint8Array,
+  repeats = 0,
+): void {
+  const inFragments = remote.address.length === 16 && repeats % 2 === 1;
+  turn.actions.push({ kind: "send", local, remote, bytes, ...(inFragments ? { inFragments } : {}) });
 }
 
 /** As {@link send}, but nobody on the way may fragment it. */

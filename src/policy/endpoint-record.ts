@@ -54,6 +54,12 @@ export function readEndpointRecord(table: SaTable, endpoint: number): OuterPath 
   };
 }
 
+/** Of what we send: from our port to the peer's. */
+export function endpointPorts(table: SaTable, endpoint: number): { source: number; destination: number } {
+  const [destination, source] = portsOf(table, endpointOffset(table, endpoint));
+  return { source: source!, destination: destination! };
+}
+
 /** Remote port, then local port. */
 function portsOf(table: SaTable, at: number): Uint16Array {
   return new Uint16Array(table.bytes.buffer, at + EndpointRecord.REMOTE_PORT, 2);

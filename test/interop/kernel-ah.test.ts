@@ -186,7 +186,7 @@ connections:
     const { stdout: status } = await ours.cli("status");
     const outer = one.mode === "tunnel" ? " - [24]0 \\(IPv[46]\\)" : "";
     expect(status).toMatch(
-      new RegExp(`inner MTU 14[0-9]{2} = 1500${outer} - [23][0-9] \\(AH\\), from the interface`),
+      new RegExp(`inner MTU 14[0-9]{2} = 1500${outer} - [234][0-9] \\(AH\\), from the interface`),
     );
     const { drops } = await ours.status();
     expect(drops).not.toHaveProperty("notAuthentic");

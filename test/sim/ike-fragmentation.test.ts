@@ -1,5 +1,5 @@
 /** IKE messages in fragments between two machines: agreed on, lost, late, repeated, cut smaller (RFC 7383). */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { HALF_OPEN_INBOX_MAX } from "../../src/ike/limits.ts";
 import { decodeMessage } from "../../src/wire/ike/message.ts";
@@ -10,8 +10,11 @@ import { notifyTypes } from "./ike-raw-peer.ts";
 import {
   badNetwork,
   type ConnectionChanges,
+  connection,
   type Datagram,
   type IkeNode,
+  LAN_A,
+  LAN_B,
   type Network,
   pair,
   perfectNetwork,
@@ -236,3 +239,61 @@ test.each(Array.from({ length: 12 }, (_, i) => i + 1))(
     expectConverged(a, b, ["lan"]);
   },
 );
+
+describe("without RFC 7383 over IPv6, where nobody on the way makes fragments", () => {
+  const LIMIT = 1280 - 48 - 4;
+  const narrow = (world: World, losesFragments: boolean, limit = LIMIT) => {
+    world.network = (datagram) => {
+      const isLong = datagram.bytes.length > limit;
+      const isLost = isLong && (losesFragments || datagram.inFragments !== true);
+      return isLost ? [] : [{ datagram, delay: 5 }];
+    };
+  };
+
+  function sites(world: World): [IkeNode, IkeNode] {
+    const ike = { fragmentation: "off" } as const;
+    const names = { local: { id: idA }, remote: { id: idB }, ike };
+    const a = connection("2001:db8::2", [LAN_A], names);
+    const back = { local: { id: idB }, remote: { id: idA }, keep: "respond", ike } as const;
+    const b = connection("2001:db8::1", [{ ...LAN_B, keep: "respond" }], back);
+    return [world.add("A", "2001:db8::1", [a]), world.add("B", "2001:db8::2", [b])];
+  }
+
+  test("long messages are repeated in fragments, and pass a path that takes them in no other way", () => {
+    const world = new World();
+    narrow(world, false);
+    const [a, b] = sites(world);
+    world.run(seconds(30));
+    for (const node of [a, b]) expect(node.state().state).toBe("up");
+    const requests = world.wire.filter((one) => isAuth(one) && isRequest(one));
+    expect(requests.slice(0, 2).map((one) => one.inFragments)).toEqual([undefined, true]);
+  });
+
+  test("every second time they are whole again, for paths that lose fragments", () => {
+    const world = new World();
+    narrow(world, true);
+    sites(world);
+    world.run(seconds(20));
+    const requests = world.wire.filter((one) => isAuth(one) && isRequest(one));
+    expect(requests.length).toBeGreaterThan(3);
+    for (const [i, one] of requests.entries()) expect(one.inFragments).toBe(i % 2 === 1 ? true : undefined);
+  });
+
+  test("a probe that is too big is answered in fragments, so that nothing else stands in for it", () => {
+    const world = new World();
+    const [a] = sites(world);
+    world.run(seconds(5));
+    narrow(world, false, 1400 - 48 - 4);
+    const inboundSpi = a.state().children[0]!.sa!.inboundSpi;
+    const before = world.wire.length;
+    a.feed({ kind: "probePath", probe: { inboundSpi, octets: 1500 } });
+    world.run(seconds(5));
+    const requests = world.wire.slice(before).filter(isRequest);
+    expect(requests.map((one) => [one.dontFragment, one.inFragments])).toEqual([
+      [true, undefined],
+      [true, undefined],
+      [undefined, true],
+    ]);
+    expect(a.actions).toContainEqual(expect.objectContaining({ kind: "pathProbed", outcome: "tooBig" }));
+  });
+});

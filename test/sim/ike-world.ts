@@ -24,6 +24,7 @@ export interface Datagram {
   readonly bytes: Uint8Array;
   /** Nobody on the way may fragment it. */
   readonly dontFragment?: true;
+  readonly inFragments?: true;
   /** An ESP packet of the simulation instead of octets. */
   readonly esp?: EspSim;
 }
@@ -222,6 +223,7 @@ export class IkeNode {
           to: action.remote,
           bytes: action.bytes,
           ...(action.dontFragment === true ? { dontFragment: true } : {}),
+          ...(action.inFragments === true ? { inFragments: true } : {}),
         });
       else if (action.kind === "dataPlane") this.dataPlane.perform(action.command);
       else if (action.kind === "notice") this.notices.push(action.notice);

@@ -219,7 +219,7 @@ export function retransmitInit(turn: Turn, sa: InitiatingIkeSa): void {
   }
   request.tries++;
   request.nextAt = retransmitAt(machine.connectPlan, request.tries, now, machine.random);
-  send(turn, sa.local, sa.remote, request.bytes);
+  send(turn, sa.local, sa.remote, request.bytes, request.tries - 1);
 }
 
 function giveUpInit(turn: Turn, sa: InitiatingIkeSa): void {

@@ -102,7 +102,7 @@ export function handleInitRequest(
 function repeatResponse(turn: Turn, id: IkeSaId, local: UdpEndpoint, remote: UdpEndpoint): void {
   const sa = turn.machine.sas.get(id);
   if (sa?.state !== "halfOpen" || sa.response === undefined) return;
-  if (mayRepeat(sa.repeatable, turn.now)) send(turn, local, remote, sa.response);
+  if (mayRepeat(sa.repeatable, turn.now)) send(turn, local, remote, sa.response, ++sa.repeats);
   else drop(turn, "replyRateExceeded", remote);
 }
 
@@ -262,6 +262,7 @@ function openHalf(
     proposal,
     response: undefined,
     repeatable: newRepeatable(now),
+    repeats: 0,
     suite,
     nonces: { initiator: nonce.data, responder: machine.random.publicBytes(NONCE_LENGTH) },
     peerPublicValue: ke.data,

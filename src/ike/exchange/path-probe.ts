@@ -23,6 +23,8 @@ import { carrierOf, establishedOf, send, sendWhole, type Turn, touch } from "../
 /** Of the range for private use among status types. */
 const FILLING = 0xd447;
 const UDP_HEADER = 8;
+/** In place of a number of repeats: an odd one. */
+const IN_FRAGMENTS = 1;
 const NON_ESP_MARKER = 4;
 /** IKE header and generic payload header of SK. */
 const IN_FRONT_OF_SK = 32;
@@ -116,12 +118,10 @@ export function repeatProbe(turn: Turn, sa: ProtectedIkeSa, exchange: PathProbeE
     for (const bytes of outstanding.messages) sendWhole(turn, sa.local, sa.remote, bytes);
     return;
   }
-  // Of IPv6 nobody on the way makes fragments (RFC 8200 section 4.5).
-  const fragmentedTries = sa.remote.address.length === 4 ? PROBE_FRAGMENTED_TRIES : 0;
-  const further = tries - PROBE_WHOLE_TRIES - fragmentedTries;
+  const further = tries - PROBE_WHOLE_TRIES - PROBE_FRAGMENTED_TRIES;
   if (further === 1) outstanding.messages = [emptyRequest(turn, sa, exchangeType, messageId)];
   if (further <= 1) outstanding.nextAt = after(turn.now, DurationMs(2 * exchange.patience));
-  for (const bytes of outstanding.messages) send(turn, sa.local, sa.remote, bytes);
+  for (const bytes of outstanding.messages) send(turn, sa.local, sa.remote, bytes, IN_FRAGMENTS);
 }
 
 /** The peer has answered: to a whole one, or only to what could be fragmented. */

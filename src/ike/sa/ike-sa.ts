@@ -192,6 +192,8 @@ export interface HalfOpenIkeSa extends Common {
   response: Uint8Array | undefined;
   /** How often the response may still be repeated. */
   readonly repeatable: Allowance;
+  /** How often that was done. */
+  repeats: number;
   readonly suite: IkeSuite;
   readonly nonces: NoncePair;
   readonly peerPublicValue: Uint8Array;

@@ -52,7 +52,7 @@ export function repeatRequest(turn: Turn, sa: ProtectedIkeSa): void {
   if (outstanding === undefined) return;
   if (outstanding.tries > FRAGMENT_PATIENCE_TRIES)
     outstanding.messages = cutSmaller(turn, sa, outstanding.messages, leastPacket(sa));
-  for (const bytes of outstanding.messages) send(turn, sa.local, sa.remote, bytes);
+  for (const bytes of outstanding.messages) send(turn, sa.local, sa.remote, bytes, outstanding.tries - 1);
 }
 
 /** From here on packets of this IKE SA have at most so many octets. @returns the messages in packets of that size */
@@ -155,7 +155,7 @@ export function repeatResponse(
     const sealing = { protection, fragmentation, isOriginalInitiator, local: sa.local, remote: sa.remote };
     lastResponse.messages = cutAnew(turn.machine, sealing, lastResponse.messages);
   }
-  for (const bytes of lastResponse.messages) send(turn, local, remote, bytes);
+  for (const bytes of lastResponse.messages) send(turn, local, remote, bytes, lastResponse.repeats);
   if (lastResponse.repeats !== ANSWER_UNHEARD_REPEATS || size.octets <= least) return;
   const { exchangeType, repeats } = lastResponse;
   const candidate = sa.state === "halfOpen" ? callerName(turn.machine, sa.candidates) : sa.connection;

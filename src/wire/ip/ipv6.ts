@@ -4,11 +4,11 @@ import { IpProtocol } from "./protocol.ts";
 export const IPV6_HEADER_LENGTH = 40;
 export const IPV6_SOURCE = 8;
 export const IPV6_DESTINATION = 24;
+export const IPV6_NEXT_HEADER = 6;
 /** RFC 8200 section 4.1 has use for six; a longer chain is there to tire whoever walks it. */
 export const MAX_EXTENSION_HEADERS = 8;
 
 const PAYLOAD_LENGTH = 4;
-const NEXT_HEADER = 6;
 const HOP_LIMIT = 7;
 
 export function ipv6TrafficClass(bytes: Uint8Array, at: number): number {
@@ -50,7 +50,7 @@ export function writeIpv6Header(
   bytes[at + 3] = 0;
   bytes[at + PAYLOAD_LENGTH] = payloadLength >>> 8;
   bytes[at + PAYLOAD_LENGTH + 1] = payloadLength;
-  bytes[at + NEXT_HEADER] = nextHeader;
+  bytes[at + IPV6_NEXT_HEADER] = nextHeader;
   bytes[at + HOP_LIMIT] = hopLimit;
 }
 
@@ -70,6 +70,8 @@ export interface ExtensionHeaders {
   fragmentNextHeader: number;
   /** Octet of the packet behind the fragment header. */
   fragmentDataOffset: number;
+  /** Octet of the packet that names the fragment header. */
+  fragmentNamedAt: number;
 }
 
 export function createExtensionHeaders(): ExtensionHeaders {
@@ -82,6 +84,7 @@ export function createExtensionHeaders(): ExtensionHeaders {
     fragmentId: 0,
     fragmentNextHeader: 0,
     fragmentDataOffset: 0,
+    fragmentNamedAt: 0,
   };
 }
 
@@ -98,7 +101,8 @@ export function walkExtensionHeaders(
   end: number,
   into: ExtensionHeaders,
 ): boolean {
-  let next = bytes[at + NEXT_HEADER]!;
+  let namedAt = at + IPV6_NEXT_HEADER;
+  let next = bytes[namedAt]!;
   let cursor = at + IPV6_HEADER_LENGTH;
   into.hasFragmentHeader = false;
   into.fragmentOffset = 0;
@@ -116,11 +120,13 @@ export function walkExtensionHeaders(
       into.fragmentId = u32(bytes, cursor + 4);
       into.fragmentNextHeader = bytes[cursor]!;
       into.fragmentDataOffset = cursor + 8 - at;
+      into.fragmentNamedAt = namedAt - at;
     } else {
       headerLength += bytes[cursor + 1]! * 8;
       if (headerLength > end - cursor) return false;
     }
-    next = bytes[cursor]!;
+    namedAt = cursor;
+    next = bytes[namedAt]!;
     cursor += headerLength;
   }
   into.protocol = next;

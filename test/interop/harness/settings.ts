@@ -19,6 +19,8 @@ export interface TunnelFacts {
   /** TUNGATE_TEST_LANES unless told, so that every test can be run with any number of lanes. */
   readonly lanes?: number;
   readonly liveness?: string;
+  /** IKE messages are sent as long as they are (RFC 7383 is switched off). */
+  readonly withoutIkeFragments?: true;
   readonly encapsulation?: "auto" | "udp" | "esp";
   /** Networks of site A and of site B in place of their LANs, IPv4 and IPv6. */
   readonly networks?: readonly [a: readonly string[], b: readonly string[]];
@@ -67,7 +69,7 @@ connections:
     psk: { file: secret }
     keep: ${facts.keep ?? "up"}
     encapsulation: ${facts.encapsulation ?? "auto"}
-    ike: { proposals: [${facts.ike ?? IKE}], liveness: ${facts.liveness ?? "30s"} }
+    ike: { proposals: [${facts.ike ?? IKE}], liveness: ${facts.liveness ?? "30s"}${facts.withoutIkeFragments === true ? ", fragmentation: false" : ""} }
     children:
       lan:
         local: ${list(own)}

@@ -24,3 +24,15 @@ export async function serveTcp(peer: KernelPeer, port: number): Promise<void> {
     async () => (await peer.run(`ss -Hltn 'sport = :${port}'`)).stdout !== "",
   );
 }
+
+/** Sends datagrams of any length back from this port from now on. */
+export async function serveUdpEcho(peer: KernelPeer, port: number): Promise<void> {
+  await peer.start(`${process.execPath} -e '${UDP_ECHO.replace("PORT", `${port}`)}'`);
+  await until("the echo listens", async () => (await peer.run(`ss -Hlun 'sport = :${port}'`)).stdout !== "");
+}
+
+const UDP_ECHO = [
+  `const socket = require("node:dgram").createSocket("udp6")`,
+  `socket.on("message", (bytes, { address, port }) => socket.send(bytes, port, address))`,
+  `socket.bind(PORT)`,
+].join("; ");

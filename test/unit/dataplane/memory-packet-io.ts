@@ -1,4 +1,6 @@
 /** TUN devices and sockets as queues in memory: what the system does for a lane, without the system. */
+
+import { concat } from "../../../src/base/bytes.ts";
 import {
   appendFrame,
   clearFrames,
@@ -29,8 +31,9 @@ import { ipv4ChecksumIsValid, ipv4DontFragment, ipv4TotalLength } from "../../..
 import { ipv6PayloadLength, ipv6TrafficClass } from "../../../src/wire/ip/ipv6.ts";
 import { findSecurityPlace } from "../../../src/wire/ip/security-place.ts";
 import { superpacketHeaders } from "../../../src/wire/ip/superpacket.ts";
+import { OuterReassembly, udpPayload } from "./outer-reassembly.ts";
 
-/** A datagram on the wire: a UDP payload, or with ports 0 an ESP or AH packet. */
+/** A datagram on the wire: a UDP payload, or with ports 0 an ESP or AH packet, or a fragment of a packet of any kind. */
 export interface Datagram {
   /** The IP header of a packet without UDP, where there is more to say of it than `tos`. */
   readonly header?: Uint8Array;
@@ -80,6 +83,7 @@ export class MemoryPacketIo implements PacketIo {
   readonly fromHost: (Uint8Array | Superpacket)[][];
   /** Packets that each device gave to the host. */
   readonly toHost: Uint8Array[][];
+  readonly #fragments = new OuterReassembly();
   /** Datagrams that wait at each socket. */
   readonly arrived: Datagram[][];
   readonly sent: SentDatagram[] = [];
@@ -103,8 +107,10 @@ export class MemoryPacketIo implements PacketIo {
     this.arrived = sockets.map(() => []);
   }
 
-  /** Puts a datagram where the system would: by family, and by port or as raw ESP. */
-  arrive(datagram: Datagram): void {
+  /** Puts a datagram where the system would: by family, and by port or as raw ESP; fragments once they are whole. */
+  arrive(arriving: Datagram): void {
+    const datagram = this.#whole(arriving);
+    if (datagram === undefined) return;
     const family = datagram.local.address.length === 4 ? 4 : 6;
     const socket = this.sockets.findIndex((one) =>
       datagram.local.port === 0
@@ -114,6 +120,24 @@ export class MemoryPacketIo implements PacketIo {
           one.localPort === datagram.local.port,
     );
     if (socket >= 0) this.arrived[socket]!.push(datagram);
+  }
+
+  #whole(arriving: Datagram): Datagram | undefined {
+    const { header, local, remote, tos, bytes } = arriving;
+    if (header === undefined) return arriving;
+    const arrived = concat(header, bytes);
+    const packet = this.#fragments.take(arrived);
+    if (packet === undefined) return undefined;
+    if (packet === arrived) return arriving;
+    const isV4 = packet[0]! >> 4 === 4;
+    if (packet[isV4 ? 9 : 6] !== 17) return { local, remote, ...parseWhole(packet) };
+    const { ports, payload } = udpPayload(packet);
+    return {
+      local: { ...local, port: ports[1] },
+      remote: { ...remote, port: ports[0] },
+      tos,
+      bytes: payload,
+    };
   }
 
   readTun(tun: TunIndex, into: FrameBatch): void {

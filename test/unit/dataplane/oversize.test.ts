@@ -97,21 +97,58 @@ describe("IPv4 without DF", () => {
 });
 
 describe("IPv6", () => {
+  const least = packet({ ...A_TO_B_V6, payload: octets(1280 - 48) });
+  const small = packet({ ...A_TO_B_V6, payload: octets(1000 - 48) });
+
   test("of 1280 octets or less leaves in outer fragments where the path carries less", () => {
-    for (const ends of [{}, { a: "2001:db8::1", b: "2001:db8::2" }]) {
-      const { a, b, spis } = makePair(ends);
-      a.dataPlane.setPathMtu(spis.aInbound, 1300);
-      const [least, small] = [1280, 1000].map((length) =>
-        packet({ ...A_TO_B_V6, payload: octets(length - 48) }),
-      );
-      send(a, least!, small!);
+    const { a, b, spis } = makePair();
+    a.dataPlane.setPathMtu(spis.aInbound, 1300);
+    send(a, least, small);
+    a.turn();
+    // Routers make them.
+    const byLength = [...a.io.sent].sort((x, y) => x.bytes.length - y.bytes.length);
+    expect(byLength.map(({ hasDf }) => hasDf)).toEqual([true, false]);
+    const arrived = carried(a, b).sort((x, y) => y.length - x.length);
+    expect(arrived).toEqual([least, small]);
+    expect(a.allDrops()).toEqual({});
+  });
+
+  test.each(["udp", "esp"] as const)(
+    "[SPD-10] over IPv6 its outer fragments are made here, and fit every path: %s",
+    (encapsulation) => {
+      const { a, b, spis } = makePair({ a: "2001:db8::1", b: "2001:db8::2", encapsulation });
+      a.dataPlane.setPathMtu(spis.aInbound, 1280);
+      a.io.pathMtu = 1280;
+      const marked = packet({ ...A_TO_B_V6, payload: octets(1280 - 48), tos: 0xb8 });
+      send(a, small, marked, marked);
       a.turn();
-      const byLength = [...a.io.sent].sort((x, y) => x.bytes.length - y.bytes.length);
-      expect(byLength.map(({ hasDf }) => hasDf)).toEqual([true, false]);
-      const arrived = carried(a, b).sort((x, y) => y.length - x.length);
-      expect(arrived).toEqual([least, small]);
-      expect(a.allDrops()).toEqual({});
-    }
+      expect(a.io.sent.map(({ socket }) => a.io.sockets[socket]!.role)).toEqual([
+        encapsulation === "udp" ? "nat" : "esp",
+        ...Array(4).fill("whole"),
+      ]);
+      const fragments = a.io.sent.filter(({ header }) => header !== undefined);
+      for (const { header, tos, bytes } of fragments) {
+        expect(header!.length).toBe(48);
+        expect(header![40]).toBe(encapsulation === "udp" ? 17 : 50);
+        expect(header!.length + bytes.length).toBeLessThanOrEqual(1280);
+        expect(tos).toBe(0xb8);
+      }
+      const identifications = fragments.map(({ header }) => new DataView(header!.buffer).getUint32(44));
+      expect(identifications[0]).toBe(identifications[1]);
+      expect(identifications[2]).not.toBe(identifications[0]);
+      const arrived = carried(a, b).sort((x, y) => x.length - y.length);
+      expect(arrived).toEqual([small, marked, marked]);
+      expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
+    },
+  );
+
+  test("a fragment that the system refuses counts for its packet, once", () => {
+    const { a, spis } = makePair({ a: "2001:db8::1", b: "2001:db8::2" });
+    a.dataPlane.setPathMtu(spis.aInbound, 1280);
+    a.io.isRefusingSends = true;
+    send(a, least);
+    a.turn();
+    expect(a.allDrops()).toEqual({ sendFailed: 1 });
   });
 
   test("[SPD-10] of more gets Packet Too Big", () => {

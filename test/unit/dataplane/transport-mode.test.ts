@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import { concat } from "../../../src/base/bytes.ts";
 import { createPacketFields, parseIpPacket } from "../../../src/wire/ip/ip-packet.ts";
 import { extensionHeader, ipv4Packet, ipv6Packet, ports } from "../wire/ip/packets.ts";
-import { fragmentsOf } from "./fragments.ts";
 import { type Gateway, makePair, type PairOptions, SUITES, selectors, send } from "./gateway-fixture.ts";
 import { type Datagram, exchange } from "./memory-packet-io.ts";
 import { packet } from "./packets.ts";
@@ -165,13 +164,6 @@ describe("what transport mode refuses", () => {
     ];
     expect(carry(a, b, others)).toEqual([]);
     expect(a.allDrops()).toEqual({ notOurHosts: 2 });
-  });
-
-  test("[ESP-14] fragments", () => {
-    const { a, b } = hosts();
-    const parts = fragmentsOf(packet({ ...HOSTS, payload: new Uint8Array(2000) }), 7, 1000);
-    expect(carry(a, b, parts)).toEqual([]);
-    expect(a.allDrops()).toEqual({ fragmentInTransport: 3 });
   });
 
   test.each(["esp", "udp"] as const)(
