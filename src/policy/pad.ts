@@ -40,7 +40,7 @@ export function matchIdentity(expected: Identification, presented: Identificatio
   if (expected.idType !== IdType.DER_ASN1_DN && isPattern(expected)) return matchEnding(expected, presented);
   switch (expected.idType) {
     case IdType.FQDN:
-      return equal(lowerCase(expected.data, 0), lowerCase(presented.data, 0));
+      return isSameIgnoringCase(expected.data, presented.data);
     case IdType.RFC822_ADDR:
       return equal(lowerCaseDomain(expected.data), lowerCaseDomain(presented.data));
     case IdType.DER_ASN1_DN:
@@ -114,12 +114,21 @@ function matchEnding(expected: Identification, { data }: Identification): boolea
   return equal(lowerCase(data.subarray(front), 0), lowerCase(ending, 0));
 }
 
+/** Without copies: an initiator compares the names of all its IKE SAs. */
+function isSameIgnoringCase(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((octet, i) => lowerOctet(octet) === lowerOctet(b[i]!));
+}
+
 function lowerCaseDomain(mail: Uint8Array): Uint8Array {
   return lowerCase(mail, mail.lastIndexOf(0x40) + 1);
 }
 
 function lowerCase(text: Uint8Array, from: number): Uint8Array {
-  return text.map((octet, i) => (i >= from && octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet));
+  return text.map((octet, i) => (i >= from ? lowerOctet(octet) : octet));
+}
+
+function lowerOctet(octet: number): number {
+  return octet >= 0x41 && octet <= 0x5a ? octet + 0x20 : octet;
 }
 
 /** Our identity on a connection, given the outer address that its IKE SA uses. */
