@@ -130,7 +130,7 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     find: "if (bytes.length > header.length) return false;",
     replace: "if (bytes.length > header.length + 99) return false;",
     test: "test/sim/ike-floods.test.ts",
-    killedBy: "too short for an answer",
+    killedBy: "in a bare header",
   },
   {
     bug: "the networks of an IPv6 site have no limit together",

@@ -69,7 +69,7 @@ describe.each<{ name: string; drop: string; answers: number; make: (world: World
     make: (world) => withVersion(encodeMessage(header(world, 34), [notify(1, new Uint8Array(80))]), 0x30),
   },
   {
-    name: "versions to come, too short for an answer",
+    name: "a version to come, in a bare header",
     drop: "wrongMajorVersion",
     answers: 0,
     make: (world) => withVersion(encodeMessage(header(world, 34), []), 0x30),
