@@ -52,6 +52,7 @@ describeWith(["tun", "build", "strongswan"], "ikev2/mobike", () => {
     const after = await ours.isUp("peer");
     expect(after.initiatorSpi).toBe(before.initiatorSpi);
     expect(after.local).toBe(MOVED_A);
+    expect(after.moved).toMatchObject({ what: "own", from: `${SITE_A.outer4}:4500`, to: `${MOVED_A}:4500` });
     await passes("a");
     await passes("b");
     expect(await peer.associations()).toContain(MOVED_A);
@@ -92,6 +93,7 @@ describeWith(["tun", "build", "strongswan"], "ikev2/mobike", () => {
     const [after] = (await ours.status()).connections;
     expect(after?.initiatorSpi).toBe(before.initiatorSpi);
     expect(after?.remote).toBe(MOVED_B);
+    expect(after?.moved).toMatchObject({ what: "peer", from: `${SITE_B.outer4}:4500`, to: `${MOVED_B}:4500` });
     expect(name.startsWith("peer")).toBe(true);
     await sites.b.gateway.ip(`
       addr add ${SITE_B.outer4}/24 dev wan0
