@@ -144,9 +144,9 @@ describeWith(["tun", "build", "tcpdump", "nft", "strongswan"], "mobike-nat-mappi
       await passes("a");
       await passes("b");
       expect(await status()).toMatchObject({ initiatorSpi: before.initiatorSpi, remote: OUTSIDE[1] });
-      await world.renumber();
       expect((await ours.command("rekey", before.name, "lan")).outcome).toBe("done");
       await passes("b");
+      await world.renumber();
     },
   );
 
