@@ -125,6 +125,7 @@ describeWith(["tun", "build", "tcpdump", "nft", "strongswan"], "behind a NAT", (
     expect(connections.map(({ remote, remoteId, nat }) => ({ remote, remoteId, nat }))).toEqual(
       ["a.test", "c.test"].map((remoteId) => ({ remote: OUTSIDE[0], remoteId, nat: "remote" })),
     );
+    expect(ours.log()).not.toContain("the peer allows less");
     const isFrom = (frame: Frame) => frame.kind === "keepalive" && frame.source === OUTSIDE[0];
     const frames = await seen(
       "keepalives.pcap",

@@ -259,7 +259,8 @@ export function announceChild(turn: Turn, sa: EstablishedIkeSa, child: ChildSa, 
     notice(turn, { code: "childSaRekeyed", ...common, old, changes: changesOf(agreed.old, child) });
     return;
   }
-  const isNarrowed = !holdsAll(selectors, agreed.configuration.selectors);
+  // What serves many peers names the networks of them all.
+  const isNarrowed = sa.instance === 0 && !holdsAll(selectors, agreed.configuration.selectors);
   notice(turn, { code: "childSaUp", ...common, selectors, encapsulation, isNarrowed });
   noteSharedNetworks(turn, sa, child);
   const { refusal } = agreed.flow;
