@@ -93,7 +93,11 @@ describeWith(["tun", "build", "strongswan"], "ikev2/mobike", () => {
     const [after] = (await ours.status()).connections;
     expect(after?.initiatorSpi).toBe(before.initiatorSpi);
     expect(after?.remote).toBe(MOVED_B);
-    expect(after?.moved).toMatchObject({ what: "peer", from: `${SITE_B.outer4}:4500`, to: `${MOVED_B}:4500` });
+    expect(after?.moved).toMatchObject({
+      what: "peer",
+      from: `${SITE_B.outer4}:4500`,
+      to: `${MOVED_B}:4500`,
+    });
     expect(name.startsWith("peer")).toBe(true);
     await sites.b.gateway.ip(`
       addr add ${SITE_B.outer4}/24 dev wan0
