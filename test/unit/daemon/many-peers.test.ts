@@ -1,11 +1,15 @@
 /** Many peers of one connection in the daemon: by which names commands reach them, what status says, and whose keys are whose. */
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test, vi } from "vitest";
 import { fromUtf8 } from "../../../src/base/bytes.ts";
 import { Instant } from "../../../src/base/instant.ts";
 import { statusLines } from "../../../src/cli/status-text.ts";
 import type { Configuration } from "../../../src/config/configuration.ts";
+import { CommandWaiters } from "../../../src/daemon/command-outcome.ts";
 import { DaemonControl } from "../../../src/daemon/control-target.ts";
-import { withAuthentication } from "../../../src/daemon/key-files.ts";
+import { KeyFiles, withAuthentication } from "../../../src/daemon/key-files.ts";
 import type { RunningGateway } from "../../../src/daemon/running-gateway.ts";
 import { secretsOf } from "../../../src/daemon/secrets.ts";
 import { buildStatus } from "../../../src/daemon/status.ts";
@@ -14,6 +18,7 @@ import type { ConnectionState } from "../../../src/ike/connection-state.ts";
 import type { IkeCommand } from "../../../src/ike/machine.ts";
 import { keyNamed } from "../../sim/ike-signatures.ts";
 import { load } from "../config/memory-reader.ts";
+import { endpoint } from "../dataplane/gateway-fixture.ts";
 
 const pem = (name: string) =>
   `-----BEGIN PUBLIC KEY-----\n${Buffer.from(keyNamed(name).publicKey).toString("base64")}\n-----END PUBLIC KEY-----\n`;
@@ -164,4 +169,53 @@ test("peers with the same networks have one policy and one entry in the SPD, oth
     compileInterfaceSpds(configuration, (name) => asked.push(name));
     expect(asked).toEqual(policyNames(configuration));
   }
+});
+
+test("what a renewed file holds in secrets is wiped, and the secrets in use stay", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "tungate-ids-"));
+  try {
+    const file = join(folder, "b.pub");
+    writeFileSync(file, "old");
+    const running = configured(ENTRIES);
+    const fresh = configured(ENTRIES);
+    const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+    const renewed: Configuration[] = [];
+    const files = new KeyFiles({
+      configuration: { ...running, keyFiles: [file] },
+      load: () => Promise.resolve(fresh),
+      log,
+      onRenewed: (one) => renewed.push(one),
+    });
+    writeFileSync(file, "newer");
+    await files.look();
+    await files.look();
+    files.close();
+    expect(renewed).toHaveLength(1);
+    expect(secretsOf(fresh).length).toBeGreaterThan(0);
+    for (const secret of secretsOf(fresh)) expect(secret.every((octet) => octet === 0)).toBe(true);
+    for (const one of [running, renewed[0]!])
+      for (const secret of secretsOf(one)) expect(secret.some((octet) => octet !== 0)).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("up of all peers waits for those that can be called", async () => {
+  const state = (
+    name: string,
+    waitsFor: ConnectionState["waitsFor"],
+    child: "up" | "down",
+  ): ConnectionState => ({
+    ...{ connection: name, name, keep: "respond", state: child, failures: 0 },
+    ...(waitsFor === undefined ? {} : { waitsFor }),
+    children: [{ name: "lan", policy: `${name}/lan`, keep: "respond", state: child, old: [] }],
+  });
+  let states = [state("hub#1", "peer", "down"), state("hub#2", "retry", "down")];
+  const waiters = new CommandWaiters({ states: () => states, words: () => [] });
+  const outcome = waiters.wait("up", { connection: "hub" }, 5, new AbortController().signal);
+  waiters.onTurn();
+  states = [state("hub#1", "peer", "down"), state("hub#2", undefined, "up")];
+  waiters.onNotice({ code: "connecting", connection: "hub#2", local: endpoint("192.0.2.1"), attempt: 1 });
+  waiters.onTurn();
+  expect((await outcome).outcome).toBe("done");
 });

@@ -1,5 +1,6 @@
 /** The gateway puts machine, data plane and policy together: order, ports, manual children. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { utf8 } from "../../../src/base/bytes.ts";
 import { Instant } from "../../../src/base/instant.ts";
 import { Spi } from "../../../src/base/spi.ts";
 import { createDataPlane } from "../../../src/dataplane/data-plane.ts";
@@ -11,7 +12,8 @@ import type { DescribedIkeMachine } from "../../../src/ike/ike-machine.ts";
 import type { IkeAction, IkeEvent } from "../../../src/ike/machine.ts";
 import type { InboundSa, OutboundSa } from "../../../src/policy/data-plane.ts";
 import { formatSaTable, saTableRegions } from "../../../src/policy/sa-table.ts";
-import { Encr } from "../../../src/wire/ike/registries.ts";
+import { Encr, IdType } from "../../../src/wire/ike/registries.ts";
+import { child, connection } from "../../sim/ike-world.ts";
 import { endpoint, HANDLING, SUITES, seededRandom, selectors } from "../dataplane/gateway-fixture.ts";
 
 const NOW = Instant(1000);
@@ -286,4 +288,35 @@ describe("configuration", () => {
     }
     expect(gateway.pairs()).toEqual([]);
   });
+});
+
+test("policies keep the numbers of their peers when the file has another order", () => {
+  const { gateway, dataPlane } = makeGateway();
+  const peers = (...letters: readonly string[]): GatewayConfiguration => ({
+    gateway: { listen: [], ports: { ike: 500, nat: 4500 }, interfaces: [{ name: "tun0" }] },
+    connections: letters.map((letter, i) => ({
+      connection: {
+        ...connection("198.51.100.2", [child("lan", "10.1.0.0/16", `10.${letter.charCodeAt(0)}.0.0/16`)], {
+          remote: { id: { idType: IdType.FQDN, data: utf8(letter) } },
+        }),
+        name: `hub#${i + 1}`,
+        oneOf: { connection: "hub", networks: "own" },
+      },
+      interface: "tun0",
+      routes: "auto",
+      priorities: new Map(),
+    })),
+    policies: [],
+    manual: [],
+  });
+  const asked = vi.spyOn(dataPlane, "policyIndex");
+  const take = (configuration: GatewayConfiguration) => {
+    asked.mockClear();
+    gateway.setPolicies(configuration);
+    gateway.setConnections(configuration, NOW, () => undefined);
+    return asked.mock.calls.map(([name]) => name);
+  };
+  expect(take(peers("a", "b"))).toEqual(["hub#1/lan", "hub#2/lan"]);
+  expect(take(peers("b", "c"))).toEqual(["hub#2/lan", "hub#3/lan"]);
+  expect(take(peers("c", "b", "a"))).toEqual(["hub#3/lan", "hub#2/lan", "hub#4/lan"]);
 });
