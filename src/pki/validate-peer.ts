@@ -22,14 +22,27 @@ export interface PeerCertificates {
   readonly identity: ClaimedIdentity;
   /** Milliseconds since 1970. */
   readonly wallClock: number;
-  readonly revocation: RevocationKnowledge;
+}
+
+/** A path to what is trusted, good but for what may have been revoked. */
+export interface TrustedPath {
+  readonly kind: "found";
+  /** SubjectPublicKeyInfo in DER of the peer's key. */
+  readonly publicKey: Uint8Array;
+  readonly path: Path;
+  /** What is left of it is for lists and responses. */
+  readonly budget: SignatureBudget;
+  readonly wallClock: number;
+}
+
+interface Refused {
+  readonly kind: "refused";
+  readonly refusal: CertificateRefusal;
 }
 
 export type PeerVerdict =
   | {
       readonly kind: "trusted";
-      /** SubjectPublicKeyInfo in DER of the peer's key. */
-      readonly publicKey: Uint8Array;
       /** The peer's certificate first, the trusted one last. */
       readonly path: readonly CertificateLabel[];
       /** When the first certificate of the path ends, in milliseconds since 1970. */
@@ -38,15 +51,11 @@ export type PeerVerdict =
       readonly unproven: readonly CertificateLabel[];
     }
   /** The path is good; whether something was revoked is known only with these. Ask again with what came of it. */
-  | {
-      readonly kind: "needs";
-      readonly publicKey: Uint8Array;
-      readonly requests: readonly RevocationRequest[];
-    }
-  | { readonly kind: "refused"; readonly refusal: CertificateRefusal };
+  | { readonly kind: "needs"; readonly requests: readonly RevocationRequest[] }
+  | Refused;
 
-/** Never throws for what a peer sent. */
-export function validatePeer(peer: PeerCertificates): PeerVerdict {
+/** The path that leads from the peer's certificate to a trusted one. Never throws for what a peer sent. */
+export function findTrustedPath(peer: PeerCertificates): TrustedPath | Refused {
   const refusal = refuseSize(peer.received);
   if (refusal !== undefined) return { kind: "refused", refusal };
   const pool: Certificate[] = [];
@@ -86,7 +95,7 @@ function validateTarget(
   peer: PeerCertificates,
   target: Certificate,
   sent: readonly Certificate[],
-): PeerVerdict {
+): TrustedPath | Refused {
   const { trustAnchors, pinned, intermediates, wallClock } = peer;
   const budget = new SignatureBudget();
   const anchors = trustAnchors.map(decodeCertificate);
@@ -99,7 +108,7 @@ function validateTarget(
     ? ([[target]] as const)
     : findPaths(target, anchors, others, budget, findings)) {
     const problem = refusePath(path, wallClock);
-    if (problem === undefined) return judgePath(path, peer, budget);
+    if (problem === undefined) return forIdentity(path, peer, budget);
     refusal ??= problem;
     if (++paths === PATHS_MAX) break;
   }
@@ -107,31 +116,29 @@ function validateTarget(
   return { kind: "refused", refusal };
 }
 
-function judgePath(
+function forIdentity(
   path: Path,
-  { identity, wallClock, revocation }: PeerCertificates,
+  { identity, wallClock }: PeerCertificates,
   budget: SignatureBudget,
-): PeerVerdict {
+): TrustedPath | Refused {
   const [own] = path;
   if (!provesIdentity(own, identity))
     return {
       kind: "refused",
       refusal: { check: "identity", certificate: labelOf(own), names: identityNames(own) },
     };
+  return { kind: "found", publicKey: own.publicKey, path, budget, wallClock };
+}
+
+/** Whether anything on the path was revoked: the last check of a peer, for who has the key of the certificate. */
+export function judgeRevocation(
+  { path, budget, wallClock }: TrustedPath,
+  revocation: RevocationKnowledge,
+): PeerVerdict {
   const verdict = checkRevocation(path, wallClock, revocation, budget);
-  const { publicKey } = own;
-  switch (verdict.kind) {
-    case "refused":
-      return verdict;
-    case "needs":
-      return { kind: "needs", publicKey, requests: verdict.requests };
-    case "passed": {
-      const expiresAt = Math.min(...path.map(({ notAfter }) => notAfter));
-      return { kind: "trusted", publicKey, path: path.map(labelOf), expiresAt, unproven: verdict.unproven };
-    }
-    default:
-      return verdict satisfies never;
-  }
+  if (verdict.kind !== "passed") return verdict;
+  const expiresAt = Math.min(...path.map(({ notAfter }) => notAfter));
+  return { kind: "trusted", path: path.map(labelOf), expiresAt, unproven: verdict.unproven };
 }
 
 /** Each certificate once, and none of `except`. */

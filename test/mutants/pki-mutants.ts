@@ -129,7 +129,7 @@ export const PKI_MUTANTS: readonly Mutant[] = [
     bug: "something is fetched for who has a certificate and not its key",
     file: "src/ike/auth/verify-peer.ts",
     find: 'if (signature.kind === "bad")',
-    replace: 'if (signature.kind === "bad" && verdict.kind !== "needs")',
+    replace: 'if (signature.kind === "bad" && judgeRevocation(path, revocation).kind !== "needs")',
     test: "test/unit/io/revocation-round.test.ts",
     killedBy: "nothing is fetched for who only has the certificate",
   },

@@ -1,7 +1,8 @@
 /** Signatures by Node's OpenSSL. */
-import { constants, createPublicKey, type KeyObject, type VerifyKeyObjectInput, verify } from "node:crypto";
+import { constants, type KeyObject, type VerifyKeyObjectInput, verify } from "node:crypto";
 import type { SignatureAlgorithm } from "../algorithm-identifier.ts";
 import type { EcdsaEncoding, PublicKeyFacts } from "../verify.ts";
+import { readPublicKey } from "./node-public-key.ts";
 
 /** Public exponents above this only cost time. */
 const EXPONENT_MAX = 2n ** 32n;
@@ -21,20 +22,12 @@ const read = new Map<string, KeyObject | undefined>();
 
 function importKey(publicKey: Uint8Array): KeyObject | undefined {
   const octets = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length).toString("latin1");
-  const key = read.has(octets) ? read.get(octets) : readKey(publicKey);
+  const key = read.has(octets) ? read.get(octets) : readPublicKey(publicKey);
   // The map's order is that of use, so that the first is the one to go.
   read.delete(octets);
   read.set(octets, key);
   if (read.size > KEYS_MAX) read.delete(read.keys().next().value!);
   return key;
-}
-
-function readKey(publicKey: Uint8Array): KeyObject | undefined {
-  try {
-    return createPublicKey({ key: publicKey as Buffer, format: "der", type: "spki" });
-  } catch {
-    return undefined;
-  }
 }
 
 export function publicKeyFacts(publicKey: Uint8Array): PublicKeyFacts | undefined {

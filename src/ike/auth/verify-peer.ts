@@ -1,8 +1,13 @@
 /** The computation behind `verifyPeer`: which key the peer is trusted with, and whether that key signed (RFC 7296 section 2.15). */
 import { type SignatureFlaw, verifyAuth } from "../../crypto/auth-signature.ts";
 import type { CertificateRefusal } from "../../pki/refusal.ts";
-import type { RevocationAttempt, RevocationData, RevocationRequest } from "../../pki/revocation.ts";
-import { type PeerCertificates, validatePeer } from "../../pki/validate-peer.ts";
+import type {
+  RevocationAttempt,
+  RevocationData,
+  RevocationKnowledge,
+  RevocationRequest,
+} from "../../pki/revocation.ts";
+import { findTrustedPath, judgeRevocation, type PeerCertificates } from "../../pki/validate-peer.ts";
 import type { CertificateTrust } from "../../policy/connection.ts";
 import { CertEncoding } from "../../wire/ike/registries.ts";
 import type { Work, WorkResult } from "../machine.ts";
@@ -68,7 +73,7 @@ function byCertificate(
   const isKnown = received.length === 0 && pinned.length > 0;
   let refused: WorkResult | undefined;
   for (const sent of isKnown ? pinned.map((certificate) => [certificate]) : [received]) {
-    const result = byChain(proof, { ...peer, received: sent, revocation });
+    const result = byChain(proof, { ...peer, received: sent }, revocation);
     if (result.kind !== "peerRefused") return result;
     refused ??= result;
   }
@@ -78,14 +83,15 @@ function byCertificate(
 function byChain(
   { method, data, octets, trust }: PeerProof,
   peer: PeerCertificates,
+  revocation: RevocationKnowledge,
 ): WorkResult | RevocationNeeded {
-  const path = validatePeer({ ...peer, revocation: { mode: "off", data: [], attempts: [] } });
+  const path = findTrustedPath(peer);
   if (path.kind === "refused") return refusedFor(path.refusal);
   const signature = verifyAuth(path.publicKey, method, data, octets, trust.takesSha1);
   if (signature.kind === "bad")
     return { kind: "peerRefused", finding: { check: "signature", flaw: signature.flaw } };
   // Only for who has the certificate's key are lists read and fetched; its octets alone are no secret.
-  const verdict = validatePeer(peer);
+  const verdict = judgeRevocation(path, revocation);
   if (verdict.kind === "refused") return refusedFor(verdict.refusal);
   if (verdict.kind === "needs") return { kind: "revocationNeeded", requests: verdict.requests };
   const [own] = verdict.path;

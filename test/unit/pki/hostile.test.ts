@@ -3,7 +3,6 @@ import { X509Certificate } from "node:crypto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { concat, utf8 } from "../../../src/base/bytes.ts";
-import { validatePeer } from "../../../src/pki/validate-peer.ts";
 import { IdType } from "../../../src/wire/ike/registries.ts";
 import { WireError } from "../../../src/wire/wire-error.ts";
 import { decodeCertificate } from "../../../src/wire/x509/certificate.ts";
@@ -29,6 +28,7 @@ import {
 } from "./certificate-maker.ts";
 import { der, sequence } from "./der-writer.ts";
 import { crl, ocspResponse } from "./revocation-maker.ts";
+import { validatePeer } from "./validate-peer.ts";
 
 const root = ca("C=CH, O=Example, CN=Root");
 const middle = ca("C=CH, O=Example, CN=Middle", {
@@ -63,22 +63,22 @@ const lists = [
 ];
 
 function verdictOf(received: readonly Uint8Array[], [ofRoot, ofMiddle, answer]: readonly Uint8Array[]) {
-  return validatePeer({
+  const peer = {
     received,
     trustAnchors: [root.der],
     pinned: [],
     intermediates: [],
     identity: { idType: IdType.FQDN, data: utf8("gw.example.net") },
     wallClock: NOW,
-    revocation: {
-      mode: "strict",
-      data: [
-        { kind: "crl", bytes: ofRoot! },
-        { kind: "crl", bytes: ofMiddle! },
-        { kind: "ocsp", bytes: answer! },
-      ],
-      attempts: [],
-    },
+  };
+  return validatePeer(peer, {
+    mode: "strict",
+    data: [
+      { kind: "crl", bytes: ofRoot! },
+      { kind: "crl", bytes: ofMiddle! },
+      { kind: "ocsp", bytes: answer! },
+    ],
+    attempts: [],
   });
 }
 

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { expect, test } from "vitest";
 import { utf8 } from "../../../src/base/bytes.ts";
 import type { CertificateRefusal } from "../../../src/pki/refusal.ts";
-import { type PeerCertificates, validatePeer } from "../../../src/pki/validate-peer.ts";
+import type { PeerCertificates } from "../../../src/pki/validate-peer.ts";
 import { IdType } from "../../../src/wire/ike/registries.ts";
 import {
   basicConstraints,
@@ -28,6 +28,7 @@ import {
   uri,
 } from "./certificate-maker.ts";
 import { boolean, implicit, NULL, sequence } from "./der-writer.ts";
+import { validatePeer } from "./validate-peer.ts";
 
 const root = ca("C=CH, O=Example, CN=Root");
 const middle = ca("C=CH, O=Example, CN=Middle", { issuer: root });
@@ -35,16 +36,16 @@ const own = gateway(middle);
 const GATEWAY = { idType: IdType.FQDN, data: utf8("gw.example.net") };
 
 function validate(received: readonly Made[], options: Partial<PeerCertificates> = {}) {
-  return validatePeer({
+  const peer = {
     received: received.map(({ der }) => der),
     trustAnchors: [root.der],
     pinned: [],
     intermediates: [],
     identity: GATEWAY,
     wallClock: NOW,
-    revocation: { mode: "off", data: [], attempts: [] },
     ...options,
-  });
+  };
+  return validatePeer(peer, { mode: "off", data: [], attempts: [] });
 }
 
 function refusal(

@@ -1,8 +1,7 @@
 /** Revocation by CRL and OCSP, strict and soft, with lists that are forged, stale or not ours (RFC 5280 section 6.3, RFC 6960). */
 import { expect, test } from "vitest";
 import { utf8 } from "../../../src/base/bytes.ts";
-import type { RevocationData, RevocationMode } from "../../../src/pki/revocation.ts";
-import { validatePeer } from "../../../src/pki/validate-peer.ts";
+import type { RevocationAttempt, RevocationData, RevocationMode } from "../../../src/pki/revocation.ts";
 import { IdType } from "../../../src/wire/ike/registries.ts";
 import { decodeOcspResponse, encodeOcspRequest } from "../../../src/wire/x509/ocsp.ts";
 import {
@@ -25,6 +24,7 @@ import {
 } from "./certificate-maker.ts";
 import { boolean, explicit, implicit, integer, NULL, octetString, oid, sequence } from "./der-writer.ts";
 import { certificateId, crl, ocspError, ocspResponse } from "./revocation-maker.ts";
+import { validatePeer } from "./validate-peer.ts";
 
 const CRL_URL = "http://crl.example.net/ca.crl";
 const OCSP_URL = "http://ocsp.example.net/";
@@ -37,7 +37,7 @@ interface Given {
   readonly crls?: readonly Uint8Array[];
   readonly ocsp?: readonly Uint8Array[];
   readonly wallClock?: number;
-  readonly attempts?: Parameters<typeof validatePeer>[0]["revocation"]["attempts"];
+  readonly attempts?: readonly RevocationAttempt[];
 }
 
 function validate(
@@ -48,15 +48,15 @@ function validate(
     ...crls.map((bytes) => ({ kind: "crl", bytes }) as const),
     ...ocsp.map((bytes) => ({ kind: "ocsp", bytes }) as const),
   ];
-  return validatePeer({
+  const peer = {
     received: chain.map(({ der }) => der),
     trustAnchors: [root.der],
     pinned: [],
     intermediates: [],
     identity: { idType: IdType.FQDN, data: utf8("gw.example.net") },
     wallClock,
-    revocation: { mode, data, attempts },
-  });
+  };
+  return validatePeer(peer, { mode, data, attempts });
 }
 
 /** `good`, `revoked` by what, `unknown` and why, or `open`. */
