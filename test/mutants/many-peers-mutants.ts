@@ -11,6 +11,14 @@ export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
     killedBy: "[AUTH-09] with another peer's key is refused",
   },
   {
+    bug: "a pattern's key is taken from a peer that is named beside it",
+    file: "src/ike/exchange/ike-auth-responder.ts",
+    find: "!patterns.includes(one) || !naming",
+    replace: "!patterns.includes(one) || naming",
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "[AUTH-09] a pattern's key is no key of who is named beside it",
+  },
+  {
     bug: "a peer takes the number of another one when the file changes",
     file: "src/policy/peer-numbers.ts",
     find: "name: own ?? ",
@@ -62,8 +70,8 @@ export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
   {
     bug: "a half-open IKE SA is judged by the addresses of before",
     file: "src/ike/exchange/ike-auth-responder.ts",
-    find: "const possible = connectionsFor(connectionsNamed(turn, sa.candidates), local.address, remote.address);",
-    replace: "const possible = connectionsNamed(turn, sa.candidates);",
+    find: "const fitting = connectionsFor(connectionsNamed(turn, sa.candidates), local.address, remote.address);",
+    replace: "const fitting = connectionsNamed(turn, sa.candidates);",
     test: "test/sim/ike-many-peers.test.ts",
     killedBy: "looked at with the addresses of now",
   },

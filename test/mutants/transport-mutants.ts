@@ -87,8 +87,8 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
     bug: "nobody says that two peers have the same networks",
     file: "src/ike/sa/shared-networks.ts",
-    find: "if (other.instance === sa.instance) continue;",
-    replace: "if (other.instance !== sa.instance) continue;",
+    find: "if (other.connection === sa.connection && other.instance === sa.instance) continue;",
+    replace: "if (other.connection === sa.connection && other.instance !== sa.instance) continue;",
     test: "test/sim/ike-nat.test.ts",
     killedBy: "two peers behind one NAT with the same networks",
   },

@@ -407,6 +407,22 @@ describe("peers with the same networks", () => {
     world.run(1);
     expect(states(hub)).toEqual(["hub#1 up", "hub#2.2 up"]);
   });
+
+  test("[AUTH-09] a pattern's key is no key of who is named beside it, taken down or not", () => {
+    const world = new World(19);
+    const own = { more: { remote: { id: fqdn("a.net"), addresses: [] } } };
+    const any = { more: { remote: { id: fqdn("*.net"), auth: psk("group"), addresses: [] } }, key: "group" };
+    const hub = world.add("hub", HUB_ADDRESS, [shared("a", own), shared("b", any)]);
+    const named = branch(world, "a", { key: "group", local: { id: fqdn("a.net") } });
+    const other = branch(world, "x", { key: "group", local: { id: fqdn("x.net") } });
+    world.run(seconds(3));
+    expect([named.count("ikeSaUp"), other.count("ikeSaUp")]).toEqual([0, 1]);
+    expect(hub.find("authenticationFailed")).toMatchObject({ connection: "hub#1", cause: "wrongKey" });
+    hub.command({ kind: "down", target: { connection: "hub#1" } });
+    world.run(minutes(5));
+    expect(named.count("authenticationRejectedByPeer")).toBeGreaterThan(1);
+    expect(states(hub)).toEqual(["hub#1 down", "hub#2.1 up"]);
+  });
 });
 
 test("a packet for a connection that others use already is answered, though nobody is called for it", () => {

@@ -6,7 +6,9 @@ import {
   connectionsFor,
   connectionsForIdentities,
   expectedIdentity,
+  isPattern,
   localIdentity,
+  matchIdentity,
 } from "../../policy/pad.ts";
 import { decodePayloadChain } from "../../wire/ike/message.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
@@ -144,7 +146,8 @@ function identify(
   const peer = identityOf(idi);
   const { local, remote } = sa;
   // The configuration may be another one than when the peer began.
-  const possible = connectionsFor(connectionsNamed(turn, sa.candidates), local.address, remote.address);
+  const fitting = connectionsFor(connectionsNamed(turn, sa.candidates), local.address, remote.address);
+  const possible = withoutPatternsBeside(turn, fitting, peer);
   const [first] = possible;
   if (first === undefined) return { kind: "nobody", failure: undefined };
   const asked = idr && identityOf(idr);
@@ -169,6 +172,23 @@ function identify(
   }
   if (auth === undefined) return { kind: "nobody", failure: authFailure(sa, named, peer, 0, "otherMethod") };
   return { kind: "candidates", candidates };
+}
+
+/** Whom `remote.ids` names is no peer of a pattern beside it: neither with that one's key, nor while it is taken down itself. */
+function withoutPatternsBeside(
+  { machine }: Turn,
+  candidates: readonly Connection[],
+  peer: Identification,
+): readonly Connection[] {
+  const patterns = candidates.filter(
+    ({ oneOf, remote: { id } }) => oneOf !== undefined && typeof id === "object" && isPattern(id),
+  );
+  if (patterns.length === 0) return candidates;
+  const naming = new Set<string | undefined>();
+  for (const { oneOf, remote } of machine.connections.values())
+    if (oneOf !== undefined && typeof remote.id === "object" && !isPattern(remote.id))
+      if (matchIdentity(remote.id, peer)) naming.add(oneOf.connection);
+  return candidates.filter((one) => !patterns.includes(one) || !naming.has(one.oneOf?.connection));
 }
 
 const NO_SECRET = new Uint8Array(32);
