@@ -410,7 +410,7 @@ describe("peers with the same networks", () => {
 
   test("[AUTH-09] a pattern's key is no key of who is named beside it, taken down or not", () => {
     const world = new World(19);
-    const own = { more: { remote: { id: fqdn("a.net"), addresses: [] } } };
+    const own = { address: "192.0.2.1", more: { remote: { id: fqdn("a.net") } } };
     const any = { more: { remote: { id: fqdn("*.net"), auth: psk("group"), addresses: [] } }, key: "group" };
     const hub = world.add("hub", HUB_ADDRESS, [shared("a", own), shared("b", any)]);
     const named = branch(world, "a", { key: "group", local: { id: fqdn("a.net") } });
@@ -419,8 +419,9 @@ describe("peers with the same networks", () => {
     expect([named.count("ikeSaUp"), other.count("ikeSaUp")]).toEqual([0, 1]);
     expect(hub.find("authenticationFailed")).toMatchObject({ connection: "hub#1", cause: "wrongKey" });
     hub.command({ kind: "down", target: { connection: "hub#1" } });
+    const before = named.count("authenticationRejectedByPeer");
     world.run(minutes(5));
-    expect(named.count("authenticationRejectedByPeer")).toBeGreaterThan(1);
+    expect(named.count("authenticationRejectedByPeer")).toBeGreaterThan(before);
     expect(states(hub)).toEqual(["hub#1 down", "hub#2.1 up"]);
   });
 });
