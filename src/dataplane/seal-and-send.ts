@@ -71,6 +71,7 @@ export class SealAndSend {
     const all = this.#withDf | this.#withoutDf;
     const isOneSocket = (all & (all - 1)) === 0;
     const isOneKind = isOneSocket && (this.#withDf === 0 || this.#withoutDf === 0);
+    if (!isOneKind) emptyUnsealed(this.#packets);
     for (let socket = 0; all >>> socket !== 0; socket++) {
       if (((this.#withDf >>> socket) & 1) !== 0) this.#send(frames, socket, WITH_DF, isOneKind);
       if (((this.#withoutDf >>> socket) & 1) !== 0) this.#send(frames, socket, WITHOUT_DF, isOneKind);
@@ -85,7 +86,10 @@ export class SealAndSend {
     const kind = isAll || isWhole ? ANY_DF : fragmentable;
     if (!isAll)
       for (let k = 0; k < packets.count; k++)
-        packets.status[k] = isSentBy(frames, packets.frame[k]!, socket, kind) ? PACKET_OK : PACKET_NOT_SENT;
+        packets.status[k] =
+          packets.length[k]! > 0 && isSentBy(frames, packets.frame[k]!, socket, kind)
+            ? PACKET_OK
+            : PACKET_NOT_SENT;
     if (isWhole) {
       this.#whole ??= new WholePackets(this.#context);
       this.#whole.send(frames, packets, socket);
@@ -116,6 +120,11 @@ export class SealAndSend {
     const { table } = this.#context;
     return readUint64(table, base + Slot.SEQUENCE) >= table.f64[(base + Slot.SOFT_SEQUENCE) >> 3]!;
   }
+}
+
+/** Where the status says which socket sends a packet, the length says that there is none to send. */
+function emptyUnsealed({ count, status, length }: PacketBatch): void {
+  for (let k = 0; k < count; k++) if (status[k] !== PACKET_OK) length[k] = 0;
 }
 
 function isSentBy(frames: FrameBatch, i: number, socket: number, fragmentable: number): boolean {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { PACKET_NO_KEY } from "../../../src/base/packet-batch.ts";
 import { ICMP_ERRORS_BURST } from "../../../src/dataplane/icmp-errors.ts";
 import { type Gateway, installPair, makeGateway, makePair, selectors, send } from "./gateway-fixture.ts";
 import { exchange } from "./memory-packet-io.ts";
@@ -206,4 +207,21 @@ test("an SA whose keys are gone sends nothing", () => {
   a.turn();
   expect(a.io.sent).toEqual([]);
   expect(a.allDrops()).toEqual({ sealFailed: 1 });
+});
+
+test.each([
+  ["of one kind", [true, true]],
+  ["with and without DF, which leave apart", [true, false]],
+])("a packet that its cipher could not do is not sent, among packets %s", (_kind, dontFragment) => {
+  const { a } = makePair();
+  const { seal } = a.engine;
+  a.engine.seal = (frames, packets) => {
+    seal(frames, packets);
+    packets.bytes.fill(0, packets.offset[0]!, packets.offset[0]! + packets.length[0]!);
+    packets.status[0] = PACKET_NO_KEY;
+  };
+  send(a, ...dontFragment.map((df) => packet({ ...A_TO_B, dontFragment: df })));
+  a.turn();
+  expect(a.io.sent.map(({ bytes }) => bytes.some((octet) => octet !== 0))).toEqual([true]);
+  expect(a.allDrops()).toEqual({ sendFailed: 1 });
 });
