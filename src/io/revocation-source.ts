@@ -52,7 +52,8 @@ function keyOf(request: RevocationRequest): string {
 export function createRevocationSource(options: RevocationSourceOptions): RevocationSource {
   const { now } = options;
   const kept = new Map<string, Kept>();
-  const underWay = new Map<string, Promise<HttpOutcome>>();
+  /** Also what waits for its turn; `undefined` comes of what never had one. */
+  const underWay = new Map<string, Promise<HttpOutcome | undefined>>();
   const end = new AbortController();
   const slots = new FairSlots(now);
 
@@ -73,19 +74,27 @@ export function createRevocationSource(options: RevocationSourceOptions): Revoca
     return best;
   }
 
+  function ask(key: string, request: RevocationRequest, asker: Asker): Promise<HttpOutcome | undefined> {
+    const asking = slots
+      .take(asker, () => fetchOne(request, options, end.signal).then((outcome) => keep(key, outcome)))
+      .finally(() => underWay.delete(key));
+    underWay.set(key, asking);
+    return asking;
+  }
+
   return {
-    get(request, asker) {
+    async get(request, asker) {
       const key = keyOf(request);
-      const known = kept.get(key);
-      if (known !== undefined && now() < known.until) return Promise.resolve(known.outcome);
-      const asked = underWay.get(key);
-      if (asked !== undefined) return asked;
-      const asking = slots
-        .take(asker, () => fetchOne(request, options, end.signal).then((outcome) => keep(key, outcome)))
-        .then((outcome) => outcome ?? TOO_MANY)
-        .finally(() => underWay.delete(key));
-      underWay.set(key, asking);
-      return asking;
+      for (;;) {
+        const known = kept.get(key);
+        if (known !== undefined && now() < known.until) return known.outcome;
+        const asked = underWay.get(key);
+        if (asked === undefined) return (await ask(key, request, asker)) ?? TOO_MANY;
+        const outcome = await asked;
+        if (outcome !== undefined) return outcome;
+        // Another peer had its turn too late or had too much under way: that is no reason to refuse this one.
+        if (now() > asker.beginBy) return TOO_MANY;
+      }
     },
     distrust(request) {
       const known = kept.get(keyOf(request));

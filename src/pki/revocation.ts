@@ -140,7 +140,8 @@ function doubtOf(
   const lists = evidence.filter(({ source }) => source === "crl");
   const statuses = lists.map((one) => statusBy(one, { ...issued, certificate: responder }).kind);
   if (statuses.includes("revoked")) return "responderRevoked";
-  if (statuses.includes("good") || fetchable(responder.extensions.crlUrls).length === 0) return undefined;
+  // A place that we cannot fetch from (ldap) is one as well.
+  if (statuses.includes("good") || responder.extensions.crlUrls === undefined) return undefined;
   return "responderUnproven";
 }
 

@@ -14,6 +14,22 @@ export const PKI_MUTANTS: readonly Mutant[] = [
     killedBy: "a responder's own certificate may have been revoked",
   },
   {
+    bug: "an OCSP responder whose CRL nobody can fetch is believed",
+    file: "src/pki/revocation.ts",
+    find: "responder.extensions.crlUrls === undefined)",
+    replace: "fetchable(responder.extensions.crlUrls).length === 0)",
+    test: "test/unit/pki/revocation.test.ts",
+    killedBy: "a responder's own certificate may have been revoked",
+  },
+  {
+    bug: "a peer gives up because another one had its turn too late",
+    file: "src/io/revocation-source.ts",
+    find: "if (now() > asker.beginBy) return TOO_MANY;",
+    replace: "return TOO_MANY;",
+    test: "test/unit/io/revocation-source.test.ts",
+    killedBy: "what one peer waits for in vain another is asked for all the same",
+  },
+  {
     bug: "one peer may have all fetches at once",
     file: "src/io/fair-slots.ts",
     find: "const SLOTS_PER_PEER = 4;",

@@ -183,6 +183,30 @@ test("a peer whose responders are slow holds up no other: four at once, some wai
   await Promise.all(slow);
 });
 
+test("what one peer waits for in vain another is asked for all the same", async () => {
+  const waiting: (() => void)[] = [];
+  const port = await serve((request, response) => {
+    if (request.url!.startsWith("/slow")) waiting.push(() => response.end("late"));
+    else response.end("list");
+  });
+  const { made, pass } = source(port);
+  const get = (name: string, peer: string, beginBy: number) =>
+    made.get({ kind: "crl", url: `http://h:${port}/${name}` }, { peer, beginBy });
+  const slow = Array.from({ length: 4 }, (_, i) => get(`slow${i}`, "slow", 1000));
+  const own = get("shared", "slow", 1000);
+  const others = ["b", "c"].map((peer) => get("shared", peer, 9000));
+  const late = get("shared", "late", 1000);
+  await vi.waitFor(() => expect(waiting).toHaveLength(4));
+  pass(1001);
+  waiting.shift()!();
+  const tooMany = { kind: "failed", reason: "too many are fetched at once" };
+  expect(await own).toEqual(tooMany);
+  expect(await Promise.all(others)).toMatchObject([{ kind: "body" }, { kind: "body" }]);
+  expect(await late).toEqual(tooMany);
+  made.close();
+  await Promise.all(slow);
+});
+
 test("not more than sixteen are fetched at once, and who has the fewest is next", async () => {
   const waiting = new Map<string, () => void>();
   const port = await serve((request, response) => waiting.set(request.url!, () => response.end()));

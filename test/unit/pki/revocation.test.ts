@@ -193,6 +193,11 @@ test("[OCSP-06] a responder's own certificate may have been revoked: its CRL say
   expect(outcome({ ...given, crls: [crl({ ...old, revoked: [listed] })] })).toBe("stale responderRevoked");
   const attempts = [{ request: asked }, { request: { kind: "crl", url } as const, failure: "nobody" }];
   expect(outcome({ ...given, attempts })).toBe("responderUnproven");
+  // Its list lies where nobody can fetch it: that is no proof; one that is configured is.
+  const elsewhere = responderOf(root, signing, crlDistributionPoint("ldap://crl.example.net/cn=Root"));
+  const unfetched = { ...given, ocsp: [answer(elsewhere)] };
+  expect(outcome(unfetched)).toBe("responderUnproven");
+  expect(outcome({ ...unfetched, crls: [crl({ issuer: root })] })).toBe("good");
   const short = responderOf(root, signing, crlDistributionPoint(url), noCheck);
   expect(outcome({ chain, ocsp: [answer(short)] })).toBe("good");
   // That its certificate was revoked is no reason to forget what it said was.
