@@ -57,6 +57,7 @@ class Opening {
 
   open(bytes: Uint8Array): Pkcs12Content {
     const { content, mac } = decodePfx(bytes);
+    this.#secrets.push(content);
     if (mac === undefined)
       throw bad(
         "it has no MAC, so that nothing shows whether it is whole; make it anew: openssl pkcs12 -export",
@@ -70,6 +71,7 @@ class Opening {
       );
     const bags = decodeSafes(content).flatMap((safe) => decodeBags(this.#plain(safe, password)));
     const keys = bags.filter((bag) => bag.kind !== "certificate");
+    this.#secrets.push(...keys.map(({ octets }) => octets));
     const [key] = keys;
     if (key === undefined) throw bad("it holds no private key");
     if (keys.length > 1)
@@ -81,7 +83,9 @@ class Opening {
   }
 
   #plain(safe: Safe, password: PasswordForms): Uint8Array {
-    return safe.kind === "plain" ? safe.octets : this.#decrypt(safe.algorithm, safe.octets, password);
+    if (safe.kind === "encrypted") return this.#decrypt(safe.algorithm, safe.octets, password);
+    this.#secrets.push(safe.octets);
+    return safe.octets;
   }
 
   #decrypt(algorithm: Uint8Array, octets: Uint8Array, password: PasswordForms): Uint8Array {

@@ -1,16 +1,18 @@
 /** Turns BER (X.690) into DER as far as PKCS#12 files of older programs need it: indefinite lengths, strings in pieces. */
+import { wipe } from "../../base/bytes.ts";
 import { ByteReader } from "../byte-reader.ts";
 import { DerReader, Tag } from "../x509/der.ts";
 import { encodeElement } from "../x509/der-writer.ts";
 
-/** Values inside of each other. */
+/** Values inside of each other, and values of one. */
 const DEPTH_MAX = 32;
+const PARTS_MAX = 16_384;
 const CONSTRUCTED = 0x20;
 const END_OF_CONTENTS = 0x00;
 
 /**
  * The one value that `bytes` holds, with definite and shortest lengths and whole octet strings. What octet strings contain
- * stays as it is.
+ * stays as it is. Always octets of their own, for the caller to wipe.
  * @throws {@link WireError}
  */
 export function derOf(bytes: Uint8Array, what: string): Uint8Array {
@@ -57,13 +59,19 @@ function readParts(outer: ByteReader, length: number | undefined, depth: number)
     if (part !== undefined) parts.push(part);
     else if (length === undefined) break;
     else throw reader.error("WIRE_BAD_VALUE", "an end inside of a value with a length");
+    if (parts.length > PARTS_MAX) throw reader.error("WIRE_TOO_MANY", `more than ${PARTS_MAX} parts`);
   }
   return parts;
 }
 
 function joined(tag: number, parts: readonly Uint8Array[]): Uint8Array {
-  if (tag !== (Tag.OCTET_STRING | CONSTRUCTED)) return encodeElement(tag, ...parts);
-  return encodeElement(Tag.OCTET_STRING, ...parts.map(octetsOf));
+  const whole =
+    tag === (Tag.OCTET_STRING | CONSTRUCTED)
+      ? encodeElement(Tag.OCTET_STRING, ...parts.map(octetsOf))
+      : encodeElement(tag, ...parts);
+  // They are copies, and may be of a key.
+  wipe(...parts);
+  return whole;
 }
 
 function octetsOf(part: Uint8Array): Uint8Array {

@@ -3,8 +3,8 @@ import { concat } from "../../base/bytes.ts";
 import { Tag } from "./der.ts";
 
 export function encodeElement(tag: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const content = concat(...parts);
-  return concat(Uint8Array.of(tag), encodeLength(content.length), content);
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  return concat(Uint8Array.of(tag), encodeLength(length), ...parts);
 }
 
 function encodeLength(length: number): Uint8Array {

@@ -157,6 +157,9 @@ test("BER without end, with ends too many, and too deep", () => {
   expect(bad("2480020101".concat("0000"))).toThrow(WireError);
   expect(bad("3080".repeat(40))).toThrow("more than 32 values inside of each other");
   expect(bad("30858000000000")).toThrow(WireError);
+  expect(bad(`3080${"0500".repeat(16_385)}0000`)).toThrow("more than 16384 parts");
+  expect(bad(`3080${"0500".repeat(131_000)}0000`)).toThrow(WireError);
+  expect(derOf(fromHex(`3080${"0500".repeat(16_384)}0000`), "it")).toHaveLength(32_772);
   expect(derOf(der(0x30, integer(5)), "it")).toEqual(sequence(integer(5)));
 });
 
