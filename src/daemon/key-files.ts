@@ -1,13 +1,12 @@
 /** Certificates and keys that are renewed while the gateway runs: noticed, read, and used from the next authentication on. */
 import { statSync } from "node:fs";
-import { wipe } from "../base/bytes.ts";
 import { TungateError } from "../base/errors.ts";
 import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Connection, OwnAuthentication, PrivateKeyId } from "../policy/connection.ts";
 import { connectionKey } from "../policy/peer-numbers.ts";
 import type { DaemonLog } from "./daemon-log.ts";
-import { secretsOf } from "./secrets.ts";
+import { wipeSecrets } from "./secrets.ts";
 
 /** How often the files are looked at. */
 const LOOK_MS = 2_000;
@@ -57,12 +56,17 @@ export class KeyFiles {
     if (!isAtRest || (marks === this.#read && !isReminding)) return;
     const isRenewed = marks !== this.#read;
     this.#read = marks;
+    if (isReminding) this.#remindedAt = performance.now();
     this.#isReading = true;
-    const fresh = await this.#load();
+    const fresh = await this.#load(
+      isRenewed
+        ? "certificates or keys have changed and cannot be used; those from before stay in use"
+        : "the configuration is no longer accepted; what runs stays as it is",
+    );
     this.#isReading = false;
     if (fresh === undefined) return;
     // Certificates and private keys are taken from it, secrets never.
-    wipe(...secretsOf(fresh));
+    wipeSecrets(fresh);
     if (this.#isClosed) return;
     if (isReminding) this.#remind(fresh);
     if (!isRenewed) return;
@@ -73,13 +77,13 @@ export class KeyFiles {
     this.#options.onRenewed(this.#current);
   }
 
-  async #load(): Promise<Configuration | undefined> {
+  async #load(failure: string): Promise<Configuration | undefined> {
     try {
       return await this.#options.load();
     } catch (error) {
       if (!(error instanceof TungateError)) throw error;
       const { log } = this.#options;
-      log.error("certificates or keys have changed and cannot be used; those from before stay in use");
+      log.error(failure);
       if (!(error instanceof ConfigError)) log.error(error.message);
       else for (const problem of error.problems) log.error(formatConfigProblem(problem));
       return undefined;
@@ -87,7 +91,6 @@ export class KeyFiles {
   }
 
   #remind({ warnings }: Configuration): void {
-    this.#remindedAt = performance.now();
     for (const warning of warnings)
       if (warning.code === "CONFIG_CERTIFICATE") this.#options.log.warn(formatConfigProblem(warning));
   }

@@ -4,6 +4,7 @@ import { ConfigError } from "../config/config-error.ts";
 import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
 import type { ReloadAnswer } from "./reload.ts";
+import { wipeSecrets } from "./secrets.ts";
 
 function answer(file: string): ReloadAnswer {
   try {
@@ -14,4 +15,7 @@ function answer(file: string): ReloadAnswer {
   }
 }
 
-parentPort?.postMessage(answer(workerData as string));
+const found = answer(workerData as string);
+parentPort?.postMessage(found);
+// The other thread has copies by now.
+if (found.kind === "loaded") wipeSecrets(found.configuration);

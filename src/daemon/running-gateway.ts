@@ -1,6 +1,5 @@
 /** A gateway that runs: started in the order in which nothing leaves in clear, and ended in the reverse one. */
 import { rmSync } from "node:fs";
-import { wipe } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { StatusDocument } from "../control/schema.ts";
@@ -31,7 +30,7 @@ import { ManualKeys } from "./manual-keys.ts";
 import { offloadStates } from "./offloads.ts";
 import { RemoteNames } from "./remote-names.ts";
 import { openResources, type Resources } from "./resources.ts";
-import { secretsOf } from "./secrets.ts";
+import { wipeSecrets } from "./secrets.ts";
 
 /** Peers have so long to answer our deletes. */
 const GOODBYE_MS = 2_000;
@@ -386,7 +385,7 @@ export class RunningGateway {
     const { dataPlane } = this.#resources.parts;
     for (const { inboundSpi } of this.pairs()) dataPlane.execute({ kind: "removePair", inboundSpi });
     dataPlane.reclaim();
-    wipe(...secretsOf(this.#options.configuration));
+    wipeSecrets(this.#options.configuration);
   }
 
   async #clearRoutes(): Promise<void> {

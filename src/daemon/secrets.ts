@@ -1,14 +1,13 @@
-/** The secrets that a configuration holds in octets, to be wiped when it is no longer used; private keys are not among them. */
+/** Wipes the secrets that a configuration holds in octets, once it is no longer used; private keys are not among them. */
+import { wipe } from "../base/bytes.ts";
 import type { Configuration } from "../config/configuration.ts";
 
-export function secretsOf({ connections, manual }: Configuration): readonly Uint8Array[] {
-  return [
-    ...connections.flatMap(({ connection: { local, remote, ppk } }) => [
-      ...[local.auth, remote.auth].flatMap((auth) => (auth.kind === "psk" ? [auth.secret] : [])),
-      ...(ppk?.keys ?? []).map(({ secret }) => secret),
-    ]),
-    ...manual.flatMap(({ outbound, inbound }) =>
-      [outbound, inbound].flatMap(({ keys: { encr, integ } }) => [encr, integ]),
-    ),
-  ];
+export function wipeSecrets({ connections, manual }: Configuration): void {
+  for (const { connection } of connections) {
+    const { local, remote, ppk } = connection;
+    for (const { auth } of [local, remote]) if (auth.kind === "psk") wipe(auth.secret);
+    for (const { secret } of ppk?.keys ?? []) wipe(secret);
+  }
+  for (const { outbound, inbound } of manual)
+    wipe(outbound.keys.encr, outbound.keys.integ, inbound.keys.encr, inbound.keys.integ);
 }

@@ -73,6 +73,26 @@ test("a key is taken when its file has come to rest; a broken one is said, and t
   expect(log.error).toHaveBeenCalledTimes(2);
 });
 
+test("what cannot be read when certificates are looked at once a day is said once a day", async () => {
+  writeKey("old");
+  writeFileSync(at("tungate.yaml"), text());
+  const configuration = load();
+  const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  const clock = vi.spyOn(performance, "now");
+  const day = 86_400_001;
+  clock.mockReturnValue(0);
+  files = new KeyFiles({ configuration, load: sent, log, onRenewed: () => {} });
+  writeFileSync(at("tungate.yaml"), "connections: [");
+  const said: number[] = [];
+  for (const now of [0, day, day, day, 2 * day, 2 * day]) {
+    clock.mockReturnValue(now);
+    await files.look();
+    said.push(log.error.mock.calls.filter(([line]) => /no longer accepted/.test(line)).length);
+  }
+  clock.mockRestore();
+  expect(said).toEqual([0, 1, 1, 1, 2, 2]);
+});
+
 test("a connection that the file no longer has keeps its key when those of another are renewed", () => {
   const peer = Buffer.from(keyNamed("peer").publicKey).toString("base64");
   writeFileSync(at("peer.pub"), `-----BEGIN PUBLIC KEY-----\n${peer}\n-----END PUBLIC KEY-----\n`);
