@@ -1,4 +1,4 @@
-/** The thread that does long computations: key exchanges, RSA, paths of certificates, one after the other. */
+/** The thread that does long computations: key exchanges, RSA, longer paths of certificates, one after the other. */
 import { parentPort } from "node:worker_threads";
 import { wipe } from "../base/bytes.ts";
 import type { ComputeRequest } from "./compute.ts";

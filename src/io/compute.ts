@@ -22,6 +22,9 @@ const INLINE: ReadonlySet<number> = new Set([
   KeyExchangeMethod.ECP_384,
 ]);
 
+/** Octets of a certificate that is checked at once, and of a proof: those of the usual keys have fewer. */
+const QUICK_OCTETS_MAX = 2048;
+
 export interface ComputePool {
   /** `done` is called later, never from within, and not at all after `close`. */
   submit(job: JobId, work: Work, done: (job: JobId, result: WorkResult) => void): void;
@@ -34,6 +37,7 @@ export interface CheckingPool {
   close(): Promise<void>;
 }
 
+type PeerProof = Extract<Work, { kind: "verifyPeer" }>;
 type Done = (job: JobId, result: WorkResult | RevocationNeeded) => void;
 
 /** What the thread is told; a private key goes over as a handle, its octets stay in OpenSSL. */
@@ -53,10 +57,23 @@ interface ComputeAnswer {
 /** Who holds the private keys that IKE knows by name. */
 export type PrivateKeys = ReadonlyMap<PrivateKeyId, PrivateKeyHandle>;
 
-/** Signatures of elliptic curves take less time than handing them to a thread; paths of certificates and RSA do not. */
-function isQuick(work: Work): boolean {
+/** Signatures of elliptic curves take less time than handing them to a thread; those of RSA do not. */
+function isQuick(work: Work, fetched: Fetched): boolean {
   if (work.kind === "sign") return !work.scheme.algorithm.startsWith("rsa");
-  return work.kind !== "verifyPeer" && INLINE.has(work.method);
+  return work.kind === "verifyPeer" ? isShort(work, fetched) : INLINE.has(work.method);
+}
+
+/**
+ * Checks of at most two signatures, for which nothing large is read: a peer's own certificate right below the one CA, or one
+ * key. Who does not have a certificate of the CA gets no further than the first.
+ */
+function isShort({ trust, certificates, data }: PeerProof, fetched: Fetched): boolean {
+  if (data.length > QUICK_OCTETS_MAX) return false;
+  if (trust.kind === "pubkey") return trust.keys.length === 1;
+  const { anchors, pinned, intermediates, revocation } = trust;
+  const own = [...anchors, ...pinned, ...intermediates];
+  if (own.length !== 1 || revocation.lists.length + fetched.data.length > 0) return false;
+  return certificates.length <= 1 && certificates.every((one) => one.data.length <= QUICK_OCTETS_MAX);
 }
 
 export function createComputePool(
@@ -112,8 +129,8 @@ export function createComputePool(
       const id = nextId++;
       waiting.set(id, { job, done });
       const privateKey = work.kind === "sign" ? privateKeys.get(work.key) : undefined;
-      if (isQuick(work)) {
-        const context = { random, wallClock: wallClock(), curves, privateKey };
+      if (isQuick(work, fetched)) {
+        const context = { random, wallClock: wallClock(), curves, privateKey, fetched };
         setImmediate(() => settle(id, performWork(work, context)));
         return;
       }

@@ -140,4 +140,20 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     test: "test/sim/ike-floods.test.ts",
     killedBy: "and not so many more together",
   },
+  {
+    bug: "thousands of new paths are all probed at once",
+    file: "src/gateway/path-mtus.ts",
+    find: "if (takeAllowance(this.#steps, STEPS_PER_SECOND, STEPS_PER_SECOND, now)) return",
+    replace: "if (takeAllowance(this.#steps, STEPS_PER_SECOND, STEPS_PER_SECOND, now) || at <= now) return",
+    test: "test/unit/gateway/path-mtus.test.ts",
+    killedBy: "25 probes now, 25 more with each second",
+  },
+  {
+    bug: "lanes take an address for ours after its last SA went",
+    file: "src/policy/sad-writer.ts",
+    find: "if (before === 0 || now === 0)",
+    replace: "if (before === 0)",
+    test: "test/unit/dataplane/own-addresses.test.ts",
+    killedBy: "an address is ours from its first endpoint to its last",
+  },
 ];

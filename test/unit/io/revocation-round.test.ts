@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { utf8 } from "../../../src/base/bytes.ts";
 import type { JobId, Work, WorkResult } from "../../../src/ike/machine.ts";
 import type { HttpOutcome } from "../../../src/io/bounded-http.ts";
-import type { CheckingPool } from "../../../src/io/compute.ts";
+import { type CheckingPool, createComputePool } from "../../../src/io/compute.ts";
 import { performWork } from "../../../src/io/compute-work.ts";
 import { createSystemRandom } from "../../../src/io/random.ts";
 import { fetchingPool } from "../../../src/io/revocation-round.ts";
@@ -142,4 +142,35 @@ test("a peer that sends no certificate may have any of those that are configured
   expect(await withPinned(ended.der)).toMatchObject({
     result: { finding: { refusal: { check: "expired" } } },
   });
+});
+
+test("a short check is made at once, and a thread begins for a longer one", async () => {
+  let threads = 0;
+  const count = () => void threads++;
+  process.on("worker", count);
+  const short = work("soft");
+  const [certificate] = short.certificates;
+  const { trust } = short;
+  const padded = { ...certificate, data: new Uint8Array(3000) };
+  const longer: Work[] = [
+    { ...short, certificates: [certificate, { ...certificate, data: root.der }] },
+    { ...short, certificates: [padded] },
+    { ...short, data: new Uint8Array(3000) },
+    { ...short, trust: { ...trust, anchors: [root.der, own.der] } },
+    { ...short, trust: { ...trust, revocation: { mode: "soft", lists: [crl({ issuer: root })] } } },
+  ];
+  const resultOf = async (one: Work) => {
+    const pool = createComputePool(random, new Map(), () => NOW);
+    const result = await new Promise((resolve) => pool.submit(1 as JobId, one, (_, given) => resolve(given)));
+    await pool.close();
+    return result;
+  };
+  try {
+    expect(await resultOf(short)).toMatchObject({ kind: "revocationNeeded" });
+    expect(threads).toBe(0);
+    for (const one of longer) await resultOf(one);
+    expect(threads).toBe(longer.length);
+  } finally {
+    process.off("worker", count);
+  }
 });
