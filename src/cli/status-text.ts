@@ -3,6 +3,7 @@ import type { ChildStatus, ConnectionStatus, Failure, StatusDocument } from "../
 import { dropWords, isWorthALook } from "../observe/drop-words.ts";
 import { movedText } from "../observe/move-words.ts";
 import { spanText } from "../observe/span-text.ts";
+import { timesText } from "../observe/unreachable-words.ts";
 import { waitWords } from "../observe/wait-words.ts";
 import { octetsText, rateText } from "./quantity-text.ts";
 
@@ -65,16 +66,26 @@ function connectionRow(connection: ConnectionStatus): Row {
   if (failure !== undefined && state !== "up" && state !== "rekeying")
     return {
       cells: [name, state, `${peerPrefix(connection)}${failureSummary(failure, nextTryInSeconds)}`],
-      below: [...failure.lines.slice(1), ...refusedLines(connection)],
+      below: [...failure.lines.slice(1), ...unreachableLines(connection), ...refusedLines(connection)],
     };
   const peer = `${peerPrefix(connection)}${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
   const next = nextTryInSeconds === undefined ? waitText(connection) : nextTryText(nextTryInSeconds);
   const cells: Row["cells"] = [name, state, peer, suite ?? next, rekeyText(connection.rekeyInSeconds)];
-  return { cells, below: [...movedLines(moved), ...refusedLines(connection)] };
+  return {
+    cells,
+    below: [...movedLines(moved), ...unreachableLines(connection), ...refusedLines(connection)],
+  };
 }
 
 function movedLines(moved: ConnectionStatus["moved"]): string[] {
   return moved === undefined ? [] : [`${movedText(moved)}, ${agoText(moved.secondsAgo)}`];
+}
+
+/** What is said of the request that is under way. */
+function unreachableLines({ unreachable }: ConnectionStatus): string[] {
+  if (unreachable === undefined) return [];
+  const { text, count, secondsAgo } = unreachable;
+  return [`no answer yet; ${text}${timesText(count, secondsAgo, "ago")}`];
 }
 
 /** Of many peers of a connection, which one. */

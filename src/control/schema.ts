@@ -144,6 +144,16 @@ const connectionStatus = z.strictObject({
   nextTryInSeconds: z.number().optional(),
   waitsFor,
   failure: failure.optional(),
+  /** What is said of the request that is under way, by ICMP, which may be forged, or by this host. */
+  unreachable: z
+    .strictObject({
+      reason: z.enum(["port", "host", "net", "prohibited", "noRoute", "blocked"]),
+      by: z.enum(["peer", "router", "host"]),
+      text: z.string(),
+      count: z.number(),
+      secondsAgo: z.number(),
+    })
+    .optional(),
   /** Callers that were refused before they had proved who they are, and why the last one was. */
   refused: z.strictObject({ count: z.number(), last: failure }).optional(),
   children: z.array(childStatus),

@@ -5,6 +5,7 @@ import type { Gateway, GatewayEffect, GatewayEvent } from "../gateway/gateway.ts
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { Clock } from "../io/clock.ts";
 import type { ComputePool } from "../io/compute.ts";
+import type { SendFailure } from "./outer-sockets.ts";
 
 /** Effects that are not the loop's own business. */
 export type ForwardedEffect = Exclude<GatewayEffect, { kind: "send" } | { kind: "compute" }>;
@@ -14,8 +15,8 @@ export interface GatewayLoopOptions {
   readonly clock: Clock;
   readonly compute: ComputePool;
   /** @returns why it could not be sent */
-  readonly send: (datagram: Extract<GatewayEffect, { kind: "send" }>) => string | undefined;
-  readonly onSendFailure: (remote: UdpEndpoint, reason: string) => void;
+  readonly send: (datagram: Extract<GatewayEffect, { kind: "send" }>) => SendFailure | undefined;
+  readonly onSendFailure: (remote: UdpEndpoint, text: string) => void;
   /** Called in order with the loop's own effects; may `feed`, which is carried out afterwards. */
   readonly onEffect: (effect: ForwardedEffect) => void;
   /** An event has been dealt with: states may have changed. */
@@ -75,7 +76,7 @@ export class GatewayLoop {
     switch (effect.kind) {
       case "send": {
         const failure = this.#options.send(effect);
-        if (failure !== undefined) this.#options.onSendFailure(effect.remote, failure);
+        if (failure !== undefined) this.#onSendFailure(effect, failure);
         break;
       }
       case "compute":
@@ -87,6 +88,11 @@ export class GatewayLoop {
         this.#options.onEffect(effect);
     }
   };
+
+  #onSendFailure(datagram: Extract<GatewayEffect, { kind: "send" }>, { text, reason }: SendFailure): void {
+    this.#options.onSendFailure(datagram.remote, text);
+    if (reason !== undefined) this.feed({ kind: "sendRefused", datagram, reason });
+  }
 
   #arm(): void {
     clearTimeout(this.#timer);

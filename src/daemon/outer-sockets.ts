@@ -2,6 +2,7 @@
 import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress, type IpFamily } from "../base/ip-address.ts";
 import { formatEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { UnreachableReason } from "../base/unreachable-report.ts";
 import { natSteering, rawFilter } from "../dataplane/lane-steering.ts";
 import type { LaneSocket } from "../dataplane/packet-io.ts";
 import { systemCode } from "../io/io-error.ts";
@@ -54,13 +55,20 @@ export interface OutgoingDatagram {
   readonly inFragments?: true;
 }
 
+/** Why a datagram did not leave. */
+export interface SendFailure {
+  readonly text: string;
+  /** Where this host has no way for it, or forbids it. */
+  readonly reason?: UnreachableReason;
+}
+
 export interface OuterSockets {
   /** What lanes read and write: by lane, alike in number and order. */
   readonly lanes: readonly (readonly NativeLaneSocket[])[];
   /** What the kernel can do with runs of datagrams, on every socket. */
   readonly offloads: { readonly canSend: boolean; readonly merges: boolean };
-  /** @returns why the datagram could not be sent, in words; `undefined` when the system took it */
-  send(datagram: OutgoingDatagram): string | undefined;
+  /** @returns why the datagram could not be sent; `undefined` when the system took it */
+  send(datagram: OutgoingDatagram): SendFailure | undefined;
   close(): void;
 }
 
@@ -160,7 +168,7 @@ function isUdp({ role }: OuterSocket): boolean {
   return role === "ike" || role === "nat";
 }
 
-function send(sockets: readonly OuterSocket[], datagram: OutgoingDatagram): string | undefined {
+function send(sockets: readonly OuterSocket[], datagram: OutgoingDatagram): SendFailure | undefined {
   const { local, remote, bytes, dontFragment = false, inFragments } = datagram;
   const family = familyOf(remote.address);
   const hasSource = familyOf(local.address) === family;
@@ -170,10 +178,10 @@ function send(sockets: readonly OuterSocket[], datagram: OutgoingDatagram): stri
     return sendFragments(bestOf(whole, local.address)!, datagram);
   const fitting = ofFamily.filter((socket) => isUdp(socket) && socket.localPort === local.port);
   const socket = bestOf(fitting, local.address);
-  if (socket === undefined) return `no socket of ours has ${formatEndpoint(local)}`;
+  if (socket === undefined) return { text: `no socket of ours has ${formatEndpoint(local)}` };
   const source = hasSource ? { local: local.address } : {};
   const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, remote, bytes, { ...source, dontFragment });
-  return failureText(failure);
+  return sendFailure(failure);
 }
 
 /** The socket of that address, or of all addresses, or any. */
@@ -186,11 +194,14 @@ function bestOf(sockets: readonly OuterSocket[], local: IpAddress): OuterSocket 
 }
 
 /** The first fragment that the system refuses is the last that is tried. */
-function sendFragments(socket: OuterSocket, { local, remote, bytes }: OutgoingDatagram): string | undefined {
+function sendFragments(
+  socket: OuterSocket,
+  { local, remote, bytes }: OutgoingDatagram,
+): SendFailure | undefined {
   const to = { address: remote.address, port: 0 };
   for (const fragment of fragmentsOfDatagram(local, remote, bytes, identification())) {
     const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, to, fragment, { dontFragment: true });
-    if (failure !== undefined) return failureText(failure);
+    if (failure !== undefined) return sendFailure(failure);
   }
   return undefined;
 }
@@ -199,6 +210,19 @@ function identification(): number {
   return new DataView(random.publicBytes(4).buffer).getUint32(0);
 }
 
-function failureText(failure: SystemCallFailure | undefined): string | undefined {
-  return failure === undefined ? undefined : `${failure.syscall} gave ${failure.code}`;
+/** ip-route(8): routes of the kinds unreachable and prohibit; what netfilter drops on its way out gives EPERM. */
+const REASONS: ReadonlyMap<string, UnreachableReason> = new Map([
+  ["ENETUNREACH", "noRoute"],
+  ["EHOSTUNREACH", "noRoute"],
+  ["EACCES", "blocked"],
+  ["EPERM", "blocked"],
+]);
+
+function sendFailure(failure: SystemCallFailure | undefined): SendFailure | undefined {
+  if (failure === undefined) return undefined;
+  const reason = REASONS.get(failure.code);
+  return {
+    text: `${failure.syscall} gave ${failure.code}`,
+    ...(reason === undefined ? {} : { reason }),
+  };
 }

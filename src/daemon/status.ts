@@ -28,6 +28,7 @@ import { proofText } from "../observe/authentication-words.ts";
 import { flowText } from "../observe/flow-words.ts";
 import { identityText } from "../observe/identity-text.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
+import { unreachableText } from "../observe/unreachable-words.ts";
 import { formatIdentity } from "../policy/pad.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
 import { formatSelector } from "../policy/selector-text.ts";
@@ -99,6 +100,7 @@ function connectionStatus(state: ConnectionState, input: StatusSource): Connecti
       ? {}
       : { nextTryInSeconds: secondsBetween(input.now, state.nextTryAt) }),
     ...(state.waitsFor === undefined ? {} : { waitsFor: state.waitsFor }),
+    ...unreachableWords(state, input),
     ...failureWords(state.lastFailure, input),
     ...refusedWords(state, input),
     children: [
@@ -295,6 +297,13 @@ function failureWords(failure: FailureNotice | undefined, input: StatusSource) {
 function refusedWords({ lastRefused }: ConnectionState, input: StatusSource) {
   if (lastRefused === undefined) return {};
   return { refused: { count: lastRefused.count, last: wordsOf(lastRefused.failure, input) } };
+}
+
+function unreachableWords({ unreachable }: ConnectionState, { now }: StatusSource) {
+  if (unreachable === undefined) return {};
+  const { reason, by, count, lastAt } = unreachable;
+  const text = unreachableText(unreachable);
+  return { unreachable: { reason, by, text, count, secondsAgo: secondsBetween(lastAt, now) } };
 }
 
 function wordsOf(failure: FailureNotice, input: StatusSource): Failure {

@@ -312,6 +312,7 @@ class TableDataPlane implements DataPlane {
       }
       case "audit":
       case "pathReport":
+      case "unreachable":
         return undefined;
       default:
         return upcall satisfies never;

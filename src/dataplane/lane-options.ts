@@ -1,5 +1,6 @@
 /** What a lane is given once, and what it tells whoever gave it. */
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { UnreachableReport } from "../base/unreachable-report.ts";
 import type { EspEngine } from "../esp/engine.ts";
 import type { PathReport } from "../esp/path-report.ts";
 import type { PacketSelectors, SaLimit } from "../policy/data-plane.ts";
@@ -20,6 +21,8 @@ export type LaneUpcall =
     }
   /** A stranger or our own host says that an outer packet was too big. */
   | { readonly kind: "pathReport"; readonly report: PathReport }
+  /** A stranger or our own host says that an IKE message did not arrive. */
+  | { readonly kind: "unreachable"; readonly report: UnreachableReport }
   /** A sample of the inbound packets that were refused, rate limited [ESP-12]. */
   | {
       readonly kind: "audit";

@@ -7,8 +7,10 @@ import { assert } from "../base/errors.ts";
 import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { UnreachableReason, UnreachableReport } from "../base/unreachable-report.ts";
 import type { DataPlane, SaPairState } from "../dataplane/data-plane.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
+import { quotedIke } from "../dataplane/quoted-ike.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
 import type { IkeAction, IkeCommand, JobId, PathProbe, Timeout, Work, WorkResult } from "../ike/machine.ts";
@@ -41,6 +43,16 @@ export type GatewayEvent =
   | { readonly kind: "removeManual"; readonly policy: PolicyName }
   /** After {@link Gateway.setPaths}. */
   | { readonly kind: "pathsChanged" }
+  /** This host did not let a datagram out, given as it was to leave. */
+  | {
+      readonly kind: "sendRefused";
+      readonly datagram: {
+        readonly local: UdpEndpoint;
+        readonly remote: UdpEndpoint;
+        readonly bytes: Uint8Array;
+      };
+      readonly reason: UnreachableReason;
+    }
   /** `last` is on disk: the manual child may use numbers up to it. */
   | { readonly kind: "sequenceReserved"; readonly policy: PolicyName; readonly last: number };
 
@@ -218,6 +230,13 @@ export class Gateway {
         perform({ kind: "wakeLanes" });
         break;
       }
+      case "sendRefused": {
+        const { remote, local, bytes } = event.datagram;
+        const quoted = quotedIke(local.port === this.#natPort ? "nat" : "ike", bytes);
+        if (quoted !== undefined)
+          this.#takeUnreachable({ reason: event.reason, remote, quoted }, now, perform);
+        break;
+      }
       case "sequenceReserved":
         this.#manual.extend(event.policy, event.last);
         break;
@@ -245,12 +264,20 @@ export class Gateway {
       this.#pathMtus.takeReport(upcall.report, now);
       return;
     }
+    if (upcall.kind === "unreachable") {
+      this.#takeUnreachable(upcall.report, now, perform);
+      return;
+    }
     const event = this.#dataPlane.event(upcall);
     if (event === undefined) return;
     const { isManual, news } = this.#manual.take(event);
     if (news !== undefined) perform(news);
     if (!isManual)
       this.#performActions(this.#machine.handle({ kind: "dataPlane", event }, now), now, perform);
+  }
+
+  #takeUnreachable(report: UnreachableReport, now: Instant, perform: Perform): void {
+    this.#performActions(this.#machine.handle({ kind: "unreachable", report }, now), now, perform);
   }
 
   #performActions(actions: readonly IkeAction[], now: Instant, perform: Perform): void {

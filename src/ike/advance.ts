@@ -22,6 +22,7 @@ import { retransmitAt } from "./sa/retransmission.ts";
 import { successorOf } from "./sa/same-peer.ts";
 import { handOver, supersede } from "./sa/supersession.ts";
 import { about, childConfiguration, keeperOf, type Machine, notice, type Turn } from "./turn.ts";
+import { unreachableFacts } from "./unreachable.ts";
 
 /** Does for one IKE SA what is due by now. */
 export function advance(turn: Turn, sa: IkeSa): void {
@@ -144,7 +145,14 @@ function giveUp(turn: Turn, sa: ProtectedIkeSa, { exchangeType, tries, messages 
     { code: "noAnswer" }
   >["exchange"];
   const size = sizeOf(turn, sa, messages);
-  const failure: FailureNotice = { code: "noAnswer", ...about(sa), exchange, tries, size };
+  const failure: FailureNotice = {
+    code: "noAnswer",
+    ...about(sa),
+    exchange,
+    tries,
+    size,
+    ...unreachableFacts(sa, turn.now),
+  };
   if (sa.state === "authenticating") {
     forget(turn, sa);
     noteConnectionFailure(turn, sa, failure);

@@ -3,6 +3,7 @@ import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { IkeSpi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { UnreachableReason } from "../base/unreachable-report.ts";
 import type { Identification, Keep } from "../policy/connection.ts";
 import type { Encapsulation, EspSuite, PolicyName } from "../policy/data-plane.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
@@ -140,6 +141,19 @@ export interface IkeSaState extends IkeSaName {
   readonly lastHeardAt: Instant;
 }
 
+/** What is said of a request that has got no answer: a hint, which may be forged. */
+export interface Unreachable {
+  readonly reason: UnreachableReason;
+  readonly remote: UdpEndpoint;
+  /** Whose word it is. */
+  readonly by: "peer" | "router" | "host";
+  /** With `router`. */
+  readonly reporter?: IpAddress;
+  /** How often the same was said. */
+  readonly count: number;
+  readonly lastAt: Instant;
+}
+
 /** One connection of the configuration, or one instance (`NAME#2`) of a connection that serves many peers. */
 export interface ConnectionState {
   /** Name in the configuration. */
@@ -156,6 +170,8 @@ export interface ConnectionState {
   readonly waitsFor?: WaitsFor;
   /** Failed tries in a row. */
   readonly failures: number;
+  /** What is said of the request that is under way. */
+  readonly unreachable?: Unreachable;
   readonly nextTryAt?: Instant;
   readonly lastFailure?: FailureNotice;
   /** Callers that were refused before they had proved who they are; of many instances the first one says it. */

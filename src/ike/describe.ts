@@ -26,6 +26,7 @@ import { lastHeardAt } from "./own-work.ts";
 import type { ChildSa } from "./sa/child-sa.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import { displayName, establishedOf, ikeSasOf, keeperOf, type Machine, ofDisplayName } from "./turn.ts";
+import { unreachableOf } from "./unreachable.ts";
 
 /** @param only - the connection to show, or one peer of it (`NAME#2`); absent: all of them */
 export function describeMachine(machine: Machine, now: Instant, only?: string): readonly ConnectionState[] {
@@ -80,6 +81,7 @@ function describeOne(
   const state = stateOf(machine, connection, keeper, sa, trying, now);
   const remote = sa?.remote ?? trying?.remote ?? nextRemote(connection, keeper);
   const { nextTryAt, lastFailure, lastRefused } = keeper;
+  const unreachable = unreachableOf(sa) ?? unreachableOf(trying);
   return {
     connection: connection.name,
     name: displayName(connection.name, sa?.instance ?? 0),
@@ -89,6 +91,7 @@ function describeOne(
     ...(sa === undefined ? {} : { ikeSa: describeIkeSa(machine, sa) }),
     ...waits(waitOfConnection(connection, keeper, state)),
     failures: keeper.failures,
+    ...(unreachable === undefined ? {} : { unreachable }),
     ...(state === "waiting" && nextTryAt !== undefined ? { nextTryAt } : {}),
     ...(lastFailure === undefined ? {} : { lastFailure }),
     ...(lastRefused === undefined || !isFirst ? {} : { lastRefused }),

@@ -39,6 +39,7 @@ import {
   touch,
   touchConnection,
 } from "./turn.ts";
+import { noteUnreachable } from "./unreachable.ts";
 
 export interface IkeMachineOptions {
   readonly connections: readonly Connection[];
@@ -188,6 +189,9 @@ function handleEvent(turn: Turn, event: IkeEvent): void {
       return;
     case "probePath":
       requestProbe(turn, event.probe);
+      return;
+    case "unreachable":
+      noteUnreachable(turn, event.report);
       return;
     case "pathsChanged":
       reviewPaths(turn);

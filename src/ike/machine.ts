@@ -3,6 +3,7 @@ import type { Branded } from "../base/brand.ts";
 import type { Instant } from "../base/instant.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { UnreachableReport } from "../base/unreachable-report.ts";
 import type { SignatureFlaw } from "../crypto/auth-signature.ts";
 import type { SignatureScheme } from "../crypto/signature-scheme.ts";
 import type { CertificateRefusal } from "../pki/refusal.ts";
@@ -121,6 +122,8 @@ export type IkeEvent =
   | { readonly kind: "command"; readonly command: IkeCommand }
   /** Find out whether packets of this size reach a peer; answered by one `pathProbed`. */
   | { readonly kind: "probePath"; readonly probe: PathProbe }
+  /** A message of ours did not arrive, as somebody says. */
+  | { readonly kind: "unreachable"; readonly report: UnreachableReport }
   /** The host's addresses or routes are others now. */
   | { readonly kind: "pathsChanged" };
 

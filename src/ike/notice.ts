@@ -1,6 +1,6 @@
 /** What the IKE side has to say: a closed union of notices with stable codes and data instead of prose. */
 
-import type { Instant } from "../base/instant.ts";
+import type { DurationMs, Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
@@ -14,7 +14,15 @@ import type { EspSuite, SaLimit } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import type { Proposal } from "../wire/ike/payload.ts";
-import type { IkeSaName, IkeSuite, Move, NatSituation, ProofFacts, Proofs } from "./connection-state.ts";
+import type {
+  IkeSaName,
+  IkeSuite,
+  Move,
+  NatSituation,
+  ProofFacts,
+  Proofs,
+  Unreachable,
+} from "./connection-state.ts";
 import type { PeerFinding } from "./machine.ts";
 
 /** Our part in the exchange that a notice is about. */
@@ -243,6 +251,8 @@ export type FailureNotice =
       readonly tries: number;
       /** The request, where its size may be the reason. */
       readonly size?: MessageSize;
+      /** What was said of it, so long before it was given up. */
+      readonly unreachable?: Unreachable & { readonly before: DurationMs };
     })
   /** The peer answered with an error notify that has no notice of its own. */
   | (Concerning & {

@@ -1,6 +1,8 @@
 /** What the kernel queued about a socket's packets (IP_RECVERR): read here, for it may come from anybody. */
 import { IpAddress } from "../base/ip-address.ts";
+import type { UnreachableReason, UnreachableReport } from "../base/unreachable-report.ts";
 import type { PathReport } from "../esp/path-report.ts";
+import { unreachableReason } from "../wire/ip/unreachable-reason.ts";
 import { type Fd, loadAddon } from "./native.ts";
 import { ioError } from "./native-error.ts";
 
@@ -36,10 +38,15 @@ export interface ErrorQueueReader {
   /**
    * Empties a socket's error queue, as far as one call goes.
    * @param onTooBig - gets each report that a packet was too big for its path
+   * @param onUnreachable - gets each report that one did not arrive for another reason; `quoted` with what it begins with
    * @returns how many reports of any kind there were
    * @throws {IoError}
    */
-  drain(fd: Fd, onTooBig: (report: PathReport) => void): number;
+  drain(
+    fd: Fd,
+    onTooBig: (report: PathReport) => void,
+    onUnreachable: (report: UnreachableReport) => void,
+  ): number;
 }
 
 export function createErrorQueueReader(): ErrorQueueReader {
@@ -50,31 +57,33 @@ export function createErrorQueueReader(): ErrorQueueReader {
   const u16 = (at: number) => words.getUint16(at, isLittle);
   const u32 = (at: number) => words.getUint32(at, isLittle);
 
-  function read(at: number): PathReport | undefined {
+  function read(
+    at: number,
+    onTooBig: (report: PathReport) => void,
+    onUnreachable: (report: UnreachableReport) => void,
+  ): void {
     const origin = originOf(records, at, u32(at + ERRNO));
-    if (origin === undefined) return undefined;
+    const reason = reasonOf(records, at);
+    if (origin === undefined && reason === undefined) return;
     const octets = records[at + FAMILY] === 4 ? 4 : 16;
     const address = (from: number) => IpAddress(records.slice(at + from, at + from + octets));
-    const quoted = at + QUOTED;
-    return {
-      origin,
-      remote: { address: address(REMOTE), port: u16(at + REMOTE_PORT) },
-      ...(origin === "icmp" ? { reporter: address(OFFENDER) } : {}),
-      mtu: u32(at + INFO),
-      quoted: records.slice(quoted, quoted + Math.min(u16(at + QUOTED_LENGTH), STRIDE - QUOTED)),
-    };
+    const remote = { address: address(REMOTE), port: u16(at + REMOTE_PORT) };
+    const quoted = records.slice(
+      at + QUOTED,
+      at + QUOTED + Math.min(u16(at + QUOTED_LENGTH), STRIDE - QUOTED),
+    );
+    const reporter = origin === "host" ? {} : { reporter: address(OFFENDER) };
+    if (reason !== undefined) onUnreachable({ reason, remote, ...reporter, quoted });
+    else if (origin !== undefined) onTooBig({ origin, remote, ...reporter, mtu: u32(at + INFO), quoted });
   }
 
   return {
-    drain(fd, onTooBig) {
+    drain(fd, onTooBig, onUnreachable) {
       let total = 0;
       while (total < REPORTS_MAX) {
         const drained = addon.drainErrorQueue(fd, records);
         if (drained < 0) throw ioError("read a socket's error queue", "recvmsg", drained);
-        for (let i = 0; i < drained; i++) {
-          const report = read(i * STRIDE);
-          if (report !== undefined) onTooBig(report);
-        }
+        for (let i = 0; i < drained; i++) read(i * STRIDE, onTooBig, onUnreachable);
         total += drained;
         if (drained < RECORDS) break;
       }
@@ -96,4 +105,11 @@ function originOf(record: Uint8Array, at: number, errno: number): PathReport["or
     default:
       return undefined;
   }
+}
+
+/** Of reports that this host was sent, or sends itself where nobody answers ARP. */
+function reasonOf(record: Uint8Array, at: number): UnreachableReason | undefined {
+  const [origin, type, code] = [record[at + ORIGIN], record[at + TYPE]!, record[at + CODE]!];
+  if (origin === ORIGIN_ICMP) return unreachableReason(4, type, code);
+  return origin === ORIGIN_ICMP6 ? unreachableReason(6, type, code) : undefined;
 }

@@ -4,6 +4,8 @@ import { Instant } from "../base/instant.ts";
 import { Drop } from "../dataplane/drop-reason.ts";
 import { HandOver } from "../dataplane/hand-over.ts";
 import { createLane, type Lane } from "../dataplane/lane.ts";
+import type { LaneUpcall } from "../dataplane/lane-options.ts";
+import { quotedIke } from "../dataplane/quoted-ike.ts";
 import { TokenBucket } from "../dataplane/token-bucket.ts";
 import { createErrorQueueReader } from "./error-queue.ts";
 import { IoError } from "./io-error.ts";
@@ -147,14 +149,26 @@ function errorDrain(
   post: (message: LaneMessage) => void,
 ): Loop["drain"] {
   const reader = createErrorQueueReader();
-  const bucket = new TokenBucket(REPORTS_PER_SECOND, REPORTS_BURST);
   const drops = new Float64Array(data.drops);
+  const roles = new Map(data.sockets.map(({ fd, role }) => [fd, role]));
+  // Each kind has a share of its own: neither keeps the other away.
+  const sizes = new TokenBucket(REPORTS_PER_SECOND, REPORTS_BURST);
+  const silences = new TokenBucket(REPORTS_PER_SECOND, REPORTS_BURST);
+  const report = (bucket: TokenBucket, upcall: LaneUpcall) => {
+    if (bucket.take(bootTime()) && enqueue(control, Control.UPCALLS_QUEUED, UPCALL_QUEUE_MAX))
+      post({ kind: "upcall", upcall });
+    else drops[Drop.reportRateLimited] = drops[Drop.reportRateLimited]! + 1;
+  };
   return (socket) => {
-    reader.drain(socket, (report) => {
-      if (bucket.take(bootTime()) && enqueue(control, Control.UPCALLS_QUEUED, UPCALL_QUEUE_MAX))
-        post({ kind: "upcall", upcall: { kind: "pathReport", report } });
-      else drops[Drop.reportRateLimited] = drops[Drop.reportRateLimited]! + 1;
-    });
+    reader.drain(
+      socket,
+      (tooBig) => report(sizes, { kind: "pathReport", report: tooBig }),
+      (unreachable) => {
+        const quoted = quotedIke(roles.get(socket) ?? "whole", unreachable.quoted);
+        if (quoted !== undefined)
+          report(silences, { kind: "unreachable", report: { ...unreachable, quoted } });
+      },
+    );
   };
 }
 

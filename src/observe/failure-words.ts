@@ -18,6 +18,7 @@ import { atPlace, configuredName, keyOf, peerText } from "./place-words.ts";
 import { ppkRefused } from "./ppk-words.ts";
 import { mismatchLines, proposalsKey } from "./proposal-words.ts";
 import { selectorLines } from "./selector-words.ts";
+import { unreachableLines } from "./unreachable-words.ts";
 
 type Notice<Code extends FailureNotice["code"]> = FailureNotice & { readonly code: Code };
 
@@ -183,7 +184,11 @@ function localIdentityMismatch(notice: Notice<"localIdentityMismatch">): string[
   ];
 }
 
-function noAnswer({ exchange, tries, remote, size, connection }: Notice<"noAnswer">): string[] {
+function noAnswer(notice: Notice<"noAnswer">): string[] {
+  return [...silenceLines(notice), ...unreachableLines(notice.unreachable)];
+}
+
+function silenceLines({ exchange, tries, remote, size, connection }: Notice<"noAnswer">): string[] {
   const peer = peerText(remote);
   const count = `${tries} ${tries === 1 ? "try" : "tries"}`;
   switch (exchange) {

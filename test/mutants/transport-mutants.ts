@@ -5,6 +5,14 @@ const FRAGMENTATION = "test/unit/ike/fragmentation.test.ts";
 
 export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
+    bug: "ICMP about another IKE SA's message is told of this one",
+    file: "src/ike/unreachable.ts",
+    find: "if (quoted.length < SPIS_LENGTH) return sas.values();",
+    replace: "if (quoted.length >= 0) return sas.values();",
+    test: "test/sim/ike-unreachable.test.ts",
+    killedBy: "what quotes another message",
+  },
+  {
     bug: "fragments of another cut are mixed with those that are here",
     file: "src/ike/sa/reassembly.ts",
     find: "current !== undefined && totalFragments === current.totalFragments ? current",

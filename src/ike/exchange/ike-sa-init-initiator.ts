@@ -58,6 +58,7 @@ import {
   startJob,
   type Turn,
 } from "../turn.ts";
+import { unreachableFacts } from "../unreachable.ts";
 import { find, findError, findNotify, notify, wantedMethod } from "./payload-list.ts";
 
 const EMPTY = new Uint8Array(0);
@@ -227,11 +228,17 @@ function giveUpInit(turn: Turn, sa: InitiatingIkeSa): void {
   noteConnectionFailure(turn, sa, initFailure(turn, sa));
 }
 
-function initFailure({ machine }: Turn, sa: InitiatingIkeSa): FailureNotice {
+function initFailure({ machine, now }: Turn, sa: InitiatingIkeSa): FailureNotice {
   const exchange = "IKE_SA_INIT";
   const connection = machine.connections.get(sa.connection);
   if (sa.doubt === undefined || connection === undefined)
-    return { code: "noAnswer", ...about(sa), exchange, tries: sa.request?.tries ?? 0 };
+    return {
+      code: "noAnswer",
+      ...about(sa),
+      exchange,
+      tries: sa.request?.tries ?? 0,
+      ...unreachableFacts(sa, now),
+    };
   if (sa.doubt.mismatch !== undefined) return sa.doubt.mismatch;
   const { notifyType } = sa.doubt;
   const { proposals: sent, place } = connection.ike;

@@ -8,7 +8,7 @@ import type { PacketSelectors } from "../../policy/data-plane.ts";
 import type { SelectorPair } from "../../policy/traffic-selector.ts";
 import type { CertPayload, Payload, Proposal } from "../../wire/ike/payload.ts";
 import type { Allowance } from "../allowance.ts";
-import type { IkeSuite, Move, NatSituation, ProofFacts, Proofs } from "../connection-state.ts";
+import type { IkeSuite, Move, NatSituation, ProofFacts, Proofs, Unreachable } from "../connection-state.ts";
 import type { JobId, PathProbe } from "../machine.ts";
 import type { FailureNotice, IkeDownReason } from "../notice.ts";
 import type { Authentication } from "./authentication.ts";
@@ -63,7 +63,9 @@ export interface InitiatingIkeSa extends Common {
   keyExchange: OwnKeyExchange;
   cookie: Uint8Array | undefined;
   restarts: number;
-  request: { readonly bytes: Uint8Array; tries: number; nextAt: Instant } | undefined;
+  request:
+    | { readonly bytes: Uint8Array; tries: number; nextAt: Instant; unreachable?: Unreachable }
+    | undefined;
   doubt: InitDoubt | undefined;
   /** The response under computation. */
   answer: InitAnswer | undefined;

@@ -2,6 +2,7 @@
 import type { Instant } from "../../base/instant.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import { type Allowance, takeAllowance } from "../allowance.ts";
+import type { Unreachable } from "../connection-state.ts";
 import { ANSWER_REPEATS_BURST, ANSWER_REPEATS_PER_SECOND } from "../limits.ts";
 import type { FollowUpExchange, OwnExchange } from "./own-exchange.ts";
 import type { Reassembly } from "./reassembly.ts";
@@ -21,6 +22,8 @@ export interface Outstanding {
   /** When to repeat it, or to give up after the last try. */
   nextAt: Instant;
   exchange: OwnExchange;
+  /** What is said of it, by whoever. */
+  unreachable?: Unreachable;
 }
 
 interface LastResponse {

@@ -121,6 +121,22 @@ test("what moved, from where to where, and when, stands below its connection", (
   );
 });
 
+test("what is said of a request under way stands below its connection, up or not", () => {
+  const unreachable = {
+    reason: "port",
+    by: "peer",
+    text: "198.51.100.2 says that nobody listens on its UDP port 500",
+    count: 3,
+    secondsAgo: 2.4,
+  } as const;
+  const line = `no answer yet; ${unreachable.text} (3 times, the last 2 s ago)`;
+  const failure = { code: "noAnswer", lines: ["198.51.100.2 does not answer"], secondsAgo: 5 };
+  for (const connection of [PARIS, OSLO, { ...OSLO, failure }])
+    expect(
+      statusLines(document({ connections: [{ ...connection, unreachable }] })).map((text) => text.trim()),
+    ).toContain(line);
+});
+
 test("an old failure of something that is up is not shown", () => {
   const failure = { code: "noAnswer", lines: ["198.51.100.2 does not answer"], secondsAgo: 5 };
   const lines = statusLines(document({ connections: [{ ...PARIS, failure }] }));

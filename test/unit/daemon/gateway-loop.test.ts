@@ -119,8 +119,21 @@ test("the timeout is fed when it is due, and not after a stop", async () => {
 });
 
 test("a send that the system refuses is told, and the rest goes on", () => {
-  const { loop, log } = makeLoop(() => [SEND, { kind: "wakeLanes" }], { send: () => "ENETUNREACH" });
+  const { loop, log } = makeLoop(() => [SEND, { kind: "wakeLanes" }], {
+    send: () => ({ text: "ENOBUFS" }),
+  });
   loop.setConnections(CONFIGURATION);
   loop.feed(DATAGRAM);
-  expect(log).toEqual(["setConnections", "datagram", "failed ENETUNREACH", "wakeLanes"]);
+  expect(log).toEqual(["setConnections", "datagram", "failed ENOBUFS", "wakeLanes"]);
+});
+
+test("a send that this host has no way for is told to the gateway too, after what was under way", () => {
+  const effects = ({ kind }: GatewayEvent) =>
+    kind === "datagram" ? [SEND, { kind: "wakeLanes" } as const] : [];
+  const { loop, log } = makeLoop(effects, {
+    send: () => ({ text: "ENETUNREACH", reason: "noRoute" }),
+  });
+  loop.setConnections(CONFIGURATION);
+  loop.feed(DATAGRAM);
+  expect(log).toEqual(["setConnections", "datagram", "failed ENETUNREACH", "wakeLanes", "sendRefused"]);
 });

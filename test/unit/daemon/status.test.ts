@@ -1,5 +1,6 @@
 /** The status document of a gateway that runs, held against the schema that clients use. */
 import { expect, test } from "vitest";
+import { fromHex } from "../../../src/base/bytes.ts";
 import { Instant } from "../../../src/base/instant.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
 import { statusDocument } from "../../../src/control/schema.ts";
@@ -153,6 +154,48 @@ test("a connection that failed says what, how long ago, and when the next try is
   const [connection] = statusOf(world, yaml(1, 2, "up")).connections;
   expect(connection!.failure).toEqual({ code: "noAnswer", lines: ["noAnswer"], secondsAgo: 12 });
   expect(connection!.nextTryInSeconds).toBeGreaterThan(0);
+});
+
+test("what is said of requests without an answer stands in status while they are under way", () => {
+  const world = makeWorld("up");
+  world.run(10_000);
+  const node = world.node("a");
+  expect(statusOf(world, yaml(1, 2, "up")).connections[0]!.unreachable).toBeUndefined();
+  const { initiatorSpi, responderSpi, local, remote } = node.gateway.describe(world.now)[0]!.ikeSa!;
+  const spis = [...fromHex(initiatorSpi), ...fromHex(responderSpi)];
+  world.kill("b");
+  const said = () => statusOf(world, yaml(1, 2, "up")).connections[0]!.unreachable;
+  const refused = (marker: number) =>
+    node.feed(
+      {
+        kind: "sendRefused",
+        datagram: { local, remote, bytes: Uint8Array.of(0, 0, 0, marker, ...spis) },
+        reason: "noRoute",
+      },
+      world.now,
+    );
+  const isSaid = () => {
+    refused(0);
+    return said() !== undefined;
+  };
+  expect(local.port).toBe(4500);
+  expect(world.runUntil(120_000, isSaid)).toBe(true);
+  expect(said()).toEqual({
+    reason: "noRoute",
+    by: "host",
+    text: "this host has no route to 198.51.100.2",
+    count: expect.any(Number),
+    secondsAgo: 0,
+  });
+  const { count } = said()!;
+  refused(1);
+  expect(said()!.count).toBe(count);
+  const report = { reason: "port", remote, reporter: remote.address, quoted: Uint8Array.from(spis) } as const;
+  node.feed({ kind: "upcall", upcall: { kind: "unreachable", report } }, world.now);
+  expect(said()).toMatchObject({
+    text: "198.51.100.2 says that nobody listens on its UDP port 4500",
+    count: 1,
+  });
 });
 
 test("drops are listed by reason", () => {

@@ -389,10 +389,21 @@ describeNative("datagrams", () => {
     io.receive(0, into);
     expect(into.count).toBe(0);
     const tooBig: unknown[] = [];
+    const unreachable: unknown[] = [];
     const reader = createErrorQueueReader();
-    expect(reader.drain(sender.fd, (report) => tooBig.push(report))).toBeGreaterThan(0);
-    expect(reader.drain(sender.fd, (report) => tooBig.push(report))).toBe(0);
+    const drain = () =>
+      reader.drain(
+        sender.fd,
+        (report) => tooBig.push(report),
+        (report) => unreachable.push(report),
+      );
+    const drained = drain();
+    expect(drained).toBeGreaterThan(0);
+    expect(drain()).toBe(0);
     expect(tooBig).toEqual([]);
+    expect(unreachable).toHaveLength(drained);
+    const remote = { address: address("127.0.0.1"), port: gone.localPort };
+    expect(unreachable[0]).toEqual({ reason: "port", remote, reporter: remote.address, quoted: octets(9) });
   });
 
   test("the table's octets lead a send nowhere outside the table", () => {

@@ -2,9 +2,10 @@
 import { expect, test } from "vitest";
 import { parsePrefix, prefixRange } from "../../../src/base/address-range.ts";
 import { utf8 } from "../../../src/base/bytes.ts";
-import { Instant } from "../../../src/base/instant.ts";
-import { parseIpAddress } from "../../../src/base/ip-address.ts";
+import { DurationMs, Instant } from "../../../src/base/instant.ts";
+import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import { Spi, ZERO_IKE_SPI } from "../../../src/base/spi.ts";
+import type { Unreachable } from "../../../src/ike/connection-state.ts";
 import type {
   FailureNotice,
   IkeNotice,
@@ -241,6 +242,49 @@ test("silence means different things at different times", () => {
   expect(silent("IKE_SA_INIT")).toContain("UDP port 500");
   expect(silent("IKE_AUTH")).toContain("UDP port 4500");
   expect(silent("INFORMATIONAL")).toContain("no longer answers (5 tries)");
+});
+
+test("silence says what ICMP and the kernel said of the requests, and what that is worth", () => {
+  const said = (unreachable: Partial<Unreachable> & Pick<Unreachable, "reason" | "by">) =>
+    noticeWords(
+      {
+        connection: "rome",
+        remote,
+        code: "noAnswer",
+        exchange: "IKE_SA_INIT",
+        tries: 5,
+        unreachable: { remote, count: 3, lastAt: Instant(0), before: DurationMs(2000), ...unreachable },
+      },
+      Instant(0),
+    ).slice(2);
+  const reporter = IpAddress(Uint8Array.of(192, 0, 2, 9));
+  const hint = "a hint, no proof: such messages (ICMP) are easily forged";
+  const times = "(3 times, the last 2 s before we gave up)";
+  expect(said({ reason: "port", by: "peer" })).toEqual([
+    `198.51.100.77 says that nobody listens on its UDP port 500 ${times}`,
+    hint,
+  ]);
+  expect(said({ reason: "host", by: "router", reporter, count: 1 })).toEqual([
+    "192.0.2.9, a router on the way, says that the host cannot be reached (once, 2 s before we gave up)",
+    hint,
+  ]);
+  expect(said({ reason: "net", by: "router", reporter })[0]).toContain(
+    "that it knows no way to that network",
+  );
+  expect(said({ reason: "port", by: "router", reporter })[0]).toContain(
+    "that nobody listens on UDP port 500 of 198.51.100.77",
+  );
+  expect(said({ reason: "prohibited", by: "router", reporter })[0]).toContain(
+    "that a firewall forbids messages to UDP port 500",
+  );
+  expect(said({ reason: "host", by: "host" })[0]).toContain("this host finds nobody at 198.51.100.77");
+  // The kernel's own word is no hearsay.
+  expect(said({ reason: "noRoute", by: "host" })).toEqual([
+    `this host has no route to 198.51.100.77 ${times}`,
+  ]);
+  expect(said({ reason: "blocked", by: "host" })).toEqual([
+    `a firewall or route of this host forbids messages to UDP port 500 of 198.51.100.77 ${times}`,
+  ]);
 });
 
 test("an error notify comes with its usual meaning", () => {
