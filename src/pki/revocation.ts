@@ -165,16 +165,14 @@ const FETCHABLE = /^https?:\/\//i;
 
 /** OCSP responders first, then what says whether those are good; CRLs only when none of it helped, for they are long [OCSP-05]. */
 function openRequests(
-  { certificate, issuer }: Issued,
+  issued: Issued,
   responders: readonly Certificate[],
   attempts: readonly RevocationAttempt[],
 ): readonly RevocationRequest[] {
-  const { ocspUrls, crlUrls } = certificate.extensions;
-  const certificateId = certificateIdOf(certificate, issuer);
   const requests = [
-    ...fetchable(ocspUrls).map((url): RevocationRequest => ({ kind: "ocsp", url, certificateId })),
+    ...ocspRequests(issued),
     ...responders.flatMap(({ extensions }) => fetchable(extensions.crlUrls)).map(crlRequest),
-    ...fetchable(crlUrls).map(crlRequest),
+    ...fetchable(issued.certificate.extensions.crlUrls).map(crlRequest),
   ];
   return requests
     .filter((request) => !attempts.some((attempt) => isSameRequest(attempt.request, request)))
@@ -183,6 +181,13 @@ function openRequests(
 
 function crlRequest(url: string): RevocationRequest {
   return { kind: "crl", url };
+}
+
+function ocspRequests({ certificate, issuer }: Issued): readonly RevocationRequest[] {
+  const urls = fetchable(certificate.extensions.ocspUrls);
+  if (urls.length === 0) return [];
+  const certificateId = certificateIdOf(certificate, issuer);
+  return urls.map((url) => ({ kind: "ocsp", url, certificateId }));
 }
 
 function fetchable(urls: readonly string[] = []): readonly string[] {
