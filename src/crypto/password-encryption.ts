@@ -51,6 +51,14 @@ const CIPHERS = new Map<
   ["1.2.840.113549.3.7", { cipher: "3des-cbc", keyLength: 24, ivLength: 8 }],
 ]);
 
+/** Octets of a hash, and of an HMAC with it. */
+export const HASH_LENGTHS: Readonly<Record<HashName, number>> = {
+  sha1: 20,
+  sha256: 32,
+  sha384: 48,
+  sha512: 64,
+};
+
 /** HMACs, of PBKDF2 and of PBMAC1. */
 const HMACS = new Map<string, HashName>([
   ["1.2.840.113549.2.7", "sha1"],
@@ -153,7 +161,7 @@ export function derivedKey(
     throw parameters.error("a key length that does not fit the algorithm");
   const hash = parameters.isAtEnd ? "sha1" : hmacHash(parameters.sequence("the HMAC"));
   parameters.expectEnd("the parameters of PBKDF2");
-  budget.take(iterations);
+  budget.take(iterations * Math.ceil(keyLength / HASH_LENGTHS[hash]));
   return provider.pbkdf2(hash, password, salt, iterations, keyLength);
 }
 

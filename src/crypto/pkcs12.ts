@@ -8,6 +8,7 @@ import { CryptoError } from "./error.ts";
 import {
   decryptWithPassword,
   derivedKey,
+  HASH_LENGTHS,
   hmacHash,
   IterationBudget,
   type PasswordForms,
@@ -111,13 +112,13 @@ class Opening {
         const parameters = reader.sequence("the parameters of PBMAC1");
         const derivation = parameters.sequence("the key derivation");
         const hash = hmacHash(parameters.sequence("the HMAC"));
-        return { hash, key: derivedKey(derivation, octets, MAC_LENGTHS[hash], this.#budget) };
+        return { hash, key: derivedKey(derivation, octets, HASH_LENGTHS[hash], this.#budget) };
       }
       const hash = MAC_HASHES.get(id);
       if (hash === undefined) throw unsupportedAlgorithm(id);
       if (salt.length === 0) throw reader.error("an empty salt");
       this.#budget.take(iterations);
-      const key = pkcs12Key(hash, Pkcs12Purpose.MAC, bmp, salt, iterations, MAC_LENGTHS[hash]);
+      const key = pkcs12Key(hash, Pkcs12Purpose.MAC, bmp, salt, iterations, HASH_LENGTHS[hash]);
       return { hash, key };
     });
   }
@@ -130,7 +131,6 @@ const MAC_HASHES = new Map<string, HashName>([
   ["2.16.840.1.101.3.4.2.2", "sha384"],
   ["2.16.840.1.101.3.4.2.3", "sha512"],
 ]);
-const MAC_LENGTHS: Readonly<Record<HashName, number>> = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 };
 
 /** An empty password is two octets of zero for some programs and nothing at all for others (RFC 7292 appendix B.1). */
 function formsOf(password: Uint8Array | undefined): readonly PasswordForms[] {

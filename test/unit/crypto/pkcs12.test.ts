@@ -81,6 +81,9 @@ test("counts of iterations have a limit for the whole file", () => {
   const tooMany = file(good, { iterations: ITERATIONS_MAX + 1, mac: new Uint8Array(32) });
   expect(refusal(tooMany)).toMatch(`CRYPTO_UNSUPPORTED it needs more than ${ITERATIONS_MAX} iterations`);
   expect(refusal(file(good, { kdf: kdf(0) }))).toMatch(/0 iterations/);
+  // Two outputs of SHA-1 for a key of 32 octets are twice the work.
+  const twice = kdf(ITERATIONS_MAX / 2 + 1, "1.2.840.113549.2.7");
+  expect(refusal(file(good, { kdf: twice }))).toMatch(/iterations to derive its keys/);
 });
 
 test("what is not supported is named", () => {
