@@ -12,7 +12,7 @@ import { closeConnection } from "./command.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
-import { establishedOf, ikeSasOf, keeperOf, type Turn } from "./turn.ts";
+import { establishedOf, ikeSasOf, keeperOf, type Machine, type Turn } from "./turn.ts";
 
 export function replaceConnections(turn: Turn, connections: readonly Connection[]): void {
   const { machine } = turn;
@@ -28,7 +28,6 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
     const fresh = machine.connections.get(name);
     if (fresh === undefined) {
       closeConnection(turn, name, "configurationChanged");
-      machine.keepers.delete(name);
     } else if (!isSame(essence(old), essence(fresh)) || hasMovedAway(turn, fresh)) {
       closeConnection(turn, name, "configurationChanged");
       clearFailures(keeperOf(machine, name));
@@ -38,6 +37,15 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
       changeChildren(turn, old, fresh);
     }
   }
+  forgetKeepers(turn, before);
+}
+
+/** Of names that have become those of something else: a connection, or the peers of one together. */
+function forgetKeepers({ machine: { connections, keepers } }: Turn, before: Machine["connections"]): void {
+  const shared = new Set([...connections.values()].map(({ oneOf }) => oneOf?.connection));
+  for (const name of [...keepers.keys()])
+    if (before.has(name) !== connections.has(name) || !(connections.has(name) || shared.has(name)))
+      keepers.delete(name);
 }
 
 /** What an IKE SA depends on besides the peer's address; the rest of a connection takes effect without ending it. */

@@ -272,6 +272,17 @@ describe("another configuration", () => {
     expect(peerOf(hub, "hub#4")).toBe("d");
   });
 
+  test("strangers that the peers' connection refused are none of a later connection of its name", () => {
+    const { world, hub } = three(21);
+    branch(world, "z");
+    world.run(seconds(2));
+    expect(hub.machine.describe(world.now, "hub")[0]?.lastRefused).toBeDefined();
+    const { oneOf: _, ...alone } = entry("a");
+    reload(hub, [{ ...alone, name: "hub" }]);
+    const [state] = hub.machine.describe(world.now, "hub");
+    expect([state?.name, state?.lastRefused, state?.lastFailure]).toEqual(["hub", undefined, undefined]);
+  });
+
   test("a new key ends the IKE SA of the peer that it belongs to", () => {
     const { world, hub, branches } = three(11);
     reload(hub, [entry("a"), entry("b", { key: "another" }), entry("c")]);
