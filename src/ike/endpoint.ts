@@ -1,7 +1,7 @@
 /** A datagram on its way to an IKE SA: known, new, answered without state, or dropped (RFC 7296 sections 1.5, 2.5 and 2.6). */
 import { type IkeSpi, ZERO_IKE_SPI } from "../base/spi.ts";
 import { sameEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
-import { callersFor } from "../policy/caller-index.ts";
+import { crowdsFor } from "../policy/caller-index.ts";
 import { decodeHeader, IKE_HEADER_LENGTH, IKE_MAJOR_VERSION } from "../wire/ike/header.ts";
 import { decodeMessage } from "../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage } from "../wire/ike/payload.ts";
@@ -75,7 +75,7 @@ function noteIkeVersion1(turn: Turn, header: IkeHeader, local: UdpEndpoint, remo
     return;
   }
   if (!isNews) return;
-  const candidates = callersFor(machine.callers, local.address, remote.address);
+  const candidates = crowdsFor(machine.callers, local.address, remote.address).flat();
   const connection = callerName(
     machine,
     candidates.map(({ name }) => name),

@@ -152,16 +152,22 @@ export function connectionsFor(
 ): readonly Connection[] {
   const found: { connection: Connection; bits: number }[] = [];
   for (const connection of connections) {
-    const own = connection.local.address;
-    if (own !== undefined && !equal(own, localAddress)) continue;
-    const bits = matchBits(connection, remoteAddress);
+    const bits = openBitsFor(connection, localAddress, remoteAddress);
     if (bits !== undefined) found.push({ connection, bits });
   }
   return found.sort((a, b) => a.bits - b.bits).map((match) => match.connection);
 }
 
-/** Bits that the narrowest matching range leaves open; more than any address has when every address is welcome. */
-function matchBits({ remote }: Connection, address: IpAddress): number | undefined {
+/**
+ * Bits that the narrowest range with a peer's address leaves open; more than any address has when every address is welcome.
+ * @returns absent: a peer at `address` that calls `localAddress` is none of this connection
+ */
+export function openBitsFor(
+  { local, remote }: Connection,
+  localAddress: IpAddress,
+  address: IpAddress,
+): number | undefined {
+  if (local.address !== undefined && !equal(local.address, localAddress)) return undefined;
   const { addresses, names, id } = remote;
   const matches = addresses.filter((range) => contains(range, address)).map(openBits);
   if (matches.length > 0) return Math.min(...matches);

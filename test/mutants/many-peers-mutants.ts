@@ -19,6 +19,14 @@ export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
     killedBy: "[AUTH-09] a pattern's key is no key of who is named beside it",
   },
   {
+    bug: "connections with other proposals are taken for those before them",
+    file: "src/policy/caller-index.ts",
+    find: "if (a.ike.proposals !== b.ike.proposals || a.keep !== b.keep) return false;",
+    replace: "if (a.keep !== b.keep) return false;",
+    test: "test/unit/policy/pad.test.ts",
+    killedBy: "those that are alike are looked at as one",
+  },
+  {
     bug: "a peer takes the number of another one when the file changes",
     file: "src/policy/peer-numbers.ts",
     find: "name: own ?? ",

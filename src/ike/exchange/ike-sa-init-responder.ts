@@ -4,7 +4,7 @@ import { after } from "../../base/instant.ts";
 import type { UdpEndpoint } from "../../base/udp-endpoint.ts";
 import { hmacSha256 } from "../../crypto/hash.ts";
 import { keyExchangeAlgorithm } from "../../crypto/key-exchange.ts";
-import { callersFor } from "../../policy/caller-index.ts";
+import { type Crowd, crowdsFor } from "../../policy/caller-index.ts";
 import type { Connection } from "../../policy/connection.ts";
 import { encodeMessage } from "../../wire/ike/message.ts";
 import type { IkeHeader, IkeMessage, KePayload, NoncePayload, SaPayload } from "../../wire/ike/payload.ts";
@@ -149,17 +149,17 @@ function negotiate(turn: Turn, request: InitRequest, digest: string, slot: HalfO
     replyStateless(turn, header, local, remote, [notify(NotifyType.INVALID_SYNTAX)]);
     return;
   }
-  openHalf(turn, request, digest, slot, choice.connections, choice.selection);
+  openHalf(turn, request, digest, slot, choice.crowds.flat(), choice.selection);
 }
 
 /** The connections that the peer may be, or none: then it is refused, and the operator told as often as the peer. */
-function candidatesFor(turn: Turn, { header, local, remote }: InitRequest): readonly Connection[] {
+function candidatesFor(turn: Turn, { header, local, remote }: InitRequest): readonly Crowd[] {
   const { callers, keepers } = turn.machine;
-  const all = callersFor(callers, local.address, remote.address);
-  const candidates = all.filter((connection) => !isTakenDown(keepers.get(connection.name), connection));
+  const all = crowdsFor(callers, local.address, remote.address);
+  const candidates = all.map((crowd) => withoutTakenDown(keepers, crowd)).filter(({ length }) => length > 0);
   if (candidates.length > 0) return candidates;
   const notifyType = NotifyType.NO_PROPOSAL_CHOSEN;
-  const [takenDown] = all;
+  const takenDown = all[0]?.[0];
   if (takenDown === undefined) drop(turn, "unknownConnection", remote);
   if (!replyStateless(turn, header, local, remote, [notify(notifyType)])) return [];
   if (takenDown === undefined) {
@@ -172,17 +172,23 @@ function candidatesFor(turn: Turn, { header, local, remote }: InitRequest): read
   return [];
 }
 
+/** A crowd that only answers is taken as it is: a stranger's request costs no look at each of thousands. */
+function withoutTakenDown(keepers: Turn["machine"]["keepers"], crowd: Crowd): Crowd {
+  if (crowd[0]?.keep === "respond") return crowd;
+  return crowd.filter((connection) => !isTakenDown(keepers.get(connection.name), connection));
+}
+
 /** [INIT-02] NO_PROPOSAL_CHOSEN, and nothing is kept. */
 function refuseProposals(
   turn: Turn,
   { header, local, remote, sa }: InitRequest,
-  candidates: readonly Connection[],
+  crowds: readonly Crowd[],
 ): void {
   const isSaid = replyStateless(turn, header, local, remote, [notify(NotifyType.NO_PROPOSAL_CHOSEN)]);
-  const [first] = candidates;
+  const first = crowds[0]?.[0];
   if (!isSaid || first === undefined) return;
   const { proposals: configured, place } = first.ike;
-  const names = candidates.map(({ name }) => name);
+  const names = crowds.flat().map(({ name }) => name);
   const connection = callerName(turn.machine, names) ?? first.name;
   noticeStranger(turn, {
     code: "noCommonProposal",
@@ -200,34 +206,24 @@ function refuseProposals(
 interface ProposalChoice {
   readonly selection: Selection;
   /** The connections that allow the choice. */
-  readonly connections: readonly Connection[];
+  readonly crowds: readonly Crowd[];
 }
 
 /** The first connection that finds common ground decides; the others that allow the same stay possible. */
 function chooseProposal(
-  candidates: readonly Connection[],
+  candidates: readonly Crowd[],
   { proposals }: SaPayload,
   method: number,
   negotiation: Negotiation,
 ): ProposalChoice | undefined {
-  const refused = new Set<Connection["ike"]["proposals"]>();
+  const allows = (crowd: Crowd, offered: SaPayload["proposals"]) =>
+    selectProposal(crowd[0]?.ike.proposals ?? [], offered, negotiation, method);
   for (const candidate of candidates) {
-    if (refused.has(candidate.ike.proposals)) continue;
-    const selection = selectProposal(candidate.ike.proposals, proposals, negotiation, method);
-    if (selection === undefined) {
-      refused.add(candidate.ike.proposals);
-      continue;
-    }
+    const selection = allows(candidate, proposals);
+    if (selection === undefined) continue;
     const answer = [selection.proposal];
-    // Peers of one connection have the same list: it is looked at once.
-    const verdicts = new Map([[candidate.ike.proposals, true]]);
-    const connections = candidates.filter(({ ike: { proposals: allowed } }) => {
-      const verdict =
-        verdicts.get(allowed) ?? selectProposal(allowed, answer, negotiation, method) !== undefined;
-      verdicts.set(allowed, verdict);
-      return verdict;
-    });
-    return { selection, connections };
+    const crowds = candidates.filter((one) => one === candidate || allows(one, answer) !== undefined);
+    return { selection, crowds };
   }
   return undefined;
 }

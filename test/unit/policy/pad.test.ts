@@ -3,7 +3,7 @@ import { parsePrefix, prefixRange } from "../../../src/base/address-range.ts";
 import { utf8 } from "../../../src/base/bytes.ts";
 import { DurationMs } from "../../../src/base/instant.ts";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
-import { callersFor, countNaming, indexCallers } from "../../../src/policy/caller-index.ts";
+import { countNaming, crowdsFor, indexCallers } from "../../../src/policy/caller-index.ts";
 import type { Connection, Identification } from "../../../src/policy/connection.ts";
 import {
   connectionsFor,
@@ -125,7 +125,11 @@ describe("connections by address", () => {
   const index = indexCallers(all);
   const found = (remote: string, local = "192.0.2.1") => {
     const searched = connectionsFor(all, address(local), address(remote)).map(({ name }) => name);
-    expect(callersFor(index, address(local), address(remote)).map(({ name }) => name)).toEqual(searched);
+    expect(
+      crowdsFor(index, address(local), address(remote))
+        .flat()
+        .map(({ name }) => name),
+    ).toEqual(searched);
     return searched;
   };
 
@@ -142,6 +146,38 @@ describe("connections by address", () => {
     expect(found("10.9.9.9")).toEqual(["both", "any"]);
     expect(countNaming(index, address("198.51.100.9"))).toBe(2);
     expect(countNaming(index, address("10.0.0.0"))).toBe(0);
+  });
+
+  test("those that are alike are looked at as one, in the same order", () => {
+    const proposals = connection("", []).ike;
+    const shared = (name: string, remotes: readonly string[], more = {}) => ({
+      ...connection(name, remotes, more),
+      ike: proposals,
+    });
+    const peers = [
+      shared("a", []),
+      shared("b", []),
+      shared("c", ["198.51.100.2"]),
+      shared("d", ["198.51.100.2"]),
+      shared("e", []),
+      connection("k", []),
+      shared("f", [], { local: "192.0.2.9" }),
+      shared("g", ["198.51.100.2", "10.0.0.0/8"]),
+      shared("h", ["198.51.100.2"]),
+      shared("i", ["10.0.0.0/8"]),
+      { ...shared("j", ["10.0.0.0/8"]), keep: "on-demand" as const },
+    ];
+    const many = indexCallers(peers);
+    const crowds = (remote: string, local = "192.0.2.1") => {
+      const found = crowdsFor(many, address(local), address(remote));
+      expect(found.flat()).toEqual(connectionsFor(peers, address(local), address(remote)));
+      return found.map((crowd) => crowd.map(({ name }) => name).join(""));
+    };
+    expect(crowds("203.0.113.1")).toEqual(["abe", "k"]);
+    expect(crowds("203.0.113.1", "192.0.2.9")).toEqual(["abe", "k", "f"]);
+    expect(crowds("198.51.100.2")).toEqual(["cd", "g", "h", "abe", "k"]);
+    expect(crowds("10.1.1.1")).toEqual(["g", "i", "j", "abe", "k"]);
+    expect(countNaming(many, address("198.51.100.2"))).toBe(4);
   });
 });
 
