@@ -88,6 +88,16 @@ describeWith(["tun", "build", "nft"], "what ICMP says of a peer that does not an
       );
     });
 
+    test("nobody on the local network has the address: our own host says so", async () => {
+      await sites.a.gateway.ip(`route add ${PEER[outer]} dev wan0`);
+      try {
+        await startGateway(a, { site: SITE_A, outer });
+        expect((await saying("host", "host")).text).toContain(`this host finds nobody at ${PEER[outer]}`);
+      } finally {
+        await sites.a.gateway.ip(`route del ${PEER[outer]} dev wan0`);
+      }
+    });
+
     test("our own host has no route, or forbids it", async () => {
       await sites.a.gateway.ip(`route add unreachable ${PEER[outer]}`);
       try {
