@@ -37,7 +37,7 @@ export const AUTHENTICATION_MUTANTS: readonly Mutant[] = [
   {
     bug: "method 14 is used although the peer announced no hashes",
     file: "src/crypto/signature-scheme.ts",
-    find: "if (peerHashes === undefined) return olderScheme(type);",
+    find: "if (peerHashes === undefined) return olderScheme(type, olderRsaHash);",
     replace: "if (peerHashes === undefined) return chooseScheme(type, padding, SIGNATURE_HASHES);",
     test: "test/unit/crypto/auth-signature.test.ts",
     killedBy: "without the peer's notify the older methods are left",
