@@ -14,11 +14,12 @@
  * --write       docs/bench/ and the section of the README
  */
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, loadavg } from "node:os";
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { cryptoProvider } from "../../src/io/crypto-provider.ts";
 import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
+import { machineAndPeer, versionOf } from "./environment.ts";
 import type { Sample } from "./metrics.ts";
 import { buildFolder } from "./native-program.ts";
 import { writePages } from "./pages.ts";
@@ -136,11 +137,6 @@ async function sampleOf(peer: Peer, wire: Wire, round: number): Promise<Sample |
   }
 }
 
-async function versionOf(argv: readonly string[]): Promise<string> {
-  const outcome = await run(argv, { mayFail: true }).catch(() => undefined);
-  return outcome === undefined ? "absent" : `${outcome.stdout}${outcome.stderr}`.trim().split("\n")[0]!;
-}
-
 async function measureAll(): Promise<Results["samples"]> {
   const samples: Record<string, Record<string, (Sample | null)[]>> = {};
   for (const wire of wires)
@@ -156,14 +152,10 @@ async function measureAll(): Promise<Results["samples"]> {
 
 async function environment(): Promise<Results["environment"]> {
   return {
-    date: new Date().toISOString().slice(0, 10),
+    ...(await machineAndPeer()),
     loadBefore: Math.round(loadBefore * 100) / 100,
-    kernel: (await run(["uname", "-r"])).stdout.trim(),
-    processor: `${cpus().length} cores of ${cpus()[0]?.model ?? "unknown"}`,
-    node: process.version,
     openssl: process.versions.openssl,
     esp: cryptoProvider().name,
-    strongswan: await versionOf(["/usr/lib/ipsec/charon", "--version"]),
     openvpn: await versionOf(["openvpn", "--version"]),
     iperf3: await versionOf(["iperf3", "--version"]),
     commit: await versionOf(["git", "-C", import.meta.dirname, "rev-parse", "--short", "HEAD"]),

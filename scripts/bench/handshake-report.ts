@@ -139,7 +139,7 @@ tunnels up with one gateway, AES-256-GCM, PRF HMAC-SHA2-384 and X25519, one chil
 are on this machine. MOBIKE is off at both, since it would announce the thousands of addresses that those peers have together. "Per core" is by the processor time that a process used, whatever else ran: of all its threads, with what
 the command to set each tunnel up costs. Both programs log one IKE SA and one child SA each. Per core, the other end is strongSwan.
 
-${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongSwan"]}; medians of ${options.rounds} interleaved rounds of ${options.tunnels} tunnels after ${options.warmUp}
+${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongswan"]}; medians of ${options.rounds} interleaved rounds of ${options.tunnels} tunnels after ${options.warmUp}
 that do not count, ${options.atOnce} at a time. In the run of many tunnels nothing comes before, and memory is what processes grew by.
 
 ${notes === "" ? "" : `${notes}\n`}${tablesOf(results)

@@ -17,12 +17,12 @@
  * --write     docs/bench/handshakes.md and .json
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, release } from "node:os";
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
+import { machineAndPeer } from "./environment.ts";
 import { strongSwan, tungate } from "./handshake-programs.ts";
-import { type HandshakeResults, tablesOf, writeHandshakePages } from "./handshake-report.ts";
+import { tablesOf, writeHandshakePages } from "./handshake-report.ts";
 import { type HandshakeSample, KINDS, type Kind, measureHandshakes, type Pair } from "./handshake-round.ts";
 import { measureStorm, type StormSample } from "./handshake-storm.ts";
 import { aligned } from "./report.ts";
@@ -82,17 +82,6 @@ function pairsOf(kind: Kind): readonly Pair[] {
   ];
 }
 
-async function environment(): Promise<HandshakeResults["environment"]> {
-  const version = await run(["swanctl", "--version"], { mayFail: true });
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    processor: `${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "an unknown processor"}`,
-    kernel: release(),
-    node: process.version,
-    strongSwan: version.stdout.split("\n")[0]?.trim() ?? "",
-  };
-}
-
 const { kinds, many, json, write, ...given } = options();
 if (process.getuid?.() !== 0) usage("network namespaces need root");
 const remarks: string[] = [];
@@ -122,7 +111,7 @@ if (many > 0)
       await measureStorm(pair, { tunnels: many, atOnce: given.atOnce, withTraffic: program === tungate }),
     );
   }
-const results = { environment: await environment(), options: given, samples, storms, remarks };
+const results = { environment: await machineAndPeer(), options: given, samples, storms, remarks };
 for (const rows of tablesOf(results)) console.log(`${aligned(rows)}\n`);
 for (const remark of remarks) console.log(`note: ${remark}`);
 if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);

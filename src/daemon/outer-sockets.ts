@@ -20,7 +20,6 @@ import {
   udpOffloads,
 } from "../io/native-socket.ts";
 import { fragmentsOfDatagram, needsFragments } from "../io/outer-fragments.ts";
-
 import { createSystemRandom } from "../io/random.ts";
 
 const random = createSystemRandom();
