@@ -1,6 +1,7 @@
 /** The lanes of a gateway: started together, told together, stopped together. */
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_REASONS } from "../dataplane/drop-reason.ts";
+import { type DropTrace, readDropRecord } from "../dataplane/drop-record.ts";
 import { HAND_OVER_COUNTERS, HANDED_DATAGRAMS, HANDED_FRAMES, inboxOctets } from "../dataplane/hand-over.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { IoError } from "../io/io-error.ts";
@@ -103,6 +104,11 @@ export class Lanes {
       return [reason, total] as const;
     });
     return Object.fromEntries([...decided, ...unread].filter(([, total]) => total > 0));
+  }
+
+  /** What they dropped last, flow by flow. */
+  lastDrops(): readonly DropTrace[] {
+    return this.#threads.flatMap(({ dropRecord }) => readDropRecord(dropRecord));
   }
 
   /**

@@ -120,7 +120,7 @@ export class AggfragOutbound {
   take(frames: FrameBatch, i: number, slot: number, now: number): void {
     const stream = this.#bySlot[slot];
     if (stream === undefined) {
-      this.#context.count(Drop.aggfragQueueFull, frames.segments[i]!);
+      this.#context.dropFrame(Drop.aggfragQueueFull, frames, i);
       return;
     }
     const at = frames.offset[i]!;
@@ -131,7 +131,7 @@ export class AggfragOutbound {
     }
     const headers = superpacketHeaders(frames.bytes, at, length, frames.kind[i]!);
     if (headers === undefined) {
-      this.#context.count(Drop.malformedPacket, frames.segments[i]!);
+      this.#context.dropFrame(Drop.malformedPacket, frames, i);
       return;
     }
     const part = frames.segmentLength[i]!;
@@ -154,7 +154,7 @@ export class AggfragOutbound {
     const { sender } = stream;
     const isFirst = sender.packets === 0;
     if (!sender.enqueue(bytes, at, length)) {
-      this.#context.count(Drop.aggfragQueueFull);
+      this.#context.dropOutbound(Drop.aggfragQueueFull, 1, bytes, at, length);
       return;
     }
     if (stream.isConstant) return;

@@ -62,7 +62,11 @@ export class AhInbound {
   /** Finds the SA of datagram `i` and asks its window; it is verified with the next {@link flush} [AH-12]. */
   admit(socket: SocketIndex, batch: PacketBatch, i: number, now: Instant): void {
     const reason = this.#admit(socket, batch, i, now);
-    if (reason !== ACCEPTED) this.#context.count(reason);
+    if (reason === ACCEPTED) return;
+    this.#context.count(reason);
+    if (batch.length[i]! < AH_FIXED_LENGTH) return;
+    const spi = ahSpi(batch.bytes, batch.offset[i]!);
+    this.#context.noteDatagram(reason, batch, i, IpProtocol.AH, spi, reason !== Drop.unknownSpi);
   }
 
   #admit(socket: SocketIndex, batch: PacketBatch, i: number, now: Instant): number {

@@ -79,12 +79,12 @@ export class AhOutbound {
     const base = slotOffset(table, slot);
     const packets = frames.segments[i]!;
     const socket = context.socketFor(endpoint.at, true);
-    if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, packets);
+    if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, frames, i);
     const isTransport = table.u32[(base + Slot.MODE) >> 2] === SaMode.TRANSPORT;
     frames.strip[i] = 0;
     if (isTransport) {
       const reason = stripHeader(frames, i, fields, table, endpoint.at);
-      if (reason !== STRIPPED) return this.#drop(reason, packets);
+      if (reason !== STRIPPED) return this.#drop(reason, frames, i);
     }
     const family = table.bytes[endpoint.at + EndpointRecord.FAMILY]!;
     const added =
@@ -95,7 +95,7 @@ export class AhOutbound {
     const octets = frames.packetLength[i]! * packets;
     if (!mayCarry(table, base, octets, packets)) {
       context.raise("hardLimit", slot, reachedHard(table, base));
-      return this.#drop(Drop.saExpired, packets);
+      return this.#drop(Drop.saExpired, frames, i);
     }
     if (countPackets(table, base, octets, now, packets))
       context.raise("softLimit", slot, reachedSoft(table, base));
@@ -166,7 +166,7 @@ export class AhOutbound {
     this.#headers.set(cells.bytes.subarray(at, at + front), i * HEADERS_MAX);
     const isMasked = family === 4 ? maskIpv4(cells.bytes, at) : maskIpv6(cells.bytes, at, at + front);
     if (isMasked) cells.count++;
-    else this.#context.count(Drop.malformedPacket);
+    else this.#context.dropOutbound(Drop.malformedPacket, 1, packet, 0, packet.length);
   }
 
   /** Transport mode: the packet's own headers, which name AH [AH-10]. */
@@ -237,8 +237,8 @@ export class AhOutbound {
     return true;
   }
 
-  #drop(reason: number, packets: number): number {
-    this.#context.count(reason, packets);
+  #drop(reason: number, frames: FrameBatch, i: number): number {
+    this.#context.dropFrame(reason, frames, i);
     return AH_TAKEN;
   }
 }

@@ -238,14 +238,15 @@ export class Inbound {
     if (spi < SPI_MIN) return this.#refuse(i, Drop.reservedSpi, now);
     const slot = findBySpi(table, spi);
     // [ESP-15]
-    if (slot === NO_SLOT) return this.#refuse(i, Drop.unknownSpi, now);
+    if (slot === NO_SLOT) return this.#refuseEsp(i, Drop.unknownSpi, spi, false, now);
     const base = slotOffset(table, slot);
     // [SPD-06] an SA is its SPI's and its protocol's.
-    if (u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.ESP) return this.#refuse(i, Drop.unknownSpi, now);
+    if (u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.ESP)
+      return this.#refuseEsp(i, Drop.unknownSpi, spi, false, now);
     const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
     if (owner !== context.index) {
       if (context.giveDatagram(owner, batch, i, socket)) return false;
-      return this.#refuse(i, context.reasonNotGiven(), now);
+      return this.#refuseEsp(i, context.reasonNotGiven(), spi, true, now);
     }
     this.#lastSpi = spi;
     this.#lastSa.read(table, slot);
@@ -282,7 +283,7 @@ export class Inbound {
 
   #refuseUnread(i: number, reason: number, now: Instant): false {
     this.#skip(i);
-    return this.#refuse(i, reason, now);
+    return this.#refuseEsp(i, reason, this.#lastSpi, true, now);
   }
 
   #openAndDeliver(now: Instant): void {
@@ -393,18 +394,18 @@ export class Inbound {
     const status = batch.status[i];
     if (status === PACKET_OK) this.#recovery.succeeded(slot);
     else if (status !== PACKET_NOT_AUTHENTIC)
-      return this.#refuse(i, status === PACKET_BAD_LENGTH ? Drop.badEspLength : Drop.openFailed, now);
-    else if (!this.#recover(i, slot)) return this.#refuse(i, Drop.notAuthentic, now);
+      return this.#refuseOpened(i, status === PACKET_BAD_LENGTH ? Drop.badEspLength : Drop.openFailed, now);
+    else if (!this.#recover(i, slot)) return this.#refuseOpened(i, Drop.notAuthentic, now);
     const sequence = this.#sequence[i]!;
     const isNewest = sequence > table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
     const verdict = updateReplay(table, base, sequence);
     if (verdict !== REPLAY_OK)
-      return this.#refuse(i, verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow, now);
+      return this.#refuseOpened(i, verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow, now);
     if (isNewest) this.#follow(i, slot, base, now);
     const octets = batch.length[i]!;
     if (!mayCarry(table, base, octets)) {
       context.raise("hardLimit", slot, reachedHard(table, base));
-      return this.#refuse(i, Drop.inboundExpired, now);
+      return this.#refuseOpened(i, Drop.inboundExpired, now);
     }
     if (countPackets(table, base, octets, now)) context.raise("softLimit", slot, reachedSoft(table, base));
     const reason = this.#openedSa.isTransport
@@ -416,9 +417,13 @@ export class Inbound {
 
   /** What is inside an authentic packet goes no further, or not yet; always false. */
   #refuseInner(i: number, reason: number, now: Instant): false {
-    if (reason !== Drop.dummy && reason !== Drop.fragmentHeld) return this.#refuse(i, reason, now);
-    this.#context.count(reason);
-    return false;
+    if (reason === Drop.dummy || reason === Drop.fragmentHeld) {
+      this.#context.count(reason);
+      return false;
+    }
+    const isUnread =
+      reason === Drop.badPadding || reason === Drop.badNextHeader || reason === Drop.malformedInner;
+    return isUnread ? this.#refuseOpened(i, reason, now) : this.#refuse(i, reason, now);
   }
 
   #rebuild(i: number, slot: number, base: number, now: Instant): number {
@@ -469,6 +474,16 @@ export class Inbound {
     const length = family === 4 ? 1 : 4;
     for (let word = 0; word < length; word++) if (words[from + word] !== u32[known + word]) return true;
     return port !== this.#context.memory.u16[(endpoint + EndpointRecord.REMOTE_PORT) >> 1];
+  }
+
+  /** What was given to the engine, as the ESP packet that it was. */
+  #refuseOpened(i: number, reason: number, now: Instant): false {
+    return this.#refuseEsp(i, reason, this.#context.inboundSpi(this.#slot[i]!), true, now);
+  }
+
+  #refuseEsp(i: number, reason: number, spi: number, hasSa: boolean, now: Instant): false {
+    this.#context.noteDatagram(reason, this.#batch, i, IpProtocol.ESP, spi, hasSa);
+    return this.#refuse(i, reason, now);
   }
 
   /** Counts the drop and, within the rate, leaves a sample of it; always false. */

@@ -82,6 +82,20 @@ export class InnerPackets {
   ): number {
     const isOfLast = slot === this.#lastSlot && outerTos === this.#lastTos;
     if (isOfLast && this.#last.isLike(batch.view, at, length)) return ACCEPTED;
+    const reason = this.#check(batch, at, length, slot, outerTos, now);
+    if (reason !== ACCEPTED && reason !== Drop.fragmentHeld && reason !== Drop.malformedInner)
+      this.#context.noteInner(reason, this.#fields, slot);
+    return reason;
+  }
+
+  #check(
+    batch: PacketBatch,
+    at: number,
+    length: number,
+    slot: number,
+    outerTos: number,
+    now: Instant,
+  ): number {
     this.#lastSlot = NO_SLOT;
     this.#lastDevice = NO_DEVICE;
     const fields = this.#fields;
@@ -209,6 +223,7 @@ export class InnerPackets {
       return device;
     }
     context.count(reason);
+    context.noteInner(reason, this.#fields, slot);
     return NO_DEVICE;
   }
 

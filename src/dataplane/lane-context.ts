@@ -3,6 +3,7 @@
 import type { FrameBatch } from "../base/frame-batch.ts";
 import { IpAddress } from "../base/ip-address.ts";
 import {
+  DATAGRAM_META_STRIDE,
   META_FAMILY,
   META_LOCAL_ADDRESS,
   META_LOCAL_PORT,
@@ -18,7 +19,9 @@ import { EndpointRecord, type SaTable, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import { type SelectorMemory, selectorMemory } from "../policy/selector-record.ts";
 import { type CompiledSpd, NO_POLICY, SPD_PROTECT } from "../policy/spd.ts";
+import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
+import { DROP_RECORD_OCTETS, DropRecord } from "./drop-record.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { IkeDatagram, LaneOptions, LaneUpcall } from "./lane-options.ts";
 import type { PacketIo, SocketIndex, TunIndex } from "./packet-io.ts";
@@ -35,6 +38,7 @@ export class LaneContext {
   readonly table: SaTable;
   readonly memory: SelectorMemory;
   readonly drops: Float64Array;
+  readonly dropRecord: DropRecord;
   /** False when there was no room for it. */
   readonly upcall: (upcall: LaneUpcall) => boolean;
   readonly ike: (datagram: IkeDatagram) => boolean;
@@ -55,6 +59,7 @@ export class LaneContext {
     this.table = options.table;
     this.memory = selectorMemory(options.table.u32.buffer as ArrayBuffer);
     this.drops = options.drops ?? new Float64Array(DROP_REASONS.length);
+    this.dropRecord = new DropRecord(options.dropRecord ?? new ArrayBuffer(DROP_RECORD_OCTETS));
     this.upcall = (upcall) => options.upcall(upcall) !== false;
     this.ike = options.ike;
     this.spds = new Array<CompiledSpd | undefined>(options.io.tunCount).fill(undefined);
@@ -77,6 +82,35 @@ export class LaneContext {
 
   count(reason: number, packets = 1): void {
     this.drops[reason] = this.drops[reason]! + packets;
+  }
+
+  /** Counts frame `i`, an inner packet on its way out, as dropped, and remembers it; `packets` of those that it would become. */
+  dropFrame(reason: number, frames: FrameBatch, i: number, packets = frames.segments[i]!): void {
+    this.dropOutbound(reason, packets, frames.bytes, frames.offset[i]!, frames.length[i]!);
+  }
+
+  /** As {@link dropFrame}, for what lies elsewhere. */
+  dropOutbound(reason: number, packets: number, bytes: Uint8Array, at: number, length: number): void {
+    this.count(reason, packets);
+    this.dropRecord.noteOutbound(reason, packets, bytes, at, length);
+  }
+
+  /** Remembers an inner packet that came through the SA of `slot` and goes no further; whoever asked counts it. */
+  noteInner(reason: number, fields: PacketFields, slot: number): void {
+    this.dropRecord.noteInbound(reason, fields, this.inboundSpi(slot));
+  }
+
+  /** Remembers datagram `i`, which is ESP or AH and was refused as such; `spi` as it says, with or without an SA here. */
+  noteDatagram(
+    reason: number,
+    batch: PacketBatch,
+    i: number,
+    protocol: number,
+    spi: number,
+    hasSa: boolean,
+  ): void {
+    const meta = i * DATAGRAM_META_STRIDE;
+    this.dropRecord.noteDatagram(reason, protocol, spi, hasSa, batch.meta, meta, batch.length[i]!);
   }
 
   /** Hands frame `i` to the lane whose SA it needs; false: see {@link reasonNotGiven}. */

@@ -54,6 +54,8 @@ export interface LaneOptions {
   readonly handOver?: HandOver;
   /** Counters by drop reason; given when another thread reads them. {@link DROP_COUNTERS_LENGTH} octets. */
   readonly drops?: Float64Array;
+  /** The last drops; given when another thread reads them. {@link DROP_RECORD_OCTETS} octets, zeroed. */
+  readonly dropRecord?: ArrayBufferLike;
   /** Frames that a device may give in one turn; 256 unless told. */
   readonly frames?: number;
   /** Reads of a socket in one turn; 16 unless told. */

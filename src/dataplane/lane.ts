@@ -91,6 +91,7 @@ export function createLane(options: LaneOptions): Lane {
     turn(now) {
       const { u32 } = options.table;
       Atomics.add(u32, epoch, 1);
+      context.dropRecord.begin(now);
       const current = Atomics.load(u32, Header.GENERATION / 4);
       if (current !== generation) {
         generation = current;

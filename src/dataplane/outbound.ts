@@ -171,24 +171,21 @@ export class Outbound {
 
   #decide(frames: FrameBatch, i: number, device: TunIndex, now: Instant): void {
     const fields = this.#fields;
-    const packets = frames.segments[i]!;
     frames.slot[i] = SKIP_SLOT;
     if (!parseIpPacket(frames.bytes, frames.offset[i]!, frames.length[i]!, fields)) {
-      this.#context.count(Drop.malformedPacket, packets);
+      this.#context.dropFrame(Drop.malformedPacket, frames, i);
       return;
     }
     const key = this.#key;
     fillOutboundKey(key, fields);
     if (this.#isLoop(key)) {
-      this.#context.count(Drop.loop, packets);
+      this.#context.dropFrame(Drop.loop, frames, i);
       return;
     }
     if (fields.isFragment) {
       const reason = this.#fragments.outbound(fields, key, device, now);
       if (reason !== FRAGMENT_FOLLOWS) {
-        this.#context.count(
-          reason === Drop.fragmentBeforeFirst ? this.#wait(frames, i, device, now) : reason,
-        );
+        this.#dropFragment(reason, frames, i, device, now);
         return;
       }
       if (fields.fragmentOffset === 0) this.#early?.noteFirst();
@@ -197,11 +194,17 @@ export class Outbound {
     if (answer === FLOW_UNKNOWN) answer = this.#resolve(frames, i, device);
     if (answer >= 0) this.#protection.protect(frames, i, fields, answer, device, now);
     else if (answer === NO_SA) this.#hold(frames, i, device, now);
-    else if (answer === BYPASS) this.#context.count(Drop.policyBypass, packets);
+    else if (answer === BYPASS) this.#context.dropFrame(Drop.policyBypass, frames, i);
     else {
-      this.#context.count(answer === DISCARD ? Drop.policyDiscard : Drop.noPolicy, packets);
+      this.#context.dropFrame(answer === DISCARD ? Drop.policyDiscard : Drop.noPolicy, frames, i);
       this.#icmp.prohibited(frames, i, fields, device, now);
     }
+  }
+
+  #dropFragment(reason: number, frames: FrameBatch, i: number, device: TunIndex, now: Instant): void {
+    const outcome = reason === Drop.fragmentBeforeFirst ? this.#wait(frames, i, device, now) : reason;
+    if (outcome === Drop.fragmentHeld) this.#context.count(outcome);
+    else this.#context.dropFrame(outcome, frames, i, 1);
   }
 
   /** Keeps a later fragment until its first has come; the reason to count. */
@@ -309,10 +312,9 @@ export class Outbound {
 
   /** Keeps packet `i` of policy `#policy` until there is an SA, and asks for one. */
   #hold(frames: FrameBatch, i: number, device: TunIndex, now: Instant): void {
-    const packets = frames.segments[i]!;
-    if (packets === 1) frames.length[i] = frames.packetLength[i] = this.#fields.totalLength;
+    if (frames.segments[i] === 1) frames.length[i] = frames.packetLength[i] = this.#fields.totalLength;
     if (!this.#held.hold(frames, i, this.#policy, device, now))
-      this.#context.count(Drop.heldTooMany, packets);
+      this.#context.dropFrame(Drop.heldTooMany, frames, i);
     this.#acquire(this.#policy, now);
   }
 
@@ -381,12 +383,11 @@ export class Outbound {
   #release(position: number, i: number, now: Instant): boolean {
     const held = this.#held;
     const made = this.#made;
-    const packets = made.segments[i]!;
     const device = held.deviceAt(position);
     if (!parseIpPacket(made.bytes, made.offset[i]!, made.length[i]!, this.#fields)) return true;
     fillOutboundKey(this.#key, this.#fields);
     if (this.#fields.isFragment && !this.#fragments.outboundAgain(this.#fields, this.#key, device, now)) {
-      this.#context.count(Drop.fragmentBeforeFirst);
+      this.#context.dropFrame(Drop.fragmentBeforeFirst, made, i);
       return true;
     }
     const answer = this.#lookup(this.#key, device);
@@ -396,15 +397,15 @@ export class Outbound {
     }
     const policy = held.policyAt(position);
     if (answer !== NO_SA || this.#policy !== policy) {
-      this.#context.count(Drop.noPolicy, packets);
+      this.#context.dropFrame(Drop.noPolicy, made, i);
       return true;
     }
     if (this.#hasFailed(policy)) {
-      this.#context.count(Drop.acquireFailed, packets);
+      this.#context.dropFrame(Drop.acquireFailed, made, i);
       return true;
     }
     if (held.isExpired(position, now)) {
-      this.#context.count(Drop.heldTooOld, packets);
+      this.#context.dropFrame(Drop.heldTooOld, made, i);
       return true;
     }
     this.#acquire(policy, now);

@@ -69,7 +69,7 @@ export class Protection {
     const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
     if (owner !== context.index) {
       if (context.giveFrame(owner, frames, i, device)) return false;
-      return this.#drop(context.reasonNotGiven(), packets);
+      return this.#drop(context.reasonNotGiven(), frames, i);
     }
     const endpoint = Atomics.load(u32, (base + Slot.ENDPOINT) >> 2);
     const endpointAt = endpointOffset(table, endpoint);
@@ -79,7 +79,7 @@ export class Protection {
     }
     const isTransport = u32[(base + Slot.MODE) >> 2] === SaMode.TRANSPORT;
     const socket = context.socketFor(endpointAt, isTransport);
-    if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, packets);
+    if (socket === NO_SOCKET) return this.#drop(Drop.noSocket, frames, i);
     if (packets === 1) frames.length[i] = frames.packetLength[i] = fields.totalLength;
     frames.strip[i] = 0;
     frames.nextHeader[i] = fields.family === 4 ? IpProtocol.IPV4 : IpProtocol.IPV6;
@@ -88,7 +88,7 @@ export class Protection {
     if (isTransport) {
       const reason = stripHeader(frames, i, fields, table, endpointAt);
       if (reason === Drop.fragmentInTransport) return this.#reassemble(frames, i, fields, slot, device, now);
-      if (reason !== STRIPPED) return this.#drop(reason, packets);
+      if (reason !== STRIPPED) return this.#drop(reason, frames, i);
     }
     const isAggfrag = u32[(base + Slot.AGGFRAG_MODE) >> 2] !== AggfragMode.OFF;
     const mtu = isAggfrag ? this.#paced.aggfragMtu(slot, now) : slotInnerMtu(table, base, frames.strip[i]!);
@@ -106,7 +106,7 @@ export class Protection {
     const octets = sealedOctets(frames, i, u32[(base + Slot.BLOCK_SIZE) >> 2]!);
     if (!mayCarry(table, base, octets, packets)) {
       context.raise("hardLimit", slot, reachedHard(table, base));
-      return this.#drop(Drop.saExpired, packets);
+      return this.#drop(Drop.saExpired, frames, i);
     }
     if (packets === 1) this.#watch(frames, i, fields, base, endpoint, mtu, now);
     frames.slot[i] = slot;
@@ -153,7 +153,7 @@ export class Protection {
       frames.strip[i]! > 0
         ? this.#fitTransport(frames, i, fields, device, now, mtu)
         : this.#oversize.fit(frames, i, fields, slot, device, now, mtu, this);
-    if (fitting === OVERSIZE_REFUSED) return this.#drop(Drop.tooBig, frames.segments[i]!);
+    if (fitting === OVERSIZE_REFUSED) return this.#drop(Drop.tooBig, frames, i);
     if (fitting === OVERSIZE_OUTER_FRAGMENTS) frames.fragmentable[i] = 1;
     return fitting !== OVERSIZE_REPLACED;
   }
@@ -194,7 +194,7 @@ export class Protection {
     whole.slot[made] = SKIP_SLOT;
     if (parseIpPacket(whole.bytes, whole.offset[made]!, whole.length[made]!, this.#wholeFields))
       this.protect(whole, made, this.#wholeFields, slot, device, now);
-    else this.#drop(Drop.malformedPacket, 1);
+    else this.#drop(Drop.malformedPacket, whole, made);
     return false;
   }
 
@@ -233,7 +233,7 @@ export class Protection {
     const mtu = this.#ah.take(frames, i, fields, slot, endpoint, now);
     if (mtu === AH_TAKEN) return;
     this.#oversize.refuse(frames, i, fields, device, now, mtu);
-    this.#drop(Drop.tooBig, frames.segments[i]!);
+    this.#drop(Drop.tooBig, frames, i);
   }
 
   /** IPv6 has no DF: only who sends a packet fragments it. */
@@ -243,8 +243,8 @@ export class Protection {
     return !outerDf(dontFragment, u32[(base + Slot.DF) >> 2]!);
   }
 
-  #drop(reason: number, packets: number): false {
-    this.#context.count(reason, packets);
+  #drop(reason: number, frames: FrameBatch, i: number): false {
+    this.#context.dropFrame(reason, frames, i);
     return false;
   }
 }

@@ -72,14 +72,14 @@ export class Reassembly {
     const isV4 = fields.family === 4;
     const { fragmentDataOffset } = fields.extensionHeaders;
     const front = isV4 ? fields.headerLength : fragmentDataOffset - IPV6_FRAGMENT_HEADER_LENGTH;
-    if (isBadFragment(fields) || front > HEADERS_MAX) return this.#refuse(Drop.badFragment);
+    if (isBadFragment(fields) || front > HEADERS_MAX) return this.#refuse(Drop.badFragment, frames, i);
     this.#fillKey(fields, policy);
     let entry = this.#find();
     if (entry === NONE) entry = this.#begin(policy, now);
-    if (this.#isRefused[entry] === 1) return this.#refuse(Drop.overlappingFragment);
+    if (this.#isRefused[entry] === 1) return this.#refuse(Drop.overlappingFragment, frames, i);
     if (!this.#maps.pass(entry, fields)) {
       this.#isRefused[entry] = 1;
-      this.#refuse(Drop.overlappingFragment, this.#held[entry]! + 1);
+      this.#refuse(Drop.overlappingFragment, frames, i, this.#held[entry]! + 1);
       this.#held[entry] = 0;
       return NOT_WHOLE;
     }
@@ -136,8 +136,8 @@ export class Reassembly {
     if (this.#held[entry]! > 0) this.#context.count(reason, this.#held[entry]!);
   }
 
-  #refuse(reason: number, fragments = 1): typeof NOT_WHOLE {
-    this.#context.count(reason, fragments);
+  #refuse(reason: number, frames: FrameBatch, i: number, fragments = 1): typeof NOT_WHOLE {
+    this.#context.dropFrame(reason, frames, i, fragments);
     return NOT_WHOLE;
   }
 

@@ -97,7 +97,8 @@ export class SealAndSend {
     else io.send(socket, packets);
     for (let k = 0; k < packets.count; k++) {
       if (packets.status[k] === PACKET_OK || !isSentBy(frames, packets.frame[k]!, socket, kind)) continue;
-      this.#context.count(packets.status[k] === PACKET_TOO_BIG ? Drop.sendTooBig : Drop.sendFailed);
+      const reason = packets.status[k] === PACKET_TOO_BIG ? Drop.sendTooBig : Drop.sendFailed;
+      this.#context.dropFrame(reason, frames, packets.frame[k]!, 1);
     }
   }
 
@@ -111,9 +112,9 @@ export class SealAndSend {
       if (isLastOfSlot && this.#isSoftSequence(slotOffset(context.table, slot)))
         context.raise("softLimit", slot, "sequenceNumbers");
     } else if (frames.status[i] === PACKET_SEQUENCE_EXHAUSTED) {
-      context.count(Drop.sequenceExhausted, refused);
+      context.dropFrame(Drop.sequenceExhausted, frames, i, refused);
       context.raise("hardLimit", slot, "sequenceNumbers");
-    } else context.count(Drop.sealFailed, refused);
+    } else context.dropFrame(Drop.sealFailed, frames, i, refused);
   }
 
   #isSoftSequence(base: number): boolean {

@@ -49,6 +49,7 @@ export interface LaneThreadData {
   readonly offloads: LaneOffloads;
   readonly control: SharedArrayBuffer;
   readonly drops: SharedArrayBuffer;
+  readonly dropRecord: SharedArrayBuffer;
 }
 
 export type LaneCommand =

@@ -2,6 +2,7 @@
 import { MessageChannel, Worker } from "node:worker_threads";
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
+import { DROP_RECORD_OCTETS } from "../dataplane/drop-record.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { IoError } from "./io-error.ts";
@@ -44,6 +45,8 @@ export interface LaneThread {
   readonly ready: Promise<void>;
   /** Counters by drop reason, live. */
   readonly drops: Float64Array;
+  /** What was dropped last, for `readDropRecord`. */
+  readonly dropRecord: SharedArrayBuffer;
   /** Turns of the loop so far; stands still when the lane hangs. */
   turns(): number;
   counters(): PacketIoCounters | undefined;
@@ -62,14 +65,11 @@ export interface LaneThread {
 export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const control = new Int32Array(new SharedArrayBuffer(Control.CELLS * 4));
   const drops = new Float64Array(new SharedArrayBuffer(DROP_COUNTERS_LENGTH));
+  const dropRecord = new SharedArrayBuffer(DROP_RECORD_OCTETS);
   const { port1: toLane, port2: commands } = new MessageChannel();
   const { wakeFd } = options;
   const { onIke, onUpcall, onFailure, ...lent } = options;
-  const data: LaneThreadData = {
-    ...lent,
-    control: control.buffer,
-    drops: drops.buffer,
-  };
+  const data: LaneThreadData = { ...lent, control: control.buffer, drops: drops.buffer, dropRecord };
   const worker = new Worker(workerLocation("io/lane-worker", import.meta.url), {
     workerData: { data, commands },
     transferList: [commands],
@@ -126,6 +126,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   return {
     ready,
     drops,
+    dropRecord,
     turns: () => Atomics.load(control, Control.TURNS),
     counters: () => counters,
     setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),

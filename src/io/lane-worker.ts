@@ -51,6 +51,7 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
     engine,
     table: table.table,
     drops: new Float64Array(data.drops),
+    dropRecord: data.dropRecord,
     ...handOverOf(data),
     ike(datagram) {
       if (!enqueue(control, Control.IKE_QUEUED, IKE_QUEUE_MAX)) return false;

@@ -416,7 +416,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "a datagram goes on although its fragments overlapped",
     file: "src/dataplane/reassembly.ts",
-    find: "if (this.#isRefused[entry] === 1) return this.#refuse(Drop.overlappingFragment);",
+    find: "if (this.#isRefused[entry] === 1) return this.#refuse(Drop.overlappingFragment, frames, i);",
     replace: "",
     test: "test/unit/dataplane/transport-fragments.test.ts",
     killedBy: "[ESP-14] overlapping ones refuse the whole datagram",
@@ -544,7 +544,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "an SA of AH takes ESP, whose integrity alone would then be checked",
     file: "src/dataplane/inbound.ts",
-    find: "if (u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.ESP) return this.#refuse(i, Drop.unknownSpi, now);",
+    find: `if (u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.ESP)
+      return this.#refuseEsp(i, Drop.unknownSpi, spi, false, now);`,
     replace: "void IpProtocol.ESP;",
     test: "test/unit/dataplane/ah.test.ts",
     killedBy: "[AH-12] an SPI of AH is none of ESP",

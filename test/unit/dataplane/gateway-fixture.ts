@@ -8,6 +8,7 @@ import { encrAlgorithm } from "../../../src/crypto/encr.ts";
 import { integAlgorithm } from "../../../src/crypto/integ.ts";
 import { createDataPlane, type DataPlane } from "../../../src/dataplane/data-plane.ts";
 import { DROP_REASONS, Drop, type DropReason } from "../../../src/dataplane/drop-reason.ts";
+import { DROP_RECORD_OCTETS, type DropTrace, readDropRecord } from "../../../src/dataplane/drop-record.ts";
 import {
   type CopyOctets,
   HAND_OVER_COUNTERS,
@@ -108,6 +109,8 @@ export interface Gateway {
   drops(reason: DropReason): number;
   /** Every reason that was counted. */
   allDrops(): Readonly<Partial<Record<DropReason, number>>>;
+  /** What the lanes remember of what they dropped. */
+  lastDrops(): readonly DropTrace[];
   /** Turns each lane once; several lanes until none of them has anything to do. */
   turn(at?: number): number;
 }
@@ -136,6 +139,7 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
   const engines = ios.map(() => createTwinEspEngine(table, keys, random));
   const inboxes = ios.map(() => new ArrayBuffer(inboxOctets(count)));
   const counters = ios.map(() => new Float64Array(HAND_OVER_COUNTERS));
+  const dropRecords = ios.map(() => new ArrayBuffer(DROP_RECORD_OCTETS));
   const woken: number[] = [];
   const upcalls: LaneUpcall[] = [];
   const ike: IkeDatagram[] = [];
@@ -145,6 +149,7 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
       io,
       engine: engines[index]!,
       table,
+      dropRecord: dropRecords[index]!,
       ike: (datagram) => ike.length < (options.ikeRoom ?? 1e6) && ike.push(datagram) > 0,
       upcall: (upcall) => upcalls.length < gateway.upcallRoom && upcalls.push(upcall) > 0,
       ...(count > 1 && {
@@ -190,6 +195,7 @@ export function makeGateway(options: GatewayOptions = {}): Gateway {
       Object.fromEntries(
         DROP_REASONS.map((reason) => [reason, gateway.drops(reason)]).filter(([, drops]) => drops !== 0),
       ),
+    lastDrops: () => dropRecords.flatMap(readDropRecord),
     turn: (at = 0) => (count === 1 ? lanes[0]!.turn(Instant(at)) : turnAll(lanes, Instant(at))),
   };
   return gateway;
