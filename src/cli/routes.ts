@@ -26,10 +26,11 @@ export function routes(file: string, context: CommandContext): number {
 function routePlan(configuration: Configuration, addresses: readonly IpAddress[]): RoutePlan {
   const { routing, ports, onExit, interfaces, listen } = configuration.gateway;
   const capOf = (device: string) => interfaces.find(({ name }) => name === device)?.mtu;
-  const children = routedChildren(configuration, createPathTable(listen), (device) => {
+  const mtuCap = (device: string) => {
     const cap = capOf(device);
     return typeof cap === "number" ? cap : undefined;
-  });
+  };
+  const children = routedChildren(configuration, createPathTable(listen), mtuCap, () => []);
   return planRoutes({
     ...routing,
     ports: [ports.ike, ports.nat],

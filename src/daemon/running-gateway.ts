@@ -11,13 +11,14 @@ import { planRoutes, type RoutePlan } from "../gateway/route-plan.ts";
 import { deviceMtu, peersOf, routedChildren } from "../gateway/routed-children.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { IkeCommand } from "../ike/machine.ts";
+import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
 import { createNameResolver } from "../io/dns.ts";
 import { IoError } from "../io/io-error.ts";
 import { lockFile } from "../io/native-process.ts";
 import type { HostNetwork } from "../io/netlink.ts";
 import { guardsFile, routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
-import type { PolicyName } from "../policy/data-plane.ts";
+import type { EspSuite, PolicyName } from "../policy/data-plane.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
@@ -64,6 +65,8 @@ export class RunningGateway {
   readonly #unresolved = new Map<string, string>();
   readonly #mtus = new Map<string, number>();
   #planned: RoutePlan | undefined;
+  /** Children may negotiate suites that leave different room for packets. */
+  #awaitsSuites = false;
   #complaints: readonly string[] = [];
 
   /** @throws {IoError} with everything closed again */
@@ -216,8 +219,7 @@ export class RunningGateway {
         else if (effect.kind === "reserveSequence") this.#reserve(effect.policy);
         else if (effect.kind === "pathMtuChanged") this.#onPathMtu(effect.remote, effect.state);
         else {
-          // Where the peer may be reached as well: the ways there are looked up.
-          if (effect.kind === "notice" && effect.notice.code === "peerAddresses") this.#refreshForPeer();
+          if (effect.kind === "notice" && this.#changesRoutes(effect.notice)) this.#refreshForPeer();
           onEffect(effect);
         }
       },
@@ -280,6 +282,7 @@ export class RunningGateway {
     const { configuration } = this.#options;
     const { routing, ports, onExit, interfaces } = configuration.gateway;
     const children = this.#routedChildren();
+    this.#awaitsSuites = children.some(({ awaitsSuite }) => awaitsSuite === true);
     for (const { name } of interfaces) this.#mtus.set(name, deviceMtu(children, name));
     this.#planned = planRoutes({
       ...routing,
@@ -296,10 +299,28 @@ export class RunningGateway {
   #routedChildren() {
     const { configuration } = this.#options;
     const caps = new Map(configuration.gateway.interfaces.map(({ name, mtu }) => [name, mtu]));
-    return routedChildren(this.#effective(), this.#resources.parts.paths, (device) => {
+    const mtuCap = (device: string) => {
       const cap = caps.get(device);
       return typeof cap === "number" ? cap : undefined;
-    });
+    };
+    const inUse = new Map<PolicyName, EspSuite[]>();
+    for (const { policy, suite } of this.pairs()) {
+      const known = inUse.get(policy);
+      if (known === undefined) inUse.set(policy, [suite]);
+      else known.push(suite);
+    }
+    return routedChildren(
+      this.#effective(),
+      this.#resources.parts.paths,
+      mtuCap,
+      (policy) => inUse.get(policy) ?? [],
+    );
+  }
+
+  /** Where the peer may be reached as well: the ways there are looked up. What a suite leaves of packets: routes say it. */
+  #changesRoutes({ code }: IkeNotice): boolean {
+    if (code === "peerAddresses") return true;
+    return this.#awaitsSuites && (code === "childSaUp" || code === "childSaRekeyed");
   }
 
   async #prepare(network: HostNetwork): Promise<readonly string[]> {

@@ -20,8 +20,10 @@ export interface RoutedChild {
   readonly peers: readonly IpAddress[];
   /** Octets of the largest inner packet per address family; absent: the device's MTU holds. */
   readonly mtu?: { readonly ipv4?: number; readonly ipv6?: number };
-  /** Likewise, as far as this host's own links say: what devices are made for. */
+  /** The most that it may come to, by this host's own links and the suites that may be negotiated: what devices are made for. */
   readonly ceiling?: number;
+  /** What is negotiated decides about `mtu`: it has to be looked at again when an SA is there. */
+  readonly awaitsSuite?: boolean;
 }
 
 export interface RoutePlanInput {

@@ -3,7 +3,7 @@ import { equal } from "../base/bytes.ts";
 import { familyOf, type IpAddress } from "../base/ip-address.ts";
 import { carriedMtu, effectiveAhMtu } from "../esp/effective-mtu.ts";
 import { type ChildConfiguration, type Connection, policyOf } from "../policy/connection.ts";
-import type { Encapsulation, EspSuite, SaHandling } from "../policy/data-plane.ts";
+import type { Encapsulation, EspSuite, PolicyName, SaHandling } from "../policy/data-plane.ts";
 import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { suiteSizes } from "../policy/sa-record.ts";
 import { Encr } from "../wire/ike/registries.ts";
@@ -17,30 +17,40 @@ const IPV6_MTU_MIN = 1280;
 /** Octets of the largest outer packet on the way to a peer. */
 type OuterTo = (remote: IpAddress) => number;
 
+/** Suites of the SAs that carry a policy's packets now; none: what may be negotiated counts. */
+export type SuitesInUse = (policy: PolicyName) => readonly EspSuite[];
+
 /** @param mtuCap - the most that the operator allows on a TUN device; `undefined`: what fits */
 export function routedChildren(
   configuration: GatewayConfiguration,
   paths: PathTable,
   mtuCap: (device: string) => number | undefined,
+  suitesInUse: SuitesInUse,
 ): readonly RoutedChild[] {
-  const sizes = (device: string, innerOf: (outerTo: OuterTo) => number) => {
+  const sizes = (device: string, inner: number, ceiling: number) => {
     const cap = mtuCap(device) ?? Number.POSITIVE_INFINITY;
-    return {
-      ...mtuWords(Math.min(innerOf(paths.mtuTo), cap)),
-      ceiling: Math.min(innerOf(paths.ceilingTo), cap),
-    };
+    return { ...mtuWords(Math.min(inner, cap)), ceiling: Math.min(ceiling, cap) };
   };
   return [
     ...configuration.connections.flatMap(({ connection, interface: device, routes }) => {
       const peers = peersOf(connection);
-      return connection.children.map((child) => ({
-        policy: policyOf(connection, child.name),
-        interface: device,
-        selectors: child.selectors,
-        routes,
-        peers,
-        ...sizes(device, (outerTo) => childMtu(connection, child, peers, outerTo)),
-      }));
+      return connection.children.map((child) => {
+        const policy = policyOf(connection, child.name);
+        const possible = child.proposals.flatMap(suitesOf);
+        const inUse = suitesInUse(policy);
+        const inner = childMtus(connection, child, inUse.length > 0 ? inUse : possible, paths.mtuTo);
+        const most = childMtus(connection, child, possible, paths.ceilingTo);
+        return {
+          policy,
+          interface: device,
+          selectors: child.selectors,
+          routes,
+          peers,
+          // The suite that leaves the least room decides about routes, the one that leaves the most about the device.
+          ...sizes(device, Math.min(...inner), Math.max(...most)),
+          awaitsSuite: new Set(most).size > 1,
+        };
+      });
     }),
     ...configuration.manual.map((child) => ({
       policy: child.policy,
@@ -48,7 +58,7 @@ export function routedChildren(
       selectors: child.selectors,
       routes: child.routes,
       peers: [child.remoteAddress],
-      ...sizes(child.interface, (outerTo) => manualMtu(child, outerTo)),
+      ...sizes(child.interface, manualMtu(child, paths.mtuTo), manualMtu(child, paths.ceilingTo)),
     })),
   ];
 }
@@ -67,23 +77,26 @@ export function peersOf(connection: Connection): readonly IpAddress[] {
   return connection.remote.addresses.filter(({ start, end }) => equal(start, end)).map(({ start }) => start);
 }
 
-/** Of all that may be negotiated, the suite that leaves the least room. */
-function childMtu(
+/** What each suite leaves of the narrowest way to any of the peers. */
+function childMtus(
   connection: Connection,
   child: ChildConfiguration,
-  peers: readonly IpAddress[],
+  suites: readonly EspSuite[],
   outerTo: OuterTo,
-): number {
+): readonly number[] {
   const encapsulation: Encapsulation = connection.encapsulation === "esp" ? "esp" : "udp";
-  const suites = child.proposals.flatMap(suitesOf);
+  const peers = peersOf(connection);
   const ways =
     peers.length === 0
       ? [{ outer: DEFAULT_PATH_MTU, family: 6 as const }]
       : peers.map((peer) => ({ outer: outerTo(peer), family: familyOf(peer) }));
-  const fitting = ways.flatMap(({ outer, family }) =>
-    suites.map((suite) => innerMtuOf(suite, outer, family, encapsulation, child.handling)),
-  );
-  return Math.min(...fitting, child.handling.innerMtu ?? Number.POSITIVE_INFINITY);
+  const most = child.handling.innerMtu ?? Number.POSITIVE_INFINITY;
+  return suites.map((suite) => {
+    const rooms = ways.map(({ outer, family }) =>
+      innerMtuOf(suite, outer, family, encapsulation, child.handling),
+    );
+    return Math.min(...rooms, most);
+  });
 }
 
 /** Every combination that may come of a proposal. */

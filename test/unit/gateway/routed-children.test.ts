@@ -10,6 +10,7 @@ import { deviceMtu, routedChildren } from "../../../src/gateway/routed-children.
 import { endpoint, HANDLING, SUITES, selectors } from "../dataplane/gateway-fixture.ts";
 
 const noCap = () => undefined;
+const noSas = () => [];
 
 function configuration(more: string): GatewayConfiguration {
   const text = `version: 1
@@ -34,7 +35,7 @@ function pathsWith(mtu: number, remote = "198.51.100.2") {
 }
 
 function mtuOf(more: string, paths = pathsWith(1500)) {
-  return routedChildren(configuration(more), paths, noCap)[0]!.mtu;
+  return routedChildren(configuration(more), paths, noCap, noSas)[0]!.mtu;
 }
 
 test("the suite that leaves the least room decides: CBC with HMAC in UDP over IPv4", () => {
@@ -49,6 +50,19 @@ test("raw ESP has eight octets more room, which here come to nothing for want of
   });
 });
 
+test("once there are SAs, what they use decides; the device has room for any suite", () => {
+  const one = configuration("    remote: { address: 198.51.100.2 }");
+  const [child] = routedChildren(one, pathsWith(1500), noCap, (policy) =>
+    policy === "paris/lan" ? [SUITES.aes256gcm16] : [],
+  );
+  expect(child!.mtu).toEqual({ ipv4: 1438, ipv6: 1438 });
+  expect(child!.ceiling).toBe(1438);
+  expect(child!.awaitsSuite).toBe(true);
+  const [before] = routedChildren(one, pathsWith(1500), noCap, noSas);
+  expect(before!.mtu).toEqual({ ipv4: 1422, ipv6: 1422 });
+  expect(before!.ceiling).toBe(1438);
+});
+
 test("a path that is too narrow for IPv6 carries what every link has to: the lane fragments outside", () => {
   const narrow = pathsWith(1300);
   expect(mtuOf("    remote: { address: 198.51.100.2 }", narrow)).toEqual({ ipv4: 1230, ipv6: 1280 });
@@ -59,6 +73,7 @@ test("a peer that is not known yet is taken to be far away behind IPv6", () => {
     configuration("    remote: { address: any, id: any }\n    keep: respond"),
     pathsWith(9000),
     noCap,
+    noSas,
   );
   expect(child!.peers).toEqual([]);
   expect(child!.mtu?.ipv4).toBe(1406);
@@ -66,8 +81,14 @@ test("a peer that is not known yet is taken to be far away behind IPv6", () => {
 
 test("the operator's MTU is the most", () => {
   const config = configuration("    remote: { address: 198.51.100.2 }");
-  expect(routedChildren(config, pathsWith(1500), () => 1400)[0]!.mtu).toEqual({ ipv4: 1400, ipv6: 1400 });
-  expect(routedChildren(config, pathsWith(1500), () => 9000)[0]!.mtu).toEqual({ ipv4: 1422, ipv6: 1422 });
+  expect(routedChildren(config, pathsWith(1500), () => 1400, noSas)[0]!.mtu).toEqual({
+    ipv4: 1400,
+    ipv6: 1400,
+  });
+  expect(routedChildren(config, pathsWith(1500), () => 9000, noSas)[0]!.mtu).toEqual({
+    ipv4: 1422,
+    ipv6: 1422,
+  });
 });
 
 test("a device has the largest MTU of its children, and never less than IPv6 asks for", () => {
@@ -75,13 +96,15 @@ test("a device has the largest MTU of its children, and never less than IPv6 ask
     configuration("    remote: { address: 198.51.100.2 }"),
     pathsWith(1500),
     noCap,
+    noSas,
   );
-  expect(deviceMtu(children, "tungate0")).toBe(1422);
+  expect(deviceMtu(children, "tungate0")).toBe(1438);
   expect(deviceMtu(children, "tun-other")).toBe(DEFAULT_PATH_MTU);
   const narrow = routedChildren(
     configuration("    remote: { address: 198.51.100.2 }"),
     pathsWith(1000),
     noCap,
+    noSas,
   );
   expect(deviceMtu(narrow, "tungate0")).toBe(1280);
 });
