@@ -26,6 +26,8 @@ export type ConfigProblemCode =
   /** Certificates that are not valid, or not for long; identities that they do not hold. */
   | "CONFIG_CERTIFICATE"
   | "CONFIG_IDENTITY"
+  /** Metrics are served to others than this machine. */
+  | "CONFIG_METRICS_OPEN"
   /** Secrets. */
   | "CONFIG_SECRET_MISSING"
   | "CONFIG_SECRET_EXPOSED"

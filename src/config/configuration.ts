@@ -40,6 +40,8 @@ export interface GatewaySettings {
   readonly forwarding: "check" | "lan";
   readonly onExit: "block" | "open";
   readonly control: ControlSettings;
+  /** Absent: nothing is served over TCP. */
+  readonly metrics?: MetricsSettings;
 }
 
 /** What may pass the kernel in one piece where it and the devices can; `false`: never. */
@@ -72,6 +74,15 @@ interface ControlSettings {
   readonly path: string;
   /** Group whose members may talk to the daemon besides its own user. */
   readonly group?: string;
+}
+
+/** Where metrics and health are served, over HTTP. */
+export interface MetricsSettings {
+  /** Of this machine; IPv6 without brackets. */
+  readonly address: string;
+  readonly port: number;
+  /** Names that a request may ask for, besides addresses and localhost; lower case. */
+  readonly hosts: readonly string[];
 }
 
 /** A connection as IKE sees it, and what only the daemon has to know. */

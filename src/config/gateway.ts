@@ -3,6 +3,7 @@ import { prefixRange } from "../base/address-range.ts";
 import { formatIpAddress } from "../base/ip-address.ts";
 import type { ConfiguredPolicy, GatewaySettings, TunSettings } from "./configuration.ts";
 import type { Findings } from "./findings.ts";
+import { metricsSettings } from "./metrics-listener.ts";
 import { ANY_SELECTORS } from "./network.ts";
 import type { FileInput, GatewayInput } from "./schema.ts";
 
@@ -39,6 +40,7 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
       );
   const path = input?.tun === undefined ? ["gateway"] : ["gateway", "tun"];
   const group = input?.control?.group;
+  const metrics = metricsSettings(input?.metrics, findings);
   return {
     listen: input?.listen ?? [],
     ports,
@@ -65,6 +67,7 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
       path: input?.control?.path ?? DEFAULT_CONTROL_PATH,
       ...(group === undefined ? {} : { group }),
     },
+    ...(metrics === undefined ? {} : { metrics }),
   };
 }
 

@@ -9,6 +9,7 @@ import { dscpClassesSchema } from "./dscp-classes.ts";
 import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { fragmentation, mobike } from "./ike-transport.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text, yesOrNo } from "./leaf.ts";
+import { metricsSchema } from "./metrics-listener.ts";
 import { address, deviceName, mark, prefix, selector } from "./network.ts";
 import { ppkId } from "./ppk.ts";
 import { duration, octets, packets, share } from "./quantity.ts";
@@ -86,10 +87,10 @@ const gateway = mapping(
     forwarding: optional(choice(["check", "lan"])),
     on_exit: optional(choice(["block", "open"])),
     control: z.optional(mapping({ path: optional(socketPath), group: optional(groupName) })),
+    metrics: metricsSchema,
   },
   {
     later: {
-      metrics: "leave it out; tungate status --json has the counters",
       allow_key_export: "leave it out",
       web: "leave it out",
     },

@@ -1,6 +1,7 @@
 /** The routes of the control API: JSON over HTTP, checked on the way in, the same shape for every error. */
 import { type Context, Hono } from "hono";
 import { concat, fromUtf8 } from "../base/bytes.ts";
+import { addMetricsRoutes } from "./metrics-routes.ts";
 import {
   CONTROL_PATHS,
   type CommandKind,
@@ -39,6 +40,7 @@ export function createControlApp(target: ControlTarget, reportFailure: (error: u
         waiting--;
       }
     });
+  addMetricsRoutes(app, target.measurements);
   app.notFound((context) =>
     refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),
   );

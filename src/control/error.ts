@@ -12,7 +12,9 @@ export type ControlFailureCode =
   | "CONTROL_BAD_ANSWER"
   /** The socket cannot be made. */
   | "CONTROL_ALREADY_RUNNING"
-  | "CONTROL_SOCKET";
+  | "CONTROL_SOCKET"
+  /** Metrics cannot be served where the configuration says. */
+  | "CONTROL_METRICS";
 
 export class ControlError extends TungateError {
   override readonly name = "ControlError";

@@ -225,5 +225,6 @@ export const CONTROL_PATHS = {
   up: "/v1/up",
   down: "/v1/down",
   rekey: "/v1/rekey",
+  metrics: "/v1/metrics",
 } as const;
 export type CommandKind = "up" | "down" | "rekey";

@@ -1,6 +1,7 @@
 /** What the control server asks of the daemon: its status, and commands with their outcome. */
 import type { Instant } from "../base/instant.ts";
 import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
+import type { MetricsSource } from "../control/health.ts";
 import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument } from "../control/schema.ts";
 import { type ControlTarget, UnknownNameError } from "../control/target.ts";
 import { peersOf } from "../gateway/routed-children.ts";
@@ -18,6 +19,7 @@ import type { RunningGateway } from "./running-gateway.ts";
 import { buildStatus } from "./status.ts";
 
 export interface DaemonControlOptions {
+  readonly measurements: MetricsSource;
   readonly configuration: Configuration;
   readonly version: string;
   readonly clock: Clock;
@@ -26,6 +28,7 @@ export interface DaemonControlOptions {
 const RATE_EVERY_MS = 5_000;
 
 export class DaemonControl implements ControlTarget {
+  readonly measurements: MetricsSource;
   readonly #options: DaemonControlOptions;
   readonly #failures = new FailureLog();
   readonly #meter = new RateMeter();
@@ -36,6 +39,7 @@ export class DaemonControl implements ControlTarget {
 
   constructor(options: DaemonControlOptions) {
     this.#options = options;
+    this.measurements = options.measurements;
     this.#startedAt = options.clock.now();
     this.#waiters = new CommandWaiters({
       states: (connection) => this.#running?.describe(connection) ?? [],

@@ -13,6 +13,8 @@ import { type Logger, NoticeLog } from "../observe/log.ts";
 import { AuditLog } from "./audit-log.ts";
 import { DaemonControl } from "./control-target.ts";
 import type { ForwardedEffect } from "./gateway-loop.ts";
+import { Measurements } from "./measurements.ts";
+import { openMetrics } from "./metrics-listener.ts";
 import { reloadConfiguration } from "./reload.ts";
 import { RunningGateway } from "./running-gateway.ts";
 import { startWatchdog } from "./watchdog.ts";
@@ -59,12 +61,15 @@ async function serve(
   forbidDumps();
   const notices = new NoticeLog(log);
   const audits = new AuditLog(log);
-  const control = new DaemonControl({ configuration, version, clock: bootClock });
+  const measurements = new Measurements({ configuration, version, clock: bootClock });
+  const control = new DaemonControl({ configuration, version, clock: bootClock, measurements });
   const server = await openControl(configuration, control, log, controlPath);
+  const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
   const onEffect = (effect: ForwardedEffect) => {
     switch (effect.kind) {
       case "notice":
         notices.write(effect.notice, bootClock.now());
+        measurements.onNotice(effect.notice);
         control.onNotice(effect.notice);
         break;
       case "audit":
@@ -91,6 +96,7 @@ async function serve(
       onFatal: (error) => die(log, error),
     });
     control.attach(running);
+    measurements.attach(running);
     const watchdog = startWatchdog(service, () => running.lanes.turns());
     const count = configuration.connections.length + configuration.manual.length;
     const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
@@ -102,10 +108,11 @@ async function serve(
     service.stopping(`stopping on ${signal}`);
     log.info(`stopping on ${signal}`);
     watchdog.stop();
+    measurements.detach();
     await running.stop();
     control.detach();
   } finally {
-    await server.close();
+    await Promise.all([server.close(), metrics.close()]);
   }
   log.info("stopped");
 }

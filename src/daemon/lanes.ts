@@ -93,6 +93,11 @@ export class Lanes {
     return this.#threads.map((thread) => thread.turns());
   }
 
+  /** Of each lane, those of its turns that carried something. */
+  batches(): readonly number[] {
+    return this.#threads.map((thread) => thread.batches());
+  }
+
   /** All lanes' drops by reason, those of the addon among them; reasons that never came are left out. */
   drops(): { readonly [reason: string]: number } {
     const decided = DROP_REASONS.map((reason, index) => {

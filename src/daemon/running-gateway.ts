@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { StatusDocument } from "../control/schema.ts";
-import type { SaPairState } from "../dataplane/data-plane.ts";
+import type { SaPairState, SaTraffic } from "../dataplane/data-plane.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
@@ -115,6 +115,11 @@ export class RunningGateway {
     for (const child of this.#options.configuration.manual) this.#addManual(child.policy);
   }
 
+  /** What runs, with the certificates and keys of now. */
+  get configuration(): Configuration {
+    return this.#configuration;
+  }
+
   get lanes(): Lanes {
     return this.#lanes;
   }
@@ -166,6 +171,20 @@ export class RunningGateway {
 
   pairs(): readonly SaPairState[] {
     return this.#gateway.pairs();
+  }
+
+  /** Packets and octets of every SA pair. */
+  traffic(): readonly SaTraffic[] {
+    return this.#gateway.traffic();
+  }
+
+  /** See {@link DataPlane.followEnds}. */
+  followEnds(listener: (ended: SaTraffic, isLast: boolean) => void): void {
+    this.#resources.parts.dataPlane.followEnds(listener);
+  }
+
+  ikeSaCounts(): ReturnType<Gateway["ikeSaCounts"]> {
+    return this.#gateway.ikeSaCounts();
   }
 
   command(command: IkeCommand): void {

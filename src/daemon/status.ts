@@ -13,7 +13,6 @@ import {
   type StatusDocument,
 } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
-import { effectiveAhMtu, effectiveMtu } from "../esp/effective-mtu.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
 import type {
   ChildSaState,
@@ -30,9 +29,9 @@ import { identityText } from "../observe/identity-text.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
 import { unreachableText } from "../observe/unreachable-words.ts";
 import { formatIdentity } from "../policy/pad.ts";
-import { suiteSizes } from "../policy/sa-record.ts";
 import { formatSelector } from "../policy/selector-text.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
+import { innerMtu } from "./inner-mtu.ts";
 import type { Rates } from "./rate-meter.ts";
 
 export interface StatusInput {
@@ -253,24 +252,16 @@ function manualChildStatus(child: ManualChild, input: StatusSource): ChildStatus
 }
 
 function pairWords(pair: SaPairState, input: StatusSource) {
-  const family = familyOf(pair.remote.address);
-  const sizes = suiteSizes(pair.suite);
-  const protocol = pair.suite.protocol === "ah" ? ("ah" as const) : ("esp" as const);
-  const size =
-    protocol === "ah"
-      ? effectiveAhMtu(pair.pathMtu, family, sizes.icvLength, pair.mode)
-      : effectiveMtu(pair.pathMtu, family, pair.encapsulation, sizes, pair.mode);
   const path = input.pathTo(pair.remote.address);
-  const isConfigured = pair.innerMtuMax > 0 && pair.innerMtuMax < size.inner;
-  const inner = isConfigured ? pair.innerMtuMax : size.inner;
+  const size = innerMtu(pair);
   const mtu = {
-    inner,
+    inner: size.inner,
     path: size.outer,
     outer: size.encapsulation,
-    outerFamily: family,
-    protocol,
-    security: size.outer - size.encapsulation - inner,
-    source: isConfigured ? ("configured" as const) : (path?.source ?? ("interface" as const)),
+    outerFamily: familyOf(pair.remote.address),
+    protocol: pair.suite.protocol === "ah" ? ("ah" as const) : ("esp" as const),
+    security: size.outer - size.encapsulation - size.inner,
+    source: size.isConfigured ? ("configured" as const) : (path?.source ?? ("interface" as const)),
     ...(path?.reporter === undefined ? {} : { reporter: formatIpAddress(path.reporter) }),
     isProbed: path?.isProbed ?? false,
   };

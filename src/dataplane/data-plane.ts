@@ -66,6 +66,16 @@ export interface SaPairState {
   readonly usage: SaUsage;
 }
 
+/** What passed one pair so far. */
+export interface SaTraffic {
+  readonly policy: PolicyName;
+  readonly inboundSpi: Spi;
+  readonly inboundPackets: number;
+  readonly inboundOctets: number;
+  readonly outboundPackets: number;
+  readonly outboundOctets: number;
+}
+
 /** Settings of traffic flow confidentiality as they are in the outbound slot. */
 export interface SaFlow {
   /** Octets, TFC_PAD_TO_MTU, or 0 for none. */
@@ -103,6 +113,10 @@ export interface DataPlane extends DataPlaneQuery, SpiAllocator {
   /** Frees what every lane has passed, wiping its keys. Call after commands and now and then. */
   reclaim(): void;
   pairs(): readonly SaPairState[];
+  /** Of every pair, those among them that lanes may still be about to leave: each is there until its end was told. */
+  traffic(): readonly SaTraffic[];
+  /** Tells what passed each half of a pair when no lane uses it any more; the inbound half is the last. */
+  followEnds(listener: (ended: SaTraffic, isLast: boolean) => void): void;
 }
 
 const PATH_MTU_DEFAULT = 1500;
@@ -130,6 +144,9 @@ class TableDataPlane implements DataPlane {
   /** Pairs by policy, and pairs whose outbound half is still to come. */
   readonly #pairsOfPolicy = new Map<PolicyName, number>();
   #halves = 0;
+  /** By slot: halves that were taken out and that lanes may still count in. */
+  readonly #ending = new Map<number, { readonly policy: PolicyName; readonly inboundSpi: Spi }>();
+  #onEnd: (ended: SaTraffic, isLast: boolean) => void = () => undefined;
   /** SA pairs by lane, those to come included. */
   readonly #pairsOfLane: number[];
 
@@ -267,9 +284,14 @@ class TableDataPlane implements DataPlane {
     const left = (this.#pairsOfPolicy.get(pair.policy) ?? 1) - 1;
     if (left === 0) this.#pairsOfPolicy.delete(pair.policy);
     else this.#pairsOfPolicy.set(pair.policy, left);
+    const { policy } = pair;
     if (pair.outbound === undefined) this.#halves--;
-    else this.#sad.retire(pair.outbound);
+    else {
+      this.#sad.retire(pair.outbound);
+      this.#ending.set(pair.outbound, { policy, inboundSpi });
+    }
     this.#sad.retire(pair.inbound);
+    this.#ending.set(pair.inbound, { policy, inboundSpi });
     if (!this.#isPolicyUsed(pair.policy)) this.#policies.freeReleased(pair.policy);
     this.reclaim();
   }
@@ -372,7 +394,42 @@ class TableDataPlane implements DataPlane {
   }
 
   reclaim(): void {
-    for (const slot of this.#sad.reclaim()) this.#keys.wipe(slot);
+    for (const slot of this.#sad.reclaim()) {
+      this.#keys.wipe(slot);
+      const ended = this.#ending.get(slot);
+      if (ended === undefined) continue;
+      this.#ending.delete(slot);
+      this.#onEnd(this.#trafficOf(slot, ended), this.#isInbound(slot));
+    }
+  }
+
+  followEnds(listener: (ended: SaTraffic, isLast: boolean) => void): void {
+    this.#onEnd = listener;
+  }
+
+  traffic(): readonly SaTraffic[] {
+    const live = [...this.#pairs].map(([spi, pair]) => {
+      const { policy } = pair;
+      const { inboundPackets, inboundOctets, outboundPackets, outboundOctets } = this.#usageOf(pair);
+      const counts = { inboundPackets, inboundOctets, outboundPackets, outboundOctets };
+      return { policy, inboundSpi: Spi(spi), ...counts };
+    });
+    return [...live, ...[...this.#ending].map(([slot, one]) => this.#trafficOf(slot, one))];
+  }
+
+  /** Of one half. */
+  #trafficOf(slot: number, name: { readonly policy: PolicyName; readonly inboundSpi: Spi }): SaTraffic {
+    const base = slotOffset(this.#table, slot);
+    const packets = this.#table.f64[(base + Slot.PACKETS) / 8]!;
+    const octets = this.#table.f64[(base + Slot.OCTETS) / 8]!;
+    const isInbound = this.#isInbound(slot);
+    return {
+      ...name,
+      inboundPackets: isInbound ? packets : 0,
+      inboundOctets: isInbound ? octets : 0,
+      outboundPackets: isInbound ? 0 : packets,
+      outboundOctets: isInbound ? 0 : octets,
+    };
   }
 
   pairs(): readonly SaPairState[] {
@@ -397,6 +454,10 @@ class TableDataPlane implements DataPlane {
         usage: this.#usageOf(pair),
       };
     });
+  }
+
+  #isInbound(slot: number): boolean {
+    return this.#get(slot, Slot.DIRECTION) === 0;
   }
 
   #flowOf(slot: number): SaFlow {

@@ -8,7 +8,7 @@ import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { UnreachableReason, UnreachableReport } from "../base/unreachable-report.ts";
-import type { DataPlane, SaPairState } from "../dataplane/data-plane.ts";
+import type { DataPlane, SaPairState, SaTraffic } from "../dataplane/data-plane.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import { quotedIke } from "../dataplane/quoted-ike.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
@@ -194,8 +194,18 @@ export class Gateway {
     return this.#machine.ikeSaCount();
   }
 
+  /** IKE SAs by state; half-open are those whose peer has not yet shown who it is. */
+  ikeSaCounts(): ReturnType<DescribedIkeMachine["ikeSaCounts"]> {
+    return this.#machine.ikeSaCounts();
+  }
+
   pairs(): readonly SaPairState[] {
     return this.#dataPlane.pairs();
+  }
+
+  /** What passed each pair, see {@link DataPlane.traffic}. */
+  traffic(): readonly SaTraffic[] {
+    return this.#dataPlane.traffic();
   }
 
   #take(event: GatewayEvent, now: Instant, perform: Perform): void {

@@ -73,6 +73,8 @@ export interface DescribedIkeMachine extends IkeMachine {
   drops(): ReadonlyMap<DropReason, number>;
   /** IKE SAs in any state: zero after a shutdown that all peers have answered. */
   ikeSaCount(): number;
+  /** The same by state. */
+  ikeSaCounts(): Readonly<Record<IkeSa["state"], number>>;
 }
 
 export interface ResumableIkeMachine extends DescribedIkeMachine {
@@ -113,7 +115,14 @@ export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachin
     exportState: () =>
       [...machine.sas.values()].filter((sa) => resumeIkeSa(sa) !== undefined).map(encodeIkeSa),
     ikeSaCount: () => machine.sas.size,
+    ikeSaCounts: () => countByState(machine),
   };
+}
+
+function countByState({ sas }: Machine): Record<IkeSa["state"], number> {
+  const counts = { halfOpen: 0, initiating: 0, authenticating: 0, established: 0, leaving: 0 };
+  for (const { state } of sas.values()) counts[state]++;
+  return counts;
 }
 
 /** Looks at everything that something happened to, or that is due, until nothing more comes of it. */

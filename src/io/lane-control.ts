@@ -17,6 +17,8 @@ export const Control = {
   UPCALLS_QUEUED: 3,
   /** Commands that the main thread has posted. */
   COMMANDS: 4,
+  /** Goes up with the turns that carried something. */
+  BATCHES: 5,
   CELLS: 8,
 } as const;
 

@@ -1,5 +1,5 @@
 /** A lane in a thread of its own, seen from the main thread. */
-import { MessageChannel, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
 import { DROP_RECORD_OCTETS } from "../dataplane/drop-record.ts";
@@ -49,6 +49,8 @@ export interface LaneThread {
   readonly dropRecord: SharedArrayBuffer;
   /** Turns of the loop so far; stands still when the lane hangs. */
   turns(): number;
+  /** Those of them that carried something. */
+  batches(): number;
   counters(): PacketIoCounters | undefined;
   setSpd(tun: number, spd: CompiledSpd): void;
   /** Sources of outer packets of ours: what comes out of a TUN device with one of them is a loop. */
@@ -70,12 +72,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const { wakeFd } = options;
   const { onIke, onUpcall, onFailure, ...lent } = options;
   const data: LaneThreadData = { ...lent, control: control.buffer, drops: drops.buffer, dropRecord };
-  const worker = new Worker(workerLocation("io/lane-worker", import.meta.url), {
-    workerData: { data, commands },
-    transferList: [commands],
-    resourceLimits: LIMITS,
-    name: `lane ${lent.index}`,
-  });
+  const worker = startWorker(data, commands);
   let counters: PacketIoCounters | undefined;
   let isStopping = false;
   let hasFailed = false;
@@ -128,6 +125,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     drops,
     dropRecord,
     turns: () => Atomics.load(control, Control.TURNS),
+    batches: () => Atomics.load(control, Control.BATCHES),
     counters: () => counters,
     setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),
     setOuterAddresses: (addresses) => command({ kind: "setOuterAddresses", addresses }),
@@ -144,6 +142,15 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
       clearTimeout(timer);
     },
   };
+}
+
+function startWorker(data: LaneThreadData, commands: MessagePort): Worker {
+  return new Worker(workerLocation("io/lane-worker", import.meta.url), {
+    workerData: { data, commands },
+    transferList: [commands],
+    resourceLimits: LIMITS,
+    name: `lane ${data.index}`,
+  });
 }
 
 function laneError(index: number, error: unknown): IoError {

@@ -185,7 +185,7 @@ function loop(parts: Loop): void {
       commandsDone = (commandsDone + 1) | 0;
     }
     const now = Instant(waiter.times[NOW]!);
-    lane.turn(now);
+    if (lane.turn(now) > 0) Atomics.add(control, Control.BATCHES, 1);
     Atomics.add(control, Control.TURNS, 1);
     if (now >= countersAt) {
       countersAt = now + COUNTERS_EVERY_MS;

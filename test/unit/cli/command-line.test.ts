@@ -14,6 +14,7 @@ import {
 } from "../../../src/control/schema.ts";
 import { type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { UnknownNameError } from "../../../src/control/target.ts";
+import { MEASUREMENTS } from "../control/measurements.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const STATUS: StatusDocument = {
@@ -75,7 +76,11 @@ async function tungate(...args: string[]): Promise<{ status: number; out: string
 async function serve(command: (kind: CommandKind, request: CommandRequest) => CommandOutcome): Promise<void> {
   server = await startControlServer({
     path: control,
-    target: { status: () => STATUS, command: async (kind, request) => command(kind, request) },
+    target: {
+      measurements: MEASUREMENTS,
+      status: () => STATUS,
+      command: async (kind, request) => command(kind, request),
+    },
     reportFailure: () => undefined,
   });
 }

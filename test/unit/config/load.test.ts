@@ -181,7 +181,7 @@ test("all problems of a file come at once, each with its place", () => {
   const text = `version: 1
 gateway:
   lisen: [192.0.2.1]
-  metrics: 127.0.0.1:9464
+  metrics: 127.0.0.1
 connections:
   paris:
     preset: aws
@@ -202,7 +202,7 @@ policies:
 `;
   expect(placesOf(text)).toEqual([
     "CONFIG_UNKNOWN_KEY 3:3 gateway.lisen",
-    "CONFIG_NOT_SUPPORTED 4:3 gateway.metrics",
+    "CONFIG_BAD_VALUE 4:12 gateway.metrics.listen",
     "CONFIG_NOT_SUPPORTED 7:5 connections.paris.preset",
     "CONFIG_QUOTE_IT 8:19 connections.paris.local.id",
     "CONFIG_MISSING_KEY 9:5 connections.paris.remote.address",

@@ -17,6 +17,7 @@ import {
 } from "../../../src/control/schema.ts";
 import { CLIENTS_MAX, type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { type ControlTarget, UnknownNameError } from "../../../src/control/target.ts";
+import { MEASUREMENTS } from "./measurements.ts";
 
 const EMPTY_STATUS: StatusDocument = {
   apiVersion: 1,
@@ -34,6 +35,7 @@ const EMPTY_STATUS: StatusDocument = {
 };
 
 class FakeDaemon implements ControlTarget {
+  readonly measurements = MEASUREMENTS;
   readonly commands: [string, CommandRequest][] = [];
   outcome: CommandOutcome | Promise<CommandOutcome> | Error = { outcome: "done", lines: [] };
   document: unknown = EMPTY_STATUS;

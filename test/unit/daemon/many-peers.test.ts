@@ -17,6 +17,7 @@ import type { ConnectionState } from "../../../src/ike/connection-state.ts";
 import type { IkeCommand } from "../../../src/ike/machine.ts";
 import { keyNamed } from "../../sim/ike-signatures.ts";
 import { load } from "../config/memory-reader.ts";
+import { MEASUREMENTS } from "../control/measurements.ts";
 import { endpoint } from "../dataplane/gateway-fixture.ts";
 
 const pem = (name: string) =>
@@ -59,7 +60,8 @@ function control(configuration: Configuration) {
     pairs: () => [],
     command: (command: IkeCommand) => commands.push(command),
   } as unknown as RunningGateway;
-  const made = new DaemonControl({ configuration, version: "0", clock: { now: () => Instant(1) } as never });
+  const clock = { now: () => Instant(1) } as never;
+  const made = new DaemonControl({ configuration, version: "0", clock, measurements: MEASUREMENTS });
   made.attach(running);
   return { made, commands, states };
 }

@@ -36,6 +36,7 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
     setConnections: () => [],
     drops: () => new Map(),
     ikeSaCount: () => 0,
+    ikeSaCounts: () => ({ halfOpen: 0, initiating: 0, authenticating: 0, established: 0, leaving: 0 }),
   };
   const paths = createPathTable([]);
   return { gateway: new Gateway({ machine, dataPlane, paths, natPort: 4500 }), dataPlane, seen };
