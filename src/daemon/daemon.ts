@@ -6,6 +6,7 @@ import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { type ControlServer, startControlServer } from "../control/server.ts";
 import { bootClock } from "../io/clock.ts";
+import { compileForNegotiations } from "../io/compilation.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
 import { forbidDumps } from "../io/native-process.ts";
 import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
@@ -59,6 +60,7 @@ async function serve(
   stopped: Promise<string>,
 ): Promise<void> {
   forbidDumps();
+  compileForNegotiations();
   const notices = new NoticeLog(log);
   const audits = new AuditLog(log);
   const measurements = new Measurements({ configuration, version, clock: bootClock });

@@ -12,6 +12,8 @@ import { workerLocation } from "./worker-location.ts";
 
 /** Jobs that may wait for the thread; each belongs to an IKE SA, so this is more than there are half-open ones. */
 export const COMPUTE_JOBS_MAX = 1024;
+/** So many are done at once before others get their turn: connections that begin together by the thousand must not stop everything. */
+const AT_ONCE_MAX = 16;
 /** The thread ends when it had nothing to do for so long. */
 const IDLE_MS = 30_000;
 const TOO_MANY = "too many computations at once";
@@ -26,7 +28,7 @@ const INLINE: ReadonlySet<number> = new Set([
 const QUICK_OCTETS_MAX = 2048;
 
 export interface ComputePool {
-  /** `done` is called later, never from within, and not at all after `close`. */
+  /** `done` is called later or, where the work takes less time than a turn of the event loop, from within; not at all after `close`. */
   submit(job: JobId, work: Work, done: (job: JobId, result: WorkResult) => void): void;
   close(): Promise<void>;
 }
@@ -86,6 +88,7 @@ export function createComputePool(
   let worker: Worker | undefined;
   let idle: NodeJS.Timeout | undefined;
   let nextId = 0;
+  let doneAtOnce = 0;
   let isClosed = false;
 
   function settle(id: number, result: ComputeAnswer["result"]): void {
@@ -118,6 +121,12 @@ export function createComputePool(
     return fresh;
   }
 
+  function mayDoAtOnce(): boolean {
+    if (doneAtOnce >= AT_ONCE_MAX) return false;
+    if (doneAtOnce++ === 0) setImmediate(() => (doneAtOnce = 0));
+    return true;
+  }
+
   return {
     submit(job, work, done, fetched = NOTHING_FETCHED) {
       if (waiting.size >= COMPUTE_JOBS_MAX) {
@@ -131,7 +140,8 @@ export function createComputePool(
       const privateKey = work.kind === "sign" ? privateKeys.get(work.key) : undefined;
       if (isQuick(work, fetched)) {
         const context = { random, wallClock: wallClock(), curves, privateKey, fetched };
-        setImmediate(() => settle(id, performWork(work, context)));
+        if (mayDoAtOnce()) settle(id, performWork(work, context));
+        else setImmediate(() => settle(id, performWork(work, context)));
         return;
       }
       clearTimeout(idle);
