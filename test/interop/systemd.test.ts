@@ -8,7 +8,7 @@ import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { Namespace } from "./harness/namespace.ts";
 import { describeWith } from "./harness/prerequisites.ts";
-import { GatewayMachine } from "./systemd/gateway-machine.ts";
+import { GatewayMachine, PACKAGE } from "./systemd/gateway-machine.ts";
 
 /** CAP_NET_BIND_SERVICE (10), CAP_NET_ADMIN (12), CAP_NET_RAW (13). */
 const THREE_CAPABILITIES = "0000000000003400";
@@ -234,17 +234,41 @@ END
     await hasTunnel();
   });
 
-  test("removing it leaves configuration and state, and nothing that works", async () => {
-    await machine.run("/usr/local/lib/checkout/systemd/install --remove");
+  /** What an installation brings, and what a gateway leaves on the host. */
+  const leftovers = () =>
+    machine.run(`
+      ls -d /usr/lib/tungate* /usr/bin/tungate /usr/lib/systemd/system/tungate* /sys/class/net/tungate0 2>/dev/null
+      ip route show table 220; ip rule show | grep 220; :`);
+  const kept = () => machine.run("ls -d /etc/tungate/tungate.yaml /var/lib/tungate 2>/dev/null || :");
+
+  test("installing the package once more, as an upgrade, restarts the gateway that runs", async () => {
+    const before = await machine.property("MainPID");
+    await machine.run(`dpkg --force-unsafe-io --install /run/tree/${PACKAGE}`);
+
+    await machine.hasProperty("ActiveState", "active");
+    expect(await machine.property("MainPID")).not.toBe(before);
+    await hasTunnel();
+  });
+
+  test("removing the package leaves configuration and state, and nothing that works; purging leaves nothing", async () => {
+    expect(await leftovers()).toContain("/usr/bin/tungate");
+    await machine.run("dpkg --remove tungate");
 
     expect(await machine.property("LoadState")).toBe("not-found");
-    expect(
-      await machine.run(`
-        ls -d /usr/lib/tungate* /usr/bin/tungate /usr/lib/systemd/system/tungate* /sys/class/net/tungate0 2>/dev/null
-        ip route show table 220; ip rule show | grep 220; :`),
-    ).toBe("");
-    expect(await machine.run("ls -d /etc/tungate/tungate.yaml /var/lib/tungate")).toBe(
-      "/etc/tungate/tungate.yaml\n/var/lib/tungate",
-    );
+    expect(await leftovers()).toBe("");
+    expect(await kept()).toBe("/etc/tungate/tungate.yaml\n/var/lib/tungate");
+
+    await machine.run("dpkg --purge tungate");
+    expect(await kept()).toBe("");
+  });
+
+  test("without a package the script takes away what the other one brought", async () => {
+    await machine.run(`dpkg-deb --extract /run/tree/${PACKAGE} / && systemctl daemon-reload`);
+    expect(await machine.property("LoadState")).toBe("loaded");
+    expect(await leftovers()).toContain("/usr/bin/tungate");
+    await machine.run("/usr/lib/tungate/scripts/uninstall");
+
+    expect(await machine.property("LoadState")).toBe("not-found");
+    expect(await leftovers()).toBe("");
   });
 });

@@ -1,5 +1,5 @@
-/** A Debian machine with systemd in which this checkout is installed as a service. */
-import { copyFileSync, cpSync, mkdirSync, realpathSync } from "node:fs";
+/** A Debian machine with systemd in which the package of this checkout is installed. */
+import { copyFileSync, cpSync, mkdirSync, realpathSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { run, until } from "../harness/command.ts";
 import type { Namespace } from "../harness/namespace.ts";
@@ -7,6 +7,8 @@ import { ROOT } from "../harness/prerequisites.ts";
 import { KernelPeer } from "../kernel-peer/kernel-peer.ts";
 import { systemdRoot } from "./root.ts";
 
+/** In the tree that the machine sees as /run/tree. */
+export const PACKAGE = "tungate.deb";
 const MEMORY_MB = 1024;
 /** systemd's own start, and a Node process on one emulated processor, take their time. */
 const SLOW_MS = 90_000;
@@ -22,10 +24,10 @@ export class GatewayMachine {
   static async boot(namespace: Namespace, folder: string): Promise<GatewayMachine> {
     const stage = join(folder, "stage");
     mkdirSync(join(stage, "usr/local/bin"), { recursive: true });
-    await run([join(ROOT, "systemd/install"), "--destdir", stage], { timeoutMs: SLOW_MS });
+    const { stdout } = await run([join(ROOT, "scripts/deb"), folder], { timeoutMs: SLOW_MS });
+    renameSync(stdout.trim(), join(stage, PACKAGE));
     copyFileSync(realpathSync(process.execPath), join(stage, "usr/local/bin/node"));
     cpSync(join(import.meta.dirname, "probe.sh"), join(stage, "usr/local/bin/probe"));
-    cpSync(join(ROOT, "systemd"), join(stage, "usr/local/lib/checkout/systemd"), { recursive: true });
     const systemd = await systemdRoot();
     const peer = await KernelPeer.boot(namespace, join(folder, "machine"), {
       systemdRoot: systemd,
@@ -35,8 +37,8 @@ export class GatewayMachine {
     const machine = new GatewayMachine(peer);
     await machine.run(`
       systemctl is-system-running --wait
-      cp -a /run/tree/usr/. /usr/ && chmod 755 /usr/local/bin/node /usr/local/bin/probe &&
-      systemd-sysusers tungate.conf && systemd-tmpfiles --create tungate.conf && systemctl daemon-reload`);
+      cp -a /run/tree/usr/. /usr/ && chmod 755 /usr/local/bin/node /usr/local/bin/probe`);
+    await machine.run(`dpkg --force-unsafe-io --install /run/tree/${PACKAGE}`);
     return machine;
   }
 
