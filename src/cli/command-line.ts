@@ -4,6 +4,7 @@ import { TungateError } from "../base/errors.ts";
 import { WAIT_SECONDS_MAX } from "../control/schema.ts";
 import { LOG_LEVELS } from "../observe/log-level.ts";
 import type { CommandContext } from "./command-context.ts";
+import type { ProbeOptions } from "./probe.ts";
 import type { RunOptions } from "./run.ts";
 
 const EXIT_DONE = 0;
@@ -59,6 +60,7 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addStatus(program, context, setStatus);
   addCommands(program, context, setStatus);
   addRoutes(program, context, setStatus);
+  addProbe(program, context, setStatus);
   program
     .command("psk")
     .description("make a strong pre-shared key: 256 random bits in base64")
@@ -157,6 +159,23 @@ function addRoutes(program: Command, context: CommandContext, setStatus: SetStat
     });
 }
 
+function addProbe(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("probe")
+    .description(
+      "ask a peer what it accepts: a few dozen IKE_SA_INIT messages, without keys, beside a running gateway",
+    )
+    .argument("<host>", "address or name")
+    .addOption(new Option("--port <n>", "where it listens for IKE").argParser(parsePort).default(500))
+    .addOption(new Option("--from <address>", "own address to ask from"))
+    .addOption(new Option("-c, --config <file>", "compare with the connections of this configuration"))
+    .addOption(jsonOption())
+    .action(async (host: string, options: ProbeOptions) => {
+      const { probe } = await import("./probe.ts");
+      setStatus(await probe(host, options, DEFAULT_CONFIGURATION_FILE, context));
+    });
+}
+
 export interface Target {
   readonly connection: string;
   readonly child?: string;
@@ -167,6 +186,13 @@ function parseTarget(text: string): Target {
   if (connection === undefined || connection === "" || child === "" || more.length > 0 || /\s/.test(text))
     throw new InvalidArgumentError("It is NAME or NAME/CHILD.");
   return child === undefined ? { connection } : { connection, child };
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError("It is a number from 1 to 65535.");
+  return port;
 }
 
 function parseSeconds(text: string): number {

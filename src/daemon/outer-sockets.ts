@@ -21,6 +21,7 @@ import {
 } from "../io/native-socket.ts";
 import { fragmentsOfDatagram, needsFragments } from "../io/outer-fragments.ts";
 import { createSystemRandom } from "../io/random.ts";
+import { refusalReason } from "../io/send-refusal.ts";
 
 const random = createSystemRandom();
 
@@ -209,17 +210,9 @@ function identification(): number {
   return new DataView(random.publicBytes(4).buffer).getUint32(0);
 }
 
-/** ip-route(8): routes of the kinds unreachable and prohibit; what netfilter drops on its way out gives EPERM. */
-const REASONS: ReadonlyMap<string, UnreachableReason> = new Map([
-  ["ENETUNREACH", "noRoute"],
-  ["EHOSTUNREACH", "noRoute"],
-  ["EACCES", "blocked"],
-  ["EPERM", "blocked"],
-]);
-
 function sendFailure(failure: SystemCallFailure | undefined): SendFailure | undefined {
   if (failure === undefined) return undefined;
-  const reason = REASONS.get(failure.code);
+  const reason = refusalReason(failure);
   return {
     text: `${failure.syscall} gave ${failure.code}`,
     ...(reason === undefined ? {} : { reason }),

@@ -3,7 +3,7 @@
  * changes no timer (RFC 7296 section 2.4); an answer makes it void.
  */
 import { DurationMs, type Instant } from "../base/instant.ts";
-import { compareIpAddress } from "../base/ip-address.ts";
+import { compareIpAddress, type IpAddress } from "../base/ip-address.ts";
 import { IkeSpi } from "../base/spi.ts";
 import { sameEndpoint } from "../base/udp-endpoint.ts";
 import type { UnreachableReport } from "../base/unreachable-report.ts";
@@ -19,7 +19,7 @@ export function noteUnreachable({ machine, now }: Turn, report: UnreachableRepor
   for (const sa of concerned(machine, report)) {
     const request = requestOf(sa);
     if (request === undefined || !sameEndpoint(sa.remote, report.remote)) continue;
-    const said = unreachable(sa, report);
+    const said = whoseWord(report, sa.local.address);
     const { unreachable: before } = request;
     const count = before !== undefined && isSame(before, said) ? before.count + 1 : 1;
     request.unreachable = { ...said, count, lastAt: now };
@@ -56,12 +56,13 @@ function requestOf(sa: IkeSa): { unreachable?: Unreachable } | undefined {
   return sa.state === "initiating" ? sa.request : sa.window.outstanding;
 }
 
-function unreachable(
-  sa: IkeSa,
+/** @param local - the address that the datagram left from */
+export function whoseWord(
   { reason, remote, reporter }: UnreachableReport,
+  local: IpAddress,
 ): Omit<Unreachable, "count" | "lastAt"> {
   if (reporter === undefined) return { reason, remote, by: "host" };
-  if (compareIpAddress(reporter, sa.local.address) === 0) return { reason, remote, by: "host" };
+  if (compareIpAddress(reporter, local) === 0) return { reason, remote, by: "host" };
   if (compareIpAddress(reporter, remote.address) === 0) return { reason, remote, by: "peer" };
   return { reason, remote, by: "router", reporter };
 }

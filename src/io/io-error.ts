@@ -19,6 +19,7 @@ export type IoErrorCode =
   | "IO_NOT_PERMITTED"
   | "IO_PORT_IN_USE"
   | "IO_ADDRESS_NOT_OURS"
+  | "IO_NO_ROUTE"
   | "IO_SYSTEM_CALL_FAILED"
   /** A lane ended although it was not told to. */
   | "IO_LANE_FAILED"

@@ -4,8 +4,10 @@ import { formatIpAddress } from "../base/ip-address.ts";
 import type { Unreachable } from "../ike/connection-state.ts";
 import { spanText } from "./span-text.ts";
 
+type Said = Omit<Unreachable, "count" | "lastAt">;
+
 /** `198.51.100.2 says that nobody listens on its UDP port 500` */
-export function unreachableText(unreachable: Unreachable): string {
+export function unreachableText(unreachable: Said): string {
   const { by, reporter, remote } = unreachable;
   if (by === "host") return hostText(unreachable);
   const who =
@@ -36,7 +38,7 @@ export function unreachableLines(
   return [said, "a hint, no proof: such messages (ICMP) are easily forged"];
 }
 
-function whatText({ reason, remote, by }: Unreachable): string {
+function whatText({ reason, remote, by }: Said): string {
   const port = `UDP port ${remote.port}`;
   switch (reason) {
     case "port":
@@ -56,7 +58,7 @@ function whatText({ reason, remote, by }: Unreachable): string {
   }
 }
 
-function hostText({ reason, remote }: Unreachable): string {
+function hostText({ reason, remote }: Said): string {
   const address = formatIpAddress(remote.address);
   switch (reason) {
     case "port":
