@@ -21,6 +21,13 @@ export interface Prefix {
   readonly bits: number;
 }
 
+/** A host's address and the network that it lies in. */
+export interface InterfaceAddress {
+  readonly address: IpAddress;
+  /** Leading bits of the network, 1..32 or 1..128. */
+  readonly bits: number;
+}
+
 export function anyAddress(family: IpFamily): AddressRange {
   const length = family === 4 ? 4 : 16;
   return { start: IpAddress(new Uint8Array(length)), end: IpAddress(new Uint8Array(length).fill(0xff)) };

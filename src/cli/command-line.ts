@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { TungateError } from "../base/errors.ts";
 import { WAIT_SECONDS_MAX } from "../control/schema.ts";
 import { LOG_LEVELS } from "../observe/log-level.ts";
+import type { CheckOptions } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { ProbeOptions } from "./probe.ts";
 import type { RunOptions } from "./run.ts";
@@ -105,9 +106,14 @@ function addCheck(program: Command, context: CommandContext, setStatus: SetStatu
     .description("check the configuration and the secrets that it names; change nothing")
     .addOption(configurationOption())
     .addOption(jsonOption())
-    .action(async ({ config, json }: { config: string; json: boolean }) => {
+    .addOption(
+      new Option("--effective", "print the configuration as it holds, and where each key is from").default(
+        false,
+      ),
+    )
+    .action(async (options: CheckOptions) => {
       const { check } = await import("./check.ts");
-      setStatus(check(config, json, context));
+      setStatus(check(options, context));
     });
 }
 

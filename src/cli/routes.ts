@@ -36,6 +36,9 @@ function routePlan(configuration: Configuration, addresses: readonly IpAddress[]
     ports: [ports.ike, ports.nat],
     onExit,
     interfaces: interfaces.map(({ name }) => name),
+    inner: interfaces.flatMap(({ name, addresses = [] }) =>
+      addresses.map((one) => ({ ...one, interface: name })),
+    ),
     children,
     policies: configuration.policies,
     ownAddresses: addresses,

@@ -66,15 +66,29 @@ function connectionRow(connection: ConnectionStatus): Row {
   if (failure !== undefined && state !== "up" && state !== "rekeying")
     return {
       cells: [name, state, `${peerPrefix(connection)}${failureSummary(failure, nextTryInSeconds)}`],
-      below: [...failure.lines.slice(1), ...unreachableLines(connection), ...refusedLines(connection)],
+      below: [
+        ...failure.lines.slice(1),
+        ...unreachableLines(connection),
+        ...refusedLines(connection),
+        ...presetLines(connection),
+      ],
     };
   const peer = `${peerPrefix(connection)}${remote}${nat === undefined ? "" : NAT_WORDS[nat]}`;
   const next = nextTryInSeconds === undefined ? waitText(connection) : nextTryText(nextTryInSeconds);
   const cells: Row["cells"] = [name, state, peer, suite ?? next, rekeyText(connection.rekeyInSeconds)];
   return {
     cells,
-    below: [...movedLines(moved), ...unreachableLines(connection), ...refusedLines(connection)],
+    below: [
+      ...movedLines(moved),
+      ...unreachableLines(connection),
+      ...refusedLines(connection),
+      ...presetLines(connection),
+    ],
   };
+}
+
+function presetLines({ preset }: ConnectionStatus): string[] {
+  return preset === undefined ? [] : [`defaults of preset ${preset}`];
 }
 
 function movedLines(moved: ConnectionStatus["moved"]): string[] {

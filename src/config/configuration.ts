@@ -1,5 +1,5 @@
 /** What a configuration file says, as values: everything checked, every secret read, every default filled in. */
-import type { AddressRange, Prefix } from "../base/address-range.ts";
+import type { AddressRange, InterfaceAddress, Prefix } from "../base/address-range.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
@@ -60,6 +60,8 @@ export interface OffloadSettings {
 
 export interface TunSettings {
   readonly name: string;
+  /** That the device gets, host bits included; absent: none. */
+  readonly addresses?: readonly InterfaceAddress[];
   readonly mtu: "auto" | number;
   readonly place: ConfigurationPlace;
 }
@@ -93,6 +95,8 @@ export interface ConfiguredConnection {
   readonly remoteNames: readonly string[];
   /** Name of the TUN device, one of `gateway.interfaces`. */
   readonly interface: string;
+  /** Whose defaults lie below what the file says. */
+  readonly preset?: string;
   readonly routes: "auto" | "none" | readonly Prefix[];
   /** By child name: place in the order of the SPD, higher first; 0 unless told. */
   readonly priorities: ReadonlyMap<string, number>;

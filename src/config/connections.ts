@@ -35,6 +35,8 @@ import { IKE_PORT } from "./gateway.ts";
 import { inactivityOf, lifecycleOf } from "./lifecycle.ts";
 import { readManualChild } from "./manual.ts";
 import { ppkOf } from "./ppk.ts";
+import { isMapping, type Preset, presetNamed } from "./preset.ts";
+import { withPreset } from "./preset-merge.ts";
 import { warnOfProposals, warnOfSha1 } from "./proposal-advice.ts";
 import { checkOwnAddress, type PeerAddresses, readAddresses } from "./remote-addresses.ts";
 import {
@@ -107,8 +109,10 @@ export function readConnections(
   for (const name of names.slice(0, CONNECTIONS_MAX)) {
     const path = ["connections", name];
     findings.attempt(path, () => checkName(name), true);
-    const input = findings.accept(path, schemas.connection.safeParse(raw[name]));
-    const rawConnection: Readonly<Record<string, unknown>> = isMapping(raw[name]) ? raw[name] : {};
+    const written = raw[name];
+    const value = isMapping(written) ? belowPreset(written, path, findings) : written;
+    const input = findings.accept(path, schemas.connection.safeParse(value));
+    const rawConnection: Readonly<Record<string, unknown>> = isMapping(value) ? value : {};
     const children = readNamed(rawConnection["children"], [...path, "children"], findings, childSchema);
     const manual = readNamed(rawConnection["manual"], [...path, "manual"], findings, childOfManual);
     if (input === undefined) continue;
@@ -143,8 +147,29 @@ function readNamed<T>(
   });
 }
 
-function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** What is written, with the defaults of its preset below; a preset that there is not is left to the schema. */
+function belowPreset(
+  written: Readonly<Record<string, unknown>>,
+  path: Path,
+  findings: Findings,
+): Readonly<Record<string, unknown>> {
+  if (written["preset"] === undefined) return written;
+  const isManualAlone = written["manual"] !== undefined && written["children"] === undefined;
+  if (isManualAlone)
+    findings.refuse(
+      "CONFIG_CONFLICT",
+      [...path, "preset"],
+      "says how IKE talks to a peer, and manual children have no IKE; leave it out",
+    );
+  let preset: Preset;
+  try {
+    preset = presetNamed(written["preset"]);
+  } catch {
+    return written;
+  }
+  const { value, given } = withPreset(written, preset);
+  findings.knowGiven(preset.name, path, given);
+  return value;
 }
 
 type ManualInput = Parameters<typeof readManualChild>[0]["input"];
@@ -227,7 +252,10 @@ class Assembly {
           ? this.#single(children, addresses, into.privateKeys)
           : this.#many(children, addresses, peers, into);
       for (const { connection, remoteNames } of made)
-        into.connections.push({ connection, remoteNames, interface: device, routes, priorities });
+        into.connections.push({
+          ...{ connection, remoteNames, interface: device, routes, priorities },
+          ...(input.preset === undefined ? {} : { preset: input.preset }),
+        });
     }
     for (const child of manual) {
       if (children.some(({ name }) => name === child.name))
@@ -257,11 +285,14 @@ class Assembly {
     this.#findings.refuse(code, [...this.#path, ...path], message, isKey);
   }
 
+  /** The TUN device, which has the addresses that all of its connections name. */
   #device(interfaces: TunSettings[]): string {
-    const name = this.#input.interface;
-    if (name === undefined) return interfaces[0]!.name;
-    if (!interfaces.some((one) => one.name === name))
-      interfaces.push({ name, mtu: "auto", place: this.#findings.place([...this.#path, "interface"]) });
+    const { name = interfaces[0]!.name, addresses = [] } = this.#input.interface ?? {};
+    const at = interfaces.findIndex((one) => one.name === name);
+    const place = this.#findings.place([...this.#path, "interface"]);
+    const device: TunSettings = interfaces[at] ?? { name, mtu: "auto", place };
+    const all = [...(device.addresses ?? []), ...addresses];
+    interfaces[at < 0 ? interfaces.length : at] = all.length === 0 ? device : { ...device, addresses: all };
     return name;
   }
 

@@ -16,6 +16,8 @@ export class Findings {
   readonly warnings: ConfigProblem[] = [];
   readonly #file: string;
   readonly #yaml: YamlText;
+  /** By formatted path: the preset that gave the value there, and the connection. */
+  readonly #given = new Map<string, { readonly preset: string; readonly connection: Path }>();
 
   constructor(file: string, yaml: YamlText) {
     this.#file = file;
@@ -25,6 +27,11 @@ export class Findings {
   /** Where the key at `path` stands. */
   place(path: Path): ConfigurationPlace {
     return { file: this.#file, line: this.#yaml.keyPlace(path).line };
+  }
+
+  /** Values of a connection that do not stand in the file, but in its preset. */
+  knowGiven(preset: string, connection: Path, given: readonly Path[]): void {
+    for (const path of given) this.#given.set(formatPath([...connection, ...path]), { preset, connection });
   }
 
   refuse(code: ConfigProblemCode, path: Path, message: string, isKey = false): void {
@@ -58,8 +65,22 @@ export class Findings {
   }
 
   #problem(code: ConfigProblemCode, path: Path, message: string, isKey: boolean): ConfigProblem {
+    const giver = this.#giverOf(path);
+    if (giver !== undefined) {
+      const { line, column } = this.#yaml.valuePlace([...giver.connection, "preset"]);
+      const from = `${message} (as preset ${giver.preset} has it; what the connection says itself wins)`;
+      return { code, file: this.#file, line, column, path: formatPath(path), message: from };
+    }
     const real = this.#yaml.realPath(path);
     const { line, column } = isKey ? this.#yaml.keyPlace(real) : this.#yaml.valuePlace(real);
     return { code, file: this.#file, line, column, path: formatPath(real), message };
+  }
+
+  #giverOf(path: Path): { readonly preset: string; readonly connection: Path } | undefined {
+    for (let length = path.length; length > 0 && this.#given.size > 0; length--) {
+      const giver = this.#given.get(formatPath(path.slice(0, length)));
+      if (giver !== undefined) return giver;
+    }
+    return undefined;
   }
 }

@@ -3,11 +3,12 @@ import {
   type AddressRange,
   anyAddress,
   formatPrefix,
+  type InterfaceAddress,
   type Prefix,
   parsePrefix,
   prefixRange,
 } from "../base/address-range.ts";
-import { type IpAddress, parseIpAddress } from "../base/ip-address.ts";
+import { compareIpAddress, type IpAddress, parseIpAddress } from "../base/ip-address.ts";
 import { parsePorts, parseProtocol, parseSelector } from "../policy/selector-text.ts";
 import { ANY_PORT, ANY_PROTOCOL, addressSelector, type TrafficSelector } from "../policy/traffic-selector.ts";
 import { Refusal, shown, text } from "./leaf.ts";
@@ -151,6 +152,30 @@ export function deviceName(value: unknown): string {
     `"${printable(given)}" is no device name; use up to ${DEVICE_NAME_LENGTH_MAX} letters, digits, "_", "-" or "."`,
   );
 }
+
+/** Reads `169.254.21.6/30`, an address of our own and the network it lies in; without a length it is alone there. */
+export function interfaceAddress(value: unknown): InterfaceAddress {
+  const given = text(value, INTERFACE_ADDRESS_EXAMPLE).trim();
+  const [addressText, bitsText, ...more] = given.split("/");
+  const own = parseIpAddress(addressText!);
+  const most = (own?.length ?? 0) * 8;
+  const bits = bitsText === undefined ? most : /^\d{1,3}$/.test(bitsText) ? Number(bitsText) : most + 1;
+  if (own === undefined || more.length > 0 || bits < 1 || bits > most)
+    throw new Refusal(
+      "CONFIG_BAD_VALUE",
+      `"${printable(given)}" is no address; give ${INTERFACE_ADDRESS_EXAMPLE}`,
+    );
+  const network = prefixRange({ address: own, bits });
+  if (bits < most - 1 && compareIpAddress(own, network.start) === 0)
+    throw new Refusal(
+      "CONFIG_BAD_VALUE",
+      `${printable(given)} is the network itself; give our own address in it, such as 169.254.21.6/30`,
+    );
+  return { address: own, bits };
+}
+
+const INTERFACE_ADDRESS_EXAMPLE =
+  "an address of the TUN device and the length of its network, such as 169.254.21.6/30";
 
 /** Reads `0x54470000/0xffff0000`. */
 export function mark(value: unknown): { value: number; mask: number } {

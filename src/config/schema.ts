@@ -10,8 +10,9 @@ import { iptfsSchema, tfcSchema } from "./flow-confidentiality.ts";
 import { fragmentation, mobike } from "./ike-transport.ts";
 import { choice, integer, leaf, listOf, mapping, Refusal, text, yesOrNo } from "./leaf.ts";
 import { metricsSchema } from "./metrics-listener.ts";
-import { address, deviceName, mark, prefix, selector } from "./network.ts";
+import { address, deviceName, interfaceAddress, mark, prefix, selector } from "./network.ts";
 import { ppkId } from "./ppk.ts";
+import { presetNamed } from "./preset.ts";
 import { duration, octets, packets, share } from "./quantity.ts";
 import { manualKey, preSharedKey, type SecretSettings } from "./secret.ts";
 import { LATER_AUTHENTICATION, OF_ONE_SIDE, sides } from "./side-schema.ts";
@@ -335,6 +336,17 @@ export function connectionSchemas(secrets: SecretSettings) {
 
 type Sides = ReturnType<typeof sides>["sides"];
 
+/** `interface: tungate1` is `interface: { name: tungate1 }`. */
+const device = z.optional(
+  z.preprocess(
+    (value) => (value === undefined || isMapping(value) ? value : { name: value }),
+    mapping({
+      name: optional(deviceName),
+      addresses: z.optional(listOf(leaf(interfaceAddress), "an address such as 169.254.21.6/30", LIST_MAX)),
+    }),
+  ),
+);
+
 function connectionSchema(secrets: SecretSettings, ofSides: Sides) {
   return mapping(
     {
@@ -352,7 +364,8 @@ function connectionSchema(secrets: SecretSettings, ofSides: Sides) {
       ),
       keep,
       encapsulation: optional(choice(["auto", "udp", "esp"], { tcp: "use auto" })),
-      interface: optional(deviceName),
+      preset: optional((value) => presetNamed(value).name),
+      interface: device,
       routes: optional(routes),
       ike: z.optional(
         mapping(
@@ -383,7 +396,7 @@ function connectionSchema(secrets: SecretSettings, ofSides: Sides) {
       manual: z.optional(namedMapping("manual")),
     },
     {
-      later: { preset: "leave it out and write the values", ...LATER_AUTHENTICATION },
+      later: LATER_AUTHENTICATION,
       elsewhere: {
         local_addrs: "local.address",
         remote_addrs: "remote.address",

@@ -156,6 +156,8 @@ const connectionStatus = z.strictObject({
     .optional(),
   /** Callers that were refused before they had proved who they are, and why the last one was. */
   refused: z.strictObject({ count: z.number(), last: failure }).optional(),
+  /** Whose defaults lie below what the configuration says. */
+  preset: z.string().optional(),
   children: z.array(childStatus),
 });
 export type ConnectionStatus = z.infer<typeof connectionStatus>;

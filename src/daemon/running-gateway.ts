@@ -32,6 +32,7 @@ import { offloadStates } from "./offloads.ts";
 import { RemoteNames } from "./remote-names.ts";
 import { openResources, type Resources } from "./resources.ts";
 import { wipeSecrets } from "./secrets.ts";
+import { giveAddresses } from "./tun-addresses.ts";
 
 /** Peers have so long to answer our deletes. */
 const GOODBYE_MS = 2_000;
@@ -308,6 +309,9 @@ export class RunningGateway {
       ports: [ports.ike, ports.nat],
       onExit,
       interfaces: interfaces.map(({ name }) => name),
+      inner: interfaces.flatMap(({ name, addresses = [] }) =>
+        addresses.map((one) => ({ ...one, interface: name })),
+      ),
       children,
       policies: configuration.policies,
       ownAddresses,
@@ -348,7 +352,8 @@ export class RunningGateway {
       watch,
       tuns.names.map((name) => this.#mtus.get(name)!),
     );
-    const { forwarding } = this.#options.configuration.gateway;
+    const { forwarding, interfaces } = this.#options.configuration.gateway;
+    await giveAddresses(interfaces, network, watch);
     const selectors = this.#routedChildren().map((child) => child.selectors);
     return settleForwarding(forwarding, neededSwitches(network, tuns.names, selectors), systemSwitchBoard);
   }

@@ -94,6 +94,7 @@ function connectionStatus(state: ConnectionState, input: StatusSource): Connecti
     name: state.name,
     state: isListening ? "listening" : state.state,
     remote: remoteText(state, configured),
+    ...(configured?.preset === undefined ? {} : { preset: configured.preset }),
     ...(state.ikeSa === undefined ? expectedWords(configured) : ikeSaWords(state.ikeSa, input)),
     ...(state.nextTryAt === undefined
       ? {}

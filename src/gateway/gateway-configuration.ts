@@ -1,5 +1,5 @@
 /** The part of the configuration that the gateway needs; config/ gives values of these shapes. */
-import type { Prefix } from "../base/address-range.ts";
+import type { InterfaceAddress, Prefix } from "../base/address-range.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { ConfigurationPlace, Connection } from "../policy/connection.ts";
@@ -50,7 +50,10 @@ export interface GatewayConfiguration {
   readonly gateway: {
     readonly listen: readonly IpAddress[];
     readonly ports: { readonly ike: number; readonly nat: number };
-    readonly interfaces: readonly { readonly name: string }[];
+    readonly interfaces: readonly {
+      readonly name: string;
+      readonly addresses?: readonly InterfaceAddress[];
+    }[];
   };
   readonly connections: readonly GatewayConnection[];
   readonly policies: readonly GatewayPolicy[];

@@ -1,4 +1,5 @@
 /** The SPD of each TUN device, from the configuration (RFC 4301 section 4.4.1). */
+import { prefixRange } from "../base/address-range.ts";
 import { policyOf } from "../policy/connection.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import { type CompiledSpd, compileSpd, type SpdEntry } from "../policy/spd.ts";
@@ -22,11 +23,12 @@ export function compileInterfaceSpds(
   configuration: GatewayConfiguration,
   indexOf: (name: PolicyName) => number,
 ): readonly CompiledSpd[] {
-  return configuration.gateway.interfaces.map(({ name }) => {
+  return configuration.gateway.interfaces.map(({ name, addresses = [] }) => {
     const policies = configuration.policies
       .filter((policy) => policy.interface === undefined || policy.interface === name)
       .map(({ action, selectors, place }): SpdEntry => ({ action, selectors, place }));
-    return compileSpd(orderSpd(policies, protectPolicies(configuration, name, indexOf)).entries);
+    const children = protectPolicies(configuration, name, indexOf);
+    return compileSpd(orderSpd(policies, children, addresses.map(prefixRange)).entries);
   });
 }
 

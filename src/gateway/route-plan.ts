@@ -2,7 +2,13 @@
  * Which routes, guards and rules the configured policy needs on the host, as the lines that scripts/tungate-routes takes.
  * Routes follow the policy and not the SAs, so that nothing leaves in clear while there is no SA (RFC 4301 section 5.1).
  */
-import { containsRange, type Prefix, rangeToPrefixes } from "../base/address-range.ts";
+import {
+  containsRange,
+  type InterfaceAddress,
+  type Prefix,
+  prefixRange,
+  rangeToPrefixes,
+} from "../base/address-range.ts";
 import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
@@ -33,6 +39,8 @@ export interface RoutePlanInput {
   readonly ports: readonly number[];
   readonly onExit: "block" | "open";
   readonly interfaces: readonly string[];
+  /** Addresses that TUN devices have of their own; the networks around them are reached through the device. */
+  readonly inner?: readonly (InterfaceAddress & { readonly interface: string })[];
   readonly children: readonly RoutedChild[];
   readonly policies: readonly RoutedPolicy[];
   /** Addresses of the host that packets may be sent from. */
@@ -90,6 +98,17 @@ function collectProtected(input: RoutePlanInput, notes: string[]): ReadonlyMap<s
       const fresh = protectedPrefix(child, prefix, input.ownAddresses);
       found.set(key, before === undefined ? fresh : mergeProtected(before, fresh));
     }
+  }
+  for (const { interface: device, address, bits } of input.inner ?? []) {
+    const range = prefixRange({ address, bits });
+    const child = input.children.find(
+      (one) =>
+        one.interface === device &&
+        one.selectors.remote.some(({ addresses }) => containsRange(addresses, range)),
+    );
+    const prefix = { address: range.start, bits };
+    if (child === undefined || bits === address.length * 8 || found.has(prefixText(prefix))) continue;
+    found.set(prefixText(prefix), protectedPrefix(child, prefix, [address]));
   }
   return found;
 }

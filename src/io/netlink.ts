@@ -1,7 +1,8 @@
 /** The host's links, addresses and routes, and word of their changes, from the kernel over rtnetlink. */
 import { createRtNetlink, type RtNetlinkSocket } from "netlink/dist/rt/rt.js";
 import type * as rt from "netlink/dist/rt/structs.js";
-import { type IpAddress, IpAddress as toIpAddress } from "../base/ip-address.ts";
+import type { InterfaceAddress } from "../base/address-range.ts";
+import { formatIpAddress, type IpAddress, IpAddress as toIpAddress } from "../base/ip-address.ts";
 import { IoError } from "./io-error.ts";
 
 export interface HostLink {
@@ -40,6 +41,8 @@ export interface NetworkWatch {
   routeTo(address: IpAddress, mark: number): Promise<HostRoute | undefined>;
   /** @param queueLength - packets that may wait in each of the link's queues; absent: as it is */
   setLinkUp(index: number, mtu: number, queueLength?: number): Promise<void>;
+  /** Gives the link an address, of which its network is reached through it. */
+  addAddress(index: number, address: InterfaceAddress): Promise<void>;
   close(): void;
 }
 
@@ -61,6 +64,7 @@ const GROUPS = [
   "IPV6_RULE",
 ] as const;
 const SCOPE_LINK = 253;
+const NLM_F_CREATE = 0x400;
 
 /**
  * @param onChange - something changed, was lost in an overrun, or could not be read: look afresh. Our own routes and
@@ -102,6 +106,16 @@ export function watchNetwork(onChange: () => void): NetworkWatch {
           { index, change: { up: true }, flags: { up: true } },
           { mtu, ...(queueLength === undefined ? {} : { txqlen: queueLength }) },
           { timeout: REQUEST_TIMEOUT_MS },
+        ),
+      );
+    },
+    async addAddress(index, { address, bits }) {
+      const octets = Buffer.from(address);
+      await oneByOne(`give link ${index} the address ${formatIpAddress(address)}/${bits}`, () =>
+        requests.newAddress(
+          { family: address.length === 4 ? AF_INET : AF_INET6, prefixlen: bits, index },
+          address.length === 4 ? { local: octets, address: octets } : { address: octets },
+          { timeout: REQUEST_TIMEOUT_MS, flags: NLM_F_CREATE },
         ),
       );
     },

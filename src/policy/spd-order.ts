@@ -1,4 +1,5 @@
 /** The order of an interface's SPD entries, and the conflicts in it (RFC 4301 section 4.4.1). */
+import type { AddressRange } from "../base/address-range.ts";
 import type { ConfigurationPlace } from "./connection.ts";
 import type { PolicyName } from "./data-plane.ts";
 import { parseSelector } from "./selector-text.ts";
@@ -6,6 +7,8 @@ import type { SpdEntry } from "./spd.ts";
 import { overlappingPairs } from "./spd-overlap.ts";
 import {
   ANY_PROTOCOL,
+  addressSelector,
+  narrow,
   type SelectorPair,
   type TrafficSelector,
   withinSelectors,
@@ -49,19 +52,31 @@ const EVERYWHERE: readonly TrafficSelector[] = ["0.0.0.0/0", "::/0"].map((text) 
  * Puts an interface's entries in order: `policies` as listed; then DISCARD for link-local and multicast destinations,
  * unless a child names nothing else as its remote side; then children by priority and the most specific selector first.
  * What matches none is discarded as well [SPD-01].
+ * @param inner - networks of the interface's own addresses, which children carry also where they are link-local
  */
-export function orderSpd(policies: readonly SpdEntry[], children: readonly ProtectPolicy[]): SpdOrder {
+export function orderSpd(
+  policies: readonly SpdEntry[],
+  children: readonly ProtectPolicy[],
+  inner: readonly AddressRange[] = [],
+): SpdOrder {
   const sorted = children
     .map((child) => ({ child, open: openBits(child.selectors) }))
     .sort((a, b) => b.child.priority - a.child.priority || a.open - b.open)
     .map(({ child }) => child);
   const forUnrouted = new Set(sorted.filter(({ selectors }) => withinSelectors(selectors.remote, UNROUTED)));
+  const others = sorted.filter((child) => !forUnrouted.has(child));
+  const remote = inner.map(addressSelector);
+  const onInner = others.flatMap((child) => {
+    const selectors = narrow(child.selectors, { local: EVERYWHERE, remote });
+    return selectors === undefined ? [] : [protectEntry({ ...child, selectors })];
+  });
   const unrouted: SpdEntry = { action: "discard", selectors: { local: EVERYWHERE, remote: UNROUTED } };
   const entries = [
     ...policies,
     ...[...forUnrouted].map(protectEntry),
+    ...onInner,
     unrouted,
-    ...sorted.filter((child) => !forUnrouted.has(child)).map(protectEntry),
+    ...others.map(protectEntry),
   ];
   return { entries, overlaps: findOverlaps(children) };
 }

@@ -3,6 +3,30 @@ import type { Mutant } from "./mutants.ts";
 
 export const OPTION_MUTANTS: readonly Mutant[] = [
   {
+    bug: "a preset wins over what the operator writes",
+    file: "src/config/preset-merge.ts",
+    find: "if (written === undefined) {",
+    replace: "if (!isMapping(written)) {",
+    test: "test/unit/config/preset.test.ts",
+    killedBy: "what the operator writes wins, key by key",
+  },
+  {
+    bug: "a call to the NAT port begins at the port for IKE, without the framing of the other",
+    file: "src/ike/exchange/ike-sa-init-initiator.ts",
+    find: "remote.port === NAT_TRAVERSAL_PORT ? machine.ports.nat : machine.ports.ike",
+    replace: "machine.ports.ike",
+    test: "test/sim/presets.test.ts",
+    killedBy: "all of the call is between the NAT ports",
+  },
+  {
+    bug: "a device with a link-local address carries all link-local networks",
+    file: "src/policy/spd-order.ts",
+    find: "const selectors = narrow(child.selectors, { local: EVERYWHERE, remote });",
+    replace: "const selectors = remote.length > 0 ? child.selectors : undefined;",
+    test: "test/unit/policy/spd.test.ts",
+    killedBy: "networks of the interface's own addresses are carried though link-local",
+  },
+  {
     bug: "a segment that comes doubled at once is taken for a timeout",
     file: "src/dataplane/stall-watch.ts",
     find: "if (now - this.#at[place]! < REPEAT_MS_MIN) return false;",

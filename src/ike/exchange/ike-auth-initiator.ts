@@ -10,7 +10,7 @@ import {
 } from "../../policy/pad.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
-import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { ExchangeType, NAT_TRAVERSAL_PORT, NotifyType } from "../../wire/ike/registries.ts";
 import { certificateRequests } from "../auth/certificate-payloads.ts";
 import { identityOf } from "../auth/claimed-identity.ts";
 import { proveOurselves } from "../auth/own-proof.ts";
@@ -70,9 +70,6 @@ import { handleRefusal, settleNewChild } from "./child-refusal.ts";
 import { settleDuplicates } from "./duplicate-ike-sa.ts";
 import { beginIntermediate, continueIntermediate } from "./ike-intermediate-initiator.ts";
 import { find, findError, findNotify, notify } from "./payload-list.ts";
-
-/** Where peers listen for IKE and ESP in UDP (RFC 7296 section 2.23). */
-const NAT_TRAVERSAL_PORT = 4500;
 
 /** The shared secret is there: derives the keys; additional key exchanges are next, or IKE_AUTH. */
 export function beginAuth(turn: Turn, sa: InitiatingIkeSa, secret: Uint8Array): void {

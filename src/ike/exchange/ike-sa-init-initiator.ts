@@ -9,7 +9,7 @@ import type { Connection } from "../../policy/connection.ts";
 import type { PacketSelectors } from "../../policy/data-plane.ts";
 import { encodeMessage } from "../../wire/ike/message.ts";
 import type { IkeMessage, NotifyPayload, Payload } from "../../wire/ike/payload.ts";
-import { ExchangeType, NotifyType } from "../../wire/ike/registries.ts";
+import { ExchangeType, NAT_TRAVERSAL_PORT, NotifyType } from "../../wire/ike/registries.ts";
 import {
   requestedAuthorities,
   signatureHashes,
@@ -91,8 +91,10 @@ export function connect(
     return;
   }
   const id = IkeSaId(machine.nextIkeSaId++);
-  const local = { address: own, port: machine.ports.ike };
   const remote = { address, port: connection.remote.port };
+  // RFC 7296 section 2.23: a call may begin at the NAT port; anycast peers need all of it at one port.
+  const port = remote.port === NAT_TRAVERSAL_PORT ? machine.ports.nat : machine.ports.ike;
+  const local = { address: own, port };
   const initiatorSpi = freshIkeSpi(machine);
   const sa: InitiatingIkeSa = {
     state: "initiating",

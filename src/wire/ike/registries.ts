@@ -1,5 +1,8 @@
 /** IANA's IKEv2 registries as far as this project names them; the RFC's spelling is what logs print. */
 
+/** Where peers listen for IKE and ESP in UDP (RFC 7296 section 2.23). */
+export const NAT_TRAVERSAL_PORT = 4500;
+
 /** RFC 7296 section 3.1. */
 export const ExchangeType = {
   IKE_SA_INIT: 34,

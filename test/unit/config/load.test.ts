@@ -184,7 +184,7 @@ gateway:
   metrics: 127.0.0.1
 connections:
   paris:
-    preset: aws
+    preset: awz
     local:  { id: 12345 }
     remote: { adress: 198.51.100.2 }
     psk: hunter2
@@ -203,7 +203,7 @@ policies:
   expect(placesOf(text)).toEqual([
     "CONFIG_UNKNOWN_KEY 3:3 gateway.lisen",
     "CONFIG_BAD_VALUE 4:12 gateway.metrics.listen",
-    "CONFIG_NOT_SUPPORTED 7:5 connections.paris.preset",
+    "CONFIG_BAD_VALUE 7:13 connections.paris.preset",
     "CONFIG_QUOTE_IT 8:19 connections.paris.local.id",
     "CONFIG_MISSING_KEY 9:5 connections.paris.remote.address",
     "CONFIG_UNKNOWN_KEY 9:15 connections.paris.remote.adress",

@@ -27,6 +27,7 @@ function watch(routeMtu?: number): NetworkWatch {
         ? { source: address("192.0.2.1"), link: 2, ...(routeMtu === undefined ? {} : { mtu: routeMtu }) }
         : undefined,
     setLinkUp: async () => undefined,
+    addAddress: async () => undefined,
     close: () => undefined,
   };
 }

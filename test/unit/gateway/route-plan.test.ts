@@ -223,3 +223,19 @@ describe("bypass and discard entries", () => {
     expect(lines({ children, policies }, "guard")).toEqual([]);
   });
 });
+
+test("the network of a device's own address leads there when a child carries it, with that address as source", () => {
+  const inner = [{ interface: "aws1", address: address("169.254.21.6"), bits: 30 }];
+  const any = child("0.0.0.0/0", "0.0.0.0/0", { interface: "aws1", routes: "none", mtu: { ipv4: 1446 } });
+  expect(lines({ children: [any], inner, ownAddresses: [address("192.0.2.1")] }, "protect")).toEqual([
+    "protect 169.254.21.4/30 dev aws1 src 169.254.21.6 mtu 1446",
+  ]);
+  expect(
+    lines(
+      { children: [child("0.0.0.0/0", "10.2.0.0/16", { interface: "aws1", routes: "none" })], inner },
+      "protect",
+    ),
+  ).toEqual([]);
+  const alone = [{ ...inner[0]!, bits: 32 }];
+  expect(lines({ children: [any], inner: alone }, "protect")).toEqual([]);
+});

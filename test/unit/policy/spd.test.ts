@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { parsePrefix, prefixRange } from "../../../src/base/address-range.ts";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import {
   KEY_PORT_ANY,
@@ -252,6 +253,20 @@ describe("order", () => {
   });
   const names = (children: readonly ProtectPolicy[]) =>
     orderSpd([], children).entries.map((entry) => entry.policy?.name ?? entry.action);
+
+  test("[SPD-01] networks of the interface's own addresses are carried though link-local, others are not", () => {
+    const inner = [prefixRange(parsePrefix("169.254.21.4/30")!)];
+    const any = child(1, "0.0.0.0/0", 0, "0.0.0.0/0");
+    const compiled = compileSpd(orderSpd([], [any], inner).entries);
+    const decided = (to: string) =>
+      orderSpd([], [any], inner).entries[lookupSpd(compiled, keyOf(packet("10.1.0.1", to)))]?.action;
+    expect(decided("169.254.21.5")).toBe("protect");
+    expect(decided("169.254.21.9")).toBe("discard");
+    expect(decided("224.0.0.5")).toBe("discard");
+    expect(decided("10.2.0.1")).toBe("protect");
+    const narrow = orderSpd([], [child(1, "10.2.0.0/16")], inner).entries;
+    expect(narrow.map(({ action }) => action)).toEqual(["discard", "protect"]);
+  });
 
   test("policies come first, then children by priority, then the most specific", () => {
     const bypass: SpdEntry = { action: "bypass", selectors: pair("10.1.0.0/16", "10.1.0.0/16") };
