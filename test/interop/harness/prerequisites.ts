@@ -27,6 +27,10 @@ const NEEDS = {
   tun: { words: "/dev/net/tun", isThere: () => existsSync("/dev/net/tun") },
   nft: { words: "nft (package nftables)", isThere: command("nft") },
   dnsmasq: { words: "dnsmasq (scripts/setup --tests)", isThere: command("dnsmasq") },
+  prometheus: {
+    words: "prometheus and promtool (scripts/setup --tests)",
+    isThere: () => command("prometheus")() && command("promtool")(),
+  },
   tcpdump: { words: "tcpdump", isThere: command("tcpdump") },
   build: {
     words: "the build (scripts/setup)",

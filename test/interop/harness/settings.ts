@@ -26,6 +26,8 @@ export interface TunnelFacts {
   readonly networks?: readonly [a: readonly string[], b: readonly string[]];
   /** What of `gateway.offloads` is off. */
   readonly offloadsOff?: readonly string[];
+  /** More lines of the gateway, indented by 2. */
+  readonly gateway?: string;
   /** More lines of the child, indented by 8. */
   readonly child?: string;
   /** More of the file, from the first column on. */
@@ -62,6 +64,7 @@ gateway:
   on_exit: ${facts.onExit ?? "block"}
   lanes: ${facts.lanes ?? process.env["TUNGATE_TEST_LANES"] ?? "auto"}
 ${offloadLines(facts)}
+${facts.gateway ?? ""}
 connections:
   peer:
     local: { id: ${idOf(facts.site)} }
