@@ -63,6 +63,8 @@ export interface SaPairState {
   readonly innerMtuMax: number;
   /** How much of the traffic shows, as far as both ends agreed. */
   readonly flow: SaFlow;
+  /** The highest sequence number of an authentic packet; read before `usage`, so that gaps are never overstated. */
+  readonly inboundHighest: number;
   readonly usage: SaUsage;
 }
 
@@ -451,6 +453,7 @@ class TableDataPlane implements DataPlane {
         pathMtu: this.#get(pair.inbound, Slot.PATH_MTU),
         innerMtuMax: this.#get(pair.inbound, Slot.INNER_MTU_MAX),
         flow: this.#flowOf(pair.outbound ?? pair.inbound),
+        inboundHighest: this.#table.f64[(slotOffset(this.#table, pair.inbound) + Slot.REPLAY_HIGHEST) / 8]!,
         usage: this.#usageOf(pair),
       };
     });
