@@ -7,6 +7,7 @@ import type { CheckOptions } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { ProbeOptions } from "./probe.ts";
 import type { RunOptions } from "./run.ts";
+import type { StatusOptions } from "./status.ts";
 
 const EXIT_DONE = 0;
 const EXIT_FAILED = 1;
@@ -121,11 +122,16 @@ function addStatus(program: Command, context: CommandContext, setStatus: SetStat
   program
     .command("status")
     .description("what the running gateway does: connections, SAs, rates, and why something waits")
+    .argument("[name]", "all that is known of this connection", parseConnection)
     .addOption(controlOption())
+    .addOption(new Option("--all", "every connection, also where there are many").default(false))
+    .addOption(
+      new Option("--check", "one line, and exit status 1 unless all that should be up is up").default(false),
+    )
     .addOption(jsonOption())
-    .action(async ({ control, json }: { control: string; json: boolean }) => {
+    .action(async (name: string | undefined, options: StatusOptions) => {
       const { status } = await import("./status.ts");
-      setStatus(await status(control, json, context));
+      setStatus(await status(name, options, context));
     });
 }
 
@@ -199,6 +205,12 @@ function parsePort(text: string): number {
   if (!/^\d+$/.test(text) || port < 1 || port > 65_535)
     throw new InvalidArgumentError("It is a number from 1 to 65535.");
   return port;
+}
+
+function parseConnection(text: string): string {
+  if (text === "" || text.includes("/") || /\s/.test(text))
+    throw new InvalidArgumentError("It is the NAME of a connection, or one peer of it: NAME#2.");
+  return text;
 }
 
 function parseSeconds(text: string): number {

@@ -3,6 +3,7 @@ import { createControlClient } from "../control/client.ts";
 import type { CommandKind, CommandOutcome } from "../control/schema.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { Target } from "./command-line.ts";
+import { printable } from "./terminal.ts";
 
 export interface CommandOptions {
   readonly control: string;
@@ -48,9 +49,4 @@ function outcomeText(kind: CommandKind, target: Target, outcome: CommandOutcome,
     default:
       return outcome.outcome satisfies never;
   }
-}
-
-/** Without characters that could command the terminal. */
-function printable(line: string): string {
-  return line.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?");
 }

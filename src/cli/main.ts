@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
+import { terminalOf } from "./terminal.ts";
 
 /** From src/cli and from dist/cli alike. */
 const PACKAGE = new URL("../../package.json", import.meta.url);
@@ -17,6 +18,7 @@ const context: CommandContext = {
   version: programVersion(),
   environment: process.env,
   isErrorTerminal: process.stderr.isTTY === true,
+  terminal: terminalOf(process.stdout, process.env),
   write: (text) => void process.stdout.write(text),
   writeError: (text) => void process.stderr.write(text),
 };

@@ -13,6 +13,13 @@ export function octetsText(octets: number): string {
   return scaled(octets, OCTET_UNITS);
 }
 
+/** `0.01 %`, `3.20 %`, `47.1 %`; what is not zero is never printed as zero. */
+export function shareText(part: number, whole: number): string {
+  const percent = whole > 0 ? (100 * part) / whole : 0;
+  if (percent > 0 && percent < 0.005) return "< 0.01 %";
+  return percent === 0 ? "0 %" : `${percent.toFixed(percent >= 9.995 ? 1 : 2)} %`;
+}
+
 function scaled(value: number, units: readonly string[]): string {
   let amount = Math.max(0, value);
   let unit = 0;

@@ -1,5 +1,6 @@
 /** The routes of the control API: JSON over HTTP, checked on the way in, the same shape for every error. */
 import { type Context, Hono } from "hono";
+import type * as z from "zod";
 import { concat, fromUtf8 } from "../base/bytes.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import {
@@ -9,6 +10,7 @@ import {
   type ControlErrorCode,
   commandRequest,
   REQUEST_OCTETS_MAX,
+  statusQuery,
 } from "./schema.ts";
 import { type ControlTarget, UnknownNameError } from "./target.ts";
 
@@ -28,7 +30,12 @@ const STATUS: Readonly<Record<ControlErrorCode, 400 | 404 | 413 | 500 | 503>> = 
 export function createControlApp(target: ControlTarget, reportFailure: (error: unknown) => void): Hono {
   const app = new Hono();
   let waiting = 0;
-  app.get(CONTROL_PATHS.status, (context) => context.json(target.status()));
+  app.get(CONTROL_PATHS.status, (context) => {
+    const query = statusQuery.safeParse(context.req.query());
+    return query.success
+      ? context.json(target.status(query.data))
+      : refuse(context, "CONTROL_BAD_REQUEST", issueText(query.error, "the query"));
+  });
   for (const kind of ["up", "down", "rekey"] as const)
     app.post(CONTROL_PATHS[kind], async (context) => {
       if (waiting >= COMMANDS_WAITING_MAX)
@@ -58,12 +65,16 @@ async function handleCommand(context: Context, kind: CommandKind, target: Contro
     return refuse(context, "CONTROL_TOO_BIG", `a request has at most ${REQUEST_OCTETS_MAX} octets`);
   const parsed = commandRequest.safeParse(parseJson(body));
   if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    const where = issue === undefined || issue.path.length === 0 ? "the body" : issue.path.join(".");
-    return refuse(context, "CONTROL_BAD_REQUEST", `${where}: ${issue?.message ?? "not understood"}`);
+    return refuse(context, "CONTROL_BAD_REQUEST", issueText(parsed.error, "the body"));
   }
   const outcome: CommandOutcome = await target.command(kind, parsed.data, context.req.raw.signal);
   return context.json(outcome);
+}
+
+function issueText(error: z.ZodError, whole: string): string {
+  const issue = error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? whole : issue.path.join(".");
+  return `${where}: ${issue?.message ?? "not understood"}`;
 }
 
 /** @returns `undefined` when it is larger than allowed; what is beyond is not kept */

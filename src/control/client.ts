@@ -12,6 +12,7 @@ import {
   commandOutcome,
   controlErrorAnswer,
   type StatusDocument,
+  type StatusQuery,
   statusDocument,
 } from "./schema.ts";
 
@@ -20,14 +21,20 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface ControlClient {
   /** @throws {@link ControlError} */
-  status(): Promise<StatusDocument>;
+  status(query?: Partial<StatusQuery>): Promise<StatusDocument>;
   /** @throws {@link ControlError} */
   command(kind: CommandKind, command: CommandRequest): Promise<CommandOutcome>;
 }
 
 export function createControlClient(path: string): ControlClient {
   return {
-    status: () => ask(path, "GET", CONTROL_PATHS.status, undefined, ANSWER_TIMEOUT_MS, statusDocument),
+    status: (query = {}) => {
+      const asked = new URLSearchParams(
+        Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]),
+      );
+      const route = asked.size === 0 ? CONTROL_PATHS.status : `${CONTROL_PATHS.status}?${asked}`;
+      return ask(path, "GET", route, undefined, ANSWER_TIMEOUT_MS, statusDocument);
+    },
     command: (kind, command) =>
       ask(
         path,

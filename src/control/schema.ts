@@ -9,7 +9,15 @@ export const REQUEST_OCTETS_MAX = 4096;
 export const ANSWER_OCTETS_MAX = 16 * 1024 * 1024;
 /** Longest time that `up`, `down` and `rekey` may wait for the outcome. */
 export const WAIT_SECONDS_MAX = 600;
+/** Connections in one status document; with a dozen children each they stay below {@link ANSWER_OCTETS_MAX}. */
+export const CONNECTIONS_TOLD_MAX = 5000;
 const NAME_LENGTH_MAX = 128;
+
+const name = z
+  .string()
+  .min(1)
+  .max(NAME_LENGTH_MAX)
+  .regex(/^[^/\s]+$/, "a name has no slash and no space");
 
 const rates = z.strictObject({ inboundBitsPerSecond: z.number(), outboundBitsPerSecond: z.number() });
 const counters = z.strictObject({
@@ -18,6 +26,34 @@ const counters = z.strictObject({
   outboundPackets: z.number(),
   outboundOctets: z.number(),
 });
+
+/** Of what the peer sends, by its sequence numbers: how many packets left there, and how many did not come, over all SAs. */
+const loss = z.strictObject({
+  sent: z.number(),
+  lost: z.number(),
+  /** The same over the last minute or so. */
+  recent: z.strictObject({ seconds: z.number(), sent: z.number(), lost: z.number() }),
+});
+
+/** We send, and nothing comes back. */
+const oneWay = z.strictObject({
+  seconds: z.number(),
+  /** Sent since then. */
+  packets: z.number(),
+  /** Something has come before. */
+  hasReturned: z.boolean(),
+  /** What it points to: `ikeAnswers` to ESP's way or the peer's policy, `ikeSilent` to the network. */
+  cause: z.enum(["refusedHere", "otherSpi", "othersReturn", "ikeAnswers", "ikeSilent", "unknown"]),
+  /** The first line says what is seen. */
+  lines: z.array(z.string()).min(1),
+});
+
+/**
+ * Why an operator should look: `notUp`, it should be; `failed`, the last try; `oneWay`, nothing comes back; `leftOut`, networks without an
+ * SA; `rekeyRefused`; `loss`, of the peer's packets.
+ */
+const trouble = z.enum(["notUp", "failed", "oneWay", "leftOut", "rekeyRefused", "loss"]);
+export type Trouble = z.infer<typeof trouble>;
 
 /** What went wrong last, in words; the first line is the summary. Peer-supplied parts are already escaped. */
 const failure = z.strictObject({
@@ -49,10 +85,18 @@ const mtu = z.strictObject({
 /** What has to happen before it comes up. */
 const waitsFor = z.enum(["peer", "packet", "operator", "name", "retry", "ikeSa"]).optional();
 
+/** `up`: always; `on-demand`: for a packet; `respond`: when the peer calls. */
+const keep = z.enum(["up", "on-demand", "respond"]);
+
 const childStatus = z.strictObject({
   name: z.string(),
   /** `manual`: its keys are in the configuration. `held`: on demand, waits for the first packet. */
   state: z.enum(["up", "connecting", "rekeying", "waiting", "held", "down", "manual"]),
+  /** As configured; absent with manual keys. */
+  keep: keep.optional(),
+  /** Empty: nothing is wrong with it. */
+  troubles: z.array(trouble),
+  nextTryInSeconds: z.number().optional(),
   /** As negotiated while up, else as configured. */
   local: z.array(z.string()),
   remote: z.array(z.string()),
@@ -60,8 +104,14 @@ const childStatus = z.strictObject({
   encapsulation: z.enum(["udp", "esp"]).optional(),
   inboundSpi: z.string().optional(),
   outboundSpi: z.string().optional(),
+  /** Age of its SA. */
+  establishedForSeconds: z.number().optional(),
   rekeyInSeconds: z.number().optional(),
   counters: counters.optional(),
+  lastInboundSecondsAgo: z.number().optional(),
+  lastOutboundSecondsAgo: z.number().optional(),
+  loss: loss.optional(),
+  oneWay: oneWay.optional(),
   /** Over the time since the last look, a few seconds. */
   rates: rates.optional(),
   /** SAs beside the one above, for the packets of some DSCP values or of one lane; with counters of their own. */
@@ -116,6 +166,10 @@ const connectionStatus = z.strictObject({
   name: z.string(),
   /** `waiting`: failed, and a next try is set. `listening`: waits for the peer or for the first packet. */
   state: z.enum(["up", "connecting", "rekeying", "waiting", "listening", "down", "manual"]),
+  /** As configured; absent with manual keys. */
+  keep: keep.optional(),
+  /** Its own; its children have theirs. Empty: nothing is wrong with it. */
+  troubles: z.array(trouble),
   /** Where the peer is, or what the configuration says while it is not known. */
   remote: z.string(),
   local: z.string().optional(),
@@ -159,6 +213,19 @@ const connectionStatus = z.strictObject({
   /** Whose defaults lie below what the configuration says. */
   preset: z.string().optional(),
   children: z.array(childStatus),
+  /** What was dropped last of its traffic, newest first; only where one connection is asked for. */
+  recentDrops: z
+    .array(
+      z.strictObject({
+        /** `10.1.0.5 -> 10.2.0.9 tcp 40000 -> 443` */
+        packet: z.string(),
+        direction: z.enum(["outbound", "inbound", "datagram"]),
+        reason: z.string(),
+        packets: z.number(),
+        secondsAgo: z.number(),
+      }),
+    )
+    .optional(),
 });
 export type ConnectionStatus = z.infer<typeof connectionStatus>;
 
@@ -171,7 +238,19 @@ export const statusDocument = z.strictObject({
   lanes: z.number(),
   /** Who does ESP's ciphers: `libipsec-mb 1.3.0 (avx2)`, `OpenSSL 3.0.15 of Node`. */
   engine: z.string(),
+  /** Of all connections and children, those that are left out below included. */
+  totals: z.strictObject({
+    connections: z.number(),
+    connectionsUp: z.number(),
+    children: z.number(),
+    childrenUp: z.number(),
+    /** Connections that have a trouble, or a child that has one. */
+    inTrouble: z.number(),
+  }),
+  /** Those in trouble first where not all are told. */
   connections: z.array(connectionStatus),
+  /** Connections that were left out because of the limit. */
+  omitted: z.number(),
   /** Counted drops by reason; those that are zero may be absent. */
   drops: z.record(z.string(), z.number()),
   /** By the names of the configuration's keys; `missing`: not in this kernel, `refused`: a device refused it. */
@@ -183,11 +262,13 @@ export const statusDocument = z.strictObject({
 });
 export type StatusDocument = z.infer<typeof statusDocument>;
 
-const name = z
-  .string()
-  .min(1)
-  .max(NAME_LENGTH_MAX)
-  .regex(/^[^/\s]+$/, "a name has no slash and no space");
+/** What a client may ask of the status. */
+export const statusQuery = z.strictObject({
+  /** This connection alone, or all peers of it. */
+  connection: name.optional(),
+  limit: z.coerce.number().int().min(0).max(CONNECTIONS_TOLD_MAX).default(CONNECTIONS_TOLD_MAX),
+});
+export type StatusQuery = z.infer<typeof statusQuery>;
 
 /** A connection, or one child of it. */
 export const commandRequest = z.strictObject({

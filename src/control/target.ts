@@ -1,11 +1,12 @@
 /** What the control server asks of the daemon behind it. */
 import { TungateError } from "../base/errors.ts";
 import type { MetricsSource } from "./health.ts";
-import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument } from "./schema.ts";
+import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument, StatusQuery } from "./schema.ts";
 
 export interface ControlTarget {
   readonly measurements: MetricsSource;
-  status(): StatusDocument;
+  /** @throws {@link UnknownNameError} when no such connection is configured */
+  status(query: StatusQuery): StatusDocument;
   /**
    * Starts the command and resolves when its outcome is known, when `waitSeconds` are over, or when `signal` says that
    * nobody waits any longer.

@@ -1,9 +1,19 @@
 /** What the control server asks of the daemon: its status, and commands with their outcome. */
 import type { Instant } from "../base/instant.ts";
+import { nearestWord } from "../base/nearest-word.ts";
 import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
 import type { MetricsSource } from "../control/health.ts";
-import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument } from "../control/schema.ts";
+import type {
+  CommandKind,
+  CommandOutcome,
+  CommandRequest,
+  StatusDocument,
+  StatusQuery,
+} from "../control/schema.ts";
 import { type ControlTarget, UnknownNameError } from "../control/target.ts";
+import type { SaPairState } from "../dataplane/data-plane.ts";
+import { LossMeter } from "../gateway/loss-meter.ts";
+import { OneWayWatch } from "../gateway/one-way-watch.ts";
 import { peersOf } from "../gateway/routed-children.ts";
 import type { Target } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
@@ -32,6 +42,8 @@ export class DaemonControl implements ControlTarget {
   readonly #options: DaemonControlOptions;
   readonly #failures = new FailureLog();
   readonly #meter = new RateMeter();
+  readonly #loss: LossMeter;
+  readonly #oneWay = new OneWayWatch();
   readonly #waiters: CommandWaiters;
   readonly #startedAt: Instant;
   #running: RunningGateway | undefined;
@@ -41,6 +53,8 @@ export class DaemonControl implements ControlTarget {
     this.#options = options;
     this.measurements = options.measurements;
     this.#startedAt = options.clock.now();
+    const manual = new Set(options.configuration.manual.map(({ policy }) => policy));
+    this.#loss = new LossMeter({ isManual: (policy) => manual.has(policy) });
     this.#waiters = new CommandWaiters({
       states: (connection) => this.#running?.describe(connection) ?? [],
       words: failureWords,
@@ -49,9 +63,15 @@ export class DaemonControl implements ControlTarget {
 
   attach(running: RunningGateway): void {
     this.#running = running;
-    const sample = () => this.#meter.sample(running.pairs(), this.#options.clock.now());
+    const sample = () => this.#sample(running.pairs(), this.#options.clock.now());
     sample();
     this.#timer = setInterval(sample, RATE_EVERY_MS).unref();
+  }
+
+  #sample(pairs: readonly SaPairState[], now: Instant): void {
+    this.#meter.sample(pairs, now);
+    this.#loss.sample(pairs, now);
+    this.#oneWay.sample(pairs, now);
   }
 
   detach(): void {
@@ -68,7 +88,8 @@ export class DaemonControl implements ControlTarget {
     this.#waiters.onTurn();
   }
 
-  status(): StatusDocument {
+  status(query: StatusQuery): StatusDocument {
+    if (query.connection !== undefined) this.#requireName(query.connection);
     const { configuration, version, clock } = this.#options;
     const now = clock.now();
     const running = this.#running;
@@ -78,7 +99,8 @@ export class DaemonControl implements ControlTarget {
       now,
       startedAt: this.#startedAt,
       configuration,
-      states: running?.describe() ?? [],
+      query,
+      states: running?.describe(query.connection) ?? [],
       pairs: running?.pairs() ?? [],
       interfaces: running?.interfaces ?? [],
       lanes: running?.lanes.count ?? 0,
@@ -92,6 +114,9 @@ export class DaemonControl implements ControlTarget {
         ...(crypto.problem === undefined ? [] : [crypto.problem]),
       ],
       rates: (pair) => this.#meter.rates(pair, now),
+      loss: (pair) => this.#loss.loss(pair, now),
+      oneWay: (pair) => this.#oneWay.oneWay(pair, now),
+      lastDrops: () => running?.lanes.lastDrops() ?? [],
       pathTo: (remote) => running?.pathTo(remote),
       failedAt: (failure) => this.#failures.at(failure, now),
       words: failureWords,
@@ -119,14 +144,29 @@ export class DaemonControl implements ControlTarget {
     return outcome;
   }
 
+  #requireName(connection: string): void {
+    const { connections, manual } = this.#options.configuration;
+    if (this.#meant(connection).length > 0 || manual.some((one) => one.connection === connection)) return;
+    throw this.#unknown(connection, [
+      ...connections.map(({ connection: one }) => one),
+      ...manual.map((one) => ({ name: one.connection })),
+    ]);
+  }
+
+  #unknown(name: string, known: readonly Pick<Connection, "name" | "oneOf">[]): UnknownNameError {
+    const names = [...new Set(known.map((one) => one.oneOf?.connection ?? one.name))];
+    const near = nearestWord(name, names);
+    const hint = near === undefined ? namesText(names) : `there is ${near}`;
+    return new UnknownNameError(`no connection is named ${name}; ${hint}`);
+  }
+
   #target({ connection, child }: CommandRequest): Target {
     const [found] = this.#meant(connection);
     if (found === undefined) {
       const { connections } = this.#options.configuration;
-      const known = connections.map(({ connection: one }) => one.oneOf?.connection ?? one.name);
-      const names = [...new Set(known)].join(", ");
-      throw new UnknownNameError(
-        `no connection is named ${connection}; there ${connections.length === 1 ? "is" : "are"} ${names === "" ? "none that IKE negotiates" : names}`,
+      throw this.#unknown(
+        connection,
+        connections.map(({ connection: one }) => one),
       );
     }
     if (child === undefined) return { connection };
@@ -157,4 +197,14 @@ export class DaemonControl implements ControlTarget {
           connection.oneOf === undefined || remoteNames.length > 0 || peersOf(connection).length > 0,
       );
   }
+}
+
+/** Names that an error lists. */
+const NAMES_SHOWN_MAX = 20;
+
+function namesText(names: readonly string[]): string {
+  if (names.length === 0) return "there are none that IKE negotiates";
+  const rest = names.length - NAMES_SHOWN_MAX;
+  const shown = names.slice(0, NAMES_SHOWN_MAX).join(", ");
+  return `there ${names.length === 1 ? "is" : "are"} ${shown}${rest > 0 ? ` and ${rest} more` : ""}`;
 }

@@ -1,7 +1,7 @@
 /** The status document: what the gateway knows, as the control API says it. */
 import { formatAddressRange } from "../base/address-range.ts";
 import type { Instant } from "../base/instant.ts";
-import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import { formatIpAddress } from "../base/ip-address.ts";
 import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { Configuration, ConfiguredConnection, ManualChild } from "../config/configuration.ts";
@@ -11,9 +11,9 @@ import {
   type ConnectionStatus,
   type Failure,
   type StatusDocument,
+  type StatusQuery,
 } from "../control/schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
-import type { PathState } from "../gateway/path-mtus.ts";
 import type {
   ChildSaState,
   ChildState,
@@ -24,23 +24,21 @@ import type {
 } from "../ike/connection-state.ts";
 import type { FailureNotice } from "../ike/notice.ts";
 import { proofText } from "../observe/authentication-words.ts";
-import { flowText } from "../observe/flow-words.ts";
 import { identityText } from "../observe/identity-text.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
 import { unreachableText } from "../observe/unreachable-words.ts";
 import { formatIdentity } from "../policy/pad.ts";
 import { formatSelector } from "../policy/selector-text.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
-import { innerMtu } from "./inner-mtu.ts";
-import type { Rates } from "./rate-meter.ts";
+import { recentDrops } from "./recent-drops.ts";
+import { pairWords, secondsBetween, type TrafficInput, trafficWords } from "./status-traffic.ts";
+import { childTroubles, connectionTroubles, toldOf, totalsOf } from "./status-trouble.ts";
 
-export interface StatusInput {
+export interface StatusInput extends TrafficInput {
   readonly version: string;
-  readonly now: Instant;
   readonly startedAt: Instant;
   readonly configuration: Configuration;
   readonly states: readonly ConnectionState[];
-  readonly pairs: readonly SaPairState[];
   readonly interfaces: readonly { readonly name: string; readonly mtu?: number }[];
   readonly lanes: number;
   readonly engine: string;
@@ -48,26 +46,36 @@ export interface StatusInput {
   readonly offloads: StatusDocument["offloads"];
   readonly transfers: StatusDocument["transfers"];
   readonly advice: readonly string[];
-  readonly rates: (pair: SaPairState) => Rates | undefined;
-  readonly pathTo: (remote: IpAddress) => PathState | undefined;
   readonly failedAt: (failure: FailureNotice) => Instant;
   /** Words for the operator, the summary first, peer-supplied parts escaped. */
   readonly words: (failure: FailureNotice) => readonly string[];
   readonly escape: (text: string) => string;
+  readonly query: StatusQuery;
 }
 
-/** With the pairs by SPI, for configurations with thousands of them. */
+/** With what is looked up, for configurations with thousands of connections. */
 interface StatusSource extends StatusInput {
   readonly pairOf: ReadonlyMap<number, SaPairState>;
+  readonly configured: ReadonlyMap<string, ConfiguredConnection>;
 }
 
 export function buildStatus(given: StatusInput): StatusDocument {
   const input: StatusSource = {
     ...given,
     pairOf: new Map(given.pairs.map((pair) => [pair.inboundSpi, pair])),
+    configured: new Map(given.configuration.connections.map((one) => [one.connection.name, one])),
   };
+  const { query } = input;
   const manualNames = [...new Set(input.configuration.manual.map((child) => child.connection))];
   const byIke = new Set(input.states.map((state) => state.connection));
+  const isAsked = (name: string) => query.connection === undefined || query.connection === name;
+  const connections = [
+    ...input.states.map((state) => connectionStatus(state, input)),
+    ...manualNames
+      .filter((name) => !byIke.has(name) && isAsked(name))
+      .map((name) => manualStatus(name, input)),
+  ];
+  const told = toldOf(connections, query.limit);
   return {
     apiVersion: CONTROL_API_VERSION,
     version: input.version,
@@ -76,10 +84,9 @@ export function buildStatus(given: StatusInput): StatusDocument {
     interfaces: [...input.interfaces],
     lanes: input.lanes,
     engine: input.engine,
-    connections: [
-      ...input.states.map((state) => connectionStatus(state, input)),
-      ...manualNames.filter((name) => !byIke.has(name)).map((name) => manualStatus(name, input)),
-    ],
+    totals: totalsOf(connections),
+    connections: told,
+    omitted: connections.length - told.length,
     drops: input.drops,
     offloads: input.offloads,
     transfers: input.transfers,
@@ -88,11 +95,12 @@ export function buildStatus(given: StatusInput): StatusDocument {
 }
 
 function connectionStatus(state: ConnectionState, input: StatusSource): ConnectionStatus {
-  const configured = input.configuration.connections.find((one) => one.connection.name === state.connection);
+  const configured = input.configured.get(state.connection);
   const isListening = state.state === "down" && state.keep !== "up";
-  return {
+  const status = {
     name: state.name,
-    state: isListening ? "listening" : state.state,
+    state: isListening ? ("listening" as const) : state.state,
+    keep: state.keep,
     remote: remoteText(state, configured),
     ...(configured?.preset === undefined ? {} : { preset: configured.preset }),
     ...(state.ikeSa === undefined ? expectedWords(configured) : ikeSaWords(state.ikeSa, input)),
@@ -104,12 +112,19 @@ function connectionStatus(state: ConnectionState, input: StatusSource): Connecti
     ...failureWords(state.lastFailure, input),
     ...refusedWords(state, input),
     children: [
-      ...state.children.map((child) => childStatus(child, configured, input)),
+      ...state.children.map((child) => childStatus(child, state, configured, input)),
       ...input.configuration.manual
         .filter((child) => child.connection === state.connection)
         .map((child) => manualChildStatus(child, input)),
     ],
+    ...(input.query.connection === undefined ? {} : { recentDrops: dropsOf(state, configured, input) }),
   };
+  return { ...status, troubles: connectionTroubles(status) };
+}
+
+function dropsOf(state: ConnectionState, configured: ConfiguredConnection | undefined, input: StatusSource) {
+  const networks = configured?.connection.children.map(({ selectors }) => selectors) ?? [];
+  return recentDrops(state, networks, input.lastDrops(), input.now);
 }
 
 function remoteText(state: ConnectionState, configured: ConfiguredConnection | undefined): string {
@@ -155,6 +170,7 @@ function movedWords(moved: IkeSaState["moved"], now: Instant): Pick<ConnectionSt
 
 function childStatus(
   child: ChildState,
+  { name: connection, ikeSa }: ConnectionState,
   configured: ConfiguredConnection | undefined,
   input: StatusSource,
 ): ChildStatus {
@@ -164,10 +180,13 @@ function childStatus(
   const pair = sa && input.pairOf.get(sa.inboundSpi);
   const siblings = child.siblings?.filter(({ inboundSpi }) => inboundSpi !== sa?.inboundSpi) ?? [];
   const isHeld = child.state === "down" && child.keep === "on-demand";
-  return {
+  const words = selectorWords(selectors);
+  const ofChild = { connection, remote: words.remote, ...(ikeSa === undefined ? {} : { ikeSa }) };
+  const status = {
     name: child.name,
-    state: isHeld ? "held" : child.state,
-    ...selectorWords(selectors),
+    state: isHeld ? ("held" as const) : child.state,
+    keep: child.keep,
+    ...words,
     ...(sa === undefined
       ? {}
       : {
@@ -175,15 +194,20 @@ function childStatus(
           encapsulation: sa.encapsulation,
           inboundSpi: formatSpi(sa.inboundSpi),
           outboundSpi: formatSpi(sa.outboundSpi),
+          establishedForSeconds: secondsBetween(sa.upSince, input.now),
           rekeyInSeconds: secondsBetween(input.now, sa.rekeyAt),
         }),
-    ...(pair === undefined ? {} : pairWords(pair, input)),
+    ...(pair === undefined ? {} : pairWords(pair, ofChild, input)),
     ...(child.parts === undefined ? {} : { parts: child.parts.map((one) => partWords(one, input)) }),
     ...(child.leftOut === undefined ? {} : { leftOut: child.leftOut.map((one) => leftOutWords(one, input)) }),
     ...(siblings.length === 0 ? {} : { siblings: siblings.map((one) => siblingWords(one, input)) }),
     ...(child.waitsFor === undefined ? {} : { waitsFor: child.waitsFor }),
+    ...(child.state !== "waiting" || child.nextTryAt === undefined
+      ? {}
+      : { nextTryInSeconds: secondsBetween(input.now, child.nextTryAt) }),
     ...failureWords(child.lastFailure, input),
   };
+  return { ...status, troubles: childTroubles(status) };
 }
 
 function partWords(part: ChildSaState, input: StatusSource) {
@@ -219,20 +243,12 @@ function siblingWords(sibling: SiblingState, input: StatusSource) {
   };
 }
 
-function trafficWords(pair: SaPairState, input: StatusSource) {
-  const { inboundPackets, inboundOctets, outboundPackets, outboundOctets } = pair.usage;
-  const rates = input.rates(pair);
-  return {
-    counters: { inboundPackets, inboundOctets, outboundPackets, outboundOctets },
-    ...(rates === undefined ? {} : { rates }),
-  };
-}
-
 function manualStatus(name: string, input: StatusSource): ConnectionStatus {
   const children = input.configuration.manual.filter((child) => child.connection === name);
   return {
     name,
     state: "manual",
+    troubles: [],
     remote: [...new Set(children.map((child) => formatIpAddress(child.remoteAddress)))].join(", "),
     children: children.map((child) => manualChildStatus(child, input)),
   };
@@ -240,39 +256,19 @@ function manualStatus(name: string, input: StatusSource): ConnectionStatus {
 
 function manualChildStatus(child: ManualChild, input: StatusSource): ChildStatus {
   const pair = input.pairOf.get(child.inbound.spi);
-  return {
+  const words = selectorWords(child.selectors);
+  const ofChild = { connection: child.connection, remote: words.remote };
+  const status = {
     name: child.name,
-    state: pair === undefined ? "down" : "manual",
-    ...selectorWords(child.selectors),
+    state: pair === undefined ? ("down" as const) : ("manual" as const),
+    ...words,
     suite: espSuiteText(child.outbound.suite),
     encapsulation: child.encapsulation,
     inboundSpi: formatSpi(child.inbound.spi),
     outboundSpi: formatSpi(child.outbound.spi),
-    ...(pair === undefined ? {} : pairWords(pair, input)),
+    ...(pair === undefined ? {} : pairWords(pair, ofChild, input)),
   };
-}
-
-function pairWords(pair: SaPairState, input: StatusSource) {
-  const path = input.pathTo(pair.remote.address);
-  const size = innerMtu(pair);
-  const mtu = {
-    inner: size.inner,
-    path: size.outer,
-    outer: size.encapsulation,
-    outerFamily: familyOf(pair.remote.address),
-    protocol: pair.suite.protocol === "ah" ? ("ah" as const) : ("esp" as const),
-    security: size.outer - size.encapsulation - size.inner,
-    source: size.isConfigured ? ("configured" as const) : (path?.source ?? ("interface" as const)),
-    ...(path?.reporter === undefined ? {} : { reporter: formatIpAddress(path.reporter) }),
-    isProbed: path?.isProbed ?? false,
-  };
-  const flow = flowText(pair.flow);
-  return {
-    ...trafficWords(pair, input),
-    // In AGGFRAG mode packets of any size are carried, and their sum is another.
-    ...(pair.flow.aggfrag === "off" ? { mtu } : {}),
-    ...(flow === undefined ? {} : { flow }),
-  };
+  return { ...status, troubles: childTroubles(status) };
 }
 
 function selectorWords(selectors: SelectorPair | undefined) {
@@ -304,8 +300,4 @@ function wordsOf(failure: FailureNotice, input: StatusSource): Failure {
     lines: [...input.words(failure)],
     secondsAgo: secondsBetween(input.failedAt(failure), input.now),
   };
-}
-
-function secondsBetween(from: Instant, to: Instant): number {
-  return Math.max(0, (to - from) / 1000);
 }

@@ -139,6 +139,10 @@ export interface IkeSaState extends IkeSaName {
   readonly rekeyAt: Instant;
   /** Last message or ESP packet that proved that the peer lives. */
   readonly lastHeardAt: Instant;
+  /** Last message, without ESP. */
+  readonly lastIkeHeardAt: Instant;
+  /** When the request left that is under way; absent: none is. */
+  readonly unansweredSince?: Instant;
 }
 
 /** What is said of a request that has got no answer: a hint, which may be forged. */

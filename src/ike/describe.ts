@@ -138,6 +138,8 @@ function describeIkeSa(machine: Machine, sa: EstablishedIkeSa): IkeSaState {
     upSince: sa.authenticatedAt,
     rekeyAt: sa.rekeyAt,
     lastHeardAt: lastHeardAt(machine, sa),
+    lastIkeHeardAt: sa.lastHeardAt,
+    ...(sa.window.outstanding === undefined ? {} : { unansweredSince: sa.window.outstanding.sentAt }),
   };
 }
 

@@ -32,7 +32,7 @@ const ICMP = 1;
 const ICMPV6 = 58;
 
 /** `tcp`, or the number. */
-function formatProtocol(protocol: number): string {
+export function formatProtocol(protocol: number): string {
   return Object.keys(PROTOCOLS).find((name) => PROTOCOLS[name] === protocol) ?? `${protocol}`;
 }
 

@@ -25,6 +25,8 @@ const STATUS: StatusDocument = {
   interfaces: [{ name: "tungate0" }],
   lanes: 1,
   engine: "openssl",
+  totals: { connections: 0, connectionsUp: 0, children: 0, childrenUp: 0, inTrouble: 0 },
+  omitted: 0,
   connections: [],
   drops: {},
   offloads: {},

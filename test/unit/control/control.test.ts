@@ -27,6 +27,8 @@ const EMPTY_STATUS: StatusDocument = {
   interfaces: [],
   lanes: 1,
   engine: "openssl",
+  totals: { connections: 0, connectionsUp: 0, children: 0, childrenUp: 0, inTrouble: 0 },
+  omitted: 0,
   connections: [],
   drops: {},
   offloads: {},

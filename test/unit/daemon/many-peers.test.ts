@@ -86,7 +86,7 @@ test("commands reach all peers, or one that is named or has called; names that n
     outcome: "failed",
     lines: [expect.stringContaining("no address to call")],
   });
-  await expect(ask(made, "down", "hub#9")).rejects.toThrow("no connection is named hub#9; there are hub");
+  await expect(ask(made, "down", "hub#9")).rejects.toThrow("no connection is named hub#9; there is hub");
   await expect(ask(made, "down", "hub#3.1")).rejects.toThrow("no peer is named hub#3.1 now");
   made.detach();
 });
@@ -107,7 +107,11 @@ test("status says who a peer is before it has come", () => {
       transfers: {},
       advice: [],
     },
+    query: { limit: 100 },
     rates: () => undefined,
+    loss: () => undefined,
+    oneWay: () => undefined,
+    lastDrops: () => [],
     pathTo: () => undefined,
     failedAt: () => Instant(0),
     words: ({ code }) => [code],

@@ -2,9 +2,13 @@
 import { expect, test } from "vitest";
 import { fromHex } from "../../../src/base/bytes.ts";
 import { Instant } from "../../../src/base/instant.ts";
+import { IpAddress } from "../../../src/base/ip-address.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
 import { statusDocument } from "../../../src/control/schema.ts";
 import { buildStatus, type StatusInput } from "../../../src/daemon/status.ts";
+import type { SaPairState } from "../../../src/dataplane/data-plane.ts";
+import { LossMeter } from "../../../src/gateway/loss-meter.ts";
+import { OneWayWatch } from "../../../src/gateway/one-way-watch.ts";
 import { GatewayWorld } from "../../sim/gateway-world.ts";
 
 const yaml = (own: number, other: number, keep: string) => `version: 1
@@ -40,6 +44,10 @@ function statusOf(world: GatewayWorld, text: string, more: Partial<StatusInput> 
     offloads: {},
     transfers: {},
     advice: [],
+    query: { limit: 100 },
+    loss: () => undefined,
+    oneWay: () => undefined,
+    lastDrops: () => [],
     rates: () => ({ inboundBitsPerSecond: 8, outboundBitsPerSecond: 16 }),
     pathTo: (remote) => gateway.pathTo(remote),
     failedAt: () => Instant(world.now - 12_000),
@@ -138,7 +146,15 @@ test("a connection that waits for its first packet listens, and its child is hel
   const [connection] = statusOf(world, yaml(1, 2, "on-demand")).connections;
   expect(connection).toMatchObject({ state: "listening", waitsFor: "packet", remote: "198.51.100.2" });
   expect(connection!.children).toEqual([
-    { name: "lan", state: "held", waitsFor: "packet", local: ["10.1.0.0/16"], remote: ["10.2.0.0/16"] },
+    {
+      name: "lan",
+      state: "held",
+      keep: "on-demand",
+      troubles: [],
+      waitsFor: "packet",
+      local: ["10.1.0.0/16"],
+      remote: ["10.2.0.0/16"],
+    },
   ]);
 });
 
@@ -205,4 +221,91 @@ test("drops are listed by reason", () => {
   world.run(2_000);
   const { drops } = statusOf(world, yaml(1, 2, "respond"));
   expect(Object.values(drops).reduce((sum, count) => sum + count, 0)).toBe(1);
+});
+
+function lookEvery5s(world: GatewayWorld, seconds: number, each: () => void) {
+  const loss = new LossMeter({ isManual: () => false });
+  const oneWay = new OneWayWatch();
+  const look = () => {
+    loss.sample(world.node("a").gateway.pairs(), world.now);
+    oneWay.sample(world.node("a").gateway.pairs(), world.now);
+  };
+  look();
+  for (let second = 0; second < seconds; second++) {
+    each();
+    world.run(1_000);
+    if (second % 5 === 4) look();
+  }
+  return {
+    loss: (pair: SaPairState) => loss.loss(pair, world.now),
+    oneWay: (pair: SaPairState) => oneWay.oneWay(pair, world.now),
+    lastDrops: () => [],
+  };
+}
+
+test("a fifth of the peer's packets is lost, and status says about so", () => {
+  const world = makeWorld("up");
+  world.run(5_000);
+  world.weather = { loss: 0.2, duplication: 0.05, delay: [5, 40] };
+  const seen = lookEvery5s(world, 60, () => {
+    for (let i = 0; i < 20; i++) world.sendInner("b");
+  });
+  const [child] = statusOf(world, yaml(1, 2, "up"), seen).connections[0]!.children;
+  const { sent, lost } = child!.loss!.recent;
+  expect(sent).toBeGreaterThan(1_000);
+  expect(lost / sent).toBeGreaterThan(0.16);
+  expect(lost / sent).toBeLessThan(0.24);
+  expect(child!.troubles).toContain("loss");
+});
+
+test("we send and nothing comes back: IKE tells what is still there", () => {
+  const world = makeWorld("up");
+  world.run(5_000);
+  const seen = lookEvery5s(world, 45, () => world.sendInner("a"));
+  const told = statusOf(world, yaml(1, 2, "up"), seen);
+  const [child] = told.connections[0]!.children;
+  expect(child!.oneWay).toMatchObject({ hasReturned: false, cause: "ikeAnswers" });
+  expect(child!.oneWay!.lines[0]).toMatch(
+    /^we send \(\d+ packets\), nothing returns since \d+ s, nor ever has$/,
+  );
+  expect(child!.troubles).toEqual(["oneWay"]);
+  expect(told.totals).toEqual({ connections: 1, connectionsUp: 1, children: 1, childrenUp: 1, inTrouble: 1 });
+});
+
+test("of a limit those in trouble are told first, and one connection is told with its last drops", () => {
+  const world = makeWorld("up");
+  world.run(3_000);
+  const nothing = statusOf(world, yaml(1, 2, "up"), { query: { limit: 0 } });
+  expect(nothing).toMatchObject({
+    connections: [],
+    omitted: 1,
+    totals: { connections: 1, connectionsUp: 1 },
+  });
+  const [alone] = statusOf(world, yaml(1, 2, "up"), {
+    query: { limit: 5, connection: "paris" },
+    lastDrops: () => [
+      {
+        kind: "outbound",
+        reason: "tooBig",
+        firstAt: Instant(0),
+        lastAt: Instant(world.now - 4_000),
+        packets: 3,
+        length: 1500,
+        protocol: 6,
+        source: IpAddress(Uint8Array.of(10, 1, 0, 5)),
+        destination: IpAddress(Uint8Array.of(10, 2, 0, 9)),
+        sourcePort: 40_000,
+        destinationPort: 443,
+      },
+    ],
+  }).connections;
+  expect(alone!.recentDrops).toEqual([
+    {
+      packet: "tcp 10.1.0.5:40000 -> 10.2.0.9:443",
+      direction: "outbound",
+      reason: "tooBig",
+      packets: 3,
+      secondsAgo: 4,
+    },
+  ]);
 });

@@ -149,7 +149,10 @@ test("through loss, reordering, duplicates and a rekey the meter counts what the
         let now = 0;
         let left = perLook;
         meter.sample(b.dataPlane.pairs(), Instant(now));
-        const look = () => meter.sample(b.dataPlane.pairs(), Instant((now += 5_000)));
+        const look = () => {
+          now += 5_000;
+          meter.sample(b.dataPlane.pairs(), Instant(now));
+        };
         const carry = (spi: number, fates: readonly Fate[], model: Receiver) => {
           const sender = new PlainSender(spi);
           const packets = fates.map(() => sender.seal(INNER, {}));
