@@ -1,4 +1,5 @@
 /** One computation for IKE, in whatever thread. */
+import { wipe } from "../base/bytes.ts";
 import type { RandomSource } from "../base/random.ts";
 import { schemeText, signAuth } from "../crypto/auth-signature.ts";
 import { CryptoError } from "../crypto/error.ts";
@@ -50,6 +51,13 @@ export function performWork(
       return { kind: "refused", reason: error.message };
     return ownFailure(error);
   }
+}
+
+/** Both ends of a key encapsulation, for nobody. */
+export function rehearse(kem: number, random: RandomSource): void {
+  const { privateValue, publicValue } = generateKeyExchange(kem, random);
+  const answer = answerKeyExchange(kem, publicValue, random);
+  wipe(answer.secret, deriveSharedSecret(kem, privateValue, answer.publicValue), privateValue);
 }
 
 function signWith(

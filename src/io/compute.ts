@@ -27,7 +27,15 @@ const INLINE: ReadonlySet<number> = new Set([
 /** Octets of a certificate that is checked at once, and of a proof: those of the usual keys have fewer. */
 const QUICK_OCTETS_MAX = 2048;
 
-export interface ComputePool {
+/** What long computations will be asked for: their thread is there and has done it before, so that no peer waits for that. */
+export interface Expected {
+  /** Key encapsulation methods. */
+  readonly kems: readonly number[];
+  /** Signatures with an RSA key of ours. */
+  readonly signsWithRsa: boolean;
+}
+
+export interface ComputePool extends Pick<CheckingPool, "expect"> {
   /** `done` is called later or, where the work takes less time than a turn of the event loop, from within; not at all after `close`. */
   submit(job: JobId, work: Work, done: (job: JobId, result: WorkResult) => void): void;
   close(): Promise<void>;
@@ -35,6 +43,8 @@ export interface ComputePool {
 
 /** A pool that does not fetch: checks of peers may answer what they need to know. */
 export interface CheckingPool {
+  /** Starts the thread, which then stays, if any of this needs it. */
+  expect(expected: Expected): void;
   submit(job: JobId, work: Work, done: Done, fetched?: Fetched): void;
   close(): Promise<void>;
 }
@@ -49,6 +59,11 @@ export interface ComputeRequest {
   readonly wallClock: number;
   readonly privateKey: PrivateKeyHandle | undefined;
   readonly fetched: Fetched;
+}
+
+/** The thread is told to do these key exchanges with itself, until they are fast. */
+export interface Rehearsal {
+  readonly kems: readonly number[];
 }
 
 interface ComputeAnswer {
@@ -87,6 +102,8 @@ export function createComputePool(
   const curves = nativeCurves();
   let worker: Worker | undefined;
   let idle: NodeJS.Timeout | undefined;
+  let kems: readonly number[] = [];
+  let isKept = false;
   let nextId = 0;
   let doneAtOnce = 0;
   let isClosed = false;
@@ -96,12 +113,12 @@ export function createComputePool(
     if (entry === undefined || isClosed) return;
     waiting.delete(id);
     entry.done(entry.job, result);
-    if (waiting.size === 0) idle ??= setTimeout(retire, IDLE_MS).unref();
+    if (waiting.size === 0 && worker !== undefined && !isKept) idle ??= setTimeout(retire, IDLE_MS).unref();
   }
 
   function retire(): void {
     idle = undefined;
-    if (waiting.size > 0 || worker === undefined) return;
+    if (waiting.size > 0 || worker === undefined || isKept) return;
     const old = worker;
     worker = undefined;
     old.removeAllListeners();
@@ -118,6 +135,7 @@ export function createComputePool(
       if (worker === fresh) worker = undefined;
       for (const id of [...waiting.keys()]) settle(id, ownFailure(error));
     });
+    if (kems.length > 0) fresh.postMessage({ kems } satisfies Rehearsal);
     return fresh;
   }
 
@@ -128,6 +146,11 @@ export function createComputePool(
   }
 
   return {
+    expect(expected) {
+      ({ kems } = expected);
+      isKept = expected.kems.length > 0 || expected.signsWithRsa;
+      if (isKept && !isClosed) worker ??= start();
+    },
     submit(job, work, done, fetched = NOTHING_FETCHED) {
       if (waiting.size >= COMPUTE_JOBS_MAX) {
         setImmediate(() => {
