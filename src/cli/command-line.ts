@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { TungateError } from "../base/errors.ts";
 import { WAIT_SECONDS_MAX } from "../control/schema.ts";
 import { LOG_LEVELS } from "../observe/log-level.ts";
+import { addCapture } from "./capture-command.ts";
 import type { CheckOptions } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { ProbeOptions } from "./probe.ts";
@@ -63,6 +64,7 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addCommands(program, context, setStatus);
   addRoutes(program, context, setStatus);
   addProbe(program, context, setStatus);
+  addCapture(program, context, controlOption(), setStatus);
   program
     .command("psk")
     .description("make a strong pre-shared key: 256 random bits in base64")

@@ -56,12 +56,8 @@ async function ask<T>(
   schema: z.ZodType<T>,
 ): Promise<T> {
   const { status, text } = await exchange(path, method, route, body, timeoutMs);
+  if (status !== 200) throw refusalIn(text, path);
   const json = parseJson(text, path);
-  if (status !== 200) {
-    const refusal = controlErrorAnswer.safeParse(json);
-    if (refusal.success) throw new ControlError(refusal.data.error.code, refusal.data.error.message);
-    throw badAnswer(path);
-  }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const version =
@@ -72,6 +68,13 @@ async function ask<T>(
       "the running daemon is of another version than this command; restart the service after an update",
     );
   throw badAnswer(path);
+}
+
+/** What the daemon says instead of an answer. */
+export function refusalIn(text: string, path: string): ControlError {
+  const refusal = controlErrorAnswer.safeParse(parseJson(text, path));
+  if (refusal.success) return new ControlError(refusal.data.error.code, refusal.data.error.message);
+  return badAnswer(path);
 }
 
 function badAnswer(path: string): ControlError {
@@ -125,7 +128,8 @@ function exchange(
   });
 }
 
-function failure(error: unknown, path: string, signal: AbortSignal): ControlError {
+/** What went wrong on the way to the daemon, in words. */
+export function failure(error: unknown, path: string, signal: AbortSignal): ControlError {
   if (error instanceof ControlError) return error;
   if (signal.aborted)
     return new ControlError(

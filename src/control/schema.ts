@@ -291,6 +291,7 @@ export type CommandOutcome = z.infer<typeof commandOutcome>;
 
 const CONTROL_ERROR_CODES = [
   "CONTROL_BAD_REQUEST",
+  "CONTROL_NOT_ALLOWED",
   "CONTROL_TOO_BIG",
   "CONTROL_UNKNOWN_NAME",
   "CONTROL_NOT_FOUND",

@@ -22,7 +22,9 @@ import { cryptoProvider } from "../io/crypto-provider.ts";
 import { escapeForeign } from "../observe/escape.ts";
 import { failureWords } from "../observe/failure-words.ts";
 import type { Connection } from "../policy/connection.ts";
+import { Captures } from "./captures.ts";
 import { CommandWaiters } from "./command-outcome.ts";
+import type { DaemonLog } from "./daemon-log.ts";
 import { FailureLog, isFailure } from "./failure-log.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { RunningGateway } from "./running-gateway.ts";
@@ -33,12 +35,14 @@ export interface DaemonControlOptions {
   readonly configuration: Configuration;
   readonly version: string;
   readonly clock: Clock;
+  readonly log: DaemonLog;
 }
 
 const RATE_EVERY_MS = 5_000;
 
 export class DaemonControl implements ControlTarget {
   readonly measurements: MetricsSource;
+  readonly captures: Captures;
   readonly #options: DaemonControlOptions;
   readonly #failures = new FailureLog();
   readonly #meter = new RateMeter();
@@ -52,6 +56,7 @@ export class DaemonControl implements ControlTarget {
   constructor(options: DaemonControlOptions) {
     this.#options = options;
     this.measurements = options.measurements;
+    this.captures = new Captures(options);
     this.#startedAt = options.clock.now();
     const manual = new Set(options.configuration.manual.map(({ policy }) => policy));
     this.#loss = new LossMeter({ isManual: (policy) => manual.has(policy) });
@@ -64,6 +69,7 @@ export class DaemonControl implements ControlTarget {
   attach(running: RunningGateway): void {
     this.#running = running;
     const sample = () => this.#sample(running.pairs(), this.#options.clock.now());
+    this.captures.attach(running.captured);
     sample();
     this.#timer = setInterval(sample, RATE_EVERY_MS).unref();
   }
@@ -75,6 +81,7 @@ export class DaemonControl implements ControlTarget {
   }
 
   detach(): void {
+    this.captures.detach();
     clearInterval(this.#timer);
     this.#running = undefined;
   }

@@ -64,7 +64,7 @@ async function serve(
   const notices = new NoticeLog(log);
   const audits = new AuditLog(log);
   const measurements = new Measurements({ configuration, version, clock: bootClock });
-  const control = new DaemonControl({ configuration, version, clock: bootClock, measurements });
+  const control = new DaemonControl({ configuration, version, clock: bootClock, log, measurements });
   const server = await openControl(configuration, control, log, controlPath);
   const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
   const onEffect = (effect: ForwardedEffect) => {
@@ -73,6 +73,9 @@ async function serve(
         notices.write(effect.notice, bootClock.now());
         measurements.onNotice(effect.notice);
         control.onNotice(effect.notice);
+        break;
+      case "message":
+        control.captures.noteMessage(effect.message);
         break;
       case "audit":
         audits.write(effect.audit);
@@ -94,6 +97,7 @@ async function serve(
       clock: bootClock,
       log,
       onEffect,
+      onSent: ({ local, remote, bytes }, failure) => control.captures.noteSent(local, remote, bytes, failure),
       onTurn: () => control.onTurn(),
       onFatal: (error) => die(log, error),
     });

@@ -95,6 +95,8 @@ export interface DataPlane extends DataPlaneQuery, SpiAllocator {
    * @throws {@link SadError} `SAD_FULL`
    */
   policyIndex(name: PolicyName): number;
+  /** The policy that an index stands for. */
+  policyName(index: number): PolicyName | undefined;
   /** Forgets a name that no SPD mentions any more; its index is used again once its last SA is gone. */
   releasePolicy(name: PolicyName): void;
   /**
@@ -164,6 +166,10 @@ class TableDataPlane implements DataPlane {
 
   policyIndex(name: PolicyName): number {
     return this.#policies.take(name);
+  }
+
+  policyName(index: number): PolicyName | undefined {
+    return this.#policies.nameOf(index);
   }
 
   releasePolicy(name: PolicyName): void {

@@ -15,6 +15,7 @@ import {
 import { type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { UnknownNameError } from "../../../src/control/target.ts";
 import { MEASUREMENTS } from "../control/measurements.ts";
+import { NO_CAPTURES } from "../control/no-captures.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const STATUS: StatusDocument = {
@@ -79,6 +80,7 @@ async function serve(command: (kind: CommandKind, request: CommandRequest) => Co
   server = await startControlServer({
     path: control,
     target: {
+      captures: NO_CAPTURES,
       measurements: MEASUREMENTS,
       status: () => STATUS,
       command: async (kind, request) => command(kind, request),

@@ -18,6 +18,7 @@ import {
 import { CLIENTS_MAX, type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { type ControlTarget, UnknownNameError } from "../../../src/control/target.ts";
 import { MEASUREMENTS } from "./measurements.ts";
+import { NO_CAPTURES } from "./no-captures.ts";
 
 const EMPTY_STATUS: StatusDocument = {
   apiVersion: 1,
@@ -38,6 +39,7 @@ const EMPTY_STATUS: StatusDocument = {
 
 class FakeDaemon implements ControlTarget {
   readonly measurements = MEASUREMENTS;
+  readonly captures = NO_CAPTURES;
   readonly commands: [string, CommandRequest][] = [];
   outcome: CommandOutcome | Promise<CommandOutcome> | Error = { outcome: "done", lines: [] };
   document: unknown = EMPTY_STATUS;

@@ -61,7 +61,8 @@ function control(configuration: Configuration) {
     command: (command: IkeCommand) => commands.push(command),
   } as unknown as RunningGateway;
   const clock = { now: () => Instant(1) } as never;
-  const made = new DaemonControl({ configuration, version: "0", clock, measurements: MEASUREMENTS });
+  const log = {} as never;
+  const made = new DaemonControl({ configuration, version: "0", clock, log, measurements: MEASUREMENTS });
   made.attach(running);
   return { made, commands, states };
 }
