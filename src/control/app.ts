@@ -1,6 +1,7 @@
 /** The routes of the control API: JSON over HTTP, checked on the way in, the same shape for every error. */
 import { type Context, Hono } from "hono";
 import { addCaptureRoutes } from "./capture-routes.ts";
+import { addEventsRoutes } from "./events-routes.ts";
 import { issueText, withBody } from "./json-body.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import { refuse } from "./refusal.ts";
@@ -35,6 +36,7 @@ export function createControlApp(target: ControlTarget, reportFailure: (error: u
     });
   addMetricsRoutes(app, target.measurements);
   addCaptureRoutes(app, target.captures);
+  addEventsRoutes(app, target.events);
   app.notFound((context) =>
     refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),
   );

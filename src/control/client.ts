@@ -2,6 +2,8 @@
 import { request } from "node:http";
 import type * as z from "zod";
 import { ControlError, systemCode } from "./error.ts";
+import { type FollowOptions, followEvents } from "./events-client.ts";
+import type { GatewayEvent } from "./events-schema.ts";
 import {
   ANSWER_OCTETS_MAX,
   CONTROL_API_VERSION,
@@ -24,6 +26,8 @@ export interface ControlClient {
   status(query?: Partial<StatusQuery>): Promise<StatusDocument>;
   /** @throws {@link ControlError} */
   command(kind: CommandKind, command: CommandRequest): Promise<CommandOutcome>;
+  /** @throws {@link ControlError} */
+  events(options: FollowOptions): AsyncGenerator<GatewayEvent, void, void>;
 }
 
 export function createControlClient(path: string): ControlClient {
@@ -44,8 +48,11 @@ export function createControlClient(path: string): ControlClient {
         ANSWER_TIMEOUT_MS + command.waitSeconds * 1000,
         commandOutcome,
       ),
+    events: (options) => followEvents(path, options, (error) => failure(error, path, NEVER)),
   };
 }
+
+const NEVER = new AbortController().signal;
 
 async function ask<T>(
   path: string,

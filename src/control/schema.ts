@@ -310,5 +310,6 @@ export const CONTROL_PATHS = {
   down: "/v1/down",
   rekey: "/v1/rekey",
   metrics: "/v1/metrics",
+  events: "/v1/events",
 } as const;
 export type CommandKind = "up" | "down" | "rekey";

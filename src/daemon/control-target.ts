@@ -2,6 +2,7 @@
 import type { Instant } from "../base/instant.ts";
 import { nearestWord } from "../base/nearest-word.ts";
 import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
+import type { EventStream } from "../control/event-stream.ts";
 import type { MetricsSource } from "../control/health.ts";
 import type {
   CommandKind,
@@ -32,6 +33,7 @@ import { buildStatus } from "./status.ts";
 
 export interface DaemonControlOptions {
   readonly measurements: MetricsSource;
+  readonly events: EventStream;
   readonly configuration: Configuration;
   readonly version: string;
   readonly clock: Clock;
@@ -43,6 +45,7 @@ const RATE_EVERY_MS = 5_000;
 export class DaemonControl implements ControlTarget {
   readonly measurements: MetricsSource;
   readonly captures: Captures;
+  readonly events: EventStream;
   readonly #options: DaemonControlOptions;
   readonly #failures = new FailureLog();
   readonly #meter = new RateMeter();
@@ -57,6 +60,7 @@ export class DaemonControl implements ControlTarget {
     this.#options = options;
     this.measurements = options.measurements;
     this.captures = new Captures(options);
+    this.events = options.events;
     this.#startedAt = options.clock.now();
     const manual = new Set(options.configuration.manual.map(({ policy }) => policy));
     this.#loss = new LossMeter({ isManual: (policy) => manual.has(policy) });

@@ -13,6 +13,7 @@ import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
 import { type Logger, NoticeLog } from "../observe/log.ts";
 import { AuditLog } from "./audit-log.ts";
 import { DaemonControl } from "./control-target.ts";
+import { EventSource } from "./event-source.ts";
 import type { ForwardedEffect } from "./gateway-loop.ts";
 import { Measurements } from "./measurements.ts";
 import { openMetrics } from "./metrics-listener.ts";
@@ -64,7 +65,15 @@ async function serve(
   const notices = new NoticeLog(log);
   const audits = new AuditLog(log);
   const measurements = new Measurements({ configuration, version, clock: bootClock });
-  const control = new DaemonControl({ configuration, version, clock: bootClock, log, measurements });
+  const events = new EventSource(bootClock, Date.now().toString(36));
+  const control = new DaemonControl({
+    configuration,
+    version,
+    clock: bootClock,
+    log,
+    measurements,
+    events: events.stream,
+  });
   const server = await openControl(configuration, control, log, controlPath);
   const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
   const onEffect = (effect: ForwardedEffect) => {
@@ -72,6 +81,7 @@ async function serve(
       case "notice":
         notices.write(effect.notice, bootClock.now());
         measurements.onNotice(effect.notice);
+        events.onNotice(effect.notice);
         control.onNotice(effect.notice);
         break;
       case "message":
@@ -98,11 +108,15 @@ async function serve(
       log,
       onEffect,
       onSent: ({ local, remote, bytes }, failure) => control.captures.noteSent(local, remote, bytes, failure),
-      onTurn: () => control.onTurn(),
+      onTurn: () => {
+        control.onTurn();
+        events.onTurn();
+      },
       onFatal: (error) => die(log, error),
     });
     control.attach(running);
     measurements.attach(running);
+    events.attach(running);
     const watchdog = startWatchdog(service, () => running.lanes.turns());
     const count = configuration.connections.length + configuration.manual.length;
     const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
@@ -116,6 +130,7 @@ async function serve(
     watchdog.stop();
     measurements.detach();
     await running.stop();
+    events.detach();
     control.detach();
   } finally {
     await Promise.all([server.close(), metrics.close()]);

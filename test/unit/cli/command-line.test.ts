@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runCommandLine } from "../../../src/cli/command-line.ts";
+import { EventStream } from "../../../src/control/event-stream.ts";
 import {
   type CommandKind,
   type CommandOutcome,
@@ -82,6 +83,7 @@ async function serve(command: (kind: CommandKind, request: CommandRequest) => Co
     target: {
       captures: NO_CAPTURES,
       measurements: MEASUREMENTS,
+      events: new EventStream("e"),
       status: () => STATUS,
       command: async (kind, request) => command(kind, request),
     },

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { COMMANDS_WAITING_MAX } from "../../../src/control/app.ts";
 import { createControlClient } from "../../../src/control/client.ts";
 import { ControlError } from "../../../src/control/error.ts";
+import { EventStream } from "../../../src/control/event-stream.ts";
 import {
   type CommandOutcome,
   type CommandRequest,
@@ -40,6 +41,7 @@ const EMPTY_STATUS: StatusDocument = {
 class FakeDaemon implements ControlTarget {
   readonly measurements = MEASUREMENTS;
   readonly captures = NO_CAPTURES;
+  readonly events = new EventStream("e");
   readonly commands: [string, CommandRequest][] = [];
   outcome: CommandOutcome | Promise<CommandOutcome> | Error = { outcome: "done", lines: [] };
   document: unknown = EMPTY_STATUS;
