@@ -30,6 +30,8 @@ export class GatewayLoop {
   readonly #options: GatewayLoopOptions;
   readonly #waiting: GatewayEvent[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** When it fires, by the loop's clock. */
+  #timerAt = Infinity;
   #isFeeding = false;
   #isStarted = false;
   #isStopped = false;
@@ -94,14 +96,23 @@ export class GatewayLoop {
     if (reason !== undefined) this.feed({ kind: "sendRefused", datagram, reason });
   }
 
+  /** A timer that fires too early only looks again; to move it in every turn would cost more than that. */
   #arm(): void {
-    clearTimeout(this.#timer);
     if (this.#isStopped) return;
+    const now = this.#options.clock.now();
     const next = this.#options.gateway.nextTimeout();
-    const wait = next === undefined ? TIMER_MS_MAX : next.at - this.#options.clock.now();
-    this.#timer = setTimeout(
-      () => this.feed({ kind: "timeout" }),
-      Math.max(0, Math.min(Math.ceil(wait), TIMER_MS_MAX)),
-    );
+    const at = Math.min(next === undefined ? Infinity : next.at, now + TIMER_MS_MAX);
+    // One that is late stood still with the machine.
+    if (at >= this.#timerAt && this.#timerAt > now) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#onTimer(), Math.max(0, Math.ceil(at - now)));
+  }
+
+  #onTimer(): void {
+    this.#timerAt = Infinity;
+    const next = this.#options.gateway.nextTimeout();
+    if (next !== undefined && next.at <= this.#options.clock.now()) this.feed({ kind: "timeout" });
+    else this.#arm();
   }
 }

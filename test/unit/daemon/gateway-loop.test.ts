@@ -119,6 +119,30 @@ test("the timeout is fed when it is due, and not after a stop", async () => {
   expect(log).toEqual(["setConnections", "timeout"]);
 });
 
+test("a timer stays where it is when the next timeout moves away, and moves when it comes nearer", async () => {
+  const { loop, log, due } = makeLoop(() => []);
+  const turn = (at: number) => {
+    loop.feed(DATAGRAM);
+    due.at = at;
+    loop.feed({ kind: "pathsChanged" });
+  };
+  const start = Date.now();
+  due.at = start + 100;
+  loop.setConnections(CONFIGURATION);
+  // A turn clears what is due here: then the timer looks, and finds nothing.
+  loop.feed(DATAGRAM);
+  await vi.advanceTimersByTimeAsync(101);
+  expect(log).toEqual(["setConnections", "datagram"]);
+  turn(start + 500);
+  due.at = start + 300;
+  loop.setConnections(CONFIGURATION);
+  log.length = 0;
+  await vi.advanceTimersByTimeAsync(198);
+  expect(log).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(log).toEqual(["timeout"]);
+});
+
 test("a send that the system refuses is told, and the rest goes on", () => {
   const { loop, log } = makeLoop(() => [SEND, { kind: "wakeLanes" }], {
     send: () => ({ text: "ENOBUFS" }),
