@@ -140,6 +140,7 @@ napi_value Init(napi_env env, napi_value exports) {
   DefineMemfd(env, exports);
   DefineMontgomery(env, exports);
   DefinePacketIo(env, exports);
+  DefinePrimitives(env, exports);
   DefineProcess(env, exports);
   DefineRaw(env, exports);
   DefineSdNotify(env, exports);

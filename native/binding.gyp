@@ -70,6 +70,7 @@
         "packet_io.cc",
         "packet_io_receive.cc",
         "packet_io_send.cc",
+        "primitives.cc",
         "process.cc",
         "raw.cc",
         "sd_notify.cc",

@@ -101,6 +101,7 @@ void DefineKeyStore(napi_env env, napi_value exports);
 void DefineMemfd(napi_env env, napi_value exports);
 void DefineMontgomery(napi_env env, napi_value exports);
 void DefinePacketIo(napi_env env, napi_value exports);
+void DefinePrimitives(napi_env env, napi_value exports);
 void DefineProcess(napi_env env, napi_value exports);
 void DefineRaw(napi_env env, napi_value exports);
 void DefineSdNotify(napi_env env, napi_value exports);

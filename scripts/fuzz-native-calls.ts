@@ -40,6 +40,7 @@ const ODD_NUMBERS = [-1, -(2 ** 31), 0.5, 2 ** 32, 2 ** 53, Number.NaN, Number.P
 const WRONG = [undefined, null, true, "text", {}, [], Symbol("s"), 7n, () => 7, new Date(0)] as const;
 
 const octets = (most: number) => new Uint8Array(below(most)).map(() => below(256));
+const octetsOf = (...lengths: number[]) => new Uint8Array(anyOf(lengths)).map(() => below(256));
 const wordsOf = (most: number) => new Uint32Array(below(most)).map(() => below(2 ** 32));
 const text = () => anyOf(["", "x", "a name with spaces", "a\0b", "\ud800", "lo", "/", "n".repeat(300)]);
 const LOOPBACK_4 = Uint8Array.of(127, 0, 0, 1);
@@ -76,6 +77,14 @@ const KINDS = {
   octets: () => octets(200),
   /** As long as a value of a curve, mostly. */
   curveOctets: () => new Uint8Array(anyOf([32, 32, 32, 32, 56, 31])).map(() => below(256)),
+  hash: () => anyOf([0, 0, 0, 1, 2, 3, 4]),
+  hashOctets: () => new Uint8Array(anyOf([20, 20, 20, 32, 48, 64, 0, 19])),
+  parts: () =>
+    Array.from({ length: below(oneIn(20) ? 40 : 5) }, () => (oneIn(40) ? anyOf(WRONG) : octets(200))),
+  gcmKey: () => octetsOf(16, 24, 32, 15),
+  gcmNonce: () => octetsOf(12, 12, 12, 11),
+  gcmOctets: () => octetsOf(0, 32, 32, 100),
+  gcmSealed: () => octetsOf(48, 48, 40, 16, 116, 7),
   program: () => wordsOf(40),
   doubles: () => new Float64Array(below(40)),
   address: () => anyOf([LOOPBACK_4, LOOPBACK_6, octets(20)]),
@@ -149,6 +158,10 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   sendFragmentable: { takes: SEND },
   packetIoCounters: { takes: ["io", "doubles"] },
   copyOctets: { takes: ["octets", "number", "number", "octets", "number"] },
+  digest: { takes: ["hash", "parts", "hashOctets"] },
+  hmac: { takes: ["hash", "octets", "parts", "hashOctets"] },
+  sealGcm: { takes: ["gcmKey", "gcmNonce", "octets", "gcmOctets", "gcmSealed"] },
+  openGcm: { takes: ["gcmKey", "gcmNonce", "octets", "gcmSealed", "gcmOctets"] },
   montgomeryPublicValue: { takes: ["curveOctets", "curveOctets"] },
   montgomerySharedSecret: { takes: ["curveOctets", "curveOctets", "curveOctets"] },
   createWake: { takes: [], makes: "fd" },

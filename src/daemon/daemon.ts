@@ -8,6 +8,7 @@ import { type ControlServer, startControlServer } from "../control/server.ts";
 import { bootClock } from "../io/clock.ts";
 import { compileForNegotiations } from "../io/compilation.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
+import { useNativePrimitives } from "../io/native-primitives.ts";
 import { forbidDumps } from "../io/native-process.ts";
 import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
 import { type Logger, NoticeLog } from "../observe/log.ts";
@@ -62,6 +63,7 @@ async function serve(
 ): Promise<void> {
   forbidDumps();
   compileForNegotiations();
+  useNativePrimitives();
   const notices = new NoticeLog(log);
   const audits = new AuditLog(log);
   const measurements = new Measurements({ configuration, version, clock: bootClock });

@@ -155,6 +155,14 @@ export interface NativeAddon {
   /** @returns false for an all-zero secret */
   montgomerySharedSecret(scalar: Uint8Array, peer: Uint8Array, into: Uint8Array): boolean;
 
+  // Hashes, by number: SHA-1, SHA-256, SHA-384, SHA-512; and AES-GCM with nonces of 12 octets
+  digest(hash: number, parts: readonly Uint8Array[], into: Uint8Array): void;
+  hmac(hash: number, key: Uint8Array, parts: readonly Uint8Array[], into: Uint8Array): void;
+  /** @param into - longer than the plaintext by the tag */
+  sealGcm(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, into: Uint8Array): void;
+  /** @returns false when the tag is wrong; `into` holds nothing then */
+  openGcm(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, sealed: Uint8Array, into: Uint8Array): boolean;
+
   // Process
   notify(path: string, message: string, fds: Int32Array): Result;
   bootTime(): number;

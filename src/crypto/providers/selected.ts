@@ -59,6 +59,16 @@ const PRIMITIVES: readonly Primitive[] = [
 ];
 
 /** Loading noble takes each thread longer than all the rest together, so that only an OpenSSL that lacks something has it. */
-export const provider: CryptoProvider = PRIMITIVES.every((primitive) => nodeCrypto.supports(primitive))
-  ? nodeCrypto
+const isComplete = PRIMITIVES.every((primitive) => nodeCrypto.supports(primitive));
+
+export const provider: CryptoProvider = isComplete
+  ? { ...nodeCrypto }
   : preferring(nodeCrypto, (await import("./noble.ts")).noble);
+
+/** What is used in place of Node's, which makes several objects for each of these. */
+export type FasterPrimitives = Pick<CryptoProvider, "hash" | "hmac" | "seal" | "open">;
+
+/** From now on in this thread; unless OpenSSL lacks something, for then these may lack it too. */
+export function useFaster(make: (other: CryptoProvider) => FasterPrimitives): void {
+  if (isComplete) Object.assign(provider, make(nodeCrypto));
+}
