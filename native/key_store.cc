@@ -29,6 +29,16 @@ struct StoreHeader {
   uint32_t stride;
 };
 
+// One thread writes. A writer that was killed left the version odd, and so it is for the next one.
+void BeginWrite(KeyRecord* to) {
+  to->version.store(to->version.load(std::memory_order_relaxed) | 1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void EndWrite(KeyRecord* to) {
+  to->version.store(to->version.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
 size_t StoreSize(uint32_t slots) { return kStoreHeader + slots * kRecordStride; }
 
 }  // namespace
@@ -108,11 +118,10 @@ int KeyStore::Install(const SaTableView& table, uint32_t slot, const uint8_t* en
     return -EIO;
   }
   KeyRecord* to = record(slot);
-  to->version.fetch_add(1, std::memory_order_acq_rel);
-  std::atomic_thread_fence(std::memory_order_release);
+  BeginWrite(to);
   to->keys = keys;
   to->is_present = 1;
-  to->version.fetch_add(1, std::memory_order_release);
+  EndWrite(to);
   keys.Wipe();
   std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(sa + kSlotKeyGeneration))
       .fetch_add(1, std::memory_order_acq_rel);
@@ -122,11 +131,10 @@ int KeyStore::Install(const SaTableView& table, uint32_t slot, const uint8_t* en
 int KeyStore::Wipe(uint32_t slot) {
   if (slot >= slot_count_) return -EINVAL;
   KeyRecord* to = record(slot);
-  to->version.fetch_add(1, std::memory_order_acq_rel);
-  std::atomic_thread_fence(std::memory_order_release);
+  BeginWrite(to);
   to->is_present = 0;
   to->keys.Wipe();
-  to->version.fetch_add(1, std::memory_order_release);
+  EndWrite(to);
   return 0;
 }
 
@@ -191,6 +199,16 @@ napi_value WipeKeys(napi_env env, napi_callback_info info) {
   return Number(env, store->Wipe(slot));
 }
 
+napi_value HoldsKeys(napi_env env, napi_callback_info info) {
+  Args args(env, info, 2);
+  KeyStore* store = Find(args, State::Of(env).key_stores, 0);
+  const uint32_t slot = args.Uint32(1);
+  if (!args.ok()) return nullptr;
+  napi_value result = nullptr;
+  napi_get_boolean(env, store->Holds(slot), &result);
+  return result;
+}
+
 }  // namespace
 
 void DefineKeyStore(napi_env env, napi_value exports) {
@@ -199,6 +217,7 @@ void DefineKeyStore(napi_env env, napi_value exports) {
   Define(env, exports, "closeKeyStore", CloseKeyStore);
   Define(env, exports, "installKeys", InstallKeys);
   Define(env, exports, "wipeKeys", WipeKeys);
+  Define(env, exports, "holdsKeys", HoldsKeys);
 }
 
 }  // namespace tungate

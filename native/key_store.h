@@ -36,6 +36,11 @@ class KeyStore {
               const uint8_t* integ, size_t integ_length);
   // 0, or -EINVAL when there is no such slot.
   int Wipe(uint32_t slot);
+  // Whether the slot has keys that were written to their end.
+  bool Holds(uint32_t slot) const {
+    if (slot >= slot_count_) return false;
+    return Version(slot) % 2 == 0 && record(slot)->is_present == 1;
+  }
 
   // Changes whenever the slot gets or loses a key; `slot` is below slot_count().
   uint32_t Version(uint32_t slot) const { return record(slot)->version.load(std::memory_order_acquire); }

@@ -12,7 +12,7 @@ namespace tungate {
 namespace sa_table {
 
 constexpr uint32_t kMagic = 0x54475341;
-constexpr uint32_t kLayoutVersion = 2;
+constexpr uint32_t kLayoutVersion = 3;
 
 // Octets in the header page.
 constexpr size_t kHeaderMagic = 0;

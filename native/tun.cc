@@ -1,4 +1,4 @@
-// Opens queues of a TUN device: IP packets behind a virtio-net header, no other framing.
+// Opens queues of a TUN device, or takes those that others opened: IP packets behind a virtio-net header, no other framing.
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -25,6 +25,30 @@ constexpr unsigned long kTcpSuperpackets = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_E
 constexpr uint32_t kTakesTcp = 1;
 constexpr uint32_t kTakesUdp = 2;
 
+// What of TUN_F_* these bits ask for.
+unsigned long OffloadsOf(uint32_t takes) {
+  const unsigned long offloads = ((takes & kTakesTcp) != 0 ? kTcpSuperpackets : 0) |
+                                 ((takes & kTakesUdp) != 0 ? kUdpSuperpackets : 0);
+  return offloads == 0 ? 0 : offloads | TUN_F_CSUM;
+}
+
+uint32_t TakenOf(unsigned long offloads) {
+  return ((offloads & kTcpSuperpackets) != 0 ? kTakesTcp : 0) |
+         ((offloads & kUdpSuperpackets) != 0 ? kTakesUdp : 0);
+}
+
+// Sets the header's size and what the host may leave to us; `offloads` becomes what the kernel took. 0 or -errno.
+int Shape(int fd, unsigned long* offloads) {
+  int header = kVnetHeader;
+  if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0) return -errno;
+  if (*offloads != 0 && ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) {
+    // UDP's need Linux 6.2, before which they are an invalid argument.
+    *offloads &= ~kUdpSuperpackets;
+    if (*offloads == TUN_F_CSUM || ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) *offloads = 0;
+  }
+  return *offloads == 0 && ioctl(fd, TUNSETOFFLOAD, 0UL) < 0 ? -errno : 0;
+}
+
 // Attaches one queue. `name` may be a pattern, and becomes the device's name; `offloads` becomes what the kernel took of
 // them (TUN_F_*). A descriptor or -errno.
 int OpenQueue(char* name, bool is_multi_queue, unsigned long* offloads) {
@@ -34,17 +58,10 @@ int OpenQueue(char* name, bool is_multi_queue, unsigned long* offloads) {
   memcpy(request.ifr_name, name, IFNAMSIZ);
   request.ifr_flags =
       static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (is_multi_queue ? IFF_MULTI_QUEUE : 0));
-  int header = kVnetHeader;
-  const bool is_attached = ioctl(fd, TUNSETIFF, &request) == 0 && ioctl(fd, TUNSETVNETHDRSZ, &header) == 0;
-  if (is_attached && *offloads != 0 && ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) {
-    // UDP's need Linux 6.2, before which they are an invalid argument.
-    *offloads &= ~kUdpSuperpackets;
-    if (*offloads == TUN_F_CSUM || ioctl(fd, TUNSETOFFLOAD, *offloads) < 0) *offloads = 0;
-  }
-  if (!is_attached || (*offloads == 0 && ioctl(fd, TUNSETOFFLOAD, 0UL) < 0)) {
-    const int error = errno;
+  const int result = ioctl(fd, TUNSETIFF, &request) < 0 ? -errno : Shape(fd, offloads);
+  if (result < 0) {
     close(fd);
-    return -error;
+    return result;
   }
   memcpy(name, request.ifr_name, IFNAMSIZ);
   return fd;
@@ -62,9 +79,7 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   uint32_t opened = 0;
   bool is_multi_queue = true;
   int result = 0;
-  unsigned long offloads = ((takes & kTakesTcp) != 0 ? kTcpSuperpackets : 0) |
-                           ((takes & kTakesUdp) != 0 ? kUdpSuperpackets : 0);
-  if (offloads != 0) offloads |= TUN_F_CSUM;
+  unsigned long offloads = OffloadsOf(takes);
   while (opened < queues && result >= 0) {
     result = OpenQueue(name, is_multi_queue, &offloads);
     // A device that others made without several queues takes one of this kind only.
@@ -85,14 +100,48 @@ napi_value OpenTun(napi_env env, napi_callback_info info) {
   for (uint32_t i = 0; i < queues; i++) napi_set_element(env, list, i, Number(env, fds[i]));
   SetProperty(env, device, "name", Text(env, name));
   SetProperty(env, device, "queues", list);
-  const uint32_t granted = ((offloads & kTcpSuperpackets) != 0 ? kTakesTcp : 0) |
-                           ((offloads & kUdpSuperpackets) != 0 ? kTakesUdp : 0);
-  SetProperty(env, device, "takes", Number(env, granted));
+  SetProperty(env, device, "takes", Number(env, TakenOf(offloads)));
   return device;
+}
+
+// The device behind a queue that somebody opened, as {name, isFramed}; -errno when it is none, or its device is gone.
+napi_value DescribeTun(napi_env env, napi_callback_info info) {
+  Args args(env, info, 1);
+  const int fd = args.Int32(0);
+  if (!args.ok()) return nullptr;
+  ifreq request = {};
+  if (ioctl(fd, TUNGETIFF, &request) < 0) return Number(env, -errno);
+  const int wanted = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+  request.ifr_name[IFNAMSIZ - 1] = 0;
+  napi_value device = nullptr;
+  napi_value framed = nullptr;
+  napi_create_object(env, &device);
+  napi_get_boolean(env, (request.ifr_flags & wanted) == wanted, &framed);
+  SetProperty(env, device, "name", Text(env, request.ifr_name));
+  SetProperty(env, device, "isFramed", framed);
+  return device;
+}
+
+// Makes a queue that others opened one of ours. What the host may leave to us, or -errno.
+napi_value AdoptTun(napi_env env, napi_callback_info info) {
+  Args args(env, info, 2);
+  const int fd = args.Int32(0);
+  const uint32_t takes = args.Uint32(1);
+  if (!args.ok()) return nullptr;
+  unsigned long offloads = OffloadsOf(takes);
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+    return Number(env, -errno);
+  const int result = Shape(fd, &offloads);
+  return Number(env, result < 0 ? result : static_cast<int>(TakenOf(offloads)));
 }
 
 }  // namespace
 
-void DefineTun(napi_env env, napi_value exports) { Define(env, exports, "openTun", OpenTun); }
+void DefineTun(napi_env env, napi_value exports) {
+  Define(env, exports, "openTun", OpenTun);
+  Define(env, exports, "describeTun", DescribeTun);
+  Define(env, exports, "adoptTun", AdoptTun);
+}
 
 }  // namespace tungate

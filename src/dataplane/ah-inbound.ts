@@ -48,9 +48,6 @@ export class AhInbound {
   readonly #inner: InnerPackets;
   readonly #cells = createPacketBatch(CAPACITY, WHOLE_PACKET_MAX);
   readonly #headers = new Uint8Array(CAPACITY * HEADERS_MAX);
-  /** Where each was received: its batch, and which of it. */
-  #batch: PacketBatch | undefined;
-  readonly #datagram = new Uint32Array(CAPACITY);
   readonly #slot = new Uint32Array(CAPACITY);
   readonly #sequence = new Float64Array(CAPACITY);
   readonly #start = new Uint32Array(CAPACITY);
@@ -66,7 +63,7 @@ export class AhInbound {
   admit(socket: SocketIndex, batch: PacketBatch, i: number, now: Instant): void {
     const reason = this.#admit(socket, batch, i, now);
     if (reason === ACCEPTED) return;
-    this.#context.dropDatagram(reason, batch, i);
+    this.#context.count(reason);
     if (batch.length[i]! < AH_FIXED_LENGTH) return;
     const spi = ahSpi(batch.bytes, batch.offset[i]!);
     this.#context.noteDatagram(reason, batch, i, IpProtocol.AH, spi, reason !== Drop.unknownSpi);
@@ -105,8 +102,6 @@ export class AhInbound {
     if (this.#cells.count === CAPACITY) this.flush(now);
     if (!this.#place(batch, i, base)) return Drop.badAhLength;
     const cell = this.#cells.count++;
-    this.#batch = batch;
-    this.#datagram[cell] = i;
     this.#slot[cell] = slot;
     this.#sequence[cell] = sequence;
     this.#cells.slot[cell] = slot;
@@ -126,7 +121,7 @@ export class AhInbound {
       this.#device[i] = NOWHERE;
       const reason = this.#accept(i, now);
       if (reason !== ACCEPTED) {
-        context.dropDatagram(reason, this.#batch ?? cells, this.#datagram[i]!);
+        context.count(reason);
         continue;
       }
       const device = this.#inner.deviceOf(this.#slot[i]!);

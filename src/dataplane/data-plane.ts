@@ -1,5 +1,6 @@
 /** The main thread's side of the data plane: carries out what IKE asks for on the SA table (RFC 4301 section 4.4.2). */
 import { equal } from "../base/bytes.ts";
+import { InvariantError } from "../base/errors.ts";
 import { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { RandomSource } from "../base/random.ts";
@@ -21,8 +22,8 @@ import type {
 import { outerPath } from "../policy/endpoint-record.ts";
 import { laneBits, laneOfSpi } from "../policy/lane-of-spi.ts";
 import { readUint64, setSequenceLimit, writeSaRecord } from "../policy/sa-record.ts";
-import { AggfragMode, SaMode, type SaTable, Slot } from "../policy/sa-table.ts";
-import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
+import { AggfragMode, Header, SaMode, type SaTable, Slot, SlotState } from "../policy/sa-table.ts";
+import { findBySpi, hasSameTraffic, NO_SLOT, slotOffset } from "../policy/sad.ts";
 import { SadError } from "../policy/sad-error.ts";
 import { SadWriter } from "../policy/sad-writer.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
@@ -35,6 +36,8 @@ export interface DataPlaneOptions {
   readonly random: RandomSource;
   /** Octets of the largest outer packet on the way to a peer; 1500 for all unless told. */
   readonly pathMtu?: (local: UdpEndpoint, remote: UdpEndpoint) => number;
+  /** With a table that another process left, after `recoverSaTable`: the policies that its indices stand for. */
+  readonly policies?: ReadonlyMap<PolicyName, number>;
 }
 
 /** What is asked of an outbound SA that somebody names. */
@@ -66,6 +69,8 @@ export interface SaPairState {
   /** The highest sequence number of an authentic packet; read before `usage`, so that gaps are never overstated. */
   readonly inboundHighest: number;
   readonly usage: SaUsage;
+  /** When it ends should there be no IKE SA that ends it; absent: nobody said. */
+  readonly expiresAt?: Instant;
 }
 
 /** What passed one pair so far. */
@@ -95,8 +100,10 @@ export interface DataPlane extends DataPlaneQuery, SpiAllocator {
    * @throws {@link SadError} `SAD_FULL`
    */
   policyIndex(name: PolicyName): number;
-  /** The policy that an index stands for. */
-  policyName(index: number): PolicyName | undefined;
+  /** What index stands for which policy. */
+  policies(): ReadonlyMap<PolicyName, number>;
+  /** Pairs besides this one that carry the same traffic to the same peer. */
+  twins(inboundSpi: Spi): readonly Spi[];
   /** Forgets a name that no SPD mentions any more; its index is used again once its last SA is gone. */
   releasePolicy(name: PolicyName): void;
   /**
@@ -160,16 +167,52 @@ class TableDataPlane implements DataPlane {
     this.#random = options.random;
     this.#pathMtu = options.pathMtu ?? (() => PATH_MTU_DEFAULT);
     this.#sad = new SadWriter(options.table);
-    this.#policies = createPolicyRegistry(options.table.size.policies);
+    this.#policies = createPolicyRegistry(options.table.size.policies, options.policies);
     this.#pairsOfLane = new Array<number>(options.table.size.lanes).fill(0);
+    this.#findPairs();
+  }
+
+  /** Those that another process left. */
+  #findPairs(): void {
+    for (let slot = 0; slot < this.#table.u32[Header.SLOTS_USED / 4]!; slot++) {
+      const isInbound = this.#get(slot, Slot.DIRECTION) === 0;
+      if (!isInbound || this.#get(slot, Slot.STATE) !== SlotState.LIVE) continue;
+      const policy = this.#policies.nameOf(this.#get(slot, Slot.POLICY));
+      if (policy === undefined) throw new InvariantError(`slot ${slot} is of a policy without a name`);
+      const other = this.#get(slot, Slot.PAIR);
+      this.#addPair(Spi(this.#get(slot, Slot.SPI)), policy, slot, other === 0 ? undefined : other - 1);
+    }
+  }
+
+  #addPair(spi: Spi, policy: PolicyName, inbound: number, outbound: number | undefined): void {
+    if (!this.#reserved.delete(spi)) this.#countPair(spi, 1);
+    this.#pairs.set(spi, { policy, inbound, outbound });
+    this.#pairsOfPolicy.set(policy, (this.#pairsOfPolicy.get(policy) ?? 0) + 1);
+    if (outbound === undefined) this.#halves++;
   }
 
   policyIndex(name: PolicyName): number {
     return this.#policies.take(name);
   }
 
-  policyName(index: number): PolicyName | undefined {
-    return this.#policies.nameOf(index);
+  policies(): ReadonlyMap<PolicyName, number> {
+    return this.#policies.all();
+  }
+
+  twins(inboundSpi: Spi): readonly Spi[] {
+    const own = this.#pairs.get(inboundSpi);
+    if (own?.outbound === undefined) return [];
+    const { outbound } = own;
+    const isTwin = (other: Pair) =>
+      other !== own &&
+      other.outbound !== undefined &&
+      hasSameTraffic(this.#table, outbound, other.outbound) &&
+      equal(this.#remoteOf(outbound), this.#remoteOf(other.outbound));
+    return [...this.#pairs].filter(([, pair]) => isTwin(pair)).map(([spi]) => Spi(spi));
+  }
+
+  #remoteOf(slot: number): IpAddress {
+    return this.#sad.readEndpoint(this.#get(slot, Slot.ENDPOINT)).remote.address;
   }
 
   releasePolicy(name: PolicyName): void {
@@ -238,10 +281,7 @@ class TableDataPlane implements DataPlane {
     if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) !== NO_SLOT)
       throw new SadError("SAD_DUPLICATE", `there is an inbound SA with SPI ${formatSpi(sa.spi)} already`);
     const slot = this.#write(sa, laneOfSpi(sa.spi, this.#table.size.lanes));
-    if (!this.#reserved.delete(sa.spi)) this.#countPair(sa.spi, 1);
-    this.#pairs.set(sa.spi, { policy: sa.policy, inbound: slot, outbound: undefined });
-    this.#pairsOfPolicy.set(sa.policy, (this.#pairsOfPolicy.get(sa.policy) ?? 0) + 1);
-    this.#halves++;
+    this.#addPair(sa.spi, sa.policy, slot, undefined);
     this.#sad.publishInbound(slot);
   }
 
@@ -461,12 +501,18 @@ class TableDataPlane implements DataPlane {
         flow: this.#flowOf(pair.outbound ?? pair.inbound),
         inboundHighest: this.#table.f64[(slotOffset(this.#table, pair.inbound) + Slot.REPLAY_HIGHEST) / 8]!,
         usage: this.#usageOf(pair),
+        ...this.#endOf(pair.inbound),
       };
     });
   }
 
   #isInbound(slot: number): boolean {
     return this.#get(slot, Slot.DIRECTION) === 0;
+  }
+
+  #endOf(slot: number): { readonly expiresAt?: Instant } {
+    const at = this.#table.f64[(slotOffset(this.#table, slot) + Slot.EXPIRES_AT) / 8]!;
+    return Number.isFinite(at) ? { expiresAt: Instant(at) } : {};
   }
 
   #flowOf(slot: number): SaFlow {

@@ -9,16 +9,24 @@ export interface PolicyRegistry {
   nameOf(index: number): PolicyName | undefined;
   /** Gives the name up: at once, or by {@link freeReleased} when SAs still use it. */
   release(name: PolicyName, isUsed: boolean): void;
+  /** All names with their indices. */
+  all(): ReadonlyMap<PolicyName, number>;
   /** Frees the index if the name was given up before. */
   freeReleased(name: PolicyName): void;
 }
 
-/** Free indices are used in turn, so that a lane with an older SPD has the most time before one means something else. */
-export function createPolicyRegistry(capacity: number): PolicyRegistry {
-  let free = Array.from({ length: capacity }, (_, index) => index);
+/**
+ * Free indices are used in turn, so that a lane with an older SPD has the most time before one means something else.
+ * @param taken - names that another process gave
+ */
+export function createPolicyRegistry(
+  capacity: number,
+  taken: ReadonlyMap<PolicyName, number> = new Map(),
+): PolicyRegistry {
+  const indices = new Map(taken);
+  const names = new Map([...taken].map(([name, index]) => [index, name]));
+  let free = Array.from({ length: capacity }, (_, index) => index).filter((index) => !names.has(index));
   let firstFree = 0;
-  const indices = new Map<PolicyName, number>();
-  const names = new Map<number, PolicyName>();
   const released = new Set<PolicyName>();
   const forget = (name: PolicyName) => {
     const index = indices.get(name);
@@ -46,6 +54,7 @@ export function createPolicyRegistry(capacity: number): PolicyRegistry {
     },
     indexOf: (name) => indices.get(name),
     nameOf: (index) => names.get(index),
+    all: () => indices,
     release(name, isUsed) {
       if (isUsed) released.add(name);
       else forget(name);

@@ -22,6 +22,8 @@ export interface NativeKeyStore extends EspKeyStore {
   /** For lanes, and for the service manager's descriptor store; it survives this process there. */
   readonly fd: Fd;
   readonly handle: Handle;
+  /** Whether the slot has keys that were written to their end. */
+  holds(slot: number): boolean;
   /** Unmaps this thread's view; keys stay for the other threads. */
   close(): void;
 }
@@ -69,6 +71,15 @@ export function createNativeKeyStore(table: NativeSaTable): NativeKeyStore {
   return openNativeKeyStore(fd, table);
 }
 
+/** Leaves no key in a store that nobody uses any more; what is none stays as it is. */
+export function wipeKeyStore(fd: Fd): void {
+  const addon = loadAddon();
+  const handle = addon.openKeyStore(fd);
+  if (handle < 0) return;
+  for (let slot = 0; addon.wipeKeys(handle, slot) === 0; ) slot++;
+  addon.closeKeyStore(handle);
+}
+
 /** Any thread, or a later process that was handed the descriptor. @throws {IoError} when `fd` holds no key store */
 export function openNativeKeyStore(fd: Fd, table: NativeSaTable): NativeKeyStore {
   const addon = loadAddon();
@@ -88,6 +99,7 @@ export function openNativeKeyStore(fd: Fd, table: NativeSaTable): NativeKeyStore
     wipe(slot) {
       if (addon.wipeKeys(handle, slot) < 0) throw new InvariantError(`there is no slot ${slot}`);
     },
+    holds: (slot) => addon.holdsKeys(handle, slot),
     close: () => addon.closeKeyStore(handle),
   };
 }

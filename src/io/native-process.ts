@@ -19,6 +19,12 @@ export function notifyServiceManager(path: string, message: string, fds: readonl
   if (result < 0) throw ioError(`reach the service manager at ${path}`, "sendmsg", result);
 }
 
+/** Waits until the service manager has read all messages before this one. @throws {IoError} also when that takes too long */
+export function notifyBarrier(path: string, milliseconds: number): void {
+  const result = loadAddon().notifyBarrier(path, milliseconds);
+  if (result < 0) throw ioError(`wait for the service manager at ${path}`, "poll", result);
+}
+
 /** Keeps the memory of this process out of core dumps and away from debuggers of the same user. @throws {IoError} */
 export function forbidDumps(): void {
   const result = loadAddon().forbidDumps();

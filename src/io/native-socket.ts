@@ -59,6 +59,12 @@ export function openTun(
   });
 }
 
+/** The device behind a queue that somebody opened; `undefined` when the descriptor is no queue, or its device is gone. */
+export function describeTun(fd: Fd): { readonly name: string; readonly isFramed: boolean } | undefined {
+  const found = loadAddon().describeTun(fd);
+  return typeof found === "number" ? undefined : found;
+}
+
 /**
  * Whether outer packets may be fragmented on their way (IP_MTU_DISCOVER): `probe` sets DF and trusts no cached path MTU,
  * `allow` clears DF and fragments locally.
@@ -127,6 +133,12 @@ export function openUdpSocket(options: UdpSocketOptions): UdpSocket {
     throw ioError("learn a socket's port", "getsockname", localPort);
   }
   return { fd, family: options.family, localPort };
+}
+
+/** The port that a UDP socket is bound to; `undefined` when the descriptor is no such socket. */
+export function udpPort(fd: Fd): number | undefined {
+  const port = loadAddon().localPort(fd);
+  return port < 0 ? undefined : port;
 }
 
 /** What the kernel does with runs of datagrams: `canSend` (UDP_SEGMENT), `merges` what this socket receives (UDP_GRO). */

@@ -53,6 +53,8 @@ export interface NativeAddon {
   /** @returns 0, -EINVAL when the lengths do not fit the slot's transforms, -ENOTSUP for transforms unknown here */
   installKeys(store: Handle, table: Handle, slot: number, encr: Uint8Array, integ: Uint8Array): Result;
   wipeKeys(store: Handle, slot: number): Result;
+  /** Whether the slot has keys that were written to their end. */
+  holdsKeys(store: Handle, slot: number): boolean;
 
   // Batches
   registerBatch(batch: PacketBatch): Handle;
@@ -81,6 +83,10 @@ export interface NativeAddon {
     queues: number,
     takes: number,
   ): Result | { readonly name: string; readonly queues: readonly Fd[]; readonly takes: number };
+  /** The device of a queue that somebody opened; `isFramed`: IP packets behind a virtio-net header and nothing else. */
+  describeTun(fd: Fd): Result | { readonly name: string; readonly isFramed: boolean };
+  /** @returns bits as `takes`, those that the kernel granted */
+  adoptTun(fd: Fd, takes: number): Result;
   openUdp(
     family: number,
     address: Uint8Array,
@@ -165,6 +171,8 @@ export interface NativeAddon {
 
   // Process
   notify(path: string, message: string, fds: Int32Array): Result;
+  /** Waits until whoever reads the socket has read everything before it. */
+  notifyBarrier(path: string, milliseconds: number): Result;
   bootTime(): number;
   forbidDumps(): Result;
   lockFile(fd: Fd): Result;

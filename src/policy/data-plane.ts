@@ -40,6 +40,8 @@ export interface SaLifetime {
   readonly hardOctets?: number;
   readonly softPackets?: number;
   readonly hardPackets?: number;
+  /** IKE ends it at this moment at the latest; should there be no IKE any more, the data plane does. */
+  readonly expiresAt?: Instant;
 }
 
 /** Settings of one SA that the configuration decides (RFC 4301 sections 4.4.2.1 and 8.1, RFC 6040). */

@@ -116,6 +116,7 @@ export function writeSaRecord(
   putFloat(Slot.HARD_PACKETS, sa.lifetime.hardPackets ?? Number.POSITIVE_INFINITY);
   putFloat(Slot.SOFT_OCTETS, sa.lifetime.softOctets ?? Number.POSITIVE_INFINITY);
   putFloat(Slot.HARD_OCTETS, sa.lifetime.hardOctets ?? Number.POSITIVE_INFINITY);
+  putFloat(Slot.EXPIRES_AT, sa.lifetime.expiresAt ?? Number.POSITIVE_INFINITY);
   writeSequence(table, base, sa);
   put(Slot.LOCAL_SELECTOR_COUNT, writeSelectors(memory, base + Slot.SELECTORS, sa.selectors.local));
   put(Slot.REMOTE_SELECTOR_COUNT, writeSelectors(memory, base + REMOTE_SELECTORS, sa.selectors.remote));

@@ -7,7 +7,7 @@
  */
 
 export const SA_TABLE_MAGIC = 0x54475341;
-export const SA_TABLE_LAYOUT_VERSION = 2;
+export const SA_TABLE_LAYOUT_VERSION = 3;
 
 /** Octet offsets in the header page. */
 export const Header = {
@@ -155,6 +155,8 @@ export const Slot = {
   NAT_SUM: 236,
   /** Slot + 1 of the next outbound SA that sends by the clock. */
   NEXT_PACED: 384,
+  /** Float64 Instant at which the SA ends, for a process that finds it without its IKE SA; Infinity: nobody said. */
+  EXPIRES_AT: 392,
   /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */
   SELECTORS: 512,
   /** The anti-replay bitmap. */

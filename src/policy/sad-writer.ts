@@ -42,11 +42,25 @@ export class SadWriter {
   #retired: Retired[] = [];
   #firstRetired = 0;
 
+  /** @param table - empty, or as `recoverSaTable` left it */
   constructor(table: SaTable) {
     this.table = table;
     this.memory = selectorMemory(table.u32.buffer as ArrayBuffer);
-    this.#freeSlots = descending(table.size.slots);
-    this.#freeEndpoints = descending(table.size.endpoints);
+    const { slots, endpoints } = table.size;
+    this.#freeSlots = descending(slots, table.u32[Header.SLOTS_USED / 4]!, (slot) => this.#isFree(slot));
+    const isUnused = (endpoint: number) => this.#countReference(endpoint, 0) === 0;
+    const usedEndpoints = table.u32[Header.ENDPOINTS_USED / 4]!;
+    this.#freeEndpoints = descending(endpoints, usedEndpoints, isUnused);
+    for (let endpoint = 0; endpoint < usedEndpoints; endpoint++) {
+      if (isUnused(endpoint)) continue;
+      const path = this.readEndpoint(endpoint);
+      this.#endpointByPath.set(formatOuterPath(path), endpoint);
+      this.#countLocal(path, 1);
+    }
+  }
+
+  #isFree(slot: number): boolean {
+    return this.#get(slot, Slot.STATE) === SlotState.FREE;
   }
 
   /** Slots that can be allocated at once. */
@@ -250,9 +264,13 @@ export class SadWriter {
   }
 }
 
-/** So that the lowest is taken first. */
-function descending(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => count - 1 - i);
+/**
+ * So that the lowest is taken first.
+ * @param used - those from here on were never looked at, and are not now: that would touch their memory
+ */
+function descending(count: number, used: number, isFree: (number: number) => boolean): number[] {
+  const all = Array.from({ length: count }, (_, i) => count - 1 - i);
+  return used === 0 ? all : all.filter((number) => number >= used || isFree(number));
 }
 
 function slotWord(table: SaTable, slot: number, field: number): number {
@@ -276,7 +294,7 @@ function lanesPassed(table: SaTable, epochs: Uint32Array): boolean {
   );
 }
 
-function insertSpi(table: SaTable, spi: number, slot: number): void {
+export function insertSpi(table: SaTable, spi: number, slot: number): void {
   const mask = table.regions.indexCapacity - 1;
   let at = indexStart(table, spi);
   for (;;) {

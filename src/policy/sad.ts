@@ -99,3 +99,28 @@ export function saMatches(table: SaTable, memory: SelectorMemory, slot: number, 
 
 /** Octet of the first remote selector in a slot. */
 export const REMOTE_SELECTORS = Slot.SELECTORS + SELECTORS_PER_SIDE * SelectorRecord.STRIDE;
+
+/** Whether two outbound SAs are for the same packets: of the same policy, with the same selectors, DSCP values and lane. */
+export function hasSameTraffic(table: SaTable, slot: number, other: number): boolean {
+  const [a, b] = [slotOffset(table, slot), slotOffset(table, other)];
+  const fields = [
+    Slot.POLICY,
+    Slot.MODE,
+    Slot.PROTOCOL,
+    Slot.DSCP_SET,
+    Slot.DSCP_SET + 4,
+    Slot.RESOURCE,
+    Slot.LOCAL_SELECTOR_COUNT,
+    Slot.REMOTE_SELECTOR_COUNT,
+  ];
+  if (fields.some((field) => table.u32[(a + field) >> 2] !== table.u32[(b + field) >> 2])) return false;
+  const isSame = (from: number, count: number) => {
+    for (let at = from; at < from + count * SelectorRecord.STRIDE; at++)
+      if (table.bytes[a + at] !== table.bytes[b + at]) return false;
+    return true;
+  };
+  return (
+    isSame(Slot.SELECTORS, table.u32[(a + Slot.LOCAL_SELECTOR_COUNT) >> 2]!) &&
+    isSame(REMOTE_SELECTORS, table.u32[(a + Slot.REMOTE_SELECTOR_COUNT) >> 2]!)
+  );
+}
