@@ -4,7 +4,7 @@
  */
 import { concat } from "../base/bytes.ts";
 import { assert } from "../base/errors.ts";
-import type { Instant } from "../base/instant.ts";
+import { earlier, type Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { UnreachableReason, UnreachableReport } from "../base/unreachable-report.ts";
@@ -15,7 +15,8 @@ import type { ConnectionState } from "../ike/connection-state.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
 import type { IkeAction, IkeCommand, JobId, PathProbe, Timeout, Work, WorkResult } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
-import type { TracedMessage } from "../ike/trace.ts";
+import { type Fingerprints, fingerprintsOf, type Predecessor } from "../ike/predecessor.ts";
+import { fingerprint } from "../ike/reload.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
 import { keepNumbers } from "../policy/peer-numbers.ts";
@@ -23,6 +24,7 @@ import { SadError } from "../policy/sad-error.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { NON_ESP_MARKER_LENGTH } from "../wire/esp/udp-encapsulation.ts";
 import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configuration.ts";
+import { type InheritedNews, InheritedPairs } from "./inherited-pairs.ts";
 import { compileInterfaceSpds, policyNames } from "./interface-spd.ts";
 import { ManualChildren, type ManualNews } from "./manual-children.ts";
 import type { ManualNumbers } from "./manual-sa.ts";
@@ -73,15 +75,18 @@ export type GatewayEffect =
   | { readonly kind: "pathMtuChanged"; readonly remote: IpAddress; readonly state: PathState }
   | { readonly kind: "compute"; readonly job: JobId; readonly work: Work }
   | { readonly kind: "notice"; readonly notice: IkeNotice }
-  /** An IKE message passed, in clear; not for keeping. */
-  | { readonly kind: "message"; readonly message: TracedMessage }
   | { readonly kind: "audit"; readonly audit: Extract<LaneUpcall, { kind: "audit" }> }
   /** After `reserveSequence` reserve more numbers, then feed `sequenceReserved`. */
   | ManualNews
+  /** What became of an SA pair that another process had left. */
+  | InheritedNews
   /** The SA table did not take what IKE had negotiated. */
   | { readonly kind: "tableRefused"; readonly command: DataPlaneCommand["kind"]; readonly reason: string }
   /** SAs came, changed or went: lanes have to look. */
   | { readonly kind: "wakeLanes" };
+
+/** What another process left besides the SAs in the data plane. */
+export type GatewayPredecessor = Omit<Predecessor, "pairs">;
 
 export interface GatewayOptions {
   readonly machine: DescribedIkeMachine;
@@ -101,11 +106,12 @@ export class Gateway {
   readonly #paths: PathTable;
   readonly #natPort: number;
   readonly #manual: ManualChildren;
+  readonly #inherited: InheritedPairs;
   readonly #pathMtus: PathMtus;
   /** Wanted of the machine when it has said what it had to say. */
   readonly #probes: PathProbe[] = [];
   readonly #pathChanges: Extract<GatewayEffect, { kind: "pathMtuChanged" }>[] = [];
-  #policies: readonly PolicyName[] = [];
+  #policies: readonly PolicyName[];
   #connections: readonly Connection[] = [];
   #isBusy = false;
 
@@ -121,6 +127,8 @@ export class Gateway {
       onChange: (remote, state) => this.#pathChanges.push({ kind: "pathMtuChanged", remote, state }),
     });
     this.#manual = new ManualChildren(dataPlane, natPort);
+    this.#inherited = new InheritedPairs(dataPlane);
+    this.#policies = [...dataPlane.policies().keys()];
   }
 
   /**
@@ -146,14 +154,80 @@ export class Gateway {
     return spds;
   }
 
-  /** Takes over the connections; IKE begins and ends what has to. */
-  setConnections(configuration: GatewayConfiguration, now: Instant, perform: Perform): void {
+  /**
+   * Takes over the connections; IKE begins and ends what has to.
+   * @param before - given with the first ones when another process has left SAs
+   */
+  setConnections(
+    configuration: GatewayConfiguration,
+    now: Instant,
+    perform: Perform,
+    before?: GatewayPredecessor,
+  ): void {
     const known = this.#numbered(configuration).map(({ connection }) => connection);
     this.#connections = known;
     this.#exclusively(() => {
-      this.#performActions(this.#machine.setConnections(known, now), now, perform);
+      const pairs = this.#dataPlane.pairs();
+      const left = before === undefined ? undefined : { ...before, pairs };
+      this.#performActions(this.#machine.setConnections(known, now, left), now, perform);
+      if (before !== undefined) this.#takeOver(configuration, before, now, perform);
       this.#lookAtPaths(now, perform);
     });
+  }
+
+  /** Pairs that no IKE SA came along with go on as long as the configuration is as it was. */
+  #takeOver(
+    configuration: GatewayConfiguration,
+    { fingerprints, isOurs }: GatewayPredecessor,
+    now: Instant,
+    perform: Perform,
+  ): void {
+    const current = gatewayFingerprints(configuration, this.#connections).policies;
+    const manual = new Set(configuration.manual.map(({ policy }) => policy));
+    for (const pair of this.#dataPlane.pairs()) {
+      const { policy, inboundSpi, local, remote } = pair;
+      const isClaimed = this.#machine.claims(inboundSpi);
+      const fits =
+        isOurs(local) &&
+        current.get(policy) !== undefined &&
+        current.get(policy) === fingerprints.policies.get(policy);
+      if (isClaimed || fits) this.#pathMtus.use(inboundSpi, remote.address, isClaimed, now);
+      if (isClaimed || (fits && manual.has(policy))) continue;
+      if (fits) this.#inherited.take(pair);
+      else this.#endInherited({ kind: "inherited", what: "unfit", policy, inboundSpi }, perform);
+    }
+    perform({ kind: "wakeLanes" });
+  }
+
+  #endInherited(news: InheritedNews, perform: Perform): void {
+    if (news.what !== "renewed") {
+      this.#dataPlane.execute({ kind: "removePair", inboundSpi: news.inboundSpi });
+      this.#pathMtus.release(news.inboundSpi);
+    }
+    perform(news);
+  }
+
+  /** What the SAs depend on, for a process that comes after this one. */
+  fingerprints(configuration: GatewayConfiguration): Fingerprints {
+    return gatewayFingerprints(
+      configuration,
+      this.#numbered(configuration).map(({ connection }) => connection),
+    );
+  }
+
+  /** IKE SAs for a process that comes after this one; this gateway must not be used any more. */
+  exportIkeSas(): readonly Uint8Array[] {
+    return this.#machine.exportState();
+  }
+
+  /** What index of the SA table stands for which policy. */
+  policyIndices(): ReadonlyMap<PolicyName, number> {
+    return this.#dataPlane.policies();
+  }
+
+  /** Pairs that another process left and that wait for a successor. */
+  inheritedCount(): number {
+    return this.#inherited.waiting;
   }
 
   /** Policies bear the numbers of peers in their names. */
@@ -168,9 +242,9 @@ export class Gateway {
 
   nextTimeout(): Timeout | undefined {
     const machine = this.#machine.nextTimeout();
-    const at = this.#pathMtus.nextTimeout();
+    const at = earlier(this.#pathMtus.nextTimeout(), this.#inherited.nextTimeout());
     if (at === undefined || (machine !== undefined && machine.at <= at)) return machine;
-    return { at, reason: "path MTU" };
+    return { at, reason: "paths and inherited SAs" };
   }
 
   /** What the way to a peer carries; `undefined` while no SA uses it. */
@@ -254,6 +328,7 @@ export class Gateway {
         this.#manual.extend(event.policy, event.last);
         break;
     }
+    for (const news of this.#inherited.advance(now)) this.#endInherited(news, perform);
     this.#lookAtPaths(now, perform);
     this.#dataPlane.reclaim();
   }
@@ -312,7 +387,6 @@ export class Gateway {
           break;
         case "compute":
         case "notice":
-        case "message":
           perform(action);
           break;
       }
@@ -325,6 +399,10 @@ export class Gateway {
     try {
       this.#dataPlane.execute(command);
       this.#notePath(command, now);
+      if (command.kind === "addOutboundSa") {
+        const renewed = this.#inherited.giveWay(command.sa.inboundSpi, now);
+        for (const news of renewed) this.#endInherited(news, perform);
+      }
     } catch (error) {
       if (!(error instanceof SadError)) throw error;
       perform({ kind: "tableRefused", command: command.kind, reason: error.message });
@@ -352,4 +430,13 @@ export class Gateway {
       this.#isBusy = false;
     }
   }
+}
+
+function gatewayFingerprints(
+  { manual }: GatewayConfiguration,
+  connections: readonly Connection[],
+): Fingerprints {
+  const negotiated = fingerprintsOf(connections);
+  const given = manual.map(({ place: _, ...child }) => [child.policy, fingerprint(child)] as const);
+  return { ...negotiated, policies: new Map([...negotiated.policies, ...given]) };
 }

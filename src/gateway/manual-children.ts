@@ -1,4 +1,5 @@
 /** The manual children that are in place: IKE knows nothing of them, so their SAs' events end here. */
+import { equal } from "../base/bytes.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
 import type { DataPlane } from "../dataplane/data-plane.ts";
@@ -22,9 +23,16 @@ export class ManualChildren {
     this.#natPort = natPort;
   }
 
+  /** What is there already, for another process has left it, goes on with its own numbers. */
   add(child: GatewayManualChild, local: IpAddress, numbers: ManualNumbers): void {
-    for (const command of manualSaCommands(child, local, this.#natPort, numbers))
-      this.#dataPlane.execute(command);
+    const left = this.#dataPlane.pairs().find(({ policy }) => policy === child.policy);
+    if (left !== undefined && equal(left.local.address, local)) {
+      this.#dataPlane.extendSequence(left.inboundSpi, numbers.last);
+    } else {
+      if (left !== undefined) this.#dataPlane.execute({ kind: "removePair", inboundSpi: left.inboundSpi });
+      for (const command of manualSaCommands(child, local, this.#natPort, numbers))
+        this.#dataPlane.execute(command);
+    }
     this.#spis.set(child.policy, child.inbound.spi);
   }
 

@@ -3,10 +3,10 @@ import { wipe } from "../base/bytes.ts";
 import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { RandomSource } from "../base/random.ts";
+import type { Spi } from "../base/spi.ts";
 import { indexCallers } from "../policy/caller-index.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneQuery, SpiAllocator } from "../policy/data-plane.ts";
-import { matchIdentity } from "../policy/pad.ts";
 import { advance, timeoutOf } from "./advance.ts";
 import { Agenda } from "./agenda.ts";
 import { handleCommand, handleDataPlaneEvent } from "./command.ts";
@@ -23,22 +23,13 @@ import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limit
 import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./machine.ts";
 import { newCookieJar } from "./negotiation/cookie.ts";
 import type { DropReason } from "./notice.ts";
+import { claims, type Predecessor, resume, takeOver } from "./predecessor.ts";
 import { replaceConnections } from "./reload.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
-import { IkeSaId } from "./sa/ike-sa-id.ts";
+import type { IkeSaId } from "./sa/ike-sa-id.ts";
 import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/retransmission.ts";
-import { decodeIkeSa, encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
-import {
-  addIkeSa,
-  besideOf,
-  keeperOf,
-  type Machine,
-  type OwnAddresses,
-  peerKey,
-  type Turn,
-  touch,
-  touchConnection,
-} from "./turn.ts";
+import { encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
+import { besideOf, type Machine, type OwnAddresses, type Turn, touch, touchConnection } from "./turn.ts";
 import { noteUnreachable } from "./unreachable.ts";
 
 export interface IkeMachineOptions {
@@ -67,17 +58,23 @@ export interface IkeMachineOptions {
 export interface DescribedIkeMachine extends IkeMachine {
   /** @param only - the connection to describe; absent: all of them */
   describe(now: Instant, only?: string): readonly ConnectionState[];
-  /** Takes another configuration; unchanged connections go on. */
-  setConnections(connections: readonly Connection[], now: Instant): readonly IkeAction[];
+  /**
+   * Takes another configuration; unchanged connections go on.
+   * @param before - given with the first one when another process has left something
+   */
+  setConnections(
+    connections: readonly Connection[],
+    now: Instant,
+    before?: Predecessor,
+  ): readonly IkeAction[];
+  /** Whether one of the IKE SAs has this child SA. */
+  claims(inboundSpi: Spi): boolean;
   /** Messages dropped since the start, by reason. */
   drops(): ReadonlyMap<DropReason, number>;
   /** IKE SAs in any state: zero after a shutdown that all peers have answered. */
   ikeSaCount(): number;
   /** The same by state. */
   ikeSaCounts(): Readonly<Record<IkeSa["state"], number>>;
-}
-
-export interface ResumableIkeMachine extends DescribedIkeMachine {
   /**
    * The established IKE SAs that another process can take up by `resume`; they hold keys, and this machine must not be used
    * any more.
@@ -85,9 +82,9 @@ export interface ResumableIkeMachine extends DescribedIkeMachine {
   exportState(): readonly Uint8Array[];
 }
 
-export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachine {
+export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachine {
   const machine = newMachine(options);
-  for (const bytes of options.resume ?? []) resume(machine, bytes);
+  for (const bytes of options.resume ?? []) resume(machine, bytes, () => true);
   const sasDue = new Agenda<IkeSaId>();
   const connectionsDue = new Agenda<string>();
   for (const name of machine.connections.keys())
@@ -105,12 +102,14 @@ export function createIkeMachine(options: IkeMachineOptions): ResumableIkeMachin
     handle: (event, now) => take(now, (turn) => handleEvent(turn, event)),
     nextTimeout: () => sooner(sasDue.first(), connectionsDue.first()),
     describe: (now, only) => describeMachine(machine, now, only),
-    setConnections: (connections, now) =>
+    setConnections: (connections, now, before) =>
       take(now, (turn) => {
         for (const name of machine.connections.keys()) touchConnection(machine, name);
         replaceConnections(turn, connections);
+        if (before !== undefined) takeOver(turn, before);
         for (const name of machine.connections.keys()) touchConnection(machine, name);
       }),
+    claims: (inboundSpi) => claims(machine, inboundSpi),
     drops: () => new Map([...machine.drops].map(([reason, { total }]) => [reason, total])),
     exportState: () =>
       [...machine.sas.values()].filter((sa) => resumeIkeSa(sa) !== undefined).map(encodeIkeSa),
@@ -266,22 +265,6 @@ function expireJob(turn: Turn, sa: IkeSa): void {
   turn.machine.jobs.delete(job.id);
   handleComputed(turn, sa, job, NOT_IN_TIME);
   emptyInbox(turn, sa.id);
-}
-
-/** Takes up what fits the configuration; the rest ends unsaid, and its peer will notice. */
-function resume(machine: Machine, bytes: Uint8Array): void {
-  const stored = resumeIkeSa(decodeIkeSa(bytes));
-  const connection = stored && machine.connections.get(stored.connection);
-  if (stored === undefined || connection === undefined || !mayStandFor(connection, stored)) return;
-  const sa = { ...stored, id: IkeSaId(machine.nextIkeSaId++) };
-  addIkeSa(machine, sa);
-  const { idType, data } = sa.peerIdentity;
-  if (sa.instance > 0) keeperOf(machine, sa.connection).instances.set(peerKey({ idType, data }), sa.instance);
-}
-
-/** The number of a peer may have become another one's. */
-function mayStandFor({ oneOf, remote: { id } }: Connection, { peerIdentity }: EstablishedIkeSa): boolean {
-  return oneOf === undefined || typeof id !== "object" || matchIdentity(id, peerIdentity);
 }
 
 function newMachine(options: IkeMachineOptions): Machine {

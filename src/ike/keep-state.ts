@@ -34,6 +34,8 @@ export interface ChildKeeper extends Retry {
 export interface Keeper extends Retry {
   isDown: boolean;
   isWanted: boolean;
+  /** A process before this one left child SAs: the peer may have its IKE SA, and is not told that there is none. */
+  mayBeKnown: boolean;
   /** Which of the remote addresses is called next. */
   addressIndex: number;
   /** Key exchange method that the peer chose last; asked for first the next time. */
@@ -49,6 +51,7 @@ export function newKeeper(): Keeper {
   return {
     isDown: false,
     isWanted: false,
+    mayBeKnown: false,
     addressIndex: 0,
     method: undefined,
     lastRefused: undefined,

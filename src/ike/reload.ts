@@ -1,5 +1,7 @@
 /** Another configuration for a running machine: what did not change goes on, the rest ends and begins anew. */
 import { contains } from "../base/address-range.ts";
+import { toHex, wipe } from "../base/bytes.ts";
+import { sha256 } from "../crypto/hash.ts";
 import { indexCallers } from "../policy/caller-index.ts";
 import type {
   ChildConfiguration,
@@ -12,6 +14,7 @@ import { closeConnection } from "./command.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
+import { encodePlain } from "./sa/plain-value.ts";
 import { establishedOf, ikeSasOf, keeperOf, type Machine, type Turn } from "./turn.ts";
 
 export function replaceConnections(turn: Turn, connections: readonly Connection[]): void {
@@ -46,6 +49,33 @@ function forgetKeepers({ machine: { connections, keepers } }: Turn, before: Mach
   for (const name of [...keepers.keys()])
     if (before.has(name) !== connections.has(name) || !(connections.has(name) || shared.has(name)))
       keepers.delete(name);
+}
+
+/** Two connections of one name whose texts are the same go on as one; secrets are in it, but cannot be read back. */
+export function connectionFingerprint(connection: Connection): string {
+  return fingerprint(essence(connection));
+}
+
+/** As {@link connectionFingerprint}, of a child and, unless many connections share its policy, of its connection. */
+export function policyFingerprint(connection: Connection, child: ChildConfiguration): string {
+  const own = connection.oneOf?.networks === "shared" ? undefined : essence(connection);
+  return fingerprint([own, childEssence(child)]);
+}
+
+/** @param value - plain; the order of the keys of its records does not count */
+export function fingerprint(value: unknown): string {
+  const bytes = encodePlain(sorted(value));
+  const text = toHex(sha256(bytes));
+  wipe(bytes);
+  return text;
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, one]) => [key, sorted(one)]));
 }
 
 /** What an IKE SA depends on besides the peer's address; the rest of a connection takes effect without ending it. */

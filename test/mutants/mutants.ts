@@ -12,6 +12,30 @@ export interface Mutant {
 
 export const MUTANTS: readonly Mutant[] = [
   {
+    bug: "after a crash the peer is told that there is nothing else, and drops the child SAs that still carry",
+    file: "src/ike/predecessor.ts",
+    find: "keeper.mayBeKnown = true;",
+    replace: "keeper.mayBeKnown = false;",
+    test: "test/sim/ike-restart.test.ts",
+    killedBy: "the peer is called without INITIAL_CONTACT",
+  },
+  {
+    bug: "an SA that was taken over has no whole keys",
+    file: "src/policy/sa-recovery.ts",
+    find: "recovery.isSound(slot) && isUsable(slot, recovery.get(slot, Slot.POLICY));",
+    replace: "recovery.isSound(slot);",
+    test: "test/unit/policy/sa-recovery.test.ts",
+    killedBy: "an outbound SA without keys is gone",
+  },
+  {
+    bug: "an SA that was taken over outlives a change of the configuration",
+    file: "src/ike/predecessor.ts",
+    find: "before.fingerprints.connections.get(name) !== connectionFingerprint(connection)",
+    replace: "connection.children.length === 0",
+    test: "test/sim/ike-restart.test.ts",
+    killedBy: "what has changed in the configuration ends as with a reload",
+  },
+  {
     bug: "ICMP is believed whatever sequence number it quotes",
     file: "src/esp/path-report.ts",
     find: "if (distance >= Math.min(lastSequence, SEQUENCE_DISTANCE_MAX)) return",

@@ -7,7 +7,7 @@ import { compareIpAddress, type IpAddress, parseIpAddress } from "../../src/base
 import type { UdpEndpoint } from "../../src/base/udp-endpoint.ts";
 import { CryptoError } from "../../src/crypto/error.ts";
 import { answerKeyExchange, deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-exchange.ts";
-import { createIkeMachine, type ResumableIkeMachine } from "../../src/ike/ike-machine.ts";
+import { createIkeMachine, type DescribedIkeMachine } from "../../src/ike/ike-machine.ts";
 import type { IkeAction, IkeCommand, IkeEvent, JobId, Work, WorkResult } from "../../src/ike/machine.ts";
 import type { IkeNotice, IkeNoticeCode } from "../../src/ike/notice.ts";
 import type { RetransmissionPlan } from "../../src/ike/sa/retransmission.ts";
@@ -158,7 +158,7 @@ export class IkeNode {
   readonly notices: IkeNotice[] = [];
   /** Everything the machine asked for, in order. */
   readonly actions: IkeAction[] = [];
-  machine: ResumableIkeMachine;
+  machine: DescribedIkeMachine;
   isUp = true;
   #idle = { at: -1, count: 0 };
 

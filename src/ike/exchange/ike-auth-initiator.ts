@@ -329,7 +329,8 @@ function sendAuth(
   const expected = connection.remote.id;
   const idr: readonly IdPayload[] =
     expected === undefined || expected === "any" || isPattern(expected) ? [] : [{ kind: "IDr", ...expected }];
-  const isOnly = connection.ike.unique !== "never" && !hasAnother(turn, sa);
+  const { mayBeKnown } = keeperOf(turn.machine, connection.name);
+  const isOnly = connection.ike.unique !== "never" && !mayBeKnown && !hasAnother(turn, sa);
   const payloads: Payload[] = [
     { kind: "IDi", ...identity },
     ...sa.certificates,

@@ -32,7 +32,6 @@ import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
 import { mayRepeat, newMessageWindow, newRepeatable } from "../sa/message-window.ts";
 import { replyStateless } from "../stateless-reply.ts";
-import { traceInit } from "../trace.ts";
 import {
   addIkeSa,
   callerName,
@@ -103,12 +102,8 @@ export function handleInitRequest(
 function repeatResponse(turn: Turn, id: IkeSaId, local: UdpEndpoint, remote: UdpEndpoint): void {
   const sa = turn.machine.sas.get(id);
   if (sa?.state !== "halfOpen" || sa.response === undefined) return;
-  if (!mayRepeat(sa.repeatable, turn.now)) {
-    drop(turn, "replyRateExceeded", remote);
-    return;
-  }
-  traceInit(turn, sa, "outbound", sa.response, ++sa.repeats);
-  send(turn, local, remote, sa.response, sa.repeats);
+  if (mayRepeat(sa.repeatable, turn.now)) send(turn, local, remote, sa.response, ++sa.repeats);
+  else drop(turn, "replyRateExceeded", remote);
 }
 
 function admitRequest(turn: Turn, request: InitRequest, digest: string): void {
@@ -287,7 +282,6 @@ function openHalf(
   addIkeSa(machine, half);
   occupy(machine, slot);
   machine.byRequest.set(digest, id);
-  traceInit(turn, half, "inbound", request.bytes);
   half.job = startJob(turn, id, { kind: "generateKeyExchange", method: suite.ke });
 }
 
@@ -328,7 +322,6 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
       ...(sa.hashes === undefined ? [] : [signatureHashesNotify()]), // [AUTH-13]
     ],
   );
-  traceInit(turn, sa, "outbound", sa.response);
   send(turn, sa.local, sa.remote, sa.response);
 }
 

@@ -117,7 +117,9 @@ export function installInbound(
   const encapsulation = encapsulationOf(turn, sa);
   const policy = policyOfChild(turn.machine, sa.connection, configuration.name);
   const { local, remote } = sa;
-  const lifetime = limitsOf(turn, configuration);
+  const limits = limitsOf(turn, configuration);
+  const times = lifetimeOf(turn, configuration.rekey);
+  const lifetime = { ...limits, expiresAt: times.expiresAt };
   const { flow } = agreed.flow;
   const handling = agreedHandling(configuration.handling, flow);
   const common = { policy, suite: agreed.suite, encapsulation, local, remote, lifetime, handling };
@@ -165,7 +167,7 @@ export function installInbound(
     isFirst: agreed.isFirst === true,
     createdAt: turn.now,
     usedAt: agreed.old === undefined ? turn.now : lastUseOf(turn, agreed.old),
-    ...lifetimeOf(turn, configuration.rekey),
+    ...times,
     state: "installed",
     leaving: undefined,
     replacedBy: undefined,

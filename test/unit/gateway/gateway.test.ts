@@ -37,6 +37,8 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
     drops: () => new Map(),
     ikeSaCount: () => 0,
     ikeSaCounts: () => ({ halfOpen: 0, initiating: 0, authenticating: 0, established: 0, leaving: 0 }),
+    claims: () => false,
+    exportState: () => [],
   };
   const paths = createPathTable([]);
   return { gateway: new Gateway({ machine, dataPlane, paths, natPort: 4500 }), dataPlane, seen };
