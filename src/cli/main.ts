@@ -1,7 +1,6 @@
 /** Entry point of the program `tungate`: the process around the command line. */
 import { readFileSync } from "node:fs";
 import type { CommandContext } from "./command-context.ts";
-import { runCommandLine } from "./command-line.ts";
 import { terminalOf } from "./terminal.ts";
 
 /** From src/cli and from dist/cli alike. */
@@ -14,7 +13,13 @@ function programVersion(): string {
   return version;
 }
 
+const words = process.argv.slice(2);
+// Everything else is loaded while lanes start: a word for commander comes after the first packet.
+const early = words[0] === "run" ? (await import("./early-start.ts")).startEarly(process.env) : undefined;
+const { runCommandLine } = await import("./command-line.ts");
+
 const context: CommandContext = {
+  ...(early === undefined ? {} : { early }),
   version: programVersion(),
   environment: process.env,
   isErrorTerminal: process.stderr.isTTY === true,
@@ -25,5 +30,5 @@ const context: CommandContext = {
 
 // `tungate status | head` closes the pipe early, which is no failure.
 process.stdout.on("error", () => process.exit(0));
-process.exitCode = await runCommandLine(process.argv.slice(2), context);
+process.exitCode = await runCommandLine(words, context);
 setTimeout(() => process.exit(), LINGER_MS).unref();

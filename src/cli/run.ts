@@ -4,6 +4,7 @@ import { runDaemon } from "../daemon/daemon.ts";
 import { createLog } from "../observe/log.ts";
 import type { LogLevel } from "../observe/log-level.ts";
 import type { CommandContext } from "./command-context.ts";
+import { startEarly } from "./early-start.ts";
 
 export interface RunOptions {
   readonly config: string;
@@ -18,7 +19,7 @@ const STDERR = 2;
 /** @returns the exit status, once the gateway has stopped */
 export function run(
   options: RunOptions,
-  { version, environment, isErrorTerminal }: CommandContext,
+  { version, environment, isErrorTerminal, early }: CommandContext,
 ): Promise<number> {
   const { config, control, logLevel, logFormat } = options;
   const format = logFormat === "auto" ? (isErrorTerminal ? "pretty" : "json") : logFormat;
@@ -28,6 +29,7 @@ export function run(
     configurationFile: config,
     version,
     log,
+    ...(early ?? startEarly(environment)),
     ...(control === undefined ? {} : { controlPath: control }),
   });
 }

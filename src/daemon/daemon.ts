@@ -10,16 +10,19 @@ import { compileForNegotiations } from "../io/compilation.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
 import { useNativePrimitives } from "../io/native-primitives.ts";
 import { forbidDumps } from "../io/native-process.ts";
-import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
+import type { ServiceManager } from "../io/sd-notify.ts";
+import { isRestart } from "../io/service-job.ts";
+import { inheritedText } from "../observe/inherited-words.ts";
 import { type Logger, NoticeLog } from "../observe/log.ts";
 import { AuditLog } from "./audit-log.ts";
 import { DaemonControl } from "./control-target.ts";
-import { EventSource } from "./event-source.ts";
 import type { ForwardedEffect } from "./gateway-loop.ts";
 import { Measurements } from "./measurements.ts";
 import { openMetrics } from "./metrics-listener.ts";
 import { reloadConfiguration } from "./reload.ts";
 import { RunningGateway } from "./running-gateway.ts";
+import { START_LASTS_MS } from "./starts.ts";
+import type { TakeOver } from "./take-over.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 export interface DaemonOptions {
@@ -29,6 +32,9 @@ export interface DaemonOptions {
   readonly log: Logger;
   /** Instead of `gateway.control.path`. */
   readonly controlPath?: string;
+  readonly service: ServiceManager;
+  /** What the process before this one left. */
+  readonly before: TakeOver;
 }
 
 /**
@@ -37,28 +43,30 @@ export interface DaemonOptions {
  *   An error at run time ends the process with status 1 from within; guards and routes stay.
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const { log } = options;
+  const { log, before } = options;
   endOnUncaught(log);
-  const service = connectServiceManager(process.env, process.pid);
   const stopped = stopSignal(log);
+  if (before.problem !== undefined) log.warn(before.problem);
   try {
     const configuration = loadConfiguration(options.configurationFile, createFileReader(process.env));
     for (const warning of configuration.warnings) log.warn(formatConfigProblem(warning));
-    await serve(options, configuration, service, stopped);
+    await serve(options, configuration, stopped);
     return 0;
   } catch (error) {
-    if (error instanceof ConfigError)
+    // Whoever starts it again need not do without the SAs.
+    await before.taken?.lanes?.stop();
+    if (error instanceof ConfigError) {
+      before.starts.forget();
       for (const problem of error.problems) log.error(formatConfigProblem(problem));
-    else if (error instanceof TungateError) log.error({ code: error.code }, error.message);
+    } else if (error instanceof TungateError) log.error({ code: error.code }, error.message);
     else throw error;
     return 1;
   }
 }
 
 async function serve(
-  { version, log, controlPath, configurationFile }: DaemonOptions,
+  { version, log, controlPath, configurationFile, service, before }: DaemonOptions,
   configuration: Configuration,
-  service: ServiceManager,
   stopped: Promise<string>,
 ): Promise<void> {
   forbidDumps();
@@ -67,15 +75,7 @@ async function serve(
   const notices = new NoticeLog(log);
   const audits = new AuditLog(log);
   const measurements = new Measurements({ configuration, version, clock: bootClock });
-  const events = new EventSource(bootClock, Date.now().toString(36));
-  const control = new DaemonControl({
-    configuration,
-    version,
-    clock: bootClock,
-    log,
-    measurements,
-    events: events.stream,
-  });
+  const control = new DaemonControl({ configuration, version, clock: bootClock, measurements });
   const server = await openControl(configuration, control, log, controlPath);
   const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
   const onEffect = (effect: ForwardedEffect) => {
@@ -83,17 +83,16 @@ async function serve(
       case "notice":
         notices.write(effect.notice, bootClock.now());
         measurements.onNotice(effect.notice);
-        events.onNotice(effect.notice);
         control.onNotice(effect.notice);
-        break;
-      case "message":
-        control.captures.noteMessage(effect.message);
         break;
       case "audit":
         audits.write(effect.audit);
         break;
       case "tableRefused":
         log.error(`the SA table refused ${effect.command}: ${effect.reason}`);
+        break;
+      case "inherited":
+        log.info(inheritedText(effect));
         break;
       case "manualEnded":
         log.error(
@@ -109,16 +108,14 @@ async function serve(
       clock: bootClock,
       log,
       onEffect,
-      onSent: ({ local, remote, bytes }, failure) => control.captures.noteSent(local, remote, bytes, failure),
-      onTurn: () => {
-        control.onTurn();
-        events.onTurn();
-      },
+      onTurn: () => control.onTurn(),
       onFatal: (error) => die(log, error),
+      store: service.store,
+      ...(before.taken === undefined ? {} : { taken: before.taken }),
     });
+    const lasts = setTimeout(() => before.starts.forget(), START_LASTS_MS);
     control.attach(running);
     measurements.attach(running);
-    events.attach(running);
     const watchdog = startWatchdog(service, () => running.lanes.turns());
     const count = configuration.connections.length + configuration.manual.length;
     const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
@@ -127,17 +124,35 @@ async function serve(
     if (crypto.problem !== undefined) log.warn(crypto.problem);
     log.info(`tungate ${version} is running, ${status}; ESP by ${crypto.name}`);
     const signal = await stopped;
-    service.stopping(`stopping on ${signal}`);
-    log.info(`stopping on ${signal}`);
+    clearTimeout(lasts);
+    const staysBehind = await isForAnother(service, signal);
+    const words = `stopping on ${signal}${staysBehind ? "; SAs, devices and sockets stay for the next start" : ""}`;
+    service.stopping(words);
+    log.info(words);
     watchdog.stop();
+    before.starts.forget();
     measurements.detach();
+    if (staysBehind && (await running.handOver())) {
+      await Promise.all([server.close(), metrics.close()]);
+      await running.lanes.stop();
+      // Until the next process runs no packet moves: nothing else is tidied up that ends with this one anyway.
+      process.exit(0);
+    }
     await running.stop();
-    events.detach();
     control.detach();
   } finally {
     await Promise.all([server.close(), metrics.close()]);
   }
   log.info("stopped");
+}
+
+/**
+ * Whether another process goes on with what this one has: there is a store, and nobody says that this is the end. A stop by hand
+ * (SIGINT), and one that systemd calls a stop, are.
+ */
+async function isForAnother(service: ServiceManager, signal: string): Promise<boolean> {
+  if (!service.store.isThere || signal !== "SIGTERM") return false;
+  return service.unit === undefined || (await isRestart(service.unit)) !== false;
 }
 
 function openControl(

@@ -1,7 +1,7 @@
 /** Drives the gateway: feeds events, performs effects in order, and comes back when the next timeout is due. */
 import type { DurationMs } from "../base/instant.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
-import type { Gateway, GatewayEffect, GatewayEvent } from "../gateway/gateway.ts";
+import type { Gateway, GatewayEffect, GatewayEvent, GatewayPredecessor } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { Clock } from "../io/clock.ts";
 import type { ComputePool } from "../io/compute.ts";
@@ -48,11 +48,14 @@ export class GatewayLoop {
     if (this.#isStarted && !this.#isFeeding) this.#exclusively(() => undefined);
   }
 
-  /** Takes over the connections; what was fed before the first ones is dealt with then. */
-  setConnections(configuration: GatewayConfiguration): void {
+  /**
+   * Takes over the connections; what was fed before the first ones is dealt with then.
+   * @param before - given with the first ones when another process has left SAs
+   */
+  setConnections(configuration: GatewayConfiguration, before?: GatewayPredecessor): void {
     const { gateway, clock } = this.#options;
     this.#isStarted = true;
-    this.#exclusively(() => gateway.setConnections(configuration, clock.now(), this.#perform));
+    this.#exclusively(() => gateway.setConnections(configuration, clock.now(), this.#perform, before));
   }
 
   /** Does `work`, then what was fed meanwhile. */

@@ -15,6 +15,7 @@ import {
 import { closeFd } from "../io/native-socket.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
+import type { TakenOver } from "./take-over.ts";
 
 export interface GatewayParts {
   readonly table: NativeSaTable;
@@ -29,16 +30,18 @@ export function makeGatewayParts(
   { listen, ports }: GatewaySettings,
   lanes: number,
   clock: Clock,
+  taken?: TakenOver,
 ): GatewayParts {
   const random = createSystemRandom();
-  const table = createNativeSaTable({ ...DEFAULT_SA_TABLE_SIZE, lanes });
-  const keys = createNativeKeyStore(table);
+  const table = taken?.table ?? createNativeSaTable({ ...DEFAULT_SA_TABLE_SIZE, lanes });
+  const keys = taken?.keys ?? createNativeKeyStore(table);
   const paths = createPathTable(listen);
   const dataPlane = createDataPlane({
     table: table.table,
     keys,
     random,
     pathMtu: (_, remote) => paths.mtuTo(remote.address),
+    ...(taken === undefined ? {} : { policies: taken.state.policies }),
   });
   const machine = createIkeMachine({
     connections: [],

@@ -1,29 +1,51 @@
 /** The lanes of a gateway: started together, told together, stopped together. */
+import { equal } from "../base/bytes.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_REASONS } from "../dataplane/drop-reason.ts";
 import { type DropTrace, readDropRecord } from "../dataplane/drop-record.ts";
 import { HAND_OVER_COUNTERS, HANDED_DATAGRAMS, HANDED_FRAMES, inboxOctets } from "../dataplane/hand-over.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
-import type { CaptureFilter } from "../dataplane/tap.ts";
 import type { IoError } from "../io/io-error.ts";
 import type { LaneOffloads } from "../io/lane-control.ts";
 import { type LaneThread, startLaneThread } from "../io/lane-thread.ts";
+import type { Fd } from "../io/native.ts";
+import type { NativeLaneSocket } from "../io/native-packet-io.ts";
 import { closeFd } from "../io/native-socket.ts";
 import { createWake } from "../io/native-wait.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { sumTransfers } from "./offloads.ts";
-import type { Resources } from "./resources.ts";
 
 export interface LanesOptions {
-  readonly resources: Resources;
+  readonly tableFd: Fd;
+  readonly keysFd: Fd;
+  /** By device, one per lane. */
+  readonly queues: readonly (readonly Fd[])[];
+  /** By lane. */
+  readonly sockets: readonly (readonly NativeLaneSocket[])[];
   readonly offloads: LaneOffloads;
+}
+
+/** Who takes what lanes have for the main thread. */
+export interface LaneListener {
   readonly onIke: (datagram: IkeDatagram) => void;
   readonly onUpcall: (upcall: LaneUpcall) => void;
   readonly onFailure: (error: IoError) => void;
 }
 
+/** What all lanes are told, besides what lies in the SA table. */
+export interface LaneOrders {
+  /** By device. */
+  readonly spds: readonly CompiledSpd[];
+  readonly outerAddresses: readonly IpAddress[];
+  readonly peers: readonly IpAddress[];
+}
+
 /** What the addon cannot even hand to a lane. */
 const ADDON_DROPS = ["oversized", "badDatagrams", "badVnetHeader"] as const;
+
+function areSame(some: readonly IpAddress[], others: readonly IpAddress[]): boolean {
+  return some.length === others.length && some.every((one, i) => equal(one, others[i]!));
+}
 
 function makeHandOver(lanes: number) {
   const shared = (octets: number) => Array.from({ length: lanes }, () => new SharedArrayBuffer(octets));
@@ -34,30 +56,63 @@ function makeHandOver(lanes: number) {
   };
 }
 
+/** IKE messages that wait for somebody to listen. */
+const EARLY_IKE_MAX = 256;
+
 export class Lanes {
   readonly #threads: readonly LaneThread[];
   readonly #handOver: ReturnType<typeof makeHandOver>;
+  #orders: LaneOrders = { spds: [], outerAddresses: [], peers: [] };
+  #onOrders: (orders: LaneOrders) => void = () => undefined;
+  #listener: LaneListener | undefined;
+  readonly #early: ((listener: LaneListener) => void)[] = [];
+  #earlyIke = 0;
 
-  constructor(options: LanesOptions) {
-    const { offloads, onIke, onUpcall, onFailure } = options;
-    const { tuns, sockets, parts } = options.resources;
-    this.#handOver = makeHandOver(tuns.lanes);
+  constructor({ offloads, tableFd, keysFd, queues, sockets }: LanesOptions) {
+    this.#handOver = makeHandOver(sockets.length);
     const { wakeFds } = this.#handOver;
-    this.#threads = Array.from({ length: tuns.lanes }, (_, index) =>
+    this.#threads = sockets.map((own, index) =>
       startLaneThread({
         index,
-        tableFd: parts.table.fd,
-        keysFd: parts.keys.fd,
-        tuns: tuns.queues.map((queues) => queues[index]!),
-        sockets: sockets.lanes[index]!,
+        tableFd,
+        keysFd,
+        tuns: queues.map((ofDevice) => ofDevice[index]!),
+        sockets: own,
         wakeFd: wakeFds[index]!,
-        handOver: tuns.lanes === 1 ? undefined : this.#handOver,
+        handOver: sockets.length === 1 ? undefined : this.#handOver,
         offloads,
-        onIke,
-        onUpcall,
-        onFailure,
+        onIke: (datagram) => this.#onIke(datagram),
+        onUpcall: (upcall) => this.#tell((listener) => listener.onUpcall(upcall)),
+        onFailure: (error) => this.#tell((listener) => listener.onFailure(error)),
       }),
     );
+  }
+
+  /** From now on; what came before is told at once. */
+  listen(listener: LaneListener): void {
+    this.#listener = listener;
+    for (const tell of this.#early.splice(0)) tell(listener);
+  }
+
+  #onIke(datagram: IkeDatagram): void {
+    // Peers repeat it.
+    if (this.#listener === undefined && ++this.#earlyIke > EARLY_IKE_MAX) return;
+    this.#tell((listener) => listener.onIke(datagram));
+  }
+
+  #tell(what: (listener: LaneListener) => void): void {
+    if (this.#listener === undefined) this.#early.push(what);
+    else what(this.#listener);
+  }
+
+  /** Called with what lanes have been told, after every change. */
+  keepOrders(onOrders: (orders: LaneOrders) => void): void {
+    this.#onOrders = onOrders;
+  }
+
+  #noteOrders(changed: Partial<LaneOrders>): void {
+    this.#orders = { ...this.#orders, ...changed };
+    this.#onOrders(this.#orders);
   }
 
   get count(): number {
@@ -72,14 +127,19 @@ export class Lanes {
   /** One SPD per TUN device, in their order. */
   setSpds(spds: readonly CompiledSpd[]): void {
     for (const thread of this.#threads) for (const [tun, spd] of spds.entries()) thread.setSpd(tun, spd);
+    this.#noteOrders({ spds });
   }
 
   setOuterAddresses(addresses: readonly IpAddress[]): void {
+    if (areSame(addresses, this.#orders.outerAddresses)) return;
     for (const thread of this.#threads) thread.setOuterAddresses(addresses);
+    this.#noteOrders({ outerAddresses: addresses });
   }
 
   setPeers(addresses: readonly IpAddress[]): void {
+    if (areSame(addresses, this.#orders.peers)) return;
     for (const thread of this.#threads) thread.setPeers(addresses);
+    this.#noteOrders({ peers: addresses });
   }
 
   wake(): void {
@@ -88,17 +148,6 @@ export class Lanes {
 
   releaseStale(): void {
     for (const thread of this.#threads) thread.releaseStale();
-  }
-
-  /** Copies of packets go into `memory`, one for each lane, from now on; without one no longer. */
-  setCapture(capture?: {
-    readonly memory: readonly SharedArrayBuffer[];
-    readonly filter: CaptureFilter;
-  }): void {
-    for (const [index, thread] of this.#threads.entries()) {
-      if (capture === undefined) thread.setCapture();
-      else thread.setCapture({ memory: capture.memory[index]!, filter: capture.filter });
-    }
   }
 
   turns(): readonly number[] {

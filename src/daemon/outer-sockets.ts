@@ -1,6 +1,6 @@
 /** The gateway's outer sockets: IKE, NAT traversal and raw ESP on each address that it listens on. */
 import { equal } from "../base/bytes.ts";
-import { familyOf, type IpAddress, type IpFamily } from "../base/ip-address.ts";
+import { familyOf, formatIpAddress, type IpAddress, type IpFamily } from "../base/ip-address.ts";
 import { formatEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { UnreachableReason } from "../base/unreachable-report.ts";
 import { natSteering, rawFilter } from "../dataplane/lane-steering.ts";
@@ -37,7 +37,7 @@ export interface OuterSocketsOptions {
   readonly mergesReceived: boolean;
 }
 
-interface OuterSocket extends LaneSocket {
+export interface OuterSocket extends LaneSocket {
   /** One per lane, or one for all of them. */
   readonly fds: readonly Fd[];
   /** Absent: bound to all addresses. */
@@ -63,6 +63,7 @@ export interface SendFailure {
 }
 
 export interface OuterSockets {
+  readonly all: readonly OuterSocket[];
   /** What lanes read and write: by lane, alike in number and order. */
   readonly lanes: readonly (readonly NativeLaneSocket[])[];
   /** What the kernel can do with runs of datagrams, on every socket. */
@@ -74,6 +75,23 @@ export interface OuterSockets {
 
 /** @throws {IoError} with all that was opened closed again */
 export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
+  return outerSockets(openThem(options), options.lanes);
+}
+
+/** @param sockets - open, as {@link OuterSockets.all} */
+export function outerSockets(sockets: readonly OuterSocket[], lanes: number): OuterSockets {
+  return {
+    all: sockets,
+    lanes: Array.from({ length: lanes }, (_, lane) => sockets.map((socket) => laneSocket(socket, lane))),
+    offloads: offloadsOf(sockets),
+    send: (datagram) => send(sockets, datagram),
+    close() {
+      for (const { fds } of sockets) for (const fd of fds) closeFd(fd);
+    },
+  };
+}
+
+function openThem(options: OuterSocketsOptions): readonly OuterSocket[] {
   const sockets: OuterSocket[] = [];
   const opened: Fd[] = [];
   const close = () => {
@@ -90,14 +108,20 @@ export function openOuterSockets(options: OuterSocketsOptions): OuterSockets {
     close();
     throw error;
   }
-  return {
-    lanes: Array.from({ length: options.lanes }, (_, lane) =>
-      sockets.map((socket) => laneSocket(socket, lane)),
-    ),
-    offloads: offloadsOf(sockets),
-    send: (datagram) => send(sockets, datagram),
-    close,
-  };
+  return sockets;
+}
+
+/** What it is that sockets are opened for, as a text to compare. */
+export function askedOfSockets({
+  listen,
+  ports,
+  mark,
+  lanes,
+  receivesAh,
+  mergesReceived,
+}: OuterSocketsOptions): string {
+  const addresses = listen.map(formatIpAddress).sort();
+  return JSON.stringify([addresses, ports.ike, ports.nat, mark, lanes, receivesAh === true, mergesReceived]);
 }
 
 function offloadsOf(sockets: readonly OuterSocket[]): OuterSockets["offloads"] {

@@ -8,6 +8,8 @@ import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import type { Clock } from "../io/clock.ts";
 import { type ComputePool, createComputePool, type Expected } from "../io/compute.ts";
 import { createNameResolver } from "../io/dns.ts";
+import type { LaneOffloads } from "../io/lane-control.ts";
+import type { Superpackets } from "../io/native-socket.ts";
 import { type NetworkWatch, watchNetwork } from "../io/netlink.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { fetchingPool } from "../io/revocation-round.ts";
@@ -16,7 +18,14 @@ import type { OwnAuthentication, OwnKey, PrivateKeyId } from "../policy/connecti
 import type { Cleanup } from "./cleanup.ts";
 import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
 import { laneCount } from "./lane-count.ts";
-import { type OuterSockets, openOuterSockets } from "./outer-sockets.ts";
+import type { Ground } from "./lane-state.ts";
+import {
+  askedOfSockets,
+  type OuterSockets,
+  type OuterSocketsOptions,
+  openOuterSockets,
+} from "./outer-sockets.ts";
+import type { TakenOver } from "./take-over.ts";
 import { openTunDevices, type TunDevices } from "./tun-devices.ts";
 
 export interface Resources {
@@ -38,31 +47,27 @@ export function openResources(
   clock: Clock,
   cleanup: Cleanup,
   onNetworkChange: () => void,
+  taken?: TakenOver,
 ): Resources {
   const settings = configuration.gateway;
   const names = settings.interfaces.map(({ name }) => name);
   const wanted = {
     names,
-    lanes: laneCount(settings.lanes, availableParallelism()),
-    mayBeOneLane: settings.lanes === "auto",
-    superpackets: { tcp: settings.offloads.tso, udp: settings.offloads.uso },
+    lanes: taken?.state.ground.lanes ?? laneCount(settings.lanes, availableParallelism()),
+    mayBeOneLane: settings.lanes === "auto" && taken === undefined,
+    superpackets: superpacketsOf(settings),
+    ...(taken === undefined ? {} : { given: taken.devices }),
   };
   const tuns = cleanup.add("TUN devices", openTunDevices(wanted), (opened) => opened.close());
   const { lanes } = tuns;
-  const { listen, ports, routing, offloads } = settings;
   const sockets = cleanup.add(
     "outer sockets",
-    openOuterSockets({
-      listen,
-      ports,
-      mark: routing.mark.value,
-      mergesReceived: offloads.udpGro,
-      lanes,
-      receivesAh: hasAh(configuration),
-    }),
+    taken?.sockets ?? openOuterSockets(socketsOptions(configuration, lanes)),
     (opened) => opened.close(),
   );
-  const parts = cleanup.add("SA table", makeGatewayParts(settings, lanes, clock), (made) => made.close());
+  const parts = cleanup.add("SA table", makeGatewayParts(settings, lanes, clock, taken), (made) =>
+    made.close(),
+  );
   const watch = cleanup.add("netlink", watchNetwork(onNetworkChange), (opened) => opened.close());
   const privateKeys = new Map(configuration.privateKeys);
   const compute = cleanup.add(
@@ -89,6 +94,38 @@ export function expectedWork({ connections }: Configuration): Expected {
 function ownKeysOf(auth: OwnAuthentication): readonly OwnKey[] {
   if (auth.kind === "psk") return [];
   return auth.kind === "pubkey" ? [auth.key] : auth.certificates.map(({ key }) => key);
+}
+
+export function superpacketsOf({ offloads }: GatewaySettings): Superpackets {
+  return { tcp: offloads.tso, udp: offloads.uso };
+}
+
+export function laneOffloads({ offloads }: GatewaySettings): LaneOffloads {
+  return { sendsRuns: offloads.udpSegment, coalesces: offloads.coalescing };
+}
+
+/** What lanes stand on, for a process that comes after this one. */
+export function groundOf(configuration: Configuration, { tuns, sockets }: Resources): Ground {
+  const { gateway } = configuration;
+  return {
+    lanes: tuns.lanes,
+    offloads: laneOffloads(gateway),
+    devices: tuns.names.map((name) => ({ name, asked: superpacketsOf(gateway), granted: tuns.superpackets })),
+    sockets: sockets.all.map(({ fds, ...socket }) => ({ ...socket, count: fds.length })),
+    socketsAsked: askedOfSockets(socketsOptions(configuration, tuns.lanes)),
+  };
+}
+
+export function socketsOptions(configuration: Configuration, lanes: number): OuterSocketsOptions {
+  const { listen, ports, routing, offloads } = configuration.gateway;
+  return {
+    listen,
+    ports,
+    mark: routing.mark.value,
+    mergesReceived: offloads.udpGro,
+    lanes,
+    receivesAh: hasAh(configuration),
+  };
 }
 
 /** Private addresses are asked only where the configuration says so, for a certificate names what it likes. */

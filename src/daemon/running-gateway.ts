@@ -1,10 +1,12 @@
 /** A gateway that runs: started in the order in which nothing leaves in clear, and ended in the reverse one. */
 import { rmSync } from "node:fs";
+import { equal } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { StatusDocument } from "../control/schema.ts";
 import type { SaPairState, SaTraffic } from "../dataplane/data-plane.ts";
-import type { Gateway } from "../gateway/gateway.ts";
+import type { Gateway, GatewayPredecessor } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
 import { planRoutes, type RoutePlan } from "../gateway/route-plan.ts";
@@ -13,28 +15,29 @@ import type { ConnectionState } from "../ike/connection-state.ts";
 import type { IkeCommand } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
+import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { createNameResolver } from "../io/dns.ts";
 import { IoError } from "../io/io-error.ts";
 import { lockFile } from "../io/native-process.ts";
 import type { HostNetwork } from "../io/netlink.ts";
 import { guardsFile, routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
 import type { EspSuite, PolicyName } from "../policy/data-plane.ts";
-import { captureScope } from "./capture-scope.ts";
-import type { CapturedGateway } from "./captures.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
+import { fitting } from "./fitting.ts";
 import { neededSwitches, settleForwarding, systemSwitchBoard } from "./forwarding.ts";
 import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
 import { HostNetworkFollower } from "./host-network.ts";
+import { Keeping } from "./keeping.ts";
 import { KeyFiles } from "./key-files.ts";
 import { Lanes } from "./lanes.ts";
 import { ManualKeys } from "./manual-keys.ts";
 import { offloadStates } from "./offloads.ts";
-import type { OutgoingDatagram } from "./outer-sockets.ts";
 import { RemoteNames } from "./remote-names.ts";
-import { openResources, type Resources } from "./resources.ts";
+import { groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
 import { wipeSecrets } from "./secrets.ts";
+import type { TakenOver } from "./take-over.ts";
 import { giveAddresses } from "./tun-addresses.ts";
 
 /** Peers have so long to answer our deletes. */
@@ -49,12 +52,13 @@ export interface RunningGatewayOptions {
   readonly log: DaemonLog;
   /** What the gateway has to tell, in order. */
   readonly onEffect: (effect: ForwardedEffect) => void;
-  /** A datagram left, or did not for the reason that is given. */
-  readonly onSent: (datagram: OutgoingDatagram, failure: string | undefined) => void;
   /** States may have changed. */
   readonly onTurn: () => void;
   /** A lane is gone: the process has to end. */
   readonly onFatal: (error: IoError) => void;
+  readonly store: DescriptorStore;
+  /** What the process before this one left, its lanes running again. */
+  readonly taken?: TakenOver;
 }
 
 export class RunningGateway {
@@ -66,10 +70,12 @@ export class RunningGateway {
   readonly #follower: HostNetworkFollower;
   readonly #names: RemoteNames;
   readonly #manual = new ManualKeys(lockFile);
+  readonly #keeping: Keeping;
   /** With the certificates and keys of now. */
   #configuration: Configuration;
   readonly #unresolved = new Map<string, string>();
   readonly #mtus = new Map<string, number>();
+  readonly #taken: TakenOver | undefined;
   #planned: RoutePlan | undefined;
   /** Children may negotiate suites that leave different room for packets. */
   #awaitsSuites = false;
@@ -78,8 +84,10 @@ export class RunningGateway {
   /** @throws {IoError} with everything closed again */
   static async start(options: RunningGatewayOptions): Promise<RunningGateway> {
     const cleanup = new Cleanup();
+    const { configuration, store, log } = options;
+    const taken = options.taken && (await fitting(options.taken, configuration, store, log));
     try {
-      const running = new RunningGateway(options, cleanup);
+      const running = new RunningGateway(options, cleanup, taken);
       await running.#start();
       return running;
     } catch (error) {
@@ -88,15 +96,18 @@ export class RunningGateway {
     }
   }
 
-  private constructor(options: RunningGatewayOptions, cleanup: Cleanup) {
+  private constructor(options: RunningGatewayOptions, cleanup: Cleanup, taken: TakenOver | undefined) {
     this.#options = options;
     this.#cleanup = cleanup;
+    this.#taken = taken;
     const { configuration, clock } = options;
-    this.#resources = openResources(configuration, clock, cleanup, () => this.#refresh());
+    this.#resources = openResources(configuration, clock, cleanup, () => this.#refresh(), taken);
     this.#loop = this.#makeLoop();
     cleanup.add("gateway loop", this.#loop, (loop) => loop.stop());
     this.#lanes = this.#makeLanes();
     cleanup.add("lanes", this.#lanes, (lanes) => lanes.stop());
+    this.#keeping = this.#keep();
+    cleanup.add("kept state", this.#keeping, (keeping) => keeping.close());
     this.#follower = this.#makeFollower();
     cleanup.add("routes", this.#follower, (follower) => follower.close());
     this.#names = new RemoteNames({
@@ -117,7 +128,7 @@ export class RunningGateway {
   async #start(): Promise<void> {
     this.#lanes.setSpds(this.#gateway.setPolicies(this.#effective()));
     await Promise.all([this.#follower.refresh(), this.#lanes.ready()]);
-    this.#loop.setConnections(this.#effective());
+    this.#loop.setConnections(this.#effective(), this.#before());
     for (const child of this.#options.configuration.manual) this.#addManual(child.policy);
   }
 
@@ -126,24 +137,35 @@ export class RunningGateway {
     return this.#configuration;
   }
 
-  get lanes(): Lanes {
-    return this.#lanes;
+  /** What IKE is to know of the process before. */
+  #before(): GatewayPredecessor | undefined {
+    if (this.#taken === undefined) return undefined;
+    const { state, ikeSas } = this.#taken;
+    const { listen, ports } = this.#options.configuration.gateway;
+    const isOurs = ({ address, port }: UdpEndpoint) =>
+      [0, ports.ike, ports.nat].includes(port) &&
+      (listen.length === 0 || listen.some((one) => equal(one, address)));
+    return { ikeSas, fingerprints: state.fingerprints, isOurs };
   }
 
-  /** What a capture needs of this gateway. */
-  get captured(): CapturedGateway {
-    const { configuration } = this.#options;
-    const { parts, tuns } = this.#resources;
-    return {
-      lanes: this.#lanes.count,
-      devices: tuns.names,
-      natPort: configuration.gateway.ports.nat,
-      policiesMax: parts.table.table.size.policies,
-      setCapture: (capture) => this.#lanes.setCapture(capture),
-      policyName: (index) => parts.dataPlane.policyName(index),
-      pairs: () => this.pairs(),
-      scopeOf: (connection) => captureScope(this.#configuration, this.describe(), connection),
-    };
+  #keep(): Keeping {
+    const { configuration, store } = this.#options;
+    const keeping = new Keeping({
+      store,
+      resources: this.#resources,
+      ground: groundOf(configuration, this.#resources),
+      taken: this.#taken,
+      facts: () => ({
+        policies: this.#gateway.policyIndices(),
+        fingerprints: this.#gateway.fingerprints(this.#effective()),
+      }),
+    });
+    this.#lanes.keepOrders((orders) => keeping.save(orders));
+    return keeping;
+  }
+
+  get lanes(): Lanes {
+    return this.#lanes;
   }
 
   get interfaces(): readonly { readonly name: string; readonly mtu?: number }[] {
@@ -156,7 +178,7 @@ export class RunningGateway {
   /** Sentences about routes, forwarding and names that the operator should look at. */
   get advice(): readonly string[] {
     const names = [...this.#unresolved].map(([name, reason]) => `${name} cannot be resolved: ${reason}`);
-    return [...names, ...this.#complaints];
+    return [...names, ...this.#complaints, ...this.#inheritance()];
   }
 
   /** @param only - the connection to describe; absent: all of them */
@@ -213,6 +235,30 @@ export class RunningGateway {
     this.#loop.feed({ kind: "command", command });
   }
 
+  #inheritance(): readonly string[] {
+    const count = this.#gateway.inheritedCount();
+    if (count === 0) return [];
+    const pairs = count === 1 ? "1 SA pair" : `${count} SA pairs`;
+    return [`${pairs} of the process before, whose IKE SAs are lost, carry until their peers have new ones`];
+  }
+
+  /**
+   * Leaves everything to a process that comes at once: peers hear nothing, routes stay, SAs go on. Lanes run until somebody
+   * stops them.
+   * @returns `false` when the service manager did not take it: then {@link stop} is due
+   */
+  async handOver(): Promise<boolean> {
+    await this.#follower.close();
+    // Nothing comes between: what IKE says and hears from here on, nobody would know of.
+    if (!this.#keeping.handOver(this.#gateway.exportIkeSas())) return false;
+    this.#loop.stop();
+    this.#names.close();
+    // What is reserved on disk stays so: the next process goes on with these very numbers.
+    this.#manual.close(() => undefined);
+    wipeSecrets(this.#options.configuration);
+    return true;
+  }
+
   /** Says goodbye to peers, then closes everything; routes stay or go as `on_exit` says. */
   async stop(): Promise<void> {
     const { log } = this.#options;
@@ -223,6 +269,7 @@ export class RunningGateway {
     await this.#lanes.stop();
     this.#loop.stop();
     this.#closeManual();
+    this.#keeping.giveUp();
     this.#wipeKeys();
     await this.#clearRoutes();
     for (const { name, error } of await this.#cleanup.run())
@@ -247,17 +294,13 @@ export class RunningGateway {
   }
 
   #makeLoop(): GatewayLoop {
-    const { clock, log, onEffect, onSent, onTurn } = this.#options;
+    const { clock, log, onEffect, onTurn } = this.#options;
     const { compute, sockets, parts } = this.#resources;
     return new GatewayLoop({
       gateway: parts.gateway,
       clock,
       compute,
-      send: (datagram) => {
-        const failure = sockets.send(datagram);
-        onSent(datagram, failure?.text);
-        return failure;
-      },
+      send: (datagram) => sockets.send(datagram),
       onSendFailure: (_, reason) => log.debug(`an IKE message could not be sent: ${reason}`),
       onEffect: (effect) => {
         if (effect.kind === "wakeLanes") this.#lanes.wake();
@@ -274,14 +317,22 @@ export class RunningGateway {
 
   #makeLanes(): Lanes {
     const { configuration, onFatal } = this.#options;
-    const { udpSegment, coalescing } = configuration.gateway.offloads;
-    return new Lanes({
-      resources: this.#resources,
-      offloads: { sendsRuns: udpSegment, coalesces: coalescing },
+    const { parts, tuns, sockets } = this.#resources;
+    const lanes =
+      this.#taken?.lanes ??
+      new Lanes({
+        tableFd: parts.table.fd,
+        keysFd: parts.keys.fd,
+        queues: tuns.queues,
+        sockets: sockets.lanes,
+        offloads: laneOffloads(configuration.gateway),
+      });
+    lanes.listen({
       onIke: (datagram) => this.#loop.feed({ kind: "datagram", datagram }),
       onUpcall: (upcall) => this.#loop.feed({ kind: "upcall", upcall }),
       onFailure: onFatal,
     });
+    return lanes;
   }
 
   #makeFollower(): HostNetworkFollower {

@@ -2,7 +2,7 @@
 import { InvariantError } from "../base/errors.ts";
 import { IoError, systemCode } from "../io/io-error.ts";
 import type { Fd } from "../io/native.ts";
-import { closeFd, openTun, type Superpackets } from "../io/native-socket.ts";
+import { closeFd, openTun, type Superpackets, type TunDevice } from "../io/native-socket.ts";
 import type { NetworkWatch } from "../io/netlink.ts";
 
 /**
@@ -33,6 +33,8 @@ export interface WantedDevices {
   /** A device that others made with a single queue is no error: there is one lane then. */
   readonly mayBeOneLane: boolean;
   readonly superpackets: Superpackets;
+  /** Open already, by name; they belong to the devices from now on. */
+  readonly given?: ReadonlyMap<string, TunDevice>;
 }
 
 /** @throws {IoError} with all that was opened closed again */
@@ -46,7 +48,7 @@ export function openTunDevices(wanted: WantedDevices): TunDevices {
   }
 }
 
-function openQueues({ names: wanted, lanes, superpackets }: WantedDevices): TunDevices {
+function openQueues({ names: wanted, lanes, superpackets, given }: WantedDevices): TunDevices {
   const names: string[] = [];
   const queues: (readonly Fd[])[] = [];
   let granted = superpackets;
@@ -55,7 +57,7 @@ function openQueues({ names: wanted, lanes, superpackets }: WantedDevices): TunD
   };
   try {
     for (const name of wanted) {
-      const device = openTun(name, lanes, superpackets);
+      const device = given?.get(name) ?? openTun(name, lanes, superpackets);
       names.push(device.name);
       queues.push(device.queues);
       const { tcp, udp } = device.superpackets;

@@ -1,4 +1,5 @@
 /** Tells the service manager how the daemon is doing (sd_notify(3)); silent where there is none. */
+import { type DescriptorStore, openDescriptorStore } from "./descriptor-store.ts";
 import { IoError } from "./io-error.ts";
 import { notifyServiceManager } from "./native-process.ts";
 
@@ -9,15 +10,21 @@ export interface ServiceManager {
   status(status: string): void;
   alive(): void;
   stopping(status: string): void;
+  /** Name of our unit, where systemd can be asked about it. */
+  readonly unit?: string;
+  /** What it keeps of ours. */
+  readonly store: DescriptorStore;
 }
 
-/** @param environment - takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out, so that no child of ours has them */
+/** @param environment - takes out what is meant for this process alone, so that no child of ours has it */
 export function connectServiceManager(environment: NodeJS.ProcessEnv, pid: number): ServiceManager {
-  const path = environment["NOTIFY_SOCKET"];
+  const path = environment["NOTIFY_SOCKET"] === "" ? undefined : environment["NOTIFY_SOCKET"];
+  const unit = environment["TUNGATE_UNIT"] ?? "";
   const watchdogMs = watchdogOf(environment, pid);
-  for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]) delete environment[name];
+  for (const name of ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "TUNGATE_UNIT"])
+    delete environment[name];
   const send = (message: string) => {
-    if (path === undefined || path === "") return;
+    if (path === undefined) return;
     try {
       notifyServiceManager(path, message);
     } catch (error) {
@@ -27,10 +34,12 @@ export function connectServiceManager(environment: NodeJS.ProcessEnv, pid: numbe
   };
   return {
     ...(watchdogMs === undefined ? {} : { watchdogMs }),
+    ...(unit === "" ? {} : { unit }),
     ready: (status) => send(`READY=1\nSTATUS=${line(status)}`),
     status: (status) => send(`STATUS=${line(status)}`),
     alive: () => send("WATCHDOG=1"),
     stopping: (status) => send(`STOPPING=1\nSTATUS=${line(status)}`),
+    store: openDescriptorStore(path, environment, pid),
   };
 }
 

@@ -25,6 +25,8 @@ export interface GatewayOptions {
   /** More words for Node itself. */
   readonly nodeWords?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Under a service manager that keeps descriptors and starts it again, see supervisor.py. */
+  readonly isSupervised?: true;
 }
 
 export class Gateway {
@@ -90,7 +92,7 @@ export class Gateway {
       ${options.before ?? ""}
       exec setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
         --ambient-caps=${capabilities} --bounding-set=${capabilities} --no-new-privs \
-        ${NODE} ${options.nodeWords?.join(" ") ?? ""} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
+        ${options.isSupervised === true ? `/usr/bin/python3 ${TREE}/test/interop/harness/supervisor.py ` : ""}${NODE} ${options.nodeWords?.join(" ") ?? ""} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
     this.#process = new BackgroundProcess(
       this.namespace.command(["sh", "-c", script]),
       join(this.folder, "log"),
@@ -171,6 +173,19 @@ export class Gateway {
         );
       },
       timeoutMs,
+      () => this.log().slice(-4000),
+    );
+  }
+
+  /** With `isSupervised`: has the supervisor end the daemon and start it again, and waits until the new one is ready. */
+  async restart(how: "clean" | "kill"): Promise<void> {
+    const ready = () => this.log().match(/\btungate \S+ is running\b/g)?.length ?? 0;
+    const before = ready();
+    this.process.signal(how === "clean" ? "SIGHUP" : "SIGUSR1");
+    await until(
+      "the daemon is started again",
+      () => ready() > before,
+      READY_MS,
       () => this.log().slice(-4000),
     );
   }

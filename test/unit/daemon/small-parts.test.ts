@@ -11,6 +11,7 @@ import { laneCount } from "../../../src/daemon/lane-count.ts";
 import { ManualKeys, type StatefulManualChild } from "../../../src/daemon/manual-keys.ts";
 import { expectedWork } from "../../../src/daemon/resources.ts";
 import { startWatchdog } from "../../../src/daemon/watchdog.ts";
+import { openDescriptorStore } from "../../../src/io/descriptor-store.ts";
 import { isAddonBuilt } from "../../../src/io/native.ts";
 import { connectServiceManager, type ServiceManager } from "../../../src/io/sd-notify.ts";
 import { SEQUENCE_BLOCK } from "../../../src/io/sequence-reservation.ts";
@@ -71,6 +72,7 @@ describe("watchdog", () => {
     ready: () => undefined,
     status: () => undefined,
     stopping: () => undefined,
+    store: openDescriptorStore(undefined, {}, 1),
   });
 
   test("is fed while every lane moves, and not while one stands still", () => {

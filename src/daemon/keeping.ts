@@ -1,0 +1,106 @@
+/** Has the service manager keep what a process after this one goes on with. */
+import type { Fingerprints } from "../ike/predecessor.ts";
+import { encodePlain } from "../ike/sa/plain-value.ts";
+import type { DescriptorStore } from "../io/descriptor-store.ts";
+import { keepOctets, wipeKept } from "../io/kept-memory.ts";
+import type { Fd } from "../io/native.ts";
+import { closeFd } from "../io/native-socket.ts";
+import type { PolicyName } from "../policy/data-plane.ts";
+import {
+  KEPT_IKE,
+  KEPT_KEYS,
+  KEPT_LANES,
+  KEPT_TABLE,
+  keptGround,
+  keptQueue,
+  keptSocket,
+} from "./kept-names.ts";
+import { encodeLaneState, type Ground } from "./lane-state.ts";
+import type { LaneOrders } from "./lanes.ts";
+import type { Resources } from "./resources.ts";
+import type { TakenOver } from "./take-over.ts";
+
+/** The service manager may have other things to do. */
+const SETTLE_MS = 2_000;
+
+export interface KeepingOptions {
+  readonly store: DescriptorStore;
+  readonly resources: Pick<Resources, "parts" | "tuns" | "sockets">;
+  readonly ground: Ground;
+  readonly taken: TakenOver | undefined;
+  /** What belongs to the orders that lanes have now. */
+  readonly facts: () => {
+    readonly policies: ReadonlyMap<PolicyName, number>;
+    readonly fingerprints: Fingerprints;
+  };
+}
+
+export class Keeping {
+  readonly #options: KeepingOptions;
+  #generation: number;
+  #state: Fd | undefined;
+
+  constructor(options: KeepingOptions) {
+    this.#options = options;
+    const { taken } = options;
+    this.#generation = taken?.state.generation ?? 0;
+    if (options.store.isThere && taken?.lanes === undefined) this.#putGround();
+  }
+
+  #putGround(): void {
+    const { store, taken, ground, resources } = this.#options;
+    if (taken !== undefined) for (const name of keptGround(taken.state.ground)) store.remove(name);
+    if (taken === undefined) {
+      store.put(KEPT_TABLE, resources.parts.table.fd);
+      store.put(KEPT_KEYS, resources.parts.keys.fd);
+    }
+    for (const [i, { name }] of ground.devices.entries())
+      for (const [lane, fd] of resources.tuns.queues[i]!.entries()) store.put(keptQueue(name, lane), fd);
+    for (const [i, { fds }] of resources.sockets.all.entries())
+      for (const [number, fd] of fds.entries()) store.put(keptSocket(i, number), fd);
+  }
+
+  /** To be called with every change of the orders, before any SA comes that rests on them. */
+  save(orders: LaneOrders): void {
+    const { store, ground, facts } = this.#options;
+    if (!store.isThere || orders.spds.length === 0) return;
+    const generation = this.#generation + 1;
+    const octets = encodeLaneState({ generation, ground, ...facts(), ...orders });
+    const fd = keepOctets("tungate-lanes", octets);
+    // The new one is there before the old one goes.
+    const [name, other] = generation % 2 === 0 ? KEPT_LANES : [KEPT_LANES[1], KEPT_LANES[0]];
+    store.put(name, fd);
+    store.remove(other);
+    if (this.#state !== undefined) closeFd(this.#state);
+    this.#state = fd;
+    this.#generation = generation;
+  }
+
+  /** @returns whether the service manager has everything, those IKE SAs included, which are wiped here */
+  handOver(ikeSas: readonly Uint8Array[]): boolean {
+    const { store } = this.#options;
+    const octets = encodePlain(ikeSas);
+    const fd = keepOctets("tungate-ike", octets);
+    for (const secret of [octets, ...ikeSas]) secret.fill(0);
+    store.put(KEPT_IKE, fd);
+    const hasAll = store.settle(SETTLE_MS);
+    if (!hasAll) {
+      store.remove(KEPT_IKE);
+      wipeKept(fd);
+    }
+    closeFd(fd);
+    return hasAll;
+  }
+
+  /** Nothing comes after this process. */
+  giveUp(): void {
+    const { store, ground } = this.#options;
+    if (!store.isThere) return;
+    for (const name of [KEPT_TABLE, KEPT_KEYS, ...KEPT_LANES, ...keptGround(ground)]) store.remove(name);
+  }
+
+  close(): void {
+    if (this.#state !== undefined) closeFd(this.#state);
+    this.#state = undefined;
+  }
+}

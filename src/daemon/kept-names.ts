@@ -1,0 +1,36 @@
+/** Under which names the service manager keeps our descriptors. Only names with this prefix are ours. */
+import type { Ground } from "./lane-state.ts";
+
+const PREFIX = "tungate.";
+export const KEPT_TABLE = `${PREFIX}table`;
+export const KEPT_KEYS = `${PREFIX}keys`;
+/** Starts in a row that did not last. */
+export const KEPT_STARTS = `${PREFIX}starts`;
+/** IKE SAs, from a clean stop to the next start. */
+export const KEPT_IKE = `${PREFIX}ike`;
+/** The lanes' state, in turn, so that one of them is always whole. */
+export const KEPT_LANES = [`${PREFIX}lanes.0`, `${PREFIX}lanes.1`] as const;
+
+export function isKeptName(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
+export function keptQueue(device: string, lane: number): string {
+  return `${PREFIX}tun.${device}.${lane}`;
+}
+
+/** @param socket - its place among those of the ground */
+export function keptSocket(socket: number, number: number): string {
+  return `${PREFIX}socket.${socket}.${number}`;
+}
+
+/** Of all devices and sockets. */
+export function keptGround({ devices, lanes, sockets }: Ground): readonly string[] {
+  const queues = devices.flatMap(({ name }) =>
+    Array.from({ length: lanes }, (_, lane) => keptQueue(name, lane)),
+  );
+  return [
+    ...queues,
+    ...sockets.flatMap(({ count }, i) => Array.from({ length: count }, (_, number) => keptSocket(i, number))),
+  ];
+}

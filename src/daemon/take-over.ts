@@ -1,0 +1,198 @@
+/**
+ * Goes on where the process before this one ended: its SA table, keys, devices and sockets come from the service manager, and
+ * lanes carry packets again before the configuration has been read.
+ */
+import { TungateError } from "../base/errors.ts";
+import { decodePlain, StateError } from "../ike/sa/plain-value.ts";
+import type { DescriptorStore } from "../io/descriptor-store.ts";
+import { readKept, wipeKept } from "../io/kept-memory.ts";
+import type { Fd } from "../io/native.ts";
+import {
+  type NativeKeyStore,
+  type NativeSaTable,
+  openNativeKeyStore,
+  openNativeSaTable,
+  wipeKeyStore,
+} from "../io/native-memory.ts";
+import { closeFd, describeTun, type TunDevice, udpPort } from "../io/native-socket.ts";
+import { recoverSaTable } from "../policy/sa-recovery.ts";
+import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
+import {
+  isKeptName,
+  KEPT_IKE,
+  KEPT_KEYS,
+  KEPT_LANES,
+  KEPT_STARTS,
+  KEPT_TABLE,
+  keptGround,
+  keptQueue,
+  keptSocket,
+} from "./kept-names.ts";
+import { decodeLaneState, type LaneState } from "./lane-state.ts";
+import { Lanes } from "./lanes.ts";
+import { type OuterSockets, outerSockets } from "./outer-sockets.ts";
+import { START_LASTS_MS, STARTS_MAX, Starts } from "./starts.ts";
+
+export interface TakenOver {
+  readonly state: LaneState;
+  readonly table: NativeSaTable;
+  readonly keys: NativeKeyStore;
+  /** Those that still exist. */
+  readonly devices: ReadonlyMap<string, TunDevice>;
+  readonly sockets: OuterSockets | undefined;
+  /** They run. Absent: what they stood on has changed. */
+  readonly lanes: Lanes | undefined;
+  /** Of a process that stopped in order; they hold keys. */
+  readonly ikeSas: readonly Uint8Array[];
+}
+
+export interface TakeOver {
+  readonly starts: Starts;
+  readonly taken?: TakenOver;
+  /** For the log, which is not there yet: why nothing was taken over although something was kept. */
+  readonly problem?: string;
+}
+
+/** Starts the lanes, where that can be done. */
+export function takeOver(store: DescriptorStore): TakeOver {
+  const starts = new Starts(store);
+  const names = [...store.given.keys()].filter((name) => isKeptName(name) && name !== KEPT_STARTS);
+  if (names.length === 0) return { starts };
+  if (starts.areTooMany) {
+    giveUp(store);
+    starts.forget();
+    const problem = `${STARTS_MAX} starts in a row did not last ${START_LASTS_MS / 1000} s with the SAs of the process before: they are given up`;
+    return { starts, problem };
+  }
+  try {
+    return { starts, taken: goOn(store) };
+  } catch (error) {
+    if (!(error instanceof TungateError) && !(error instanceof RangeError)) throw error;
+    giveUp(store);
+    return {
+      starts,
+      problem: `the SAs of the process before cannot be taken over, and are given up: ${error.message}`,
+    };
+  }
+}
+
+/** Wipes and closes everything that was kept, and has it forgotten. */
+export function giveUp(store: DescriptorStore): void {
+  for (const [name, fds] of store.given) {
+    if (!isKeptName(name) || name === KEPT_STARTS) continue;
+    for (const fd of fds) {
+      if (name === KEPT_KEYS) wipeKeyStore(fd);
+      if (name === KEPT_IKE) wipeKept(fd);
+      closeFd(fd);
+    }
+    store.remove(name);
+  }
+}
+
+/** @throws {StateError}, {IoError} or {RangeError} when that is not possible; nothing runs then */
+function goOn(store: DescriptorStore): TakenOver {
+  const { given } = store;
+  const state = newestState(given);
+  const { ground } = state;
+  const table = openNativeSaTable(one(given, KEPT_TABLE));
+  const wanted = { ...DEFAULT_SA_TABLE_SIZE, lanes: ground.lanes };
+  if (JSON.stringify(table.table.size) !== JSON.stringify(wanted))
+    throw new RangeError("the SA table is of another size");
+  const keys = openNativeKeyStore(one(given, KEPT_KEYS), table);
+  const devices = keptDevices(given, state);
+  const sockets = keptSockets(given, state);
+  for (const name of keptGround(ground)) one(given, name);
+  const ikeSas = takeIkeSas(store);
+  const known = new Set(state.policies.values());
+  const freed = recoverSaTable(table.table, (slot, policy) => keys.holds(slot) && known.has(policy));
+  for (const slot of freed) keys.wipe(slot);
+  const lanes =
+    devices.size === ground.devices.length && state.spds.length === devices.size
+      ? startLanes(state, table, keys, devices, sockets)
+      : undefined;
+  return { state, table, keys, devices, sockets, lanes, ikeSas };
+}
+
+function startLanes(
+  { ground, spds, outerAddresses, peers }: LaneState,
+  table: NativeSaTable,
+  keys: NativeKeyStore,
+  devices: ReadonlyMap<string, TunDevice>,
+  sockets: OuterSockets,
+): Lanes {
+  const lanes = new Lanes({
+    tableFd: table.fd,
+    keysFd: keys.fd,
+    queues: ground.devices.map(({ name }) => devices.get(name)!.queues),
+    sockets: sockets.lanes,
+    offloads: ground.offloads,
+  });
+  lanes.setSpds(spds);
+  lanes.setOuterAddresses(outerAddresses);
+  lanes.setPeers(peers);
+  return lanes;
+}
+
+/** Of two whole ones the later. */
+function newestState(given: DescriptorStore["given"]): LaneState {
+  const found: LaneState[] = [];
+  let failure: unknown = new StateError("STATE_MALFORMED", "there is no whole state of the lanes");
+  for (const name of KEPT_LANES) {
+    const fd = given.get(name)?.[0];
+    const octets = fd === undefined ? undefined : readKept(fd);
+    if (octets === undefined) continue;
+    try {
+      found.push(decodeLaneState(octets));
+    } catch (error) {
+      failure = error;
+    }
+  }
+  const [first, second] = found;
+  if (first === undefined) throw failure;
+  return second === undefined || first.generation > second.generation ? first : second;
+}
+
+function one(given: DescriptorStore["given"], name: string): Fd {
+  const [fd, ...more] = given.get(name) ?? [];
+  if (fd === undefined || more.length > 0)
+    throw new StateError("STATE_MALFORMED", `there ${fd === undefined ? "is no" : "are several"} ${name}`);
+  return fd;
+}
+
+/** Somebody may have deleted a device meanwhile: its queues lead nowhere. */
+function keptDevices(given: DescriptorStore["given"], { ground }: LaneState): ReadonlyMap<string, TunDevice> {
+  const devices = new Map<string, TunDevice>();
+  for (const { name, granted } of ground.devices) {
+    const queues = Array.from({ length: ground.lanes }, (_, lane) => one(given, keptQueue(name, lane)));
+    const isThere = queues.every((fd) => describeTun(fd)?.name === name);
+    if (isThere) devices.set(name, { name, queues, superpackets: granted });
+    else for (const fd of queues) closeFd(fd);
+  }
+  return devices;
+}
+
+function keptSockets(given: DescriptorStore["given"], { ground }: LaneState): OuterSockets {
+  const sockets = ground.sockets.map(({ count, ...socket }, i) => {
+    const fds = Array.from({ length: count }, (_, number) => one(given, keptSocket(i, number)));
+    const isUdp = socket.role === "ike" || socket.role === "nat";
+    if (isUdp && fds.some((fd) => udpPort(fd) !== socket.localPort))
+      throw new StateError("STATE_MALFORMED", `a socket of port ${socket.localPort} is bound to another one`);
+    return { ...socket, fds };
+  });
+  return outerSockets(sockets, ground.lanes);
+}
+
+/** Read once: after a crash they would be older than what the peer knows. */
+function takeIkeSas(store: DescriptorStore): readonly Uint8Array[] {
+  const fds = store.given.get(KEPT_IKE) ?? [];
+  const octets = fds.length === 1 ? readKept(fds[0]!) : undefined;
+  for (const fd of fds) {
+    wipeKept(fd);
+    closeFd(fd);
+  }
+  if (fds.length > 0) store.remove(KEPT_IKE);
+  if (octets === undefined) return [];
+  const list = decodePlain(octets);
+  octets.fill(0);
+  return Array.isArray(list) ? list.filter((item): item is Uint8Array => item instanceof Uint8Array) : [];
+}

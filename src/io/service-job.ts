@@ -1,0 +1,23 @@
+/** Why systemd stops its service: it sends the same signal for a restart and for a stop. */
+import { execFile } from "node:child_process";
+
+const PATIENCE_MS = 1_500;
+
+/**
+ * @param unit - name of our unit
+ * @returns whether a start follows; `undefined` when nobody says so
+ */
+export function isRestart(unit: string): Promise<boolean | undefined> {
+  const words = ["list-jobs", "--plain", "--no-legend", "--no-pager", unit];
+  return new Promise((resolve) => {
+    execFile("systemctl", words, { timeout: PATIENCE_MS, env: { PATH: "/usr/bin:/bin" } }, (error, text) => {
+      resolve(error === null ? saysRestart(text, unit) : undefined);
+    });
+  });
+}
+
+/** Lines of `JOB UNIT TYPE STATE`; one who sends the signal himself has no job, and wants an end. */
+export function saysRestart(text: string, unit: string): boolean {
+  const jobs = text.split("\n").map((line) => line.trim().split(/\s+/));
+  return jobs.some(([, name, type]) => name === unit && type === "restart");
+}

@@ -1,0 +1,175 @@
+/** Restarts under traffic: what a process leaves with its service manager, the next one goes on with. */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { START_LASTS_MS, STARTS_MAX } from "../../src/daemon/starts.ts";
+import { Capture, clearFrames, type Frame } from "./harness/capture.ts";
+import { until } from "./harness/command.ts";
+import { Gateway } from "./harness/gateway.ts";
+import { describeWith } from "./harness/prerequisites.ts";
+import { SECRET, startGateway, tungateSettings } from "./harness/settings.ts";
+import { newFlow } from "./harness/traffic.ts";
+import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+
+const UDP_PORT = 5020;
+const TCP_PORT = 5021;
+const KILLS = 20;
+/** Exchange type, behind the non-ESP marker. */
+const INFORMATIONAL = 37;
+
+/** (SPI, sequence number) pairs of ESP packets that were on the wire more than once. */
+export function repeatedNumbers(frames: readonly Frame[]): string[] {
+  const seen = new Set<string>();
+  const repeated: string[] = [];
+  for (const { kind, source, payload } of frames) {
+    if (kind !== "esp") continue;
+    const name = `${source} ${payload.subarray(0, 8).toString("hex")}`;
+    if (seen.has(name)) repeated.push(name);
+    seen.add(name);
+  }
+  return repeated;
+}
+
+/** Milliseconds between two ESP packets of gateway A. */
+function longestGap(frames: readonly Frame[]): number {
+  const times = frames
+    .filter(({ kind, source }) => kind === "esp" && source === SITE_A.outer4)
+    .map(({ at }) => at * 1000);
+  return times.reduce((most, at, i) => (i === 0 ? 0 : Math.max(most, at - times[i - 1]!)), 0);
+}
+
+describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
+  let sites: TwoSites;
+  let a: Gateway;
+  let b: Gateway;
+
+  beforeAll(async () => {
+    sites = await TwoSites.create();
+    a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
+    b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
+    await (await sites.b.traffic()).udpServe(UDP_PORT);
+    await (await sites.b.traffic()).tcpServe(TCP_PORT);
+    a.writeSecret("secret", `${SECRET}\n`);
+    await startGateway(b, { site: SITE_B, keep: "respond" });
+    await a.start(tungateSettings({ site: SITE_A }), { isSupervised: true });
+    await a.isUp("peer");
+  }, 120_000);
+
+  afterAll(async () => {
+    await a.stop();
+    await b.stop();
+    await sites.remove();
+  });
+
+  const lan = async () => (await a.connection("peer")).children[0]!;
+  const ikeSpis = async (gateway = a) => (await gateway.connection("peer")).initiatorSpi;
+
+  /** Datagrams both ways (they are echoed) and a TCP transfer, while something happens to gateway A. */
+  async function underTraffic(happening: () => Promise<void>, milliseconds: number) {
+    const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "restart.pcap"));
+    const [left, right] = [await sites.a.traffic(), await sites.b.traffic()];
+    const flow = newFlow();
+    const host = SITE_B.host4;
+    const sending = left.udpSend({
+      host,
+      port: UDP_PORT,
+      flow,
+      count: Math.ceil(milliseconds / 4),
+      everyMs: 4,
+    });
+    const transfer = left.tcpSend({ host, port: TCP_PORT, octets: 3_000_000, timeoutMs: 60_000 });
+    await happening();
+    const [{ sent, echoed }, tcp] = await Promise.all([sending, transfer]);
+    const frames = await capture.stop();
+    console.info(`no ESP from A for ${longestGap(frames).toFixed(0)} ms at most`);
+    return { frames, sent, echoed, ...(await right.udpReceived(flow)), tcp };
+  }
+
+  /** No packet in clear, no number twice, and the transfer is whole. */
+  function expectWhole({ frames, tcp }: Awaited<ReturnType<typeof underTraffic>>): void {
+    expect(clearFrames(frames)).toEqual([]);
+    expect(repeatedNumbers(frames)).toEqual([]);
+    expect(tcp.received).toEqual({ octets: tcp.octets, digest: tcp.digest });
+  }
+
+  const lasts = async () => {
+    const status = await a.status().catch(() => undefined);
+    return status !== undefined && status.uptimeSeconds * 1000 > START_LASTS_MS + 1000;
+  };
+
+  test("the control: a packet that is sent again is found", async () => {
+    const { frames } = await underTraffic(async () => undefined, 100);
+    const packets = frames.filter(({ kind }) => kind === "esp");
+
+    expect(packets.length).toBeGreaterThan(50);
+    expect(repeatedNumbers(packets)).toEqual([]);
+    expect(repeatedNumbers([...packets, packets[20]!])).toHaveLength(1);
+  });
+
+  test("a clean restart: the same IKE and child SAs go on, and nobody says a word about it", async () => {
+    const [ike, before] = [await ikeSpis(), await lan()];
+
+    const world = await underTraffic(async () => {
+      await sleep(300);
+      await a.restart("clean");
+    }, 4000);
+
+    expectWhole(world);
+    // The way to the peer may be measured anew (INFORMATIONAL): nothing is negotiated.
+    const exchanges = world.frames.flatMap(({ kind, payload }) => (kind === "ike" ? [payload[22]] : []));
+    expect(exchanges.filter((exchange) => exchange !== INFORMATIONAL)).toEqual([]);
+    const after = await lan();
+    expect([after.inboundSpi, after.outboundSpi]).toEqual([before.inboundSpi, before.outboundSpi]);
+    expect(await ikeSpis()).toBe(ike);
+    // Counters go on too: they are of the SA, not of the process.
+    expect(after.counters!.outboundPackets).toBeGreaterThanOrEqual(world.received);
+    // It holds the keys that it says it has.
+    expect(await a.command("rekey", "peer")).toMatchObject({ outcome: "done" });
+    expect(await ikeSpis()).not.toBe(ike);
+    expect(await ikeSpis(b)).toBe(await ikeSpis());
+  });
+
+  test("SIGKILL: the child SAs go on, and new ones take their place beside a new IKE SA", async () => {
+    const [ike, before] = [await ikeSpis(), await lan()];
+
+    const world = await underTraffic(async () => {
+      await sleep(300);
+      await a.restart("kill");
+      await a.isUp("peer");
+    }, 5000);
+
+    expectWhole(world);
+    const after = await lan();
+    expect(after.inboundSpi).not.toBe(before.inboundSpi);
+    expect(await ikeSpis()).not.toBe(ike);
+    const spis = new Set(
+      world.frames
+        .filter(({ kind, source }) => kind === "esp" && source === SITE_A.outer4)
+        .map(({ payload }) => payload.toString("hex", 0, 4)),
+    );
+    expect([...spis]).toEqual([before.outboundSpi, after.outboundSpi]);
+    expect(a.log()).toMatch(/peer\/lan: a new SA carries; that of the process before only receives/);
+    // Without INITIAL_CONTACT the peer has kept the one before until now.
+    expect(b.log()).not.toMatch(/INITIAL_CONTACT/);
+  });
+
+  test("20 SIGKILLs under traffic: no pair of SPI and sequence number is on the wire twice", async () => {
+    const starts = () => a.log().match(/^supervisor: start \d+/gm)!.length;
+    const world = await underTraffic(async () => {
+      for (let kill = 1; kill <= KILLS; kill++) {
+        const before = starts();
+        // At any moment of a start, and after it; a start that lasts is among every few of them.
+        if (kill % STARTS_MAX === 0) await until("a start lasts", lasts, 60_000);
+        else await sleep(100 + ((kill * 397) % 900));
+        a.process.signal("SIGUSR1");
+        await until("it is started again", () => starts() > before, 20_000);
+      }
+      await until("it answers", () => a.status().catch(() => undefined), 20_000);
+    }, 20_000);
+
+    expectWhole(world);
+    expect(world.frames.filter(({ kind }) => kind === "esp").length).toBeGreaterThan(3000);
+    expect(a.log()).not.toMatch(/given up/);
+    expect(world.received).toBeGreaterThan(world.sent / 2);
+  }, 240_000);
+});
