@@ -2,13 +2,16 @@
  * Bundles src/ into dist/: the program and its worker threads, with what they share in chunks.
  * A start loads a handful of files instead of several hundred, and that is most of a start's time.
  */
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { addonSources } from "../src/io/addon-sources.ts";
 
 const root = join(import.meta.dirname, "..");
 const outdir = join(root, "dist");
+
+/** They find files of their own beside themselves. */
+const external = ["netlink", "pino", "pino-pretty"];
 
 rmSync(outdir, { recursive: true, force: true });
 await build({
@@ -29,11 +32,12 @@ await build({
   platform: "node",
   target: "node20.19",
   define: { TUNGATE_ADDON_SOURCES: JSON.stringify(addonSources(join(root, "native"))) },
-  // They find files of their own beside themselves.
-  external: ["netlink", "pino", "pino-pretty"],
+  external,
   // What CommonJS packages ask for at run time.
   banner: {
     js: 'import { createRequire as makeRequire } from "node:module";\nconst require = makeRequire(import.meta.url);',
   },
   logLevel: "warning",
 });
+// What scripts/install takes along besides.
+writeFileSync(join(outdir, "external-packages"), `${external.join("\n")}\n`);
