@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 /** `unit` needs neither root nor a built package; `interop` needs root, namespaces and the peers. */
@@ -8,7 +9,9 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/{unit,vectors,sim,conformance}/**/*.test.ts", "test/tidy.test.ts"],
-          testTimeout: 60_000,
+          // They only compute: two keep busy what the interop tests, which mostly wait, leave of two processors.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
+          testTimeout: 120_000,
         },
       },
       {
@@ -27,7 +30,8 @@ export default defineConfig({
         test: {
           name: "mutants",
           include: ["test/mutants/**/*.test.ts"],
-          fileParallelism: false,
+          // Each file has a copy of the tree.
+          maxWorkers: 2,
           testTimeout: 300_000,
         },
       },
