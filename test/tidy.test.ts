@@ -19,6 +19,7 @@ const RANK: Readonly<Record<string, number>> = {
   control: 7,
   observe: 7,
   daemon: 8,
+  import: 8,
   cli: 9,
 };
 /** Ranks below this one are pure. */

@@ -5,6 +5,7 @@ import { WAIT_SECONDS_MAX } from "../control/schema.ts";
 import { LOG_LEVELS } from "../observe/log-level.ts";
 import type { CheckOptions } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
+import type { ImportOptions } from "./import.ts";
 import type { ProbeOptions } from "./probe.ts";
 import type { RunOptions } from "./run.ts";
 import type { StatusOptions } from "./status.ts";
@@ -63,6 +64,7 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addCommands(program, context, setStatus);
   addRoutes(program, context, setStatus);
   addProbe(program, context, setStatus);
+  addImport(program, context, setStatus);
   program
     .command("psk")
     .description("make a strong pre-shared key: 256 random bits in base64")
@@ -185,6 +187,24 @@ function addProbe(program: Command, context: CommandContext, setStatus: SetStatu
     .action(async (host: string, options: ProbeOptions) => {
       const { probe } = await import("./probe.ts");
       setStatus(await probe(host, options, DEFAULT_CONFIGURATION_FILE, context));
+    });
+}
+
+function addImport(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("import")
+    .description("make a configuration of another product's, and say what of it could not be translated")
+    .command("swanctl")
+    .description("from strongSwan's swanctl.conf and the certificates and keys beside it")
+    .argument("<file>", "swanctl.conf")
+    .option(
+      "-o, --output <dir>",
+      "write tungate.yaml and secrets/ there; without it secrets are written nowhere",
+    )
+    .addOption(jsonOption())
+    .action(async (file: string, options: ImportOptions) => {
+      const { importCommand } = await import("./import.ts");
+      setStatus(importCommand(file, options, context));
     });
 }
 

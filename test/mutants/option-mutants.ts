@@ -3,6 +3,22 @@ import type { Mutant } from "./mutants.ts";
 
 export const OPTION_MUTANTS: readonly Mutant[] = [
   {
+    bug: "an import says nothing of settings that it does not know",
+    file: "src/import/notes.ts",
+    find: 'known[key]! : "is not known here; left out";',
+    replace: 'known[key]! : "";',
+    test: "test/unit/import/swanctl.test.ts",
+    killedBy: "what has no counterpart is said with its line",
+  },
+  {
+    bug: "an import writes over what is there",
+    file: "src/cli/import.ts",
+    find: "constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW",
+    replace: "constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW",
+    test: "test/unit/import/swanctl.test.ts",
+    killedBy: "stdout has the configuration and never a secret",
+  },
+  {
     bug: "a preset wins over what the operator writes",
     file: "src/config/preset-merge.ts",
     find: "if (written === undefined) {",

@@ -140,6 +140,12 @@ export class StrongSwan {
     if (outcome.status !== 0) throw new Error(`swanctl --load-all: ${outcome.stdout}${outcome.stderr}`);
   }
 
+  /** Loads a swanctl.conf where it lies, with the certificates and keys beside it, in place of what was there. */
+  async loadFile(path: string): Promise<void> {
+    const outcome = await this.#swanctl(["--load-all", "--clear", "--file", path]);
+    if (outcome.status !== 0) throw new Error(`swanctl --load-all: ${outcome.stdout}${outcome.stderr}`);
+  }
+
   /** Brings the child up; says whether that worked. */
   async initiate(timeoutSeconds = 10, connection = "peer"): Promise<boolean> {
     const words = ["--initiate", "--ike", connection, "--child", "lan", "--timeout", String(timeoutSeconds)];
