@@ -3,6 +3,7 @@ import type { Configuration } from "../config/configuration.ts";
 import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { closeFd, type Superpackets, type TunDevice } from "../io/native-socket.ts";
 import type { DaemonLog } from "./daemon-log.ts";
+import type { Means } from "./means.ts";
 import { askedOfSockets } from "./outer-sockets.ts";
 import { laneOffloads, socketsOptions, superpacketsOf } from "./resources.ts";
 import { giveUp, type TakenOver } from "./take-over.ts";
@@ -16,6 +17,7 @@ export async function fitting(
   configuration: Configuration,
   store: DescriptorStore,
   log: DaemonLog,
+  means: Means,
 ): Promise<TakenOver | undefined> {
   const { gateway } = configuration;
   const { ground } = taken.state;
@@ -29,7 +31,8 @@ export async function fitting(
   const areDevicesSame =
     JSON.stringify(names) === JSON.stringify(ground.devices.map(({ name }) => name)) &&
     ground.devices.every(({ asked }) => isSame(asked, superpacketsOf(gateway)));
-  const areSocketsSame = askedOfSockets(socketsOptions(configuration, ground.lanes)) === ground.socketsAsked;
+  const areSocketsSame =
+    askedOfSockets(socketsOptions(configuration, ground.lanes, means)) === ground.socketsAsked;
   const areOffloadsSame = JSON.stringify(laneOffloads(gateway)) === JSON.stringify(ground.offloads);
   if (areDevicesSame && areSocketsSame && areOffloadsSame && taken.lanes !== undefined) return taken;
   await taken.lanes?.stop();

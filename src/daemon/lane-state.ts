@@ -20,6 +20,8 @@ export const LANE_STATE_VERSION = 1;
 export interface Ground {
   readonly lanes: number;
   readonly offloads: LaneOffloads;
+  /** It ran without capabilities, see `means.ts`. */
+  readonly isConfined: boolean;
   readonly devices: readonly KeptDevice[];
   readonly sockets: readonly KeptSocket[];
   /** What the configuration asked of the sockets, as a text to compare. */
@@ -93,6 +95,7 @@ function groundOf(ground: Plain): Ground {
   return {
     lanes: numberOf(ground["lanes"]),
     offloads: { sendsRuns: flagOf(offloads["sendsRuns"]), coalesces: flagOf(offloads["coalesces"]) },
+    isConfined: flagOf(ground["isConfined"]),
     devices: listOf(ground["devices"], (one) => {
       const { name, asked, granted } = recordOf(one);
       return { name: textOf(name), asked: superpacketsOf(asked), granted: superpacketsOf(granted) };

@@ -31,6 +31,8 @@ export interface OuterSocketsOptions {
   readonly ports: { readonly ike: number; readonly nat: number };
   readonly mark: number;
   readonly lanes: number;
+  /** UDP alone: this process may open nothing else. */
+  readonly isConfined?: boolean;
   /** Some SA is of AH. */
   readonly receivesAh?: boolean;
   /** The kernel may merge what one peer sends (UDP_GRO). */
@@ -119,9 +121,11 @@ export function askedOfSockets({
   lanes,
   receivesAh,
   mergesReceived,
+  isConfined,
 }: OuterSocketsOptions): string {
   const addresses = listen.map(formatIpAddress).sort();
-  return JSON.stringify([addresses, ports.ike, ports.nat, mark, lanes, receivesAh === true, mergesReceived]);
+  const flags = [receivesAh === true, mergesReceived, isConfined === true];
+  return JSON.stringify([addresses, ports.ike, ports.nat, mark, lanes, ...flags]);
 }
 
 function offloadsOf(sockets: readonly OuterSocket[]): OuterSockets["offloads"] {
@@ -166,6 +170,7 @@ function openAll(opening: Opening, family: IpFamily, address?: IpAddress): void 
   sockets.push({ fds: [open(ike.fd)], role: "ike", localPort: ike.localPort, ...kept });
   const nat = openGroup({ ...where, port: ports.nat, mergesReceived }, lanes, open);
   sockets.push({ fds: nat, role: "nat", localPort: ports.nat, ...kept });
+  if (opening.isConfined === true) return;
   for (const role of opening.receivesAh === true ? (["esp", "ah"] as const) : (["esp"] as const)) {
     const fds = Array.from({ length: lanes }, (_, lane) => {
       const fd = open(openRawSocket(where, role).fd);

@@ -8,8 +8,9 @@ import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import type { Clock } from "../io/clock.ts";
 import { type ComputePool, createComputePool, type Expected } from "../io/compute.ts";
 import { createNameResolver } from "../io/dns.ts";
+import { IoError } from "../io/io-error.ts";
 import type { LaneOffloads } from "../io/lane-control.ts";
-import type { Superpackets } from "../io/native-socket.ts";
+import { adoptTun, type Superpackets, type TunDevice } from "../io/native-socket.ts";
 import { type NetworkWatch, watchNetwork } from "../io/netlink.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { fetchingPool } from "../io/revocation-round.ts";
@@ -19,6 +20,7 @@ import type { Cleanup } from "./cleanup.ts";
 import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
 import { laneCount } from "./lane-count.ts";
 import type { Ground } from "./lane-state.ts";
+import type { Means } from "./means.ts";
 import {
   askedOfSockets,
   type OuterSockets,
@@ -47,22 +49,23 @@ export function openResources(
   clock: Clock,
   cleanup: Cleanup,
   onNetworkChange: () => void,
+  means: Means,
   taken?: TakenOver,
 ): Resources {
   const settings = configuration.gateway;
   const names = settings.interfaces.map(({ name }) => name);
   const wanted = {
     names,
-    lanes: taken?.state.ground.lanes ?? laneCount(settings.lanes, availableParallelism()),
+    lanes: taken?.state.ground.lanes ?? lanesOf(settings, means),
     mayBeOneLane: settings.lanes === "auto" && taken === undefined,
     superpackets: superpacketsOf(settings),
-    ...(taken === undefined ? {} : { given: taken.devices }),
+    given: new Map([...(taken?.devices ?? []), ...passedDevices(settings, means)]),
   };
   const tuns = cleanup.add("TUN devices", openTunDevices(wanted), (opened) => opened.close());
   const { lanes } = tuns;
   const sockets = cleanup.add(
     "outer sockets",
-    taken?.sockets ?? openOuterSockets(socketsOptions(configuration, lanes)),
+    taken?.sockets ?? openOuterSockets(socketsOptions(configuration, lanes, means)),
     (opened) => opened.close(),
   );
   const parts = cleanup.add("SA table", makeGatewayParts(settings, lanes, clock, taken), (made) =>
@@ -96,6 +99,28 @@ function ownKeysOf(auth: OwnAuthentication): readonly OwnKey[] {
   return auth.kind === "pubkey" ? [auth.key] : auth.certificates.map(({ key }) => key);
 }
 
+/** A device has a queue for each lane. */
+function lanesOf({ lanes, interfaces }: GatewaySettings, { passed }: Means): number {
+  const counts = interfaces.flatMap(({ name }) => passed.get(name)?.length ?? []);
+  const [count] = counts;
+  if (count === undefined) return laneCount(lanes, availableParallelism());
+  if (counts.some((other) => other !== count) || (lanes !== "auto" && lanes !== count))
+    throw new IoError(
+      "IO_TUN_UNAVAILABLE",
+      `${counts.join(" and ")} queues of TUN devices were passed, and gateway.lanes is ${lanes}: pass one queue of each device for each lane`,
+    );
+  return count;
+}
+
+function passedDevices(
+  settings: GatewaySettings,
+  { passed }: Means,
+): readonly (readonly [string, TunDevice])[] {
+  return [...passed].map(
+    ([name, queues]) => [name, adoptTun(name, queues, superpacketsOf(settings))] as const,
+  );
+}
+
 export function superpacketsOf({ offloads }: GatewaySettings): Superpackets {
   return { tcp: offloads.tso, udp: offloads.uso };
 }
@@ -105,23 +130,29 @@ export function laneOffloads({ offloads }: GatewaySettings): LaneOffloads {
 }
 
 /** What lanes stand on, for a process that comes after this one. */
-export function groundOf(configuration: Configuration, { tuns, sockets }: Resources): Ground {
+export function groundOf(configuration: Configuration, { tuns, sockets }: Resources, means: Means): Ground {
   const { gateway } = configuration;
   return {
     lanes: tuns.lanes,
     offloads: laneOffloads(gateway),
+    isConfined: means.isConfined,
     devices: tuns.names.map((name) => ({ name, asked: superpacketsOf(gateway), granted: tuns.superpackets })),
     sockets: sockets.all.map(({ fds, ...socket }) => ({ ...socket, count: fds.length })),
-    socketsAsked: askedOfSockets(socketsOptions(configuration, tuns.lanes)),
+    socketsAsked: askedOfSockets(socketsOptions(configuration, tuns.lanes, means)),
   };
 }
 
-export function socketsOptions(configuration: Configuration, lanes: number): OuterSocketsOptions {
+export function socketsOptions(
+  configuration: Configuration,
+  lanes: number,
+  { isConfined }: Means,
+): OuterSocketsOptions {
   const { listen, ports, routing, offloads } = configuration.gateway;
   return {
     listen,
     ports,
-    mark: routing.mark.value,
+    mark: isConfined ? 0 : routing.mark.value,
+    isConfined,
     mergesReceived: offloads.udpGro,
     lanes,
     receivesAh: hasAh(configuration),

@@ -33,6 +33,7 @@ import { Keeping } from "./keeping.ts";
 import { KeyFiles } from "./key-files.ts";
 import { Lanes } from "./lanes.ts";
 import { ManualKeys } from "./manual-keys.ts";
+import { confinedAdvice, findMeans, type Means } from "./means.ts";
 import { offloadStates } from "./offloads.ts";
 import { RemoteNames } from "./remote-names.ts";
 import { groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
@@ -75,6 +76,7 @@ export class RunningGateway {
   #configuration: Configuration;
   readonly #unresolved = new Map<string, string>();
   readonly #mtus = new Map<string, number>();
+  readonly #means: Means;
   readonly #taken: TakenOver | undefined;
   #planned: RoutePlan | undefined;
   /** Children may negotiate suites that leave different room for packets. */
@@ -85,9 +87,10 @@ export class RunningGateway {
   static async start(options: RunningGatewayOptions): Promise<RunningGateway> {
     const cleanup = new Cleanup();
     const { configuration, store, log } = options;
-    const taken = options.taken && (await fitting(options.taken, configuration, store, log));
+    const means = findMeans(store.given, options.taken);
+    const taken = options.taken && (await fitting(options.taken, configuration, store, log, means));
     try {
-      const running = new RunningGateway(options, cleanup, taken);
+      const running = new RunningGateway(options, cleanup, means, taken);
       await running.#start();
       return running;
     } catch (error) {
@@ -96,12 +99,18 @@ export class RunningGateway {
     }
   }
 
-  private constructor(options: RunningGatewayOptions, cleanup: Cleanup, taken: TakenOver | undefined) {
+  private constructor(
+    options: RunningGatewayOptions,
+    cleanup: Cleanup,
+    means: Means,
+    taken: TakenOver | undefined,
+  ) {
     this.#options = options;
     this.#cleanup = cleanup;
+    this.#means = means;
     this.#taken = taken;
     const { configuration, clock } = options;
-    this.#resources = openResources(configuration, clock, cleanup, () => this.#refresh(), taken);
+    this.#resources = openResources(configuration, clock, cleanup, () => this.#refresh(), means, taken);
     this.#loop = this.#makeLoop();
     cleanup.add("gateway loop", this.#loop, (loop) => loop.stop());
     this.#lanes = this.#makeLanes();
@@ -153,7 +162,7 @@ export class RunningGateway {
     const keeping = new Keeping({
       store,
       resources: this.#resources,
-      ground: groundOf(configuration, this.#resources),
+      ground: groundOf(configuration, this.#resources, this.#means),
       taken: this.#taken,
       facts: () => ({
         policies: this.#gateway.policyIndices(),
@@ -354,7 +363,10 @@ export class RunningGateway {
       },
       plan: (ownAddresses) => this.#plan(ownAddresses),
       prepare: (network) => this.#prepare(network),
-      apply: (lines) => runRoutesScript("apply", lines, routesScriptPath(), isKept ? guards : undefined),
+      apply: async (lines) =>
+        this.#means.isConfined
+          ? { isComplete: true, complaints: [] }
+          : runRoutesScript("apply", lines, routesScriptPath(), isKept ? guards : undefined),
       onComplaints: (complaints) => {
         this.#complaints = complaints;
         for (const complaint of complaints) log.warn(complaint);
@@ -424,6 +436,11 @@ export class RunningGateway {
 
   async #prepare(network: HostNetwork): Promise<readonly string[]> {
     const { tuns, watch } = this.#resources;
+    if (this.#means.isConfined)
+      return confinedAdvice(
+        network,
+        tuns.names.map((name) => ({ name, mtu: this.#mtus.get(name)! })),
+      );
     await tuns.bringUp(
       watch,
       tuns.names.map((name) => this.#mtus.get(name)!),
@@ -510,7 +527,7 @@ export class RunningGateway {
   }
 
   async #clearRoutes(): Promise<void> {
-    if (this.#planned === undefined) return;
+    if (this.#planned === undefined || this.#means.isConfined) return;
     try {
       const { complaints } = await runRoutesScript("clear", this.#planned.lines);
       for (const complaint of complaints) this.#options.log.warn(complaint);

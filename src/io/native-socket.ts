@@ -65,6 +65,19 @@ export function describeTun(fd: Fd): { readonly name: string; readonly isFramed:
   return typeof found === "number" ? undefined : found;
 }
 
+/** Makes queues of one device, opened by others, ours. @throws {IoError} */
+export function adoptTun(name: string, queues: readonly Fd[], superpackets: Superpackets): TunDevice {
+  const wanted = (superpackets.tcp ? TAKES_TCP : 0) | (superpackets.udp ? TAKES_UDP : 0);
+  let granted = wanted;
+  for (const fd of queues) {
+    const result = loadAddon().adoptTun(fd, wanted);
+    if (result < 0) throw ioError(`take the TUN device ${name}`, "TUNSETVNETHDRSZ", result);
+    granted &= result;
+  }
+  const takes = { tcp: (granted & TAKES_TCP) !== 0, udp: (granted & TAKES_UDP) !== 0 };
+  return { name, queues, superpackets: takes };
+}
+
 /**
  * Whether outer packets may be fragmented on their way (IP_MTU_DISCOVER): `probe` sets DF and trusts no cached path MTU,
  * `allow` clears DF and fragments locally.

@@ -25,6 +25,8 @@ export interface GatewayOptions {
   /** More words for Node itself. */
   readonly nodeWords?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A TUN device that is opened for it, by root. */
+  readonly passes?: string;
   /** Under a service manager that keeps descriptors and starts it again, see supervisor.py. */
   readonly isSupervised?: true;
 }
@@ -90,7 +92,7 @@ export class Gateway {
       mount -t tmpfs -o mode=755 tmpfs /run && mkdir ${TREE} && : >${NODE} &&
       mount --bind "$TREE_SOURCE" ${TREE} && mount --bind "$NODE_SOURCE" ${NODE} || exit 125
       ${options.before ?? ""}
-      exec setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
+      exec ${options.passes === undefined ? "" : `/usr/bin/python3 ${TREE}/test/interop/harness/pass-tun.py ${options.passes}`} setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
         --ambient-caps=${capabilities} --bounding-set=${capabilities} --no-new-privs \
         ${options.isSupervised === true ? `/usr/bin/python3 ${TREE}/test/interop/harness/supervisor.py ` : ""}${NODE} ${options.nodeWords?.join(" ") ?? ""} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
     this.#process = new BackgroundProcess(

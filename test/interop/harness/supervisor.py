@@ -19,6 +19,10 @@ manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
 manager.bind("\0" + name)
 manager.setblocking(False)
 kept = []  # (name, descriptor), in the order in which they came
+if os.environ.get("LISTEN_PID") == str(os.getpid()):
+    for i, label in enumerate(os.environ["LISTEN_FDNAMES"].split(":")):
+        kept.append((label, os.dup(FIRST_FD + i)))
+        os.close(FIRST_FD + i)
 child, starts, is_ending = 0, 0, False
 libc = ctypes.CDLL(None)
 
