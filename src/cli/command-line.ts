@@ -3,8 +3,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { TungateError } from "../base/errors.ts";
 import { WAIT_SECONDS_MAX } from "../control/schema.ts";
 import { LOG_LEVELS } from "../observe/log-level.ts";
+import { addCapture } from "./capture-command.ts";
 import type { CheckOptions } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
+import type { EventsOptions } from "./events.ts";
 import type { ImportOptions } from "./import.ts";
 import type { ProbeOptions } from "./probe.ts";
 import type { RunOptions } from "./run.ts";
@@ -62,9 +64,11 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addCheck(program, context, setStatus);
   addStatus(program, context, setStatus);
   addCommands(program, context, setStatus);
+  addEvents(program, context, setStatus);
   addRoutes(program, context, setStatus);
   addProbe(program, context, setStatus);
   addImport(program, context, setStatus);
+  addCapture(program, context, controlOption(), setStatus);
   program
     .command("psk")
     .description("make a strong pre-shared key: 256 random bits in base64")
@@ -160,6 +164,20 @@ function addCommands(program: Command, context: CommandContext, setStatus: SetSt
         const { command } = await import("./command.ts");
         setStatus(await command(kind, target, options, context));
       });
+}
+
+function addEvents(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("events")
+    .description("follow what happens: notices, changes of state, moves, drops; until interrupted")
+    .argument("[name]", "of this connection alone")
+    .addOption(controlOption())
+    .addOption(new Option("--json", "print each event as a line of JSON").default(false))
+    .addOption(new Option("--after <id>", "begin behind this event, if it is still kept"))
+    .action(async (name: string | undefined, options: EventsOptions) => {
+      const { events } = await import("./events.ts");
+      setStatus(await events(name, options, context));
+    });
 }
 
 function addRoutes(program: Command, context: CommandContext, setStatus: SetStatus): void {

@@ -2,6 +2,8 @@
 import { request } from "node:http";
 import type * as z from "zod";
 import { ControlError, systemCode } from "./error.ts";
+import { type FollowOptions, followEvents } from "./events-client.ts";
+import type { GatewayEvent } from "./events-schema.ts";
 import {
   ANSWER_OCTETS_MAX,
   CONTROL_API_VERSION,
@@ -24,6 +26,8 @@ export interface ControlClient {
   status(query?: Partial<StatusQuery>): Promise<StatusDocument>;
   /** @throws {@link ControlError} */
   command(kind: CommandKind, command: CommandRequest): Promise<CommandOutcome>;
+  /** @throws {@link ControlError} */
+  events(options: FollowOptions): AsyncGenerator<GatewayEvent, void, void>;
 }
 
 export function createControlClient(path: string): ControlClient {
@@ -44,8 +48,11 @@ export function createControlClient(path: string): ControlClient {
         ANSWER_TIMEOUT_MS + command.waitSeconds * 1000,
         commandOutcome,
       ),
+    events: (options) => followEvents(path, options, (error) => failure(error, path, NEVER)),
   };
 }
+
+const NEVER = new AbortController().signal;
 
 async function ask<T>(
   path: string,
@@ -56,12 +63,8 @@ async function ask<T>(
   schema: z.ZodType<T>,
 ): Promise<T> {
   const { status, text } = await exchange(path, method, route, body, timeoutMs);
+  if (status !== 200) throw refusalIn(text, path);
   const json = parseJson(text, path);
-  if (status !== 200) {
-    const refusal = controlErrorAnswer.safeParse(json);
-    if (refusal.success) throw new ControlError(refusal.data.error.code, refusal.data.error.message);
-    throw badAnswer(path);
-  }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const version =
@@ -72,6 +75,13 @@ async function ask<T>(
       "the running daemon is of another version than this command; restart the service after an update",
     );
   throw badAnswer(path);
+}
+
+/** What the daemon says instead of an answer. */
+export function refusalIn(text: string, path: string): ControlError {
+  const refusal = controlErrorAnswer.safeParse(parseJson(text, path));
+  if (refusal.success) return new ControlError(refusal.data.error.code, refusal.data.error.message);
+  return badAnswer(path);
 }
 
 function badAnswer(path: string): ControlError {
@@ -125,7 +135,8 @@ function exchange(
   });
 }
 
-function failure(error: unknown, path: string, signal: AbortSignal): ControlError {
+/** What went wrong on the way to the daemon, in words. */
+export function failure(error: unknown, path: string, signal: AbortSignal): ControlError {
   if (error instanceof ControlError) return error;
   if (signal.aborted)
     return new ControlError(

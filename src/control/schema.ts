@@ -291,6 +291,7 @@ export type CommandOutcome = z.infer<typeof commandOutcome>;
 
 const CONTROL_ERROR_CODES = [
   "CONTROL_BAD_REQUEST",
+  "CONTROL_NOT_ALLOWED",
   "CONTROL_TOO_BIG",
   "CONTROL_UNKNOWN_NAME",
   "CONTROL_NOT_FOUND",
@@ -309,5 +310,6 @@ export const CONTROL_PATHS = {
   down: "/v1/down",
   rekey: "/v1/rekey",
   metrics: "/v1/metrics",
+  events: "/v1/events",
 } as const;
 export type CommandKind = "up" | "down" | "rekey";

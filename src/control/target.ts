@@ -1,10 +1,14 @@
 /** What the control server asks of the daemon behind it. */
 import { TungateError } from "../base/errors.ts";
+import type { CaptureTarget } from "./capture-target.ts";
+import type { EventStream } from "./event-stream.ts";
 import type { MetricsSource } from "./health.ts";
 import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument, StatusQuery } from "./schema.ts";
 
 export interface ControlTarget {
   readonly measurements: MetricsSource;
+  readonly captures: CaptureTarget;
+  readonly events: EventStream;
   /** @throws {@link UnknownNameError} when no such connection is configured */
   status(query: StatusQuery): StatusDocument;
   /**

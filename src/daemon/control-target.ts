@@ -2,6 +2,7 @@
 import type { Instant } from "../base/instant.ts";
 import { nearestWord } from "../base/nearest-word.ts";
 import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
+import type { EventStream } from "../control/event-stream.ts";
 import type { MetricsSource } from "../control/health.ts";
 import type {
   CommandKind,
@@ -22,7 +23,9 @@ import { cryptoProvider } from "../io/crypto-provider.ts";
 import { escapeForeign } from "../observe/escape.ts";
 import { failureWords } from "../observe/failure-words.ts";
 import type { Connection } from "../policy/connection.ts";
+import { Captures } from "./captures.ts";
 import { CommandWaiters } from "./command-outcome.ts";
+import type { DaemonLog } from "./daemon-log.ts";
 import { FailureLog, isFailure } from "./failure-log.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { RunningGateway } from "./running-gateway.ts";
@@ -30,15 +33,19 @@ import { buildStatus } from "./status.ts";
 
 export interface DaemonControlOptions {
   readonly measurements: MetricsSource;
+  readonly events: EventStream;
   readonly configuration: Configuration;
   readonly version: string;
   readonly clock: Clock;
+  readonly log: DaemonLog;
 }
 
 const RATE_EVERY_MS = 5_000;
 
 export class DaemonControl implements ControlTarget {
   readonly measurements: MetricsSource;
+  readonly captures: Captures;
+  readonly events: EventStream;
   readonly #options: DaemonControlOptions;
   readonly #failures = new FailureLog();
   readonly #meter = new RateMeter();
@@ -52,6 +59,8 @@ export class DaemonControl implements ControlTarget {
   constructor(options: DaemonControlOptions) {
     this.#options = options;
     this.measurements = options.measurements;
+    this.captures = new Captures(options);
+    this.events = options.events;
     this.#startedAt = options.clock.now();
     const manual = new Set(options.configuration.manual.map(({ policy }) => policy));
     this.#loss = new LossMeter({ isManual: (policy) => manual.has(policy) });
@@ -64,6 +73,7 @@ export class DaemonControl implements ControlTarget {
   attach(running: RunningGateway): void {
     this.#running = running;
     const sample = () => this.#sample(running.pairs(), this.#options.clock.now());
+    this.captures.attach(running.captured);
     sample();
     this.#timer = setInterval(sample, RATE_EVERY_MS).unref();
   }
@@ -75,6 +85,7 @@ export class DaemonControl implements ControlTarget {
   }
 
   detach(): void {
+    this.captures.detach();
     clearInterval(this.#timer);
     this.#running = undefined;
   }

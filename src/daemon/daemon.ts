@@ -16,6 +16,7 @@ import { inheritedText } from "../observe/inherited-words.ts";
 import { type Logger, NoticeLog } from "../observe/log.ts";
 import { AuditLog } from "./audit-log.ts";
 import { DaemonControl } from "./control-target.ts";
+import { EventSource } from "./event-source.ts";
 import type { ForwardedEffect } from "./gateway-loop.ts";
 import { Measurements } from "./measurements.ts";
 import { openMetrics } from "./metrics-listener.ts";
@@ -72,43 +73,30 @@ async function serve(
   forbidDumps();
   compileForNegotiations();
   useNativePrimitives();
-  const notices = new NoticeLog(log);
-  const audits = new AuditLog(log);
   const measurements = new Measurements({ configuration, version, clock: bootClock });
-  const control = new DaemonControl({ configuration, version, clock: bootClock, measurements });
+  const events = new EventSource(bootClock, Date.now().toString(36));
+  const control = new DaemonControl({
+    configuration,
+    version,
+    clock: bootClock,
+    log,
+    measurements,
+    events: events.stream,
+  });
   const server = await openControl(configuration, control, log, controlPath);
   const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
-  const onEffect = (effect: ForwardedEffect) => {
-    switch (effect.kind) {
-      case "notice":
-        notices.write(effect.notice, bootClock.now());
-        measurements.onNotice(effect.notice);
-        control.onNotice(effect.notice);
-        break;
-      case "audit":
-        audits.write(effect.audit);
-        break;
-      case "tableRefused":
-        log.error(`the SA table refused ${effect.command}: ${effect.reason}`);
-        break;
-      case "inherited":
-        log.info(inheritedText(effect));
-        break;
-      case "manualEnded":
-        log.error(
-          `${effect.policy}: the SA with manual keys has reached its limit (${effect.reason}) and carries nothing further; give both ends new keys`,
-        );
-        break;
-    }
-  };
   try {
     const running = await RunningGateway.start({
       configuration,
       load: () => reloadConfiguration(configurationFile),
       clock: bootClock,
       log,
-      onEffect,
-      onTurn: () => control.onTurn(),
+      onEffect: effectForwarder({ log, control, measurements, events }),
+      onSent: ({ local, remote, bytes }, failure) => control.captures.noteSent(local, remote, bytes, failure),
+      onTurn: () => {
+        control.onTurn();
+        events.onTurn();
+      },
       onFatal: (error) => die(log, error),
       store: service.store,
       ...(before.taken === undefined ? {} : { taken: before.taken }),
@@ -116,6 +104,7 @@ async function serve(
     const lasts = setTimeout(() => before.starts.forget(), START_LASTS_MS);
     control.attach(running);
     measurements.attach(running);
+    events.attach(running);
     const watchdog = startWatchdog(service, () => running.lanes.turns());
     const count = configuration.connections.length + configuration.manual.length;
     const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
@@ -139,11 +128,57 @@ async function serve(
       process.exit(0);
     }
     await running.stop();
+    events.detach();
     control.detach();
   } finally {
     await Promise.all([server.close(), metrics.close()]);
   }
   log.info("stopped");
+}
+
+interface Listeners {
+  readonly log: Logger;
+  readonly control: DaemonControl;
+  readonly measurements: Measurements;
+  readonly events: EventSource;
+}
+
+/** What the gateway tells goes to the log, and to whoever counts, shows or waits for it. */
+function effectForwarder({
+  log,
+  control,
+  measurements,
+  events,
+}: Listeners): (effect: ForwardedEffect) => void {
+  const notices = new NoticeLog(log);
+  const audits = new AuditLog(log);
+  return (effect) => {
+    switch (effect.kind) {
+      case "notice":
+        notices.write(effect.notice, bootClock.now());
+        measurements.onNotice(effect.notice);
+        events.onNotice(effect.notice);
+        control.onNotice(effect.notice);
+        break;
+      case "message":
+        control.captures.noteMessage(effect.message);
+        break;
+      case "audit":
+        audits.write(effect.audit);
+        break;
+      case "tableRefused":
+        log.error(`the SA table refused ${effect.command}: ${effect.reason}`);
+        break;
+      case "inherited":
+        log.info(inheritedText(effect));
+        break;
+      case "manualEnded":
+        log.error(
+          `${effect.policy}: the SA with manual keys has reached its limit (${effect.reason}) and carries nothing further; give both ends new keys`,
+        );
+        break;
+    }
+  };
 }
 
 /**

@@ -5,6 +5,7 @@ import { DROP_REASONS } from "../dataplane/drop-reason.ts";
 import { type DropTrace, readDropRecord } from "../dataplane/drop-record.ts";
 import { HAND_OVER_COUNTERS, HANDED_DATAGRAMS, HANDED_FRAMES, inboxOctets } from "../dataplane/hand-over.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
+import type { CaptureFilter } from "../dataplane/tap.ts";
 import type { IoError } from "../io/io-error.ts";
 import type { LaneOffloads } from "../io/lane-control.ts";
 import { type LaneThread, startLaneThread } from "../io/lane-thread.ts";
@@ -148,6 +149,17 @@ export class Lanes {
 
   releaseStale(): void {
     for (const thread of this.#threads) thread.releaseStale();
+  }
+
+  /** Copies of packets go into `memory`, one for each lane, from now on; without one no longer. */
+  setCapture(capture?: {
+    readonly memory: readonly SharedArrayBuffer[];
+    readonly filter: CaptureFilter;
+  }): void {
+    for (const [index, thread] of this.#threads.entries()) {
+      if (capture === undefined) thread.setCapture();
+      else thread.setCapture({ memory: capture.memory[index]!, filter: capture.filter });
+    }
   }
 
   turns(): readonly number[] {

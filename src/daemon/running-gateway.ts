@@ -22,6 +22,8 @@ import { lockFile } from "../io/native-process.ts";
 import type { HostNetwork } from "../io/netlink.ts";
 import { guardsFile, routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
 import type { EspSuite, PolicyName } from "../policy/data-plane.ts";
+import { captureScope } from "./capture-scope.ts";
+import type { CapturedGateway } from "./captures.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
@@ -35,6 +37,7 @@ import { Lanes } from "./lanes.ts";
 import { ManualKeys } from "./manual-keys.ts";
 import { confinedAdvice, findMeans, type Means } from "./means.ts";
 import { offloadStates } from "./offloads.ts";
+import type { OutgoingDatagram } from "./outer-sockets.ts";
 import { RemoteNames } from "./remote-names.ts";
 import { groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
 import { wipeSecrets } from "./secrets.ts";
@@ -53,6 +56,8 @@ export interface RunningGatewayOptions {
   readonly log: DaemonLog;
   /** What the gateway has to tell, in order. */
   readonly onEffect: (effect: ForwardedEffect) => void;
+  /** A datagram left, or did not for the reason that is given. */
+  readonly onSent: (datagram: OutgoingDatagram, failure: string | undefined) => void;
   /** States may have changed. */
   readonly onTurn: () => void;
   /** A lane is gone: the process has to end. */
@@ -175,6 +180,22 @@ export class RunningGateway {
 
   get lanes(): Lanes {
     return this.#lanes;
+  }
+
+  /** What a capture needs of this gateway. */
+  get captured(): CapturedGateway {
+    const { configuration } = this.#options;
+    const { parts, tuns } = this.#resources;
+    return {
+      lanes: this.#lanes.count,
+      devices: tuns.names,
+      natPort: configuration.gateway.ports.nat,
+      policiesMax: parts.table.table.size.policies,
+      setCapture: (capture) => this.#lanes.setCapture(capture),
+      policyName: (index) => parts.dataPlane.policyName(index),
+      pairs: () => this.pairs(),
+      scopeOf: (connection) => captureScope(this.#configuration, this.describe(), connection),
+    };
   }
 
   get interfaces(): readonly { readonly name: string; readonly mtu?: number }[] {
@@ -303,13 +324,17 @@ export class RunningGateway {
   }
 
   #makeLoop(): GatewayLoop {
-    const { clock, log, onEffect, onTurn } = this.#options;
+    const { clock, log, onEffect, onSent, onTurn } = this.#options;
     const { compute, sockets, parts } = this.#resources;
     return new GatewayLoop({
       gateway: parts.gateway,
       clock,
       compute,
-      send: (datagram) => sockets.send(datagram),
+      send: (datagram) => {
+        const failure = sockets.send(datagram);
+        onSent(datagram, failure?.text);
+        return failure;
+      },
       onSendFailure: (_, reason) => log.debug(`an IKE message could not be sent: ${reason}`),
       onEffect: (effect) => {
         if (effect.kind === "wakeLanes") this.#lanes.wake();

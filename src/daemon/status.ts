@@ -31,6 +31,7 @@ import { formatIdentity } from "../policy/pad.ts";
 import { formatSelector } from "../policy/selector-text.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import { recentDrops } from "./recent-drops.ts";
+import { shownChildState, shownConnectionState } from "./shown-state.ts";
 import { pairWords, secondsBetween, type TrafficInput, trafficWords } from "./status-traffic.ts";
 import { childTroubles, connectionTroubles, toldOf, totalsOf } from "./status-trouble.ts";
 
@@ -96,10 +97,9 @@ export function buildStatus(given: StatusInput): StatusDocument {
 
 function connectionStatus(state: ConnectionState, input: StatusSource): ConnectionStatus {
   const configured = input.configured.get(state.connection);
-  const isListening = state.state === "down" && state.keep !== "up";
   const status = {
     name: state.name,
-    state: isListening ? ("listening" as const) : state.state,
+    state: shownConnectionState(state),
     keep: state.keep,
     remote: remoteText(state, configured),
     ...(configured?.preset === undefined ? {} : { preset: configured.preset }),
@@ -179,12 +179,11 @@ function childStatus(
     sa?.selectors ?? configured?.connection.children.find(({ name }) => name === child.name)?.selectors;
   const pair = sa && input.pairOf.get(sa.inboundSpi);
   const siblings = child.siblings?.filter(({ inboundSpi }) => inboundSpi !== sa?.inboundSpi) ?? [];
-  const isHeld = child.state === "down" && child.keep === "on-demand";
   const words = selectorWords(selectors);
   const ofChild = { connection, remote: words.remote, ...(ikeSa === undefined ? {} : { ikeSa }) };
   const status = {
     name: child.name,
-    state: isHeld ? ("held" as const) : child.state,
+    state: shownChildState(child),
     keep: child.keep,
     ...words,
     ...(sa === undefined

@@ -48,6 +48,9 @@ export class AhInbound {
   readonly #inner: InnerPackets;
   readonly #cells = createPacketBatch(CAPACITY, WHOLE_PACKET_MAX);
   readonly #headers = new Uint8Array(CAPACITY * HEADERS_MAX);
+  /** Where each was received: its batch, and which of it. */
+  #batch: PacketBatch | undefined;
+  readonly #datagram = new Uint32Array(CAPACITY);
   readonly #slot = new Uint32Array(CAPACITY);
   readonly #sequence = new Float64Array(CAPACITY);
   readonly #start = new Uint32Array(CAPACITY);
@@ -63,7 +66,7 @@ export class AhInbound {
   admit(socket: SocketIndex, batch: PacketBatch, i: number, now: Instant): void {
     const reason = this.#admit(socket, batch, i, now);
     if (reason === ACCEPTED) return;
-    this.#context.count(reason);
+    this.#context.dropDatagram(reason, batch, i);
     if (batch.length[i]! < AH_FIXED_LENGTH) return;
     const spi = ahSpi(batch.bytes, batch.offset[i]!);
     this.#context.noteDatagram(reason, batch, i, IpProtocol.AH, spi, reason !== Drop.unknownSpi);
@@ -102,6 +105,8 @@ export class AhInbound {
     if (this.#cells.count === CAPACITY) this.flush(now);
     if (!this.#place(batch, i, base)) return Drop.badAhLength;
     const cell = this.#cells.count++;
+    this.#batch = batch;
+    this.#datagram[cell] = i;
     this.#slot[cell] = slot;
     this.#sequence[cell] = sequence;
     this.#cells.slot[cell] = slot;
@@ -121,7 +126,7 @@ export class AhInbound {
       this.#device[i] = NOWHERE;
       const reason = this.#accept(i, now);
       if (reason !== ACCEPTED) {
-        context.count(reason);
+        context.dropDatagram(reason, this.#batch ?? cells, this.#datagram[i]!);
         continue;
       }
       const device = this.#inner.deviceOf(this.#slot[i]!);

@@ -100,6 +100,8 @@ export interface DataPlane extends DataPlaneQuery, SpiAllocator {
    * @throws {@link SadError} `SAD_FULL`
    */
   policyIndex(name: PolicyName): number;
+  /** The policy that an index stands for. */
+  policyName(index: number): PolicyName | undefined;
   /** What index stands for which policy. */
   policies(): ReadonlyMap<PolicyName, number>;
   /** Pairs besides this one that carry the same traffic to the same peer. */
@@ -193,6 +195,10 @@ class TableDataPlane implements DataPlane {
 
   policyIndex(name: PolicyName): number {
     return this.#policies.take(name);
+  }
+
+  policyName(index: number): PolicyName | undefined {
+    return this.#policies.nameOf(index);
   }
 
   policies(): ReadonlyMap<PolicyName, number> {

@@ -42,14 +42,14 @@ export class IkeGate {
     const context = this.#context;
     const length = batch.length[i]! - skip;
     if (length < IKE_HEADER_LENGTH) {
-      context.count(Drop.shortDatagram);
+      context.dropDatagram(Drop.shortDatagram, batch, i);
       return;
     }
     const at = batch.offset[i]! + skip;
     const bucket = hasResponderSpi(batch.bytes, at) ? this.#other : this.#initial;
     const meta = i * DATAGRAM_META_STRIDE;
     if (!bucket.take(now) && !(this.#isPeer(batch.meta, meta) && this.#peers.take(now))) {
-      context.count(Drop.ikeRateLimited);
+      context.dropDatagram(Drop.ikeRateLimited, batch, i);
       return;
     }
     const isTaken = context.ike({
@@ -57,7 +57,7 @@ export class IkeGate {
       remote: remoteOf(batch.meta, meta),
       bytes: batch.bytes.slice(at, at + length),
     });
-    if (!isTaken) context.count(Drop.ikeQueueFull);
+    if (!isTaken) context.dropDatagram(Drop.ikeQueueFull, batch, i);
   }
 
   #isPeer(meta: Uint8Array, at: number): boolean {

@@ -210,10 +210,12 @@ export class Inbound {
             context.count(Drop.keepalive);
             return false;
           default:
-            context.count(
+            context.dropDatagram(
               length >= ESP_PACKET_LENGTH_MIN && espSpi(batch.bytes, at) !== 0
                 ? Drop.reservedSpi
                 : Drop.shortDatagram,
+              batch,
+              i,
             );
             return false;
         }
@@ -321,7 +323,10 @@ export class Inbound {
 
   #deliver(i: number, slot: number): number {
     const device = this.#inner.deviceOf(slot);
-    if (device === NO_DEVICE) return 0;
+    if (device === NO_DEVICE) {
+      this.#context.tap?.dropDatagram(this.#inner.refusal, this.#batch, i);
+      return 0;
+    }
     if (this.#openedSa.isTransport) {
       this.#rebuilt?.deliver(device);
       return 0;
@@ -490,7 +495,7 @@ export class Inbound {
   #refuse(i: number, reason: number, now: Instant): false {
     const context = this.#context;
     const batch = this.#batch;
-    context.count(reason);
+    context.dropDatagram(reason, batch, i);
     if (!this.#audits.take(now)) return false;
     const meta = i * DATAGRAM_META_STRIDE;
     const at = batch.offset[i]!;

@@ -52,6 +52,8 @@ export class InnerPackets {
   #lastTos = 0;
   /** Its device, once that is known. */
   #lastDevice = NO_DEVICE;
+  /** Why {@link deviceOf} gave none the last time. */
+  refusal: number = Drop.noInterface;
 
   constructor(context: LaneContext) {
     this.#context = context;
@@ -84,8 +86,13 @@ export class InnerPackets {
     if (isOfLast && this.#last.isLike(batch.view, at, length)) return ACCEPTED;
     const reason = this.#check(batch, at, length, slot, outerTos, now);
     if (reason !== ACCEPTED && reason !== Drop.fragmentHeld && reason !== Drop.malformedInner)
-      this.#context.noteInner(reason, this.#fields, slot);
+      this.#refuse(reason, batch, at, length, slot);
     return reason;
+  }
+
+  #refuse(reason: number, batch: PacketBatch, at: number, length: number, slot: number): void {
+    this.#context.noteInner(reason, this.#fields, slot);
+    this.#context.tap?.dropInbound(reason, batch.bytes, at, length, this.#context.inboundSpi(slot));
   }
 
   #check(
@@ -224,6 +231,7 @@ export class InnerPackets {
     }
     context.count(reason);
     context.noteInner(reason, this.#fields, slot);
+    this.refusal = reason;
     return NO_DEVICE;
   }
 

@@ -25,6 +25,7 @@ import { DROP_RECORD_OCTETS, DropRecord } from "./drop-record.ts";
 import type { HandOver } from "./hand-over.ts";
 import type { IkeDatagram, LaneOptions, LaneUpcall } from "./lane-options.ts";
 import type { PacketIo, SocketIndex, TunIndex } from "./packet-io.ts";
+import type { Tap } from "./tap.ts";
 
 /** For a batch's `slot`: names no slot, so that the engine passes over what has it, with PACKET_NO_KEY. */
 export const SKIP_SLOT = 0xffffffff;
@@ -50,6 +51,8 @@ export class LaneContext {
   readonly handOver: HandOver | undefined;
   /** Goes up with every {@link setSpd}. */
   spdChanges = 0;
+  /** While somebody captures. */
+  tap: Tap | undefined;
   readonly #u16: Uint16Array;
 
   constructor(options: LaneOptions) {
@@ -93,6 +96,13 @@ export class LaneContext {
   dropOutbound(reason: number, packets: number, bytes: Uint8Array, at: number, length: number): void {
     this.count(reason, packets);
     this.dropRecord.noteOutbound(reason, packets, bytes, at, length);
+    this.tap?.dropOutbound(reason, bytes, at, length);
+  }
+
+  /** Counts datagram `i` of a socket as dropped; whoever captures sees why. */
+  dropDatagram(reason: number, batch: PacketBatch, i: number): void {
+    this.count(reason);
+    this.tap?.dropDatagram(reason, batch, i);
   }
 
   /** Remembers an inner packet that came through the SA of `slot` and goes no further; whoever asked counts it. */

@@ -5,6 +5,7 @@ import type { IpAddress } from "../base/ip-address.ts";
 import { createArenaBatch, createReceiveBatch } from "../base/packet-batch.ts";
 import { Header } from "../policy/sa-table.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
+import type { CopyOctets } from "./hand-over.ts";
 import { IcmpErrors } from "./icmp-errors.ts";
 import { Inbound } from "./inbound.ts";
 import { LaneContext } from "./lane-context.ts";
@@ -16,6 +17,7 @@ import { PacedSas } from "./paced-sas.ts";
 import type { TunIndex } from "./packet-io.ts";
 import { Protection } from "./protection.ts";
 import { SealAndSend } from "./seal-and-send.ts";
+import { type CaptureFilter, Tap, TappedPacketIo } from "./tap.ts";
 
 export interface Lane {
   /** Replaces the policy of a TUN device from the next turn on. Without one everything is dropped [SPD-01]. */
@@ -27,6 +29,8 @@ export interface Lane {
   setOuterAddresses(addresses: readonly IpAddress[]): void;
   /** Addresses of configured peers, whose IKE messages have a share of their own. */
   setPeers(addresses: readonly IpAddress[]): void;
+  /** Copies what passes into memory of a {@link CaptureRing} from now on; `undefined`: no longer. */
+  setCapture(capture: LaneCapture | undefined): void;
   /**
    * Reads, decides and writes once in both directions. No packet's content makes it throw.
    * @returns packets and datagrams handled; zero: wait until a descriptor is readable, a command came, or {@link nextTimeout}
@@ -42,6 +46,12 @@ export interface Lane {
   nextTimeout(): Instant | undefined;
   /** Counters by drop reason, see `Drop`. */
   readonly drops: Float64Array;
+}
+
+export interface LaneCapture {
+  readonly memory: SharedArrayBuffer;
+  readonly filter: CaptureFilter;
+  readonly copy: CopyOctets;
 }
 
 /** Frames that a device may give in one turn. */
@@ -63,7 +73,8 @@ export function createLane(options: LaneOptions): Lane {
     throw new RangeError(`the SA table knows ${options.table.size.lanes} lanes, not number ${options.index}`);
   if (options.io.tunCount > DEVICES_MAX || options.io.sockets.length > DEVICES_MAX)
     throw new RangeError(`a lane takes ${DEVICES_MAX} TUN devices and as many sockets`);
-  const context = new LaneContext(options);
+  const io = new TappedPacketIo(options.io);
+  const context = new LaneContext({ ...options, io });
   const icmp = new IcmpErrors(context);
   const own = new OwnAddresses(options.table);
   const sealAndSend = new SealAndSend(context, createArenaBatch(PACKETS, PACKETS_OCTETS));
@@ -88,8 +99,13 @@ export function createLane(options: LaneOptions): Lane {
     setSpd: (device, spd) => context.setSpd(device, spd),
     setOuterAddresses: (addresses) => own.set(addresses),
     setPeers: (addresses) => inbound.setPeers(addresses),
+    setCapture: (capture) => {
+      io.tap = capture && new Tap(context, capture.memory, capture.filter, capture.copy);
+      context.tap = io.tap;
+    },
     turn(now) {
       const { u32 } = options.table;
+      io.tap?.begin(now);
       Atomics.add(u32, epoch, 1);
       context.dropRecord.begin(now);
       const current = Atomics.load(u32, Header.GENERATION / 4);
@@ -101,6 +117,7 @@ export function createLane(options: LaneOptions): Lane {
       const handled = inbound.turn(now) + outbound.turn(now);
       icmp.flush();
       context.isChanged = false;
+      io.tap?.publish();
       Atomics.add(u32, epoch, 1);
       return handled;
     },

@@ -17,6 +17,7 @@ import type { IkeAction, IkeCommand, JobId, PathProbe, Timeout, Work, WorkResult
 import type { IkeNotice } from "../ike/notice.ts";
 import { type Fingerprints, fingerprintsOf, type Predecessor } from "../ike/predecessor.ts";
 import { fingerprint } from "../ike/reload.ts";
+import type { TracedMessage } from "../ike/trace.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
 import { keepNumbers } from "../policy/peer-numbers.ts";
@@ -75,6 +76,8 @@ export type GatewayEffect =
   | { readonly kind: "pathMtuChanged"; readonly remote: IpAddress; readonly state: PathState }
   | { readonly kind: "compute"; readonly job: JobId; readonly work: Work }
   | { readonly kind: "notice"; readonly notice: IkeNotice }
+  /** An IKE message passed, in clear; not for keeping. */
+  | { readonly kind: "message"; readonly message: TracedMessage }
   | { readonly kind: "audit"; readonly audit: Extract<LaneUpcall, { kind: "audit" }> }
   /** After `reserveSequence` reserve more numbers, then feed `sequenceReserved`. */
   | ManualNews
@@ -387,6 +390,7 @@ export class Gateway {
           break;
         case "compute":
         case "notice":
+        case "message":
           perform(action);
           break;
       }

@@ -11,6 +11,7 @@ import type { Identification, PeerAuthentication, PrivateKeyId } from "../policy
 import type { DataPlaneCommand, DataPlaneEvent } from "../policy/data-plane.ts";
 import type { CertPayload } from "../wire/ike/payload.ts";
 import type { IkeNotice } from "./notice.ts";
+import type { TracedMessage } from "./trace.ts";
 
 export type JobId = Branded<number, "JobId">;
 
@@ -144,6 +145,7 @@ export type IkeAction =
   | { readonly kind: "compute"; readonly job: JobId; readonly work: Work }
   | { readonly kind: "dataPlane"; readonly command: DataPlaneCommand }
   | { readonly kind: "notice"; readonly notice: IkeNotice }
+  | { readonly kind: "message"; readonly message: TracedMessage }
   | { readonly kind: "pathProbed"; readonly probe: PathProbe; readonly outcome: PathProbeOutcome };
 
 export interface Timeout {

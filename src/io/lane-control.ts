@@ -1,6 +1,7 @@
 /** What a lane's thread and the main thread say to each other: a few shared numbers, and messages. */
 import type { IpAddress } from "../base/ip-address.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
+import type { CaptureFilter } from "../dataplane/tap.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import type { Fd } from "./native.ts";
 import type { NativeLaneSocket, NativePacketIoOptions, PacketIoCounters } from "./native-packet-io.ts";
@@ -57,6 +58,11 @@ export interface LaneThreadData {
 export type LaneCommand =
   | { readonly kind: "setSpd"; readonly tun: number; readonly spd: CompiledSpd }
   | { readonly kind: "setOuterAddresses" | "setPeers"; readonly addresses: readonly IpAddress[] }
+  /** Copy packets into `memory`, or no longer. */
+  | {
+      readonly kind: "capture";
+      readonly capture?: { readonly memory: SharedArrayBuffer; readonly filter: CaptureFilter };
+    }
   /** SAs went: free what the engine keeps for them. */
   | { readonly kind: "releaseStale" };
 

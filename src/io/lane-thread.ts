@@ -4,6 +4,7 @@ import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
 import { DROP_RECORD_OCTETS } from "../dataplane/drop-record.ts";
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
+import type { CaptureFilter } from "../dataplane/tap.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { IoError } from "./io-error.ts";
 import {
@@ -56,6 +57,8 @@ export interface LaneThread {
   /** Sources of outer packets of ours: what comes out of a TUN device with one of them is a loop. */
   setOuterAddresses(addresses: readonly IpAddress[]): void;
   setPeers(addresses: readonly IpAddress[]): void;
+  /** Copies of packets go into `memory` (a capture ring's) from now on; without one no longer. */
+  setCapture(capture?: { readonly memory: SharedArrayBuffer; readonly filter: CaptureFilter }): void;
   /** SAs went: the lane frees what it keeps of their keys. */
   releaseStale(): void;
   /** The table has changed: look at once. */
@@ -130,6 +133,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),
     setOuterAddresses: (addresses) => command({ kind: "setOuterAddresses", addresses }),
     setPeers: (addresses) => command({ kind: "setPeers", addresses }),
+    setCapture: (capture) => command({ kind: "capture", ...(capture === undefined ? {} : { capture }) }),
     releaseStale: () => command({ kind: "releaseStale" }),
     wake: wakeUp,
     async stop() {

@@ -214,6 +214,9 @@ function carryOut(command: LaneCommand, lane: Lane, engine: NativeEspEngine): vo
     case "setPeers":
       lane.setPeers(command.addresses);
       break;
+    case "capture":
+      lane.setCapture(command.capture && { ...command.capture, copy: loadAddon().copyOctets });
+      break;
     case "releaseStale":
       engine.releaseStale();
       break;

@@ -18,6 +18,7 @@ import { forget } from "../sa/lifecycle.ts";
 import { classifyRequest } from "../sa/message-window.ts";
 import { addFragment, assembled } from "../sa/reassembly.ts";
 import { openMessage } from "../sa/sk-payload.ts";
+import { trace } from "../trace.ts";
 import { about, callerName, drop, failureReason, notice, startJob, type Turn } from "../turn.ts";
 import { answerAuth, end, type Opened } from "./ike-auth-responder.ts";
 import {
@@ -154,6 +155,7 @@ function answerRequest(
   // [NAT-02] the peer may have moved to the NAT port; the answer goes to where this came from.
   sa.local = local;
   sa.remote = remote;
+  trace(turn, sa, "inbound", { header, payloads: [], inner });
   if (header.exchangeType === ExchangeType.IKE_AUTH) {
     answerAuth(turn, sa, inner, header.messageId);
     return;

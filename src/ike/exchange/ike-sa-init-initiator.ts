@@ -45,6 +45,7 @@ import type { EstablishedIkeSa, InitAnswer, InitiatingIkeSa } from "../sa/ike-sa
 import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget, noteConnectionFailure } from "../sa/lifecycle.ts";
 import { retransmitAt } from "../sa/retransmission.ts";
+import { traceInit } from "../trace.ts";
 import {
   about,
   addIkeSa,
@@ -203,6 +204,7 @@ function sendInit(turn: Turn, sa: InitiatingIkeSa): void {
   );
   sa.phase = "sent";
   sa.request = { bytes, tries: 1, nextAt: retransmitAt(machine.connectPlan, 1, now, machine.random) };
+  traceInit(turn, sa, "outbound", bytes);
   send(turn, sa.local, sa.remote, bytes);
 }
 
@@ -222,7 +224,9 @@ export function retransmitInit(turn: Turn, sa: InitiatingIkeSa): void {
   }
   request.tries++;
   request.nextAt = retransmitAt(machine.connectPlan, request.tries, now, machine.random);
-  send(turn, sa.local, sa.remote, request.bytes, request.tries - 1);
+  const { bytes, tries } = request;
+  traceInit(turn, sa, "outbound", bytes, tries - 1);
+  send(turn, sa.local, sa.remote, bytes, tries - 1);
 }
 
 function giveUpInit(turn: Turn, sa: InitiatingIkeSa): void {
@@ -257,6 +261,7 @@ export function handleInitResponse(
   bytes: Uint8Array,
 ): void {
   if (sa.phase !== "sent") return; // Duplicates, and answers to requests that were replaced.
+  traceInit(turn, sa, "inbound", bytes);
   const { payloads, header } = message;
   const cookie = findNotify(payloads, NotifyType.COOKIE);
   if (cookie !== undefined && find(payloads, "SA") === undefined) {

@@ -32,6 +32,7 @@ import { IkeSaId } from "../sa/ike-sa-id.ts";
 import { forget } from "../sa/lifecycle.ts";
 import { mayRepeat, newMessageWindow, newRepeatable } from "../sa/message-window.ts";
 import { replyStateless } from "../stateless-reply.ts";
+import { traceInit } from "../trace.ts";
 import {
   addIkeSa,
   callerName,
@@ -102,8 +103,12 @@ export function handleInitRequest(
 function repeatResponse(turn: Turn, id: IkeSaId, local: UdpEndpoint, remote: UdpEndpoint): void {
   const sa = turn.machine.sas.get(id);
   if (sa?.state !== "halfOpen" || sa.response === undefined) return;
-  if (mayRepeat(sa.repeatable, turn.now)) send(turn, local, remote, sa.response, ++sa.repeats);
-  else drop(turn, "replyRateExceeded", remote);
+  if (!mayRepeat(sa.repeatable, turn.now)) {
+    drop(turn, "replyRateExceeded", remote);
+    return;
+  }
+  traceInit(turn, sa, "outbound", sa.response, ++sa.repeats);
+  send(turn, local, remote, sa.response, sa.repeats);
 }
 
 function admitRequest(turn: Turn, request: InitRequest, digest: string): void {
@@ -282,6 +287,7 @@ function openHalf(
   addIkeSa(machine, half);
   occupy(machine, slot);
   machine.byRequest.set(digest, id);
+  traceInit(turn, half, "inbound", request.bytes);
   half.job = startJob(turn, id, { kind: "generateKeyExchange", method: suite.ke });
 }
 
@@ -322,6 +328,7 @@ export function answerInit(turn: Turn, sa: HalfOpenIkeSa, result: WorkResult): v
       ...(sa.hashes === undefined ? [] : [signatureHashesNotify()]), // [AUTH-13]
     ],
   );
+  traceInit(turn, sa, "outbound", sa.response);
   send(turn, sa.local, sa.remote, sa.response);
 }
 

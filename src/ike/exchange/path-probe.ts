@@ -15,7 +15,7 @@ import {
 } from "../limits.ts";
 import type { PathProbe } from "../machine.ts";
 import type { EstablishedIkeSa, ProtectedIkeSa } from "../sa/ike-sa.ts";
-import { disposeExchange, emptyRequest, sendRequest } from "../sa/message-exchange.ts";
+import { disposeExchange, emptyRequest, sendRequest, traceAgain } from "../sa/message-exchange.ts";
 import type { PathProbeExchange } from "../sa/own-exchange.ts";
 import { sealedRoom } from "../sa/sk-payload.ts";
 import { carrierOf, establishedOf, send, sendWhole, type Turn, touch } from "../turn.ts";
@@ -113,6 +113,7 @@ export function repeatProbe(turn: Turn, sa: ProtectedIkeSa, exchange: PathProbeE
   const { outstanding } = sa.window;
   if (outstanding === undefined) return;
   const { tries, exchangeType, messageId } = outstanding;
+  traceAgain(turn, sa, outstanding, tries - 1);
   if (tries <= PROBE_WHOLE_TRIES) {
     outstanding.nextAt = after(turn.now, exchange.patience);
     for (const bytes of outstanding.messages) sendWhole(turn, sa.local, sa.remote, bytes);

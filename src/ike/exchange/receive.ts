@@ -18,6 +18,7 @@ import type { FollowUpExchange, OwnExchange } from "../sa/own-exchange.ts";
 import { follow } from "../sa/peer-address.ts";
 import { addFragment, assembled, type Fragment } from "../sa/reassembly.ts";
 import { openMessage } from "../sa/sk-payload.ts";
+import { trace } from "../trace.ts";
 import { about, drop, notice, type Turn, touch } from "../turn.ts";
 import { finishCreateChild } from "./create-child-sa-initiator.ts";
 import { type AnswerOutcome, answerCreateChildSa, type Computed } from "./create-child-sa-responder.ts";
@@ -120,6 +121,7 @@ function open(
     return;
   }
   noteWindowSize(sa, payloads);
+  trace(turn, sa, "inbound", { header, payloads, inner: { first, bytes }, local, remote });
   dispatch(turn, sa, header, payloads, { first, bytes });
 }
 

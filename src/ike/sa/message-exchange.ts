@@ -7,10 +7,11 @@ import type { OutgoingHeader } from "../../wire/ike/header.ts";
 import type { Payload } from "../../wire/ike/payload.ts";
 import { ANSWER_UNHEARD_REPEATS, FRAGMENT_PATIENCE_TRIES } from "../limits.ts";
 import type { MessageSize } from "../notice.ts";
+import { trace } from "../trace.ts";
 import { about, callerName, drop, notice, send, sendWhole, type Turn } from "../turn.ts";
 import { cutAnew, largestPacket, leastPacket, packetOctets, sealPackets } from "./fragmentation.ts";
 import type { HalfOpenIkeSa, ProtectedIkeSa } from "./ike-sa.ts";
-import { type MessageWindow, mayRepeat, newRepeatable } from "./message-window.ts";
+import { type MessageWindow, mayRepeat, newRepeatable, type Outstanding } from "./message-window.ts";
 import type { OwnExchange } from "./own-exchange.ts";
 import { retransmitAt } from "./retransmission.ts";
 import { type Protection, sealMessage, wipeProtection } from "./sk-payload.ts";
@@ -37,6 +38,7 @@ export function sendRequest(
     : retransmitAt(planOf(turn, sa), 1, now, machine.random);
   window.outstanding = { messageId, exchangeType, messages, sentAt: now, tries: 1, nextAt, exchange };
   if (sa.state === "established") sa.lastSentAt = now;
+  trace(turn, sa, "outbound", { header, payloads, sizes: messages.map(({ length }) => length) });
   for (const bytes of messages) {
     if (isProbe) sendWhole(turn, sa.local, sa.remote, bytes);
     else send(turn, sa.local, sa.remote, bytes);
@@ -52,7 +54,24 @@ export function repeatRequest(turn: Turn, sa: ProtectedIkeSa): void {
   if (outstanding === undefined) return;
   if (outstanding.tries > FRAGMENT_PATIENCE_TRIES)
     outstanding.messages = cutSmaller(turn, sa, outstanding.messages, leastPacket(sa));
+  traceAgain(turn, sa, outstanding, outstanding.tries - 1);
   for (const bytes of outstanding.messages) send(turn, sa.local, sa.remote, bytes, outstanding.tries - 1);
+}
+
+/** A request of ours leaves once more. */
+export function traceAgain(
+  turn: Turn,
+  sa: ProtectedIkeSa,
+  { exchangeType, messageId, messages }: Outstanding,
+  repeats: number,
+): void {
+  const header = headerOf(sa, exchangeType, messageId, false);
+  trace(turn, sa, "outbound", {
+    header,
+    payloads: [],
+    repeats,
+    sizes: messages.map(({ length }) => length),
+  });
 }
 
 /** From here on packets of this IKE SA have at most so many octets. @returns the messages in packets of that size */
@@ -119,6 +138,8 @@ export function sendResponse(
   window.expectedRequestId = messageId + 1;
   if (sa.state === "established") sa.lastSentAt = turn.now;
   const to = sa.state === "halfOpen" ? sa : (window.askedFrom ?? sa);
+  const sizes = messages.map(({ length }) => length);
+  trace(turn, sa, "outbound", { header, payloads, sizes, local: to.local, remote: to.remote });
   for (const bytes of messages) send(turn, to.local, to.remote, bytes);
 }
 
@@ -155,6 +176,14 @@ export function repeatResponse(
     const sealing = { protection, fragmentation, isOriginalInitiator, local: sa.local, remote: sa.remote };
     lastResponse.messages = cutAnew(turn.machine, sealing, lastResponse.messages);
   }
+  trace(turn, sa, "outbound", {
+    header: headerOf(sa, lastResponse.exchangeType, lastResponse.messageId, true),
+    payloads: [],
+    repeats: lastResponse.repeats,
+    sizes: lastResponse.messages.map(({ length }) => length),
+    local,
+    remote,
+  });
   for (const bytes of lastResponse.messages) send(turn, local, remote, bytes, lastResponse.repeats);
   if (lastResponse.repeats !== ANSWER_UNHEARD_REPEATS || size.octets <= least) return;
   const { exchangeType, repeats } = lastResponse;

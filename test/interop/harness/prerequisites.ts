@@ -32,6 +32,7 @@ const NEEDS = {
     isThere: () => command("prometheus")() && command("promtool")(),
   },
   tcpdump: { words: "tcpdump", isThere: command("tcpdump") },
+  tshark: { words: "tshark (scripts/setup --tests)", isThere: command("tshark") },
   build: {
     words: "the build (scripts/setup)",
     isThere: () =>

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runCommandLine } from "../../../src/cli/command-line.ts";
+import { EventStream } from "../../../src/control/event-stream.ts";
 import {
   type CommandKind,
   type CommandOutcome,
@@ -15,6 +16,7 @@ import {
 import { type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { UnknownNameError } from "../../../src/control/target.ts";
 import { MEASUREMENTS } from "../control/measurements.ts";
+import { NO_CAPTURES } from "../control/no-captures.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const STATUS: StatusDocument = {
@@ -79,7 +81,9 @@ async function serve(command: (kind: CommandKind, request: CommandRequest) => Co
   server = await startControlServer({
     path: control,
     target: {
+      captures: NO_CAPTURES,
       measurements: MEASUREMENTS,
+      events: new EventStream("e"),
       status: () => STATUS,
       command: async (kind, request) => command(kind, request),
     },

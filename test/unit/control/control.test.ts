@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { COMMANDS_WAITING_MAX } from "../../../src/control/app.ts";
 import { createControlClient } from "../../../src/control/client.ts";
 import { ControlError } from "../../../src/control/error.ts";
+import { EventStream } from "../../../src/control/event-stream.ts";
 import {
   type CommandOutcome,
   type CommandRequest,
@@ -18,6 +19,7 @@ import {
 import { CLIENTS_MAX, type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { type ControlTarget, UnknownNameError } from "../../../src/control/target.ts";
 import { MEASUREMENTS } from "./measurements.ts";
+import { NO_CAPTURES } from "./no-captures.ts";
 
 const EMPTY_STATUS: StatusDocument = {
   apiVersion: 1,
@@ -38,6 +40,8 @@ const EMPTY_STATUS: StatusDocument = {
 
 class FakeDaemon implements ControlTarget {
   readonly measurements = MEASUREMENTS;
+  readonly captures = NO_CAPTURES;
+  readonly events = new EventStream("e");
   readonly commands: [string, CommandRequest][] = [];
   outcome: CommandOutcome | Promise<CommandOutcome> | Error = { outcome: "done", lines: [] };
   document: unknown = EMPTY_STATUS;

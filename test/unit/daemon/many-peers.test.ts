@@ -6,6 +6,7 @@ import { expect, test, vi } from "vitest";
 import { Instant } from "../../../src/base/instant.ts";
 import { statusLines } from "../../../src/cli/status-text.ts";
 import type { Configuration } from "../../../src/config/configuration.ts";
+import { EventStream } from "../../../src/control/event-stream.ts";
 import { CommandWaiters } from "../../../src/daemon/command-outcome.ts";
 import { DaemonControl } from "../../../src/daemon/control-target.ts";
 import { KeyFiles, withAuthentication } from "../../../src/daemon/key-files.ts";
@@ -61,7 +62,15 @@ function control(configuration: Configuration) {
     command: (command: IkeCommand) => commands.push(command),
   } as unknown as RunningGateway;
   const clock = { now: () => Instant(1) } as never;
-  const made = new DaemonControl({ configuration, version: "0", clock, measurements: MEASUREMENTS });
+  const log = {} as never;
+  const made = new DaemonControl({
+    configuration,
+    version: "0",
+    clock,
+    log,
+    measurements: MEASUREMENTS,
+    events: new EventStream("e"),
+  });
   made.attach(running);
   return { made, commands, states };
 }
