@@ -20,7 +20,7 @@ import { fingerprint } from "../ike/reload.ts";
 import type { TracedMessage } from "../ike/trace.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
-import { keepNumbers } from "../policy/peer-numbers.ts";
+import { keepNumbers, numbersGiven } from "../policy/peer-numbers.ts";
 import { SadError } from "../policy/sad-error.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import { NON_ESP_MARKER_LENGTH } from "../wire/esp/udp-encapsulation.ts";
@@ -116,6 +116,8 @@ export class Gateway {
   readonly #pathChanges: Extract<GatewayEffect, { kind: "pathMtuChanged" }>[] = [];
   #policies: readonly PolicyName[];
   #connections: readonly Connection[] = [];
+  /** Numbers of peers, also of those that are gone: in logs and statistics they stay theirs. */
+  #numbersGiven: ReadonlyMap<string, number> = new Map();
   #isBusy = false;
 
   constructor({ machine, dataPlane, paths, natPort }: GatewayOptions) {
@@ -169,6 +171,7 @@ export class Gateway {
   ): void {
     const known = this.#numbered(configuration).map(({ connection }) => connection);
     this.#connections = known;
+    this.#numbersGiven = numbersGiven(known, this.#numbersGiven);
     this.#exclusively(() => {
       const pairs = this.#dataPlane.pairs();
       const left = before === undefined ? undefined : { ...before, pairs };
@@ -235,7 +238,7 @@ export class Gateway {
 
   /** Policies bear the numbers of peers in their names. */
   #numbered({ connections }: GatewayConfiguration): GatewayConfiguration["connections"] {
-    return keepNumbers(connections, this.#connections);
+    return keepNumbers(connections, this.#connections, this.#numbersGiven);
   }
 
   /** The host's routes and addresses are these now; feed `pathsChanged` afterwards. */

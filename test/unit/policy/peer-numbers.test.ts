@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { utf8 } from "../../../src/base/bytes.ts";
 import type { Connection, Identification } from "../../../src/policy/connection.ts";
 import { identityKey, patternsOverlap } from "../../../src/policy/pad.ts";
-import { connectionKey, keepNumbers } from "../../../src/policy/peer-numbers.ts";
+import { connectionKey, keepNumbers, numbersGiven } from "../../../src/policy/peer-numbers.ts";
 import { IdType } from "../../../src/wire/ike/registries.ts";
 import { connection } from "../../sim/ike-world.ts";
 import { name } from "../pki/certificate-maker.ts";
@@ -47,6 +47,15 @@ test("another order in the file gives nobody another one's name", () => {
     `hub#2 ${key("b")}`,
     `hub#1 ${key("a")}`,
   ]);
+});
+
+test("the number of a peer that is gone is nobody's, however many configurations later", () => {
+  const plain = (entries: ReturnType<typeof file>) => entries.map(({ connection: one }) => one);
+  const first = plain(file(["a", "b", "c"]));
+  const given = numbersGiven(first);
+  const second = plain(keepNumbers(file(["a", "b"]), first, given));
+  const third = keepNumbers(file(["a", "b", "d"]), second, numbersGiven(second, given));
+  expect(shown(third)).toEqual([`hub#1 ${key("a")}`, `hub#2 ${key("b")}`, `hub#4 ${key("d")}`]);
 });
 
 test("other connections, and those without peers to number, are left as they are", () => {
