@@ -178,7 +178,7 @@ export const COOKIE2_LENGTH = 16;
 export const MOVE_NAT_RETRIES = 3;
 /** Transmissions of a request after which another pair of addresses is tried. */
 export const PATH_PATIENCE_TRIES = 3;
-/** Under MOBIKE ESP from another address is looked into at most once in this span. */
+/** Under MOBIKE ESP from another address that nobody answers at is looked into at most once in this span. */
 export const ESP_HINT_PAUSE = seconds(30);
 /** Notices about drops: at most one in this span for each reason. */
 export const DROP_NOTICE_INTERVAL = seconds(1);

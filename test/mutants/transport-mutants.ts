@@ -125,6 +125,14 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     killedBy: "the IKE SA only for some seconds",
   },
   {
+    bug: "after ESP has led to the peer once, it is not looked at again for half a minute",
+    file: "src/ike/exchange/mobike.ts",
+    find: "    mobike.hintsFrom = undefined;\n",
+    replace: "",
+    test: "test/sim/ike-mobike-hints.test.ts",
+    killedBy: "a NAT that changes its address again a moment later",
+  },
+  {
     bug: "the answer to a probe of the way before counts for the new one",
     file: "src/ike/sa/peer-address.ts",
     find: 'if (outstanding?.exchange.kind === "pathProbe") {',

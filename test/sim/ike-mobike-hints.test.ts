@@ -72,6 +72,16 @@ test("[MOB-08] [MOB-04] ESP from another address is followed once the peer has a
   expect(b.find("peerMoved")).toMatchObject({ to: { address: ip("198.51.100.7") } });
 });
 
+test("[MOB-08] a NAT that changes its address again a moment later is followed again", () => {
+  const { world, nat, b } = behindNat();
+  for (const outside of ["198.51.100.7", "198.51.100.8", "198.51.100.7"]) {
+    nat.outside = outside;
+    espFrom(b, outside, 24_500);
+    world.run(100);
+    expect([...childrenAt(b), ikeAt(b)]).toEqual([`${outside}:24500`, `${outside}:24500`]);
+  }
+});
+
 test("[MOB-08] ESP whose outer address somebody has changed moves no child, and the IKE SA only for some seconds", () => {
   const { world, b, a } = behindNat();
   const mark = world.wire.length;

@@ -376,7 +376,11 @@ function finishCheck(
   payloads: readonly Payload[],
 ): void {
   if (!hasCookie(turn, sa, cookie, payloads) || change !== mobike.change) return;
-  if (mobike.isHint) notePeerMove(turn, sa, mobike.proven);
+  if (mobike.isHint) {
+    notePeerMove(turn, sa, mobike.proven);
+    // The pause is for hints that lead nowhere: a NAT may change again soon.
+    mobike.hintsFrom = undefined;
+  }
   confirm(mobike, sa);
   moveSas(turn, sa);
 }
