@@ -11,6 +11,14 @@ export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
     killedBy: "[AUTH-09] with another peer's key is refused",
   },
   {
+    bug: "who says to be nobody we know is refused without a signature being checked",
+    file: "src/ike/exchange/ike-auth-responder.ts",
+    find: "if (auth !== undefined && checkForNothing(turn, sa, messageId, payloads, { idi, auth, failure })) return;",
+    replace: "",
+    test: "test/sim/ike-auth-computed.test.ts",
+    killedBy: "[AUTH-21] a caller learns nothing of which identities are known",
+  },
+  {
     bug: "a pattern's key is taken from a peer that is named beside it",
     file: "src/ike/exchange/ike-auth-responder.ts",
     find: "!patterns.includes(one) || !naming",

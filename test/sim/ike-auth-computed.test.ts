@@ -5,14 +5,14 @@ import { minutes, seconds } from "../../src/base/instant.ts";
 import type { SigningKeyType } from "../../src/crypto/signature-scheme.ts";
 import { find, findNotify } from "../../src/ike/exchange/payload-list.ts";
 import type { Work } from "../../src/ike/machine.ts";
-import type { OwnCertificate } from "../../src/policy/connection.ts";
+import type { OwnCertificate, PeerAuthentication } from "../../src/policy/connection.ts";
 import { decodeMessage } from "../../src/wire/ike/message.ts";
 import type { NotifyPayload, Payload } from "../../src/wire/ike/payload.ts";
 import { ExchangeType, NotifyType } from "../../src/wire/ike/registries.ts";
 import { expectConverged, expectGone } from "./ike-invariants.ts";
 import { notifyTypes, RawPeer } from "./ike-raw-peer.ts";
 import { ownKey, ownKeyNamed, peerKeys } from "./ike-signatures.ts";
-import { badNetwork, type ConnectionChanges, connection, LAN_B, pair, World } from "./ike-world.ts";
+import { badNetwork, type ConnectionChanges, connection, LAN_A, LAN_B, pair, World } from "./ike-world.ts";
 
 const A: ConnectionChanges = { local: { auth: ownKey("key of A") }, remote: { auth: peerKeys("key of B") } };
 const B: ConnectionChanges = {
@@ -56,6 +56,32 @@ describe("both ends sign", () => {
     expect([asked(b, "verifyPeer"), asked(b, "sign")]).toEqual([1, 1]);
     world.run(minutes(1));
     expectConverged(a, b, ["lan"]);
+  });
+
+  test("[AUTH-21] a caller learns nothing of which identities are known: whoever it says it is, one signature is checked", () => {
+    const named = (id: string) => ({ idType: 2, data: utf8(id) });
+    const answering = (name: string, id: string, auth: PeerAuthentication) => {
+      const changes = { ...B, remote: { id: named(id), auth } };
+      return { ...connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], changes), name };
+    };
+    const outcomes = ["key", "psk", "foe"].map((id) => {
+      const world = new World();
+      world.computeDelay = (work) => (isProof(work) ? 700 : 0);
+      const calling = { ...A, local: { id: named(id), auth: ownKey("a guess") } };
+      const a = world.add("A", "192.0.2.1", [connection("192.0.2.2", [LAN_A], calling)]);
+      const b = world.add("B", "192.0.2.2", [
+        answering("by key", "key", peerKeys("key of A")),
+        answering("by secret", "psk", SECRET),
+      ]);
+      world.run(seconds(2));
+      expect(b.count("ikeSaUp")).toBe(0);
+      const told = a.notices.map(({ code }) => code);
+      const answer = world.wire.at(-1)?.bytes.length;
+      return { told, verified: asked(b, "verifyPeer"), messages: world.wire.length, answer };
+    });
+    expect(outcomes[0]).toMatchObject({ verified: 1 });
+    expect(outcomes[0]!.told).toContain("authenticationRejectedByPeer");
+    expect(outcomes.slice(1)).toEqual([outcomes[0], outcomes[0]]);
   });
 
   test("loss, duplicates and computations of any length end with one IKE SA", () => {

@@ -88,7 +88,7 @@ export function answerAuth(turn: Turn, sa: Opened, { first, bytes }: InnerPayloa
   const identified = identify(turn, sa, idi, find(payloads, "IDr"), auth);
   if (auth === undefined || identified.kind === "nobody") {
     const failure = identified.kind === "nobody" ? identified.failure : undefined;
-    if (auth !== undefined) compareWithNothing(sa, idi, auth);
+    if (auth !== undefined && checkForNothing(turn, sa, messageId, payloads, { idi, auth, failure })) return;
     refuse(turn, sa, messageId, NotifyType.AUTHENTICATION_FAILED, failure); // [AUTH-07]
     return;
   }
@@ -193,10 +193,33 @@ function withoutPatternsBeside(
 
 const NO_SECRET = new Uint8Array(32);
 
-/** Takes as long as a comparison with a key: how soon an answer comes does not tell which identities are known [AUTH-21]. */
-function compareWithNothing(sa: Opened, idi: IdPayload, { method, data }: AuthPayload): void {
-  if (method !== AuthMethod.SHARED_KEY) return;
-  verifySharedKeyMic(sa.protection, authOctets(sa.protection, transcriptOf(sa), true, idi), NO_SECRET, data);
+/**
+ * Takes as long as a check of somebody known: how soon an answer comes does not tell which identities are [AUTH-21]. A signature
+ * is held against what the first connection that takes signatures trusts, whatever comes of it.
+ * @returns whether the refusal waits for that
+ */
+function checkForNothing(
+  turn: Turn,
+  sa: Opened,
+  messageId: number,
+  payloads: readonly Payload[],
+  claim: { readonly idi: IdPayload; readonly auth: AuthPayload; readonly failure: FailureNotice | undefined },
+): boolean {
+  const { idi, auth, failure } = claim;
+  const octets = authOctets(sa.protection, transcriptOf(sa), true, idi);
+  if (auth.method === AuthMethod.SHARED_KEY) {
+    verifySharedKeyMic(sa.protection, octets, NO_SECRET, auth.data);
+    return false;
+  }
+  const trust = connectionsNamed(turn, sa.candidates)
+    .map(({ remote }) => remote.auth)
+    .find(({ kind }) => kind !== "psk");
+  const check = trust && checkPeer(sa.protection, octets, trust, identityOf(idi), auth, payloads);
+  if (check?.kind !== "asked") return false;
+  const nobody = { step: "checking", peerProof: undefined, certificates: [], candidates: [] } as const;
+  sa.auth = { ...nobody, messageId, payloads, failure };
+  sa.job = startJob(turn, sa.id, check.work);
+  return true;
 }
 
 function connectionsNamed({ machine }: Turn, names: readonly string[]): readonly Connection[] {
@@ -248,6 +271,9 @@ function checkCandidates(turn: Turn, sa: Opened, pending: PendingAuth): void {
     }
     failure = moreTelling(failure, authFailure(sa, connection, peer, auth.method, check.cause));
   }
+  const isUncompared = failure?.code === "authenticationFailed" && failure.cause === "otherMethod";
+  const { messageId, payloads } = pending;
+  if (isUncompared && checkForNothing(turn, sa, messageId, payloads, { idi, auth, failure })) return;
   refuse(turn, sa, pending.messageId, NotifyType.AUTHENTICATION_FAILED, failure);
 }
 
@@ -298,7 +324,7 @@ export function continueAuthAnswer(
   const idi = find(payloads, "IDi");
   sa.auth = undefined;
   if (idi === undefined || connection === undefined) {
-    refuse(turn, opened, messageId, NotifyType.AUTHENTICATION_FAILED, undefined);
+    refuse(turn, opened, messageId, NotifyType.AUTHENTICATION_FAILED, pending.failure);
     return;
   }
   if (step === "proving" && result.kind === "signed") {

@@ -171,7 +171,7 @@ export interface PendingAuth {
   readonly peerProof: ProofFacts | undefined;
   /** What the response tells besides AUTH about our key. */
   readonly certificates: readonly CertPayload[];
-  /** Names of the connections that the peer may be; the first is being looked at. */
+  /** Names of the connections that the peer may be; the first is being looked at. Empty: it is nobody, and is not to notice that soon. */
   readonly candidates: readonly string[];
   /** What spoke against those that were looked at already. */
   readonly failure: FailureNotice | undefined;
