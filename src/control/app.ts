@@ -4,6 +4,7 @@ import { addCaptureRoutes } from "./capture-routes.ts";
 import { addEventsRoutes } from "./events-routes.ts";
 import { issueText, withBody } from "./json-body.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
+import { addOpenApiRoutes } from "./openapi-routes.ts";
 import { refuse } from "./refusal.ts";
 import { CONTROL_PATHS, commandRequest, statusQuery } from "./schema.ts";
 import { type ControlTarget, UnknownNameError } from "./target.ts";
@@ -37,6 +38,7 @@ export function createControlApp(target: ControlTarget, reportFailure: (error: u
   addMetricsRoutes(app, target.measurements);
   addCaptureRoutes(app, target.captures);
   addEventsRoutes(app, target.events);
+  addOpenApiRoutes(app, target.version);
   app.notFound((context) =>
     refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),
   );

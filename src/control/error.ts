@@ -1,6 +1,6 @@
 /** What goes wrong between the command line and a running daemon. */
 import { TungateError } from "../base/errors.ts";
-import type { ControlErrorCode } from "./schema.ts";
+import type { ControlErrorCode } from "./error-code.ts";
 
 export type ControlFailureCode =
   | ControlErrorCode

@@ -1,6 +1,6 @@
 /** The one shape of every error that the control API answers with. */
 import type { Context } from "hono";
-import type { ControlErrorCode } from "./schema.ts";
+import type { ControlErrorCode } from "./error-code.ts";
 
 const STATUS: Readonly<Record<ControlErrorCode, 400 | 403 | 404 | 413 | 500 | 503>> = {
   CONTROL_BAD_REQUEST: 400,

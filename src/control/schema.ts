@@ -1,5 +1,6 @@
 /** What travels over the control socket, as schemas that daemon and command line share. */
 import * as z from "zod";
+import { CONTROL_ERROR_CODES } from "./error-code.ts";
 
 /** Raised when a field changes its meaning; a client refuses any other. */
 export const CONTROL_API_VERSION = 1;
@@ -88,7 +89,7 @@ const waitsFor = z.enum(["peer", "packet", "operator", "name", "retry", "ikeSa"]
 /** `up`: always; `on-demand`: for a packet; `respond`: when the peer calls. */
 const keep = z.enum(["up", "on-demand", "respond"]);
 
-const childStatus = z.strictObject({
+export const childStatus = z.strictObject({
   name: z.string(),
   /** `manual`: its keys are in the configuration. `held`: on demand, waits for the first packet. */
   state: z.enum(["up", "connecting", "rekeying", "waiting", "held", "down", "manual"]),
@@ -162,7 +163,7 @@ const childStatus = z.strictObject({
 });
 export type ChildStatus = z.infer<typeof childStatus>;
 
-const connectionStatus = z.strictObject({
+export const connectionStatus = z.strictObject({
   name: z.string(),
   /** `waiting`: failed, and a next try is set. `listening`: waits for the peer or for the first packet. */
   state: z.enum(["up", "connecting", "rekeying", "waiting", "listening", "down", "manual"]),
@@ -289,17 +290,6 @@ export const commandOutcome = z.strictObject({
 });
 export type CommandOutcome = z.infer<typeof commandOutcome>;
 
-const CONTROL_ERROR_CODES = [
-  "CONTROL_BAD_REQUEST",
-  "CONTROL_NOT_ALLOWED",
-  "CONTROL_TOO_BIG",
-  "CONTROL_UNKNOWN_NAME",
-  "CONTROL_NOT_FOUND",
-  "CONTROL_BUSY",
-  "CONTROL_INTERNAL",
-] as const;
-export type ControlErrorCode = (typeof CONTROL_ERROR_CODES)[number];
-
 export const controlErrorAnswer = z.strictObject({
   error: z.strictObject({ code: z.enum(CONTROL_ERROR_CODES), message: z.string() }),
 });
@@ -311,5 +301,6 @@ export const CONTROL_PATHS = {
   rekey: "/v1/rekey",
   metrics: "/v1/metrics",
   events: "/v1/events",
+  openapi: "/v1/openapi.json",
 } as const;
 export type CommandKind = "up" | "down" | "rekey";

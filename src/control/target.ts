@@ -6,6 +6,7 @@ import type { MetricsSource } from "./health.ts";
 import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument, StatusQuery } from "./schema.ts";
 
 export interface ControlTarget {
+  readonly version: string;
   readonly measurements: MetricsSource;
   readonly captures: CaptureTarget;
   readonly events: EventStream;

@@ -43,6 +43,7 @@ export interface DaemonControlOptions {
 const RATE_EVERY_MS = 5_000;
 
 export class DaemonControl implements ControlTarget {
+  readonly version: string;
   readonly measurements: MetricsSource;
   readonly captures: Captures;
   readonly events: EventStream;
@@ -58,6 +59,7 @@ export class DaemonControl implements ControlTarget {
 
   constructor(options: DaemonControlOptions) {
     this.#options = options;
+    this.version = options.version;
     this.measurements = options.measurements;
     this.captures = new Captures(options);
     this.events = options.events;

@@ -82,6 +82,7 @@ async function serve(command: (kind: CommandKind, request: CommandRequest) => Co
     path: control,
     target: {
       captures: NO_CAPTURES,
+      version: "0.1.0",
       measurements: MEASUREMENTS,
       events: new EventStream("e"),
       status: () => STATUS,

@@ -39,6 +39,7 @@ const EMPTY_STATUS: StatusDocument = {
 };
 
 class FakeDaemon implements ControlTarget {
+  readonly version = "0.1.0";
   readonly measurements = MEASUREMENTS;
   readonly captures = NO_CAPTURES;
   readonly events = new EventStream("e");
