@@ -21,6 +21,7 @@ await build({
     "src/io/lane-worker.ts",
     "src/io/compute-worker.ts",
     "src/daemon/reload-worker.ts",
+    "src/control/connect.ts",
   ],
   outbase: "src",
   outdir,

@@ -27,6 +27,8 @@ export interface ControlClient {
   /** @throws {@link ControlError} */
   command(kind: CommandKind, command: CommandRequest): Promise<CommandOutcome>;
   /** @throws {@link ControlError} */
+  metrics(): Promise<string>;
+  /** @throws {@link ControlError} */
   events(options: FollowOptions): AsyncGenerator<GatewayEvent, void, void>;
 }
 
@@ -48,6 +50,17 @@ export function createControlClient(path: string): ControlClient {
         ANSWER_TIMEOUT_MS + command.waitSeconds * 1000,
         commandOutcome,
       ),
+    async metrics() {
+      const { status, text } = await exchange(
+        path,
+        "GET",
+        CONTROL_PATHS.metrics,
+        undefined,
+        ANSWER_TIMEOUT_MS,
+      );
+      if (status !== 200) throw refusalIn(text, path);
+      return text;
+    },
     events: (options) => followEvents(path, options, (error) => failure(error, path, NEVER)),
   };
 }

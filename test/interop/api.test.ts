@@ -1,0 +1,152 @@
+/** What the package exports, as whoever installs it gets it: types that stand alone, a client that talks to a live gateway. */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { run } from "./harness/command.ts";
+import { Gateway } from "./harness/gateway.ts";
+import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { startGateway } from "./harness/settings.ts";
+import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+
+const CONSUMER = `import { connect, ControlError, type ConnectionStatus, type GatewayEvent } from "tungate/client";
+
+const client = connect({ path: process.argv[2]! });
+const status = await client.status();
+const states: ConnectionStatus["state"][] = status.connections.map(({ state }) => state);
+const stop = new AbortController();
+const seen: GatewayEvent["type"][] = [];
+const following = (async () => {
+  for await (const event of client.events({ signal: stop.signal })) {
+    seen.push(event.type);
+    if (event.type === "notice" && event.code === "childSaRekeyed") stop.abort();
+  }
+})();
+// The stream begins with what happens once it is open.
+await new Promise((resolve) => setTimeout(resolve, 1000));
+const outcome = await client.rekey("peer/lan", { waitSeconds: 20 });
+await following;
+const refused = await client.up("nobody").catch((error: unknown) => (error instanceof ControlError ? error.code : "?"));
+const metrics = await client.metrics();
+console.log(JSON.stringify({ states, outcome: outcome.outcome, seen, refused, hasMetrics: metrics.includes("tungate_child_up") }));
+`;
+/** Each of these lines must be an error. */
+const WRONG = [
+  "const one: number = (await client.status()).version;",
+  'await client.up("peer", { waitSecond: 1 });',
+  "(await client.status()).connections[0]!.nothing;",
+  'for await (const event of client.events()) if (event.type === "other") break;',
+];
+
+describeWith(["tun", "build"], "the package", () => {
+  let folder: string;
+  let sites: TwoSites;
+  let a: Gateway;
+  let b: Gateway;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "tungate-package-"));
+    sites = await TwoSites.create();
+    a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
+    b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
+    await Promise.all([
+      startGateway(a, { site: SITE_A }),
+      startGateway(b, { site: SITE_B, keep: "respond" }),
+      installPackage(),
+    ]);
+    await a.isUp("peer");
+  });
+  afterAll(async () => {
+    await Promise.all([a.stop(), b.stop()]);
+    await sites.remove();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** What npm would unpack, without what it depends on. */
+  async function installPackage(): Promise<void> {
+    const packed = await run(["npm", "pack", "--silent", "--pack-destination", folder, ROOT], {
+      timeoutMs: 90_000,
+    });
+    const archive = join(folder, packed.stdout.trim().split("\n").at(-1)!);
+    mkdirSync(join(folder, "node_modules/tungate"), { recursive: true });
+    await run(["tar", "-xzf", archive, "-C", join(folder, "node_modules/tungate"), "--strip-components=1"]);
+    mkdirSync(join(folder, "node_modules/@types"));
+    for (const name of ["@types/node", "undici-types"])
+      symlinkSync(join(ROOT, "node_modules", name), join(folder, "node_modules", name));
+    writeFileSync(join(folder, "package.json"), '{ "type": "module", "private": true }');
+    writeFileSync(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          target: "es2022",
+          lib: ["es2022"],
+          module: "nodenext",
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          skipLibCheck: false,
+          types: ["node"],
+          outDir: "out",
+        },
+      }),
+    );
+  }
+
+  /** @returns what the compiler says */
+  async function compile(name: string, text: string): Promise<string> {
+    writeFileSync(join(folder, name), text);
+    const { stdout } = await run([join(ROOT, "node_modules/.bin/tsc"), "-p", folder], {
+      mayFail: true,
+      timeoutMs: 60_000,
+    });
+    rmSync(join(folder, name));
+    return stdout;
+  }
+
+  test("its types stand alone, and are checked", async () => {
+    expect(await compile("consumer.ts", CONSUMER)).toBe("");
+    const wrong = await compile("wrong.ts", `${CONSUMER}\n${WRONG.join("\n")}\n`);
+    const lines = CONSUMER.split("\n").length;
+    for (const [i, line] of WRONG.entries()) expect(wrong, line).toContain(`wrong.ts(${lines + 1 + i},`);
+    expect(wrong.match(/error TS/g)).toHaveLength(WRONG.length);
+    const documents = readFileSync(join(folder, "node_modules/tungate/dist/control/documents.d.ts"), "utf8");
+    expect(documents).not.toMatch(/zod|import/);
+  });
+
+  test("its client asks, commands and follows a gateway that runs", async () => {
+    if (!existsSync(join(folder, "out/consumer.js"))) await compile("consumer.ts", CONSUMER);
+    const { stdout } = await run([process.execPath, join(folder, "out/consumer.js"), a.controlPath], {
+      timeoutMs: 60_000,
+    });
+    const found = JSON.parse(stdout) as { readonly seen: string[] };
+    expect(found).toMatchObject({
+      states: ["up"],
+      outcome: "done",
+      refused: "CONTROL_UNKNOWN_NAME",
+      hasMetrics: true,
+    });
+    expect(found.seen).toContain("notice");
+  });
+
+  test("tungate events says what happens, in lines and as JSON", async () => {
+    const json = a.cli("events", "--json", "--after", "0-0");
+    expect((await a.cli("rekey", "peer/lan")).status).toBe(0);
+    await a.stop();
+    const lines = (await json).stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { type: string; code?: string });
+    expect(lines[0]).toMatchObject({ type: "lost" });
+    expect(lines).toContainEqual(
+      expect.objectContaining({ type: "notice", code: "childSaRekeyed", connection: "peer" }),
+    );
+    expect(lines).toContainEqual(expect.objectContaining({ type: "state", connection: "peer", to: "up" }));
+  });
+});
