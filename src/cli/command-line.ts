@@ -70,6 +70,13 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addImport(program, context, setStatus);
   addCapture(program, context, controlOption(), setStatus);
   program
+    .command("schema")
+    .description("print the JSON Schema of the configuration, for editors")
+    .action(async () => {
+      const { schemaText } = await import("./schema.ts");
+      context.write(schemaText());
+    });
+  program
     .command("psk")
     .description("make a strong pre-shared key: 256 random bits in base64")
     .action(async () => {

@@ -16,9 +16,18 @@ export class Refusal extends TungateError {
   }
 }
 
+/** The words of schemas made of {@link choice}, for whoever describes them. */
+const WORDS = new WeakMap<object, readonly string[]>();
+
+/** The words that a value is one of, where it is. */
+export function wordsOf(schema: object): readonly string[] | undefined {
+  return WORDS.get(schema);
+}
+
 /** A value that `check` turns into what it means; `undefined` reaches it only when the key is missing. */
 export function leaf<T>(check: (value: unknown) => T): z.ZodType<T> {
-  return z.unknown().transform((value, context) => {
+  const words = WORDS.get(check);
+  const schema = z.unknown().transform((value, context) => {
     try {
       return check(value);
     } catch (error) {
@@ -32,6 +41,8 @@ export function leaf<T>(check: (value: unknown) => T): z.ZodType<T> {
       return z.NEVER;
     }
   });
+  if (words !== undefined) WORDS.set(schema, words);
+  return schema;
 }
 
 /** Keys that a mapping does not have, and what to say about them. */
@@ -159,7 +170,7 @@ export function choice<const Word extends string>(
   words: readonly Word[],
   later: Readonly<Record<string, string>> = {},
 ): (value: unknown) => Word {
-  return (value) => {
+  const check = (value: unknown): Word => {
     const list = words.join(", ");
     const given = text(value, `one of ${list}`);
     const word = words.find((one) => one === given);
@@ -170,6 +181,8 @@ export function choice<const Word extends string>(
     const hint = nearest === undefined ? `choose one of ${list}` : `did you mean "${nearest}"?`;
     throw new Refusal("CONFIG_BAD_VALUE", `"${printable(given)}" is not known; ${hint}`);
   };
+  WORDS.set(check, words);
+  return check;
 }
 
 /** The given text or number, short, for messages about values that are no secrets. */

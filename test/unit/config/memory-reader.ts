@@ -5,6 +5,7 @@ import { ConfigError, type ConfigProblem } from "../../../src/config/config-erro
 import type { Configuration } from "../../../src/config/configuration.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
 import type { ConfigurationReader, FileReading } from "../../../src/config/reader.ts";
+import { schemaProblems } from "./schema-validator.ts";
 
 export const FILE = "/etc/tungate/tungate.yaml";
 export const KEY = "0123456789abcdefghijklmnopqrstuv";
@@ -39,10 +40,14 @@ export function memoryReader({ files = {}, environment = {}, wallClock = NOW }: 
   };
 }
 
-/** Loads a configuration beside which lies `secrets/paris`. */
+/** Loads a configuration beside which lies `secrets/paris`; what is one has to be one to the JSON Schema too. */
 export function load(text: Content, world: World = {}): Configuration {
   const files = { "secrets/paris": `${KEY}\n`, ...world.files, "tungate.yaml": text };
-  return loadConfiguration(FILE, memoryReader({ ...world, files }));
+  const configuration = loadConfiguration(FILE, memoryReader({ ...world, files }));
+  const problems = typeof text === "string" ? schemaProblems(text) : [];
+  if (problems.length > 0)
+    throw new Error(`the JSON Schema refuses what the reader accepts: ${problems.join("; ")}`);
+  return configuration;
 }
 
 /** What a refused configuration is refused for. */
