@@ -7,10 +7,14 @@ import { addCapture } from "./capture-command.ts";
 import type { CheckOptions } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { EventsOptions } from "./events.ts";
+import type { ExplainOptions } from "./explain.ts";
 import type { ImportOptions } from "./import.ts";
 import type { ProbeOptions } from "./probe.ts";
 import type { RunOptions } from "./run.ts";
 import type { StatusOptions } from "./status.ts";
+
+import type { TopOptions } from "./top.ts";
+import { TOP_SORTS } from "./top-history.ts";
 
 const EXIT_DONE = 0;
 const EXIT_FAILED = 1;
@@ -65,6 +69,8 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addStatus(program, context, setStatus);
   addCommands(program, context, setStatus);
   addEvents(program, context, setStatus);
+  addExplain(program, context, setStatus);
+  addTop(program, context, setStatus);
   addRoutes(program, context, setStatus);
   addProbe(program, context, setStatus);
   addImport(program, context, setStatus);
@@ -145,6 +151,38 @@ function addStatus(program: Command, context: CommandContext, setStatus: SetStat
     .action(async (name: string | undefined, options: StatusOptions) => {
       const { status } = await import("./status.ts");
       setStatus(await status(name, options, context));
+    });
+}
+
+function addTop(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("top")
+    .description("what each child carries, live; q quits, s sorts by something else")
+    .addOption(new Option("--once", "print one look instead, also where there is no terminal").default(false))
+    .addOption(new Option("--sort <by>", "what comes first").choices(TOP_SORTS).default("rate"))
+    .addOption(controlOption())
+    .action(async (options: TopOptions) => {
+      const { top } = await import("./top.ts");
+      setStatus(await top(options, context));
+    });
+}
+
+function addExplain(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("explain")
+    .description(
+      "what becomes of a packet and of its answer: route, policy, SA, size, what was dropped, what to do",
+    )
+    .argument("<source>", "its address")
+    .argument("<destination>", "its address")
+    .addOption(new Option("--proto <protocol>", "tcp, udp, icmp ... or the number"))
+    .addOption(new Option("--sport <port>", "its source port").argParser(parsePort))
+    .addOption(new Option("--port <port>", "its destination port; with ICMP the type").argParser(parsePort))
+    .addOption(controlOption())
+    .addOption(jsonOption())
+    .action(async (source: string, destination: string, options: ExplainOptions) => {
+      const { explain } = await import("./explain.ts");
+      setStatus(await explain(source, destination, options, context));
     });
 }
 

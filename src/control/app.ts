@@ -2,12 +2,14 @@
 import { type Context, Hono } from "hono";
 import { addCaptureRoutes } from "./capture-routes.ts";
 import { addEventsRoutes } from "./events-routes.ts";
+import { addExplainRoutes } from "./explain-routes.ts";
 import { issueText, withBody } from "./json-body.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import { addOpenApiRoutes } from "./openapi-routes.ts";
 import { refuse } from "./refusal.ts";
 import { CONTROL_PATHS, commandRequest, statusQuery } from "./schema.ts";
 import { type ControlTarget, UnknownNameError } from "./target.ts";
+import { addTrafficRoutes } from "./traffic-routes.ts";
 
 /** Commands that may wait for their outcome at once; each holds a connection. */
 export const COMMANDS_WAITING_MAX = 32;
@@ -38,6 +40,8 @@ export function createControlApp(target: ControlTarget, reportFailure: (error: u
   addMetricsRoutes(app, target.measurements);
   addCaptureRoutes(app, target.captures);
   addEventsRoutes(app, target.events);
+  addExplainRoutes(app, (query) => target.explain(query));
+  addTrafficRoutes(app, () => target.traffic());
   addOpenApiRoutes(app, target.version);
   app.notFound((context) =>
     refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),

@@ -4,6 +4,7 @@ import type * as z from "zod";
 import { ControlError, systemCode } from "./error.ts";
 import { type FollowOptions, followEvents } from "./events-client.ts";
 import type { GatewayEvent } from "./events-schema.ts";
+import { type ExplainAnswer, type ExplainQuery, explainAnswer } from "./explain-schema.ts";
 import {
   ANSWER_OCTETS_MAX,
   CONTROL_API_VERSION,
@@ -18,12 +19,18 @@ import {
   statusDocument,
 } from "./schema.ts";
 
+import { type TrafficDocument, trafficDocument } from "./traffic-schema.ts";
+
 /** For answers that wait for nothing. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface ControlClient {
   /** @throws {@link ControlError} */
   status(query?: Partial<StatusQuery>): Promise<StatusDocument>;
+  /** @throws {@link ControlError} */
+  explain(query: ExplainQuery): Promise<ExplainAnswer>;
+  /** @throws {@link ControlError} */
+  traffic(): Promise<TrafficDocument>;
   /** @throws {@link ControlError} */
   command(kind: CommandKind, command: CommandRequest): Promise<CommandOutcome>;
   /** @throws {@link ControlError} */
@@ -34,13 +41,11 @@ export interface ControlClient {
 
 export function createControlClient(path: string): ControlClient {
   return {
-    status: (query = {}) => {
-      const asked = new URLSearchParams(
-        Object.entries(query).map(([key, value]): [string, string] => [key, String(value)]),
-      );
-      const route = asked.size === 0 ? CONTROL_PATHS.status : `${CONTROL_PATHS.status}?${asked}`;
-      return ask(path, "GET", route, undefined, ANSWER_TIMEOUT_MS, statusDocument);
-    },
+    status: (query = {}) =>
+      ask(path, "GET", asked(CONTROL_PATHS.status, query), undefined, ANSWER_TIMEOUT_MS, statusDocument),
+    traffic: () => ask(path, "GET", CONTROL_PATHS.traffic, undefined, ANSWER_TIMEOUT_MS, trafficDocument),
+    explain: (query) =>
+      ask(path, "GET", asked(CONTROL_PATHS.explain, query), undefined, ANSWER_TIMEOUT_MS, explainAnswer),
     command: (kind, command) =>
       ask(
         path,
@@ -66,6 +71,12 @@ export function createControlClient(path: string): ControlClient {
 }
 
 const NEVER = new AbortController().signal;
+
+function asked(route: string, query: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(given.map(([key, value]): [string, string] => [key, String(value)]));
+  return given.length === 0 ? route : `${route}?${text}`;
+}
 
 async function ask<T>(
   path: string,

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { CAPTURE_PATH, CAPTURE_TYPE, captureRequest } from "./capture-schema.ts";
 import { eventsQuery, gatewayEvent } from "./events-schema.ts";
+import { explainAnswer, explainQuery } from "./explain-schema.ts";
 import { HEALTH_PATHS } from "./health.ts";
 import {
   CONTROL_API_VERSION,
@@ -15,6 +16,8 @@ import {
   statusQuery,
 } from "./schema.ts";
 
+import { trafficDocument } from "./traffic-schema.ts";
+
 /** Documents that have names of their own, here and in the package's types. */
 const DOCUMENTS = {
   StatusDocument: statusDocument,
@@ -22,6 +25,8 @@ const DOCUMENTS = {
   ChildStatus: childStatus,
   CommandOutcome: commandOutcome,
   GatewayEvent: gatewayEvent,
+  ExplainAnswer: explainAnswer,
+  TrafficDocument: trafficDocument,
   ControlErrorAnswer: controlErrorAnswer,
 } as const;
 /** Likewise what clients send; defaults may be left out. */
@@ -82,6 +87,24 @@ export const OPERATIONS: readonly Operation[] = [
     query: statusQuery,
     answers: { 200: { description: "The status.", document: "StatusDocument" } },
     refusals: [400, 404],
+  },
+  {
+    path: CONTROL_PATHS.explain,
+    method: "get",
+    id: "explain",
+    summary:
+      "What becomes of a packet and of its answer: route, policy, SA, size, what was dropped, what to do.",
+    query: explainQuery,
+    answers: { 200: { description: "Step by step.", document: "ExplainAnswer" } },
+    refusals: [400, 503],
+  },
+  {
+    path: CONTROL_PATHS.traffic,
+    method: "get",
+    id: "traffic",
+    summary: "What each child carries, in few words, for whoever looks every second.",
+    answers: { 200: { description: "Counters.", document: "TrafficDocument" } },
+    refusals: [],
   },
   command("up", "Bring a connection or one of its children up."),
   command("down", "Take it down and do not call again until up is said."),

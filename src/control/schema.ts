@@ -296,6 +296,8 @@ export const controlErrorAnswer = z.strictObject({
 
 export const CONTROL_PATHS = {
   status: "/v1/status",
+  explain: "/v1/explain",
+  traffic: "/v1/traffic",
   up: "/v1/up",
   down: "/v1/down",
   rekey: "/v1/rekey",

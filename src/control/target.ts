@@ -2,8 +2,10 @@
 import { TungateError } from "../base/errors.ts";
 import type { CaptureTarget } from "./capture-target.ts";
 import type { EventStream } from "./event-stream.ts";
+import type { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import type { MetricsSource } from "./health.ts";
 import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument, StatusQuery } from "./schema.ts";
+import type { TrafficDocument } from "./traffic-schema.ts";
 
 export interface ControlTarget {
   readonly version: string;
@@ -12,6 +14,10 @@ export interface ControlTarget {
   readonly events: EventStream;
   /** @throws {@link UnknownNameError} when no such connection is configured */
   status(query: StatusQuery): StatusDocument;
+  /** What each child carries. */
+  traffic(): TrafficDocument;
+  /** What becomes of a packet; `undefined` while the gateway starts or stops. */
+  explain(query: ExplainQuery): Promise<ExplainAnswer | undefined>;
   /**
    * Starts the command and resolves when its outcome is known, when `waitSeconds` are over, or when `signal` says that
    * nobody waits any longer.

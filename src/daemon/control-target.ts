@@ -3,15 +3,18 @@ import type { Instant } from "../base/instant.ts";
 import { nearestWord } from "../base/nearest-word.ts";
 import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
 import type { EventStream } from "../control/event-stream.ts";
+import type { ExplainAnswer, ExplainQuery } from "../control/explain-schema.ts";
 import type { MetricsSource } from "../control/health.ts";
-import type {
-  CommandKind,
-  CommandOutcome,
-  CommandRequest,
-  StatusDocument,
-  StatusQuery,
+import {
+  CONNECTIONS_TOLD_MAX,
+  type CommandKind,
+  type CommandOutcome,
+  type CommandRequest,
+  type StatusDocument,
+  type StatusQuery,
 } from "../control/schema.ts";
 import { type ControlTarget, UnknownNameError } from "../control/target.ts";
+import type { TrafficDocument } from "../control/traffic-schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import { LossMeter } from "../gateway/loss-meter.ts";
 import { OneWayWatch } from "../gateway/one-way-watch.ts";
@@ -26,10 +29,12 @@ import type { Connection } from "../policy/connection.ts";
 import { Captures } from "./captures.ts";
 import { CommandWaiters } from "./command-outcome.ts";
 import type { DaemonLog } from "./daemon-log.ts";
+import { explainPacket } from "./explain.ts";
 import { FailureLog, isFailure } from "./failure-log.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { RunningGateway } from "./running-gateway.ts";
 import { buildStatus } from "./status.ts";
+import { trafficOf } from "./traffic.ts";
 
 export interface DaemonControlOptions {
   readonly measurements: MetricsSource;
@@ -135,6 +140,16 @@ export class DaemonControl implements ControlTarget {
       words: failureWords,
       escape: escapeForeign,
     });
+  }
+
+  traffic(): TrafficDocument {
+    return trafficOf(this.status({ limit: CONNECTIONS_TOLD_MAX }));
+  }
+
+  async explain(query: ExplainQuery): Promise<ExplainAnswer | undefined> {
+    const running = this.#running;
+    if (running === undefined) return undefined;
+    return explainPacket(query, { ...running.explainSource(), states: running.describe() });
   }
 
   async command(kind: CommandKind, request: CommandRequest, signal: AbortSignal): Promise<CommandOutcome> {

@@ -27,6 +27,7 @@ import type { CapturedGateway } from "./captures.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
+import type { ExplainSource } from "./explain.ts";
 import { fitting } from "./fitting.ts";
 import { neededSwitches, settleForwarding, systemSwitchBoard } from "./forwarding.ts";
 import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
@@ -241,6 +242,26 @@ export class RunningGateway {
       },
       this.lanes.transfers(),
     );
+  }
+
+  /** What `explain` looks at. */
+  explainSource(): Omit<ExplainSource, "states"> {
+    const { watch, tuns } = this.#resources;
+    return {
+      now: this.#options.clock.now(),
+      spds: this.#gateway.spds(),
+      pairs: this.pairs(),
+      manual: this.#configuration.manual.map(({ policy, selectors, inbound, outbound }) => ({
+        policy,
+        selectors,
+        inboundSpi: inbound.spi,
+        outboundSpi: outbound.spi,
+      })),
+      drops: this.lanes.lastDrops(),
+      tuns: tuns.names,
+      watch,
+      switches: systemSwitchBoard,
+    };
   }
 
   pairs(): readonly SaPairState[] {

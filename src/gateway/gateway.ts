@@ -22,11 +22,11 @@ import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
 import { keepNumbers, numbersGiven } from "../policy/peer-numbers.ts";
 import { SadError } from "../policy/sad-error.ts";
-import type { CompiledSpd } from "../policy/spd.ts";
+import { type CompiledSpd, compileSpd } from "../policy/spd.ts";
 import { NON_ESP_MARKER_LENGTH } from "../wire/esp/udp-encapsulation.ts";
 import type { GatewayConfiguration, GatewayManualChild } from "./gateway-configuration.ts";
 import { type InheritedNews, InheritedPairs } from "./inherited-pairs.ts";
-import { compileInterfaceSpds, policyNames } from "./interface-spd.ts";
+import { type InterfaceSpd, interfaceSpds, policyNames } from "./interface-spd.ts";
 import { ManualChildren, type ManualNews } from "./manual-children.ts";
 import type { ManualNumbers } from "./manual-sa.ts";
 import { PathMtus, type PathState, type ReportOutcome } from "./path-mtus.ts";
@@ -114,6 +114,7 @@ export class Gateway {
   /** Wanted of the machine when it has said what it had to say. */
   readonly #probes: PathProbe[] = [];
   readonly #pathChanges: Extract<GatewayEffect, { kind: "pathMtuChanged" }>[] = [];
+  #spds: readonly InterfaceSpd[] = [];
   #policies: readonly PolicyName[];
   #connections: readonly Connection[] = [];
   /** Numbers of peers, also of those that are gone: in logs and statistics they stay theirs. */
@@ -152,11 +153,16 @@ export class Gateway {
   setPolicies(configuration: GatewayConfiguration): readonly CompiledSpd[] {
     const numbered = { ...configuration, connections: this.#numbered(configuration) };
     const names = policyNames(numbered);
-    const spds = compileInterfaceSpds(numbered, (name) => this.#dataPlane.policyIndex(name));
+    this.#spds = interfaceSpds(numbered, (name) => this.#dataPlane.policyIndex(name));
     const kept = new Set(names);
     for (const name of this.#policies) if (!kept.has(name)) this.#dataPlane.releasePolicy(name);
     this.#policies = names;
-    return spds;
+    return this.#spds.map(({ entries }) => compileSpd(entries));
+  }
+
+  /** What decides about packets, as it was compiled last. */
+  spds(): readonly InterfaceSpd[] {
+    return this.#spds;
   }
 
   /**

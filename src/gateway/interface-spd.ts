@@ -2,7 +2,7 @@
 import { prefixRange } from "../base/address-range.ts";
 import { policyOf } from "../policy/connection.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
-import { type CompiledSpd, compileSpd, type SpdEntry } from "../policy/spd.ts";
+import type { SpdEntry } from "../policy/spd.ts";
 import { orderSpd, type ProtectPolicy } from "../policy/spd-order.ts";
 import type { GatewayConfiguration } from "./gateway-configuration.ts";
 
@@ -14,21 +14,27 @@ export function policyNames(configuration: GatewayConfiguration): readonly Polic
   return [...new Set(names), ...configuration.manual.map((child) => child.policy)];
 }
 
+/** The SPD of one TUN device, in the order in which its entries are looked at. */
+export interface InterfaceSpd {
+  readonly interface: string;
+  readonly entries: readonly SpdEntry[];
+}
+
 /**
- * Compiles the SPD of every TUN device.
+ * The SPD of every TUN device.
  * @param indexOf - index of a policy in the SA table
  * @returns in the order of `gateway.interfaces`
  */
-export function compileInterfaceSpds(
+export function interfaceSpds(
   configuration: GatewayConfiguration,
   indexOf: (name: PolicyName) => number,
-): readonly CompiledSpd[] {
+): readonly InterfaceSpd[] {
   return configuration.gateway.interfaces.map(({ name, addresses = [] }) => {
     const policies = configuration.policies
       .filter((policy) => policy.interface === undefined || policy.interface === name)
       .map(({ action, selectors, place }): SpdEntry => ({ action, selectors, place }));
     const children = protectPolicies(configuration, name, indexOf);
-    return compileSpd(orderSpd(policies, children, addresses.map(prefixRange)).entries);
+    return { interface: name, entries: orderSpd(policies, children, addresses.map(prefixRange)).entries };
   });
 }
 

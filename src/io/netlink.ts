@@ -34,11 +34,28 @@ export interface HostRoute {
   readonly mtu?: number;
 }
 
+/** A packet that somebody asks about: as it arrives on a link, or as this host makes it. */
+export interface FollowedPacket {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  /** Index of a link; absent: this host makes it. */
+  readonly arrivesOn?: number;
+}
+
+/** What the kernel would do with a packet that bears no mark. */
+export type PacketRoute =
+  | { readonly kind: "link"; readonly link: number; readonly gateway?: IpAddress }
+  /** It is for this host. */
+  | { readonly kind: "local" }
+  /** With the system's code: `EHOSTUNREACH`, `EXDEV` ... */
+  | { readonly kind: "refused"; readonly code: string };
+
 export interface NetworkWatch {
   /** Links and addresses as they are now. */
   snapshot(): Promise<HostNetwork>;
   /** `undefined` when there is no way. */
   routeTo(address: IpAddress, mark: number): Promise<HostRoute | undefined>;
+  follow(packet: FollowedPacket): Promise<PacketRoute>;
   /** @param queueLength - packets that may wait in each of the link's queues; absent: as it is */
   setLinkUp(index: number, mtu: number, queueLength?: number): Promise<void>;
   /** Gives the link an address, of which its network is reached through it. */
@@ -100,6 +117,7 @@ export function watchNetwork(onChange: () => void): NetworkWatch {
       return { links: links.map(readLink), addresses: addresses.flatMap(readAddress) };
     },
     routeTo: (address, mark) => oneByOne("look up a route", () => routeTo(requests, address, mark)),
+    follow: (packet) => oneByOne("look up a route", () => follow(requests, packet)),
     async setLinkUp(index, mtu, queueLength) {
       await oneByOne(`bring up link ${index} with MTU ${mtu}`, () =>
         requests.setLink(
@@ -194,6 +212,42 @@ async function lookUp(
     return undefined;
   }
 }
+
+async function follow(
+  socket: RtNetlinkSocket,
+  { source, destination, arrivesOn }: FollowedPacket,
+): Promise<PacketRoute> {
+  const bits = destination.length * 8;
+  try {
+    const [answer] = await socket.getRoute(
+      { family: destination.length === 4 ? AF_INET : AF_INET6, dstLen: bits, srcLen: bits },
+      {
+        dst: Buffer.from(destination),
+        src: Buffer.from(source),
+        ...(arrivesOn === undefined ? {} : { iif: arrivesOn }),
+      },
+      { timeout: REQUEST_TIMEOUT_MS },
+    );
+    const type = answer?.data.type;
+    if (type === "LOCAL") return { kind: "local" };
+    if (answer?.attrs.oif === undefined || type !== "UNICAST")
+      return { kind: "refused", code: REFUSING[String(type)] ?? "ENETUNREACH" };
+    const { oif, gateway } = answer.attrs;
+    const via = gateway === undefined ? {} : { gateway: toIpAddress(new Uint8Array(gateway)) };
+    return { kind: "link", link: oif, ...via };
+  } catch (error) {
+    const [, code] = /rejected: (E[A-Z]+)/.exec(wordsOf(error)) ?? [];
+    if (code === undefined) throw error;
+    return { kind: "refused", code };
+  }
+}
+
+/** Routes that are there to refuse, as the system's error for them (IPv6 tells of them as of any other). */
+const REFUSING: Readonly<Record<string, string>> = {
+  BLACKHOLE: "EINVAL",
+  UNREACHABLE: "EHOSTUNREACH",
+  PROHIBIT: "EACCES",
+};
 
 /** A uint32 attribute in the machine's byte order; 0 when it is absent. */
 function numberOf(octets: Buffer | undefined): number {

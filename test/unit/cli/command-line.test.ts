@@ -85,6 +85,8 @@ async function serve(command: (kind: CommandKind, request: CommandRequest) => Co
       version: "0.1.0",
       measurements: MEASUREMENTS,
       events: new EventStream("e"),
+      explain: async () => undefined,
+      traffic: () => ({ uptimeSeconds: 1, rows: [], omitted: 0, drops: {} }),
       status: () => STATUS,
       command: async (kind, request) => command(kind, request),
     },

@@ -9,6 +9,7 @@ import { COMMANDS_WAITING_MAX } from "../../../src/control/app.ts";
 import { createControlClient } from "../../../src/control/client.ts";
 import { ControlError } from "../../../src/control/error.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
+import type { ExplainAnswer, ExplainQuery } from "../../../src/control/explain-schema.ts";
 import {
   type CommandOutcome,
   type CommandRequest,
@@ -18,6 +19,7 @@ import {
 } from "../../../src/control/schema.ts";
 import { CLIENTS_MAX, type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { type ControlTarget, UnknownNameError } from "../../../src/control/target.ts";
+import type { TrafficDocument } from "../../../src/control/traffic-schema.ts";
 import { MEASUREMENTS } from "./measurements.ts";
 import { NO_CAPTURES } from "./no-captures.ts";
 
@@ -47,6 +49,17 @@ class FakeDaemon implements ControlTarget {
   outcome: CommandOutcome | Promise<CommandOutcome> | Error = { outcome: "done", lines: [] };
   document: unknown = EMPTY_STATUS;
   lastSignal: AbortSignal | undefined;
+  readonly explained: ExplainQuery[] = [];
+  explanation: ExplainAnswer | undefined;
+
+  traffic(): TrafficDocument {
+    return { uptimeSeconds: 1, rows: [], omitted: 0, drops: {} };
+  }
+
+  explain(query: ExplainQuery): Promise<ExplainAnswer | undefined> {
+    this.explained.push(query);
+    return Promise.resolve(this.explanation);
+  }
 
   status(): StatusDocument {
     if (this.document instanceof Error) throw this.document;
@@ -317,4 +330,40 @@ test("a socket that one may not open is said to be one", async () => {
 test("the schema refuses what it does not know, so that both ends notice", () => {
   expect(statusDocument.safeParse({ ...EMPTY_STATUS, psk: "x" }).success).toBe(false);
   expect(statusDocument.safeParse(EMPTY_STATUS).success).toBe(true);
+});
+
+test("explain asks about addresses of one family, and is refused what is no packet", async () => {
+  await start();
+  const client = createControlClient(path);
+  daemon.explanation = {
+    ways: [
+      {
+        way: "out",
+        packet: "10.1.0.1 -> 10.2.0.1",
+        steps: [{ step: "drops", label: "dropped", lines: ["none that is remembered"] }],
+        fate: "protected",
+        fateText: "it leaves protected",
+      },
+    ],
+  };
+  const asked = { source: "10.1.0.1", destination: "10.2.0.1", protocol: "tcp", port: 443 };
+  expect(await client.explain(asked)).toEqual(daemon.explanation);
+  expect(daemon.explained).toEqual([asked]);
+  for (const wrong of [
+    { source: "10.1.0.1", destination: "fd02::1" },
+    { source: "10.1.0", destination: "10.2.0.1" },
+    { source: "10.1.0.1", destination: "10.2.0.1", protocol: "teecp" },
+    { source: "10.1.0.1", destination: "10.2.0.1", port: 65_536 },
+  ])
+    expect(await codeOf(client.explain(wrong))).toBe("CONTROL_BAD_REQUEST");
+  expect((await raw("GET", "/v1/explain?source=10.1.0.1")).status).toBe(400);
+  daemon.explanation = undefined;
+  expect(await codeOf(client.explain(asked))).toBe("CONTROL_BUSY");
+});
+
+test("status takes a name and a limit, and nothing else", async () => {
+  await start();
+  expect((await raw("GET", "/v1/status?connection=paris&limit=3")).status).toBe(200);
+  for (const query of ["limit=-1", "limit=x", "limit=1000000", "conection=paris", "connection=a/b"])
+    expect((await raw("GET", `/v1/status?${query}`)).status).toBe(400);
 });

@@ -26,6 +26,7 @@ function watch(routeMtu?: number): NetworkWatch {
       remote.length === 4
         ? { source: address("192.0.2.1"), link: 2, ...(routeMtu === undefined ? {} : { mtu: routeMtu }) }
         : undefined,
+    follow: async () => ({ kind: "local" }),
     setLinkUp: async () => undefined,
     addAddress: async () => undefined,
     close: () => undefined,

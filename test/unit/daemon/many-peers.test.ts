@@ -13,7 +13,7 @@ import { KeyFiles, withAuthentication } from "../../../src/daemon/key-files.ts";
 import type { RunningGateway } from "../../../src/daemon/running-gateway.ts";
 import { wipeSecrets } from "../../../src/daemon/secrets.ts";
 import { buildStatus } from "../../../src/daemon/status.ts";
-import { compileInterfaceSpds, policyNames } from "../../../src/gateway/interface-spd.ts";
+import { interfaceSpds, policyNames } from "../../../src/gateway/interface-spd.ts";
 import type { ConnectionState } from "../../../src/ike/connection-state.ts";
 import type { IkeCommand } from "../../../src/ike/machine.ts";
 import { keyNamed } from "../../sim/ike-signatures.ts";
@@ -191,7 +191,7 @@ test("peers with the same networks have one policy and one entry in the SPD, oth
   expect(policyNames(own)).toEqual(["hub#1/lan", "hub#2/lan", "hub#3/lan"]);
   for (const configuration of [shared, own]) {
     const asked: string[] = [];
-    compileInterfaceSpds(configuration, (name) => asked.push(name));
+    interfaceSpds(configuration, (name) => asked.push(name));
     expect(asked).toEqual(policyNames(configuration));
   }
 });
