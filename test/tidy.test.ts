@@ -20,7 +20,8 @@ const RANK: Readonly<Record<string, number>> = {
   observe: 7,
   daemon: 8,
   import: 8,
-  cli: 9,
+  doctor: 9,
+  cli: 10,
 };
 /** Ranks below this one are pure. */
 const EFFECTS_FROM = 7;

@@ -6,6 +6,7 @@ import { LOG_LEVELS } from "../observe/log-level.ts";
 import { addCapture } from "./capture-command.ts";
 import type { CheckOptions } from "./check.ts";
 import type { CommandContext } from "./command-context.ts";
+import type { DoctorOptions } from "./doctor.ts";
 import type { EventsOptions } from "./events.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { ImportOptions } from "./import.ts";
@@ -75,6 +76,7 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addProbe(program, context, setStatus);
   addImport(program, context, setStatus);
   addCapture(program, context, controlOption(), setStatus);
+  addDoctor(program, context, setStatus);
   program
     .command("schema")
     .description("print the JSON Schema of the configuration, for editors")
@@ -233,6 +235,23 @@ function addRoutes(program: Command, context: CommandContext, setStatus: SetStat
     .action(async ({ config }: { config: string }) => {
       const { routes } = await import("./routes.ts");
       setStatus(routes(config, context));
+    });
+}
+
+function addDoctor(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("doctor")
+    .description("look for what keeps tunnels from working: on this host, and by a few messages to the peers")
+    .addOption(configurationOption())
+    .addOption(
+      new Option("--control <path>", "socket of the running daemon, if not as the configuration says"),
+    )
+    .addOption(new Option("--no-ask", "send nothing to peers"))
+    .addOption(new Option("-v, --verbose", "say what is well, too").default(false))
+    .addOption(jsonOption())
+    .action(async (options: DoctorOptions) => {
+      const { doctor } = await import("./doctor.ts");
+      setStatus(await doctor(options, DEFAULT_CONTROL_PATH, context));
     });
 }
 

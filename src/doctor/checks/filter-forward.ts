@@ -1,0 +1,80 @@
+/** Whether the packet filter forwards between LANs and tunnels, and keeps its hands off the flows. */
+import type { Facts } from "../facts.ts";
+import { type Finding, given, notChecked, orOk, problem, warning } from "../finding.ts";
+import { type Fate, type FilteredPacket, fatesOf } from "../firewall/evaluate.ts";
+import { type ProtectedFlow, protectedFlows } from "../firewall/flows.ts";
+import type { Ruleset } from "../firewall/ruleset.ts";
+import { whereOf } from "../firewall/where.ts";
+
+export function checkFilterForward({
+  ruleset,
+  configuration,
+  network,
+}: Pick<Facts, "ruleset" | "configuration" | "network">): readonly Finding[] {
+  if (configuration === undefined) return [notChecked("the configuration cannot be used")];
+  const flows = protectedFlows(configuration, "value" in network ? network.value : undefined);
+  const forwarded = flows.filter(({ lan }) => lan !== undefined);
+  return given(ruleset, (rules) =>
+    orOk(
+      forwarded.flatMap((flow) => flowFindings(rules, flow)),
+      "the packet filter forwards between LANs and tunnels",
+    ),
+  );
+}
+
+function flowFindings(rules: Ruleset, flow: ProtectedFlow): readonly Finding[] {
+  const { policy, device, lan } = flow;
+  const there = { ...packetOf(flow), iif: lan!, oif: device };
+  const back = {
+    ...packetOf({ ...flow, local: flow.remote, remote: flow.local }),
+    iif: device,
+    oif: lan!,
+  };
+  const loss = (packet: FilteredPacket) => dropOf(fatesOf(rules, "forward", packet));
+  const [out, inward, answers] = [
+    loss({ ...there, state: "new" }),
+    loss({ ...back, state: "new" }),
+    loss({ ...back, state: "established" }),
+  ];
+  const advice = `accept iifname "${lan}" oifname "${device}" and the other way round in that chain`;
+  const isDead = out?.isSure === true && (inward?.isSure === true || answers?.isSure === true);
+  if (isDead) return [problem(`${policy}: ${whereOf(out)} forwards nothing into the tunnel`, advice)];
+  if (answers?.isSure === true)
+    return [problem(`${policy}: ${whereOf(answers)} drops what comes out of the tunnel`, advice)];
+  const unsure = [out, inward].find((fate) => fate !== undefined && !fate.isSure);
+  const flowtable = fatesOf(rules, "forward", { ...there, state: "established" }).find(
+    ({ kind }) => kind === "flow",
+  );
+  return [
+    ...(unsure === undefined
+      ? []
+      : [
+          notChecked(
+            `${policy}: whether it is forwarded depends on a condition that doctor does not read, in ${whereOf(unsure)}`,
+          ),
+        ]),
+    ...(flowtable === undefined
+      ? []
+      : [
+          warning(
+            `${policy}: ${whereOf(flowtable)} hands its flows to a flowtable, which passes by the packet filter and, in hardware, by the tunnel`,
+            `leave them out: add oifname != "${device}" iifname != "${device}" to that rule`,
+          ),
+        ]),
+  ];
+}
+
+function packetOf({ local, remote }: ProtectedFlow) {
+  return {
+    source: local,
+    destination: remote,
+    protocol: "tcp" as const,
+    sourcePort: 40_000,
+    destinationPort: 443,
+  };
+}
+
+function dropOf(fates: readonly Fate[]): Fate | undefined {
+  const drops = fates.filter(({ kind }) => kind === "drop");
+  return drops.find(({ isSure }) => isSure) ?? drops[0];
+}

@@ -1,0 +1,127 @@
+/** Whether the packet filter lets IKE and ESP of the peers in, and ours out. */
+import { formatIpAddress } from "../../base/ip-address.ts";
+import type { Facts, PeerWay } from "../facts.ts";
+import { type Finding, given, notChecked, orOk } from "../finding.ts";
+import { type Fate, type FilteredPacket, fatesOf } from "../firewall/evaluate.ts";
+import type { Hook, Ruleset } from "../firewall/ruleset.ts";
+import { whereOf } from "../firewall/where.ts";
+
+export function checkFilterInput({
+  ruleset,
+  routing,
+  configuration,
+}: Pick<Facts, "ruleset" | "routing" | "configuration">): readonly Finding[] {
+  if (configuration === undefined) return [notChecked("the configuration cannot be used")];
+  const { ike, nat } = configuration.gateway.ports;
+  const callers = new Set(
+    configuration.connections
+      .filter(({ connection }) => connection.keep === "respond")
+      .map(({ connection }) => connection.name),
+  );
+  return given(ruleset, (rules) =>
+    given(routing, ({ peers }) => {
+      const usable = peers.filter(
+        ({ source, marked }) => source !== undefined && marked.device !== undefined,
+      );
+      if (usable.length === 0)
+        return [notChecked("no peer has an address yet that rules could be tried with")];
+      const findings = usable.flatMap((peer) => peerFindings(rules, peer, [ike, nat], callers));
+      return orOk(distinct(findings), "the packet filter lets IKE and ESP in and out");
+    }),
+  );
+}
+
+type Judgement = Pick<Finding, "result"> & { readonly where: string };
+
+/** One finding for the ports that share a fate. */
+function peerFindings(
+  rules: Ruleset,
+  peer: PeerWay,
+  ports: readonly number[],
+  callers: ReadonlySet<string>,
+): readonly Finding[] {
+  const fates = new Map<
+    string,
+    { readonly judgement: Judgement & { isOut: boolean }; readonly ports: number[] }
+  >();
+  for (const port of ports) {
+    const judgement = judge(rules, peer, port, callers);
+    if (judgement === undefined) continue;
+    const key = `${judgement.result} ${judgement.isOut} ${judgement.where}`;
+    fates.set(key, { judgement, ports: [...(fates.get(key)?.ports ?? []), port] });
+  }
+  return [...fates.values()].map(({ judgement, ports: shared }) => wordsFor(judgement, peer, shared));
+}
+
+function judge(
+  rules: Ruleset,
+  peer: PeerWay,
+  port: number,
+  callers: ReadonlySet<string>,
+): (Judgement & { isOut: boolean }) | undefined {
+  const out = lossOf(rules, ["output", "postrouting"], { ...outbound(peer, port), state: "new" });
+  const fate = (state: "new" | "established") =>
+    lossOf(rules, ["prerouting", "input"], { ...inbound(peer, port), state });
+  const [answers, calls] = [fate("established"), fate("new")];
+  const say = (result: Finding["result"], by: Fate, isOut = false) => ({ result, where: whereOf(by), isOut });
+  if (out?.isSure === true) return say("problem", out, true);
+  if (answers?.isSure === true) return say("problem", answers);
+  if (calls?.isSure === true) return say(callers.has(peer.connection) ? "problem" : "warning", calls);
+  const unsure = out ?? answers ?? calls;
+  return unsure === undefined ? undefined : say("notChecked", unsure, unsure === out);
+}
+
+function wordsFor(
+  { result, where, isOut }: Judgement & { isOut: boolean },
+  { address }: PeerWay,
+  ports: readonly number[],
+): Finding {
+  const list = `UDP port${ports.length === 1 ? "" : "s"} ${ports.join(" and ")}`;
+  const who = formatIpAddress(address);
+  if (result === "notChecked")
+    return notChecked(
+      `whether ${list} of ${who} passes depends on a condition that doctor does not read, in ${where}`,
+    );
+  const what = isOut
+    ? `${where} lets nothing out to ${list} of ${who}`
+    : `${where} drops what comes to ${list} from ${who}`;
+  const only =
+    result === "warning"
+      ? ", unless we have called: the peer cannot call, and does not reach us when the filter has forgotten our call"
+      : "";
+  const advice = `accept udp dport { ${ports.join(", ")} } and protocol esp in that chain`;
+  return { result, text: `${what}${only}`, advice };
+}
+
+function inbound({ address, source, marked }: PeerWay, port: number) {
+  return {
+    source: address,
+    destination: source!,
+    protocol: "udp" as const,
+    sourcePort: port,
+    destinationPort: port,
+    iif: marked.device!,
+  };
+}
+
+function outbound({ address, source, marked }: PeerWay, port: number) {
+  return {
+    source: source!,
+    destination: address,
+    protocol: "udp" as const,
+    sourcePort: port,
+    destinationPort: port,
+    oif: marked.device!,
+  };
+}
+
+function lossOf(rules: Ruleset, hooks: readonly Hook[], packet: FilteredPacket): Fate | undefined {
+  const fates = hooks
+    .flatMap((hook) => fatesOf(rules, hook, packet))
+    .filter(({ kind }) => kind === "drop" || kind === "translateDestination");
+  return fates.find(({ isSure }) => isSure) ?? fates[0];
+}
+
+function distinct(findings: readonly Finding[]): readonly Finding[] {
+  return [...new Map(findings.map((one) => [one.text, one])).values()];
+}

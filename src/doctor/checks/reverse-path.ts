@@ -1,0 +1,44 @@
+/** rp_filter: packets whose sender is routed elsewhere than they come from are dropped without a word (RFC 3704). */
+import { familyOf, formatIpAddress } from "../../base/ip-address.ts";
+import type { Facts } from "../facts.ts";
+import { type Finding, given, ok, orOk, problem } from "../finding.ts";
+
+const STRICT = 1;
+
+export function checkReversePath({
+  machine,
+  routing,
+}: Pick<Facts, "machine" | "routing">): readonly Finding[] {
+  const strict = new Set(
+    machine.reversePaths.filter(({ mode }) => mode === STRICT).map(({ device }) => device),
+  );
+  if (strict.size === 0) return [ok("no device of ours or towards a peer checks reverse paths strictly")];
+  return given(routing, ({ prefixes, peers }) => {
+    const tunnels = prefixes
+      .filter(({ device, found }) => strict.has(device) && familyOf(found.address) === 4)
+      .filter(({ device, found }) => found.device !== device)
+      .map(({ device, found }) =>
+        finding(device, `packets from ${formatIpAddress(found.address)} that come out of the tunnel`),
+      );
+    const outer = peers
+      .filter(({ address }) => familyOf(address) === 4)
+      .filter(({ marked, unmarked }) => strict.has(marked.device ?? "") && unmarked.device !== marked.device)
+      .map(({ address, marked }) =>
+        finding(
+          marked.device!,
+          `packets of the peer ${formatIpAddress(address)}, whose address is routed elsewhere without our mark,`,
+        ),
+      );
+    return orOk(
+      [...tunnels, ...outer],
+      `reverse paths are checked strictly on ${[...strict].join(", ")}, and packets come from where their senders are routed`,
+    );
+  });
+}
+
+function finding(device: string, what: string): Finding {
+  return problem(
+    `rp_filter on ${device} drops ${what}`,
+    `sysctl -w net.ipv4.conf.${device}.rp_filter=2 (and net.ipv4.conf.all.rp_filter must not be 1)`,
+  );
+}

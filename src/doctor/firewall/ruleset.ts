@@ -1,0 +1,68 @@
+/** Packet filter rules of nftables and iptables, as far as they are understood here. */
+import type { AddressRange } from "../../base/address-range.ts";
+
+export type Hook = "prerouting" | "input" | "forward" | "output" | "postrouting";
+
+/** Names may end with `*`; numbers are inclusive ranges. */
+export type Value =
+  | { readonly kind: "name"; readonly name: string }
+  | { readonly kind: "numbers"; readonly from: number; readonly to: number }
+  | { readonly kind: "addresses"; readonly range: AddressRange };
+
+export type Field =
+  | "family"
+  | "iif"
+  | "oif"
+  | "source"
+  | "destination"
+  | "protocol"
+  | "sourcePort"
+  | "destinationPort"
+  | "state"
+  | "mark"
+  /** A rate that is not reached: holds for the packets that are thought of here. */
+  | "rate"
+  /** Nobody can tell. */
+  | "unknown";
+
+export interface Condition {
+  readonly field: Field;
+  readonly isNegated: boolean;
+  readonly values: readonly Value[];
+  /** With `mark`: the bits that are looked at. */
+  readonly mask?: number;
+}
+
+export type Verdict =
+  | { readonly kind: "accept" | "drop" | "return" | "translateSource" | "translateDestination" }
+  | { readonly kind: "jump" | "goto"; readonly chain: string }
+  /** The flow is handed to a flowtable, and the packet goes on. */
+  | { readonly kind: "flow"; readonly table: string };
+
+export interface Rule {
+  readonly conditions: readonly Condition[];
+  /** Absent: it counts, logs or changes, and the packet goes on. */
+  readonly verdict?: Verdict;
+  /** As an operator would look for it. */
+  readonly text: string;
+}
+
+export interface Chain {
+  /** Table and chain: `inet filter input`, `iptables nat POSTROUTING`. */
+  readonly name: string;
+  readonly family: "ip" | "ip6" | "inet";
+  /** Absent: reached from other chains alone. */
+  readonly hook?: {
+    readonly hook: Hook;
+    readonly type: "filter" | "nat" | "route";
+    readonly priority: number;
+  };
+  readonly policy: "accept" | "drop";
+  readonly rules: readonly Rule[];
+}
+
+export interface Ruleset {
+  readonly chains: ReadonlyMap<string, Chain>;
+  /** Packets that arrived in clear from protected prefixes, as our own table counts them. */
+  readonly clearPackets: number;
+}

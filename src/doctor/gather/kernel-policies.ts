@@ -1,0 +1,31 @@
+/** The policies of the kernel's own IPsec, as `ip xfrm policy` shows them. */
+import { type Prefix, parsePrefix } from "../../base/address-range.ts";
+import { parseIpAddress } from "../../base/ip-address.ts";
+import type { KernelPolicy } from "../facts.ts";
+import { type Known, known, unknown } from "../finding.ts";
+import { look } from "./run.ts";
+
+export async function gatherKernelPolicies(): Promise<Known<readonly KernelPolicy[]>> {
+  const shown = await look("ip", ["xfrm", "policy", "show"]);
+  if ("value" in shown) return known(readKernelPolicies(shown.value));
+  // A kernel without IPsec has no policies of it.
+  if (/not supported/i.test(shown.unknown)) return known([]);
+  return unknown(shown.unknown);
+}
+
+/** Without those of single sockets, by which daemons let their own IKE through. */
+export function readKernelPolicies(text: string): readonly KernelPolicy[] {
+  return text.split(/^(?=src )/m).flatMap((block) => {
+    const [, from = "", to = ""] = /^src (\S+) dst (\S+)/.exec(block) ?? [];
+    const direction = /^\s+dir (out|in|fwd)\b/m.exec(block)?.[1];
+    const source = prefixOf(from);
+    const destination = prefixOf(to);
+    if (direction === undefined || source === undefined || destination === undefined) return [];
+    return [{ source, destination, direction, text: `src ${from} dst ${to} dir ${direction}` }];
+  });
+}
+
+function prefixOf(text: string): Prefix | undefined {
+  const address = parseIpAddress(text);
+  return address === undefined ? parsePrefix(text) : { address, bits: address.length * 8 };
+}

@@ -1,0 +1,224 @@
+/** Rules as nft and iptables-save printed them on a machine, and what becomes of packets in them. */
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parseIpAddress } from "../../../src/base/ip-address.ts";
+import { type FilteredPacket, fatesOf } from "../../../src/doctor/firewall/evaluate.ts";
+import { readIptablesSave } from "../../../src/doctor/firewall/iptables-save.ts";
+import { iptablesTables, readNftRuleset } from "../../../src/doctor/firewall/nft-json.ts";
+import type { Hook, Ruleset } from "../../../src/doctor/firewall/ruleset.ts";
+
+const read = (name: string) => readFileSync(new URL(name, import.meta.url), "utf8");
+const nft = readNftRuleset(read("ruleset.json"), "tungate-220")!;
+const iptables: Ruleset = {
+  chains: new Map(readIptablesSave(read("ruleset.save"), "ip").map((chain) => [chain.name, chain])),
+  clearPackets: 0,
+};
+
+const packet = (
+  given: Partial<Omit<FilteredPacket, "source" | "destination">> & { from?: string; to?: string },
+): FilteredPacket => {
+  const { from = "198.51.100.2", to = "192.0.2.1", ...rest } = given;
+  const ends = { source: parseIpAddress(from)!, destination: parseIpAddress(to)! };
+  return { protocol: "udp", state: "new", ...ends, ...rest };
+};
+const ike = (port: number, more: Parameters<typeof packet>[0] = {}) =>
+  packet({ sourcePort: port, destinationPort: port, iif: "wan0", ...more });
+const fates = (ruleset: Ruleset, hook: Hook, one: FilteredPacket) =>
+  fatesOf(ruleset, hook, one).map(
+    ({ kind, isSure, rule }) => `${kind}${isSure ? "" : "?"} ${rule ?? "policy"}`,
+  );
+
+describe("nftables", () => {
+  test("ports, protocols, states and interfaces", () => {
+    expect(fates(nft, "input", ike(500))).toEqual([]);
+    expect(fates(nft, "input", ike(4501))).toEqual(["drop? rule 19"]);
+    expect(fates(nft, "input", ike(4501, { state: "established" }))).toEqual([]);
+    expect(fates(nft, "input", ike(4501, { iif: "lo" }))).toEqual([]);
+    expect(fates(nft, "input", packet({ protocol: "esp", iif: "wan0" }))).toEqual([]);
+    expect(fates(nft, "input", packet({ protocol: "tcp", destinationPort: 22, iif: "eth7" }))).toEqual([]);
+    expect(fates(nft, "input", packet({ protocol: "tcp", destinationPort: 22, iif: "wan0" }))).toHaveLength(
+      1,
+    );
+  });
+
+  test("chains that are jumped to, named sets, ranges and prefixes", () => {
+    expect(fates(nft, "input", ike(53, { from: "10.1.2.3" }))).toEqual([]);
+    expect(fates(nft, "input", ike(53, { from: "10.2.2.3" }))).toHaveLength(1);
+    expect(fates(nft, "input", ike(1024, { from: "192.0.2.9" }))).toEqual([]);
+    expect(fates(nft, "input", ike(1025, { from: "192.0.2.9" }))).toHaveLength(1);
+    expect(fates(nft, "input", ike(53, { from: "2001:db8::1", to: "2001:db8::2" }))).toHaveLength(1);
+  });
+
+  test("what is not understood makes nothing sure: a status of conntrack, a policy of the kernel's IPsec", () => {
+    const withStatus = fatesOf(nft, "input", ike(600)).map(({ isSure }) => isSure);
+    expect(withStatus).toEqual([false]);
+    expect(fates(nft, "postrouting", packet({ from: "10.9.0.1", oif: "tungate0" }))).toEqual([
+      "translateSource? rule 7",
+    ]);
+  });
+
+  test("verdict maps, and names that are negated", () => {
+    const flow = { protocol: "tcp" as const, from: "10.1.0.5", to: "10.2.0.5" };
+    const forward = (iif: string, oif: string, state: "new" | "established" = "new") =>
+      fates(nft, "forward", packet({ ...flow, iif, oif, state }));
+    expect(forward("lan0", "tungate0")).toEqual(["drop policy"]);
+    expect(forward("lan0", "wan0")).toEqual([]);
+    expect(forward("lan9", "wan0")).toEqual(["drop policy"]);
+    expect(forward("tungate0", "lan0", "established")).toEqual([]);
+  });
+
+  test("translation: of a flow's first packet, unless the mark says otherwise", () => {
+    const from = { from: "10.1.0.5", to: "10.2.0.5", oif: "tungate0" };
+    expect(fates(nft, "postrouting", packet(from))).toEqual(["translateSource rule 4"]);
+    expect(fates(nft, "postrouting", packet({ ...from, state: "established" }))).toEqual([]);
+    expect(fates(nft, "postrouting", packet({ from: "10.9.0.1", oif: "wan0", mark: 0x54470000 }))).toEqual(
+      [],
+    );
+    expect(fates(nft, "prerouting", ike(500))).toEqual(["translateDestination rule 8"]);
+    expect(fates(nft, "prerouting", ike(4500))).toEqual(["translateDestination rule 9"]);
+  });
+
+  test("our own table is no obstacle, and its counter is read", () => {
+    const own = {
+      nftables: [
+        { table: { family: "inet", name: "tungate-220" } },
+        { counter: { family: "inet", table: "tungate-220", name: "clear", packets: 7, bytes: 9 } },
+        {
+          chain: {
+            family: "inet",
+            table: "tungate-220",
+            name: "c",
+            hook: "input",
+            type: "filter",
+            prio: 0,
+            policy: "drop",
+          },
+        },
+        {
+          chain: {
+            family: "inet",
+            table: "other",
+            name: "c",
+            hook: "input",
+            type: "filter",
+            prio: 0,
+            policy: "drop",
+          },
+        },
+      ],
+    };
+    const ruleset = readNftRuleset(JSON.stringify(own), "tungate-220");
+    expect(ruleset?.clearPackets).toBe(7);
+    expect([...ruleset!.chains.keys()]).toEqual(["inet other c"]);
+  });
+
+  test("a flowtable that takes the flow, as libnftables-json(5) writes it", () => {
+    const where = { family: "inet", table: "f" };
+    const ruleset = readNftRuleset(
+      JSON.stringify({
+        nftables: [
+          {
+            chain: { ...where, name: "forward", hook: "forward", type: "filter", prio: 0, policy: "accept" },
+          },
+          {
+            rule: {
+              ...where,
+              chain: "forward",
+              handle: 3,
+              expr: [{ flow: { op: "add", flowtable: "@ft" } }],
+            },
+          },
+        ],
+      }),
+      "x",
+    )!;
+    expect(fates(ruleset, "forward", packet({ iif: "lan0", oif: "tungate0" }))).toEqual(["flow rule 3"]);
+  });
+
+  test("rules that iptables made there: targets by name, matches unknown, the tables named", () => {
+    const where = { family: "ip", table: "filter" };
+    const text = JSON.stringify({
+      nftables: [
+        { chain: { ...where, name: "INPUT", hook: "input", type: "filter", prio: 0, policy: "accept" } },
+        {
+          rule: {
+            ...where,
+            chain: "INPUT",
+            handle: 1,
+            expr: [{ xt: { type: "match", name: "conntrack" } }, { accept: null }],
+          },
+        },
+        {
+          rule: {
+            ...where,
+            chain: "INPUT",
+            handle: 2,
+            expr: [{ counter: {} }, { xt: { type: "target", name: "REJECT" } }],
+          },
+        },
+      ],
+    });
+    expect(fates(readNftRuleset(text, "x")!, "input", ike(500))).toEqual(["drop? rule 2"]);
+    expect(iptablesTables(text)).toEqual(["ip filter"]);
+    expect(iptablesTables(read("ruleset.json"))).toEqual([]);
+  });
+
+  test.each(["", "{}", "[]", '{"nftables": 1}', "{"])("%j is no ruleset", (text) => {
+    expect(readNftRuleset(text, "x")).toBeUndefined();
+    expect(iptablesTables(text)).toEqual([]);
+  });
+
+  test("strange documents lead to no wrong answer and no exception", () => {
+    const strange = [
+      null,
+      1,
+      {},
+      { rule: null },
+      { rule: { expr: [{ match: {} }, { vmap: {} }, { accept: null }, 7] } },
+      { chain: { hook: 3 } },
+    ];
+    expect(readNftRuleset(JSON.stringify({ nftables: strange }), "x")).toBeDefined();
+  });
+
+  test("chains that jump in a circle end", () => {
+    const where = { family: "inet", table: "t" };
+    const text = JSON.stringify({
+      nftables: [
+        { chain: { ...where, name: "a", hook: "input", type: "filter", prio: 0, policy: "drop" } },
+        { rule: { ...where, chain: "a", handle: 1, expr: [{ jump: { target: "a" } }] } },
+      ],
+    });
+    expect(fates(readNftRuleset(text, "x")!, "input", ike(500))).toEqual(["drop policy"]);
+  });
+});
+
+describe("iptables", () => {
+  test("chains with their hooks and policies, options with several words and quotes", () => {
+    expect(fates(iptables, "input", ike(500))).toEqual([]);
+    expect(fates(iptables, "input", ike(501))).toHaveLength(2);
+    expect(fates(iptables, "input", ike(501)).at(-1)).toBe("drop policy");
+    expect(fates(iptables, "input", ike(501, { state: "established" }))).toEqual([]);
+    expect(fates(iptables, "input", ike(1500, { from: "192.0.2.5" }))).toEqual([]);
+    expect(fates(iptables, "input", packet({ protocol: "esp" }))).toEqual([]);
+  });
+
+  test("chains of the user's, negation, and names with a plus", () => {
+    const forward = (to: string, iif: string) =>
+      fates(iptables, "forward", packet({ protocol: "tcp", from: "10.1.0.5", to, iif, oif: "tungate0" }));
+    expect(forward("10.2.0.5", "lan3")).toEqual([]);
+    expect(forward("10.3.0.5", "lan3")).toEqual([
+      "drop -A FORWARD -j REJECT --reject-with icmp-port-unreachable",
+    ]);
+    expect(forward("10.2.0.5", "wan0")).toHaveLength(1);
+  });
+
+  test("translation", () => {
+    const out = (oif: string) =>
+      fates(iptables, "postrouting", packet({ from: "10.1.0.5", to: "10.2.0.5", oif }));
+    expect(out("tungate0")).toEqual([
+      "translateSource -A POSTROUTING -s 10.1.0.0/16 ! -o wan1 -j MASQUERADE",
+    ]);
+    expect(out("wan1")).toEqual([]);
+    expect(fates(iptables, "prerouting", ike(500))).toHaveLength(1);
+  });
+});
