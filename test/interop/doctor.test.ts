@@ -114,7 +114,9 @@ describeWith(["tun", "build", "nft"], "doctor", () => {
     const input = "type filter hook input priority 0; policy drop; iif lo accept;";
     const all = await filtered(`${input} tcp dport 22 accept`);
     expect(all.what).toEqual(["filterInput: problem"]);
-    expect(all.text).toContain("the policy of inet fault c drops what comes to UDP ports 500 and 4500 from 192.0.2.2");
+    expect(all.text).toContain(
+      "the policy of inet fault c drops what comes to UDP ports 500 and 4500 from 192.0.2.2",
+    );
     const stateful = await filtered(`${input} ct state established,related accept`);
     expect(stateful.what).toEqual(["filterInput: warning"]);
     const forward = "type filter hook forward priority 0; policy drop;";
