@@ -22,6 +22,7 @@ await build({
     "src/io/compute-worker.ts",
     "src/daemon/reload-worker.ts",
     "src/control/connect.ts",
+    "src/daemon/embedded-gateway.ts",
   ],
   outbase: "src",
   outdir,

@@ -5,23 +5,17 @@ import type { Configuration } from "../config/configuration.ts";
 import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { type ControlServer, startControlServer } from "../control/server.ts";
-import { bootClock } from "../io/clock.ts";
 import { compileForNegotiations } from "../io/compilation.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
 import { useNativePrimitives } from "../io/native-primitives.ts";
 import { forbidDumps } from "../io/native-process.ts";
 import type { ServiceManager } from "../io/sd-notify.ts";
 import { isRestart } from "../io/service-job.ts";
-import { inheritedText } from "../observe/inherited-words.ts";
-import { type Logger, NoticeLog } from "../observe/log.ts";
-import { AuditLog } from "./audit-log.ts";
-import { DaemonControl } from "./control-target.ts";
-import { EventSource } from "./event-source.ts";
-import type { ForwardedEffect } from "./gateway-loop.ts";
-import { Measurements } from "./measurements.ts";
+import type { Logger } from "../observe/log.ts";
+import { compose } from "./composition.ts";
+import type { DaemonControl } from "./control-target.ts";
 import { openMetrics } from "./metrics-listener.ts";
 import { reloadConfiguration } from "./reload.ts";
-import { RunningGateway } from "./running-gateway.ts";
 import { START_LASTS_MS } from "./starts.ts";
 import type { TakeOver } from "./take-over.ts";
 import { startWatchdog } from "./watchdog.ts";
@@ -73,38 +67,18 @@ async function serve(
   forbidDumps();
   compileForNegotiations();
   useNativePrimitives();
-  const measurements = new Measurements({ configuration, version, clock: bootClock });
-  const events = new EventSource(bootClock, Date.now().toString(36));
-  const control = new DaemonControl({
-    configuration,
-    version,
-    clock: bootClock,
-    log,
-    measurements,
-    events: events.stream,
-  });
+  const composition = compose({ configuration, version, log });
+  const { control, measurements, events } = composition;
   const server = await openControl(configuration, control, log, controlPath);
   const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
   try {
-    const running = await RunningGateway.start({
-      configuration,
+    const running = await composition.start({
       load: () => reloadConfiguration(configurationFile),
-      clock: bootClock,
-      log,
-      onEffect: effectForwarder({ log, control, measurements, events }),
-      onSent: ({ local, remote, bytes }, failure) => control.captures.noteSent(local, remote, bytes, failure),
-      onTurn: () => {
-        control.onTurn();
-        events.onTurn();
-      },
       onFatal: (error) => die(log, error),
       store: service.store,
       ...(before.taken === undefined ? {} : { taken: before.taken }),
     });
     const lasts = setTimeout(() => before.starts.forget(), START_LASTS_MS);
-    control.attach(running);
-    measurements.attach(running);
-    events.attach(running);
     const watchdog = startWatchdog(service, () => running.lanes.turns());
     const count = configuration.connections.length + configuration.manual.length;
     const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
@@ -134,51 +108,6 @@ async function serve(
     await Promise.all([server.close(), metrics.close()]);
   }
   log.info("stopped");
-}
-
-interface Listeners {
-  readonly log: Logger;
-  readonly control: DaemonControl;
-  readonly measurements: Measurements;
-  readonly events: EventSource;
-}
-
-/** What the gateway tells goes to the log, and to whoever counts, shows or waits for it. */
-function effectForwarder({
-  log,
-  control,
-  measurements,
-  events,
-}: Listeners): (effect: ForwardedEffect) => void {
-  const notices = new NoticeLog(log);
-  const audits = new AuditLog(log);
-  return (effect) => {
-    switch (effect.kind) {
-      case "notice":
-        notices.write(effect.notice, bootClock.now());
-        measurements.onNotice(effect.notice);
-        events.onNotice(effect.notice);
-        control.onNotice(effect.notice);
-        break;
-      case "message":
-        control.captures.noteMessage(effect.message);
-        break;
-      case "audit":
-        audits.write(effect.audit);
-        break;
-      case "tableRefused":
-        log.error(`the SA table refused ${effect.command}: ${effect.reason}`);
-        break;
-      case "inherited":
-        log.info(inheritedText(effect));
-        break;
-      case "manualEnded":
-        log.error(
-          `${effect.policy}: the SA with manual keys has reached its limit (${effect.reason}) and carries nothing further; give both ends new keys`,
-        );
-        break;
-    }
-  };
 }
 
 /**

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { run } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith, ROOT } from "./harness/prerequisites.ts";
-import { startGateway } from "./harness/settings.ts";
+import { SECRET, startGateway } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
 const CONSUMER = `import { connect, ControlError, type ConnectionStatus, type GatewayEvent } from "tungate/client";
@@ -38,6 +38,10 @@ const refused = await client.up("nobody").catch((error: unknown) => (error insta
 const metrics = await client.metrics();
 console.log(JSON.stringify({ states, outcome: outcome.outcome, seen, refused, hasMetrics: metrics.includes("tungate_child_up") }));
 `;
+/** The guide's example of a gateway in one's own process. */
+const EMBEDDED = [...readFileSync(join(ROOT, "docs/api.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)]
+  .map(([, text]) => text!)
+  .find((text) => text.includes("Gateway.start"))!;
 /** Each of these lines must be an error. */
 const WRONG = [
   "const one: number = (await client.status()).version;",
@@ -79,7 +83,7 @@ describeWith(["tun", "build"], "the package", () => {
     mkdirSync(join(folder, "node_modules/tungate"), { recursive: true });
     await run(["tar", "-xzf", archive, "-C", join(folder, "node_modules/tungate"), "--strip-components=1"]);
     mkdirSync(join(folder, "node_modules/@types"));
-    for (const name of ["@types/node", "undici-types"])
+    for (const name of ["@types/node", "undici-types", "netlink", "pino", "pino-pretty"])
       symlinkSync(join(ROOT, "node_modules", name), join(folder, "node_modules", name));
     writeFileSync(join(folder, "package.json"), '{ "type": "module", "private": true }');
     writeFileSync(
@@ -148,5 +152,22 @@ describeWith(["tun", "build"], "the package", () => {
       expect.objectContaining({ type: "notice", code: "childSaRekeyed", connection: "peer" }),
     );
     expect(lines).toContainEqual(expect.objectContaining({ type: "state", connection: "peer", to: "up" }));
+  });
+
+  test("a gateway in one's own process, as the guide shows it, carries what a daemon would", async () => {
+    await Promise.all([a.stop(), b.stop()]);
+    expect(await compile("embedded.ts", EMBEDDED)).toBe("");
+    await startGateway(a, { site: SITE_A });
+    const { stdout, stderr } = await sites.b.gateway.run(
+      [process.execPath, join(folder, "out/embedded.js")],
+      {
+        env: { PSK: SECRET },
+        timeoutMs: 60_000,
+        mayFail: true,
+      },
+    );
+    expect(stdout, stderr).toBe("up nothing is to be kept up\n");
+    expect(stderr).toContain("info IKE SA with 192.0.2.1 (a.test) is up");
+    await a.logSays(/the peer deleted it/);
   });
 });

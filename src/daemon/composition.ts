@@ -1,0 +1,112 @@
+/** One gateway with everything that listens to it: the log, what counts, what shows, what waits. */
+import type { Configuration } from "../config/configuration.ts";
+import { bootClock } from "../io/clock.ts";
+import { inheritedText } from "../observe/inherited-words.ts";
+import { type Logger, NoticeLog } from "../observe/log.ts";
+import { AuditLog } from "./audit-log.ts";
+import { DaemonControl } from "./control-target.ts";
+import { EventSource } from "./event-source.ts";
+import type { ForwardedEffect } from "./gateway-loop.ts";
+import { Measurements } from "./measurements.ts";
+import { RunningGateway, type RunningGatewayOptions } from "./running-gateway.ts";
+
+export interface CompositionOptions {
+  readonly configuration: Configuration;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+/** What only the surroundings of the gateway know. */
+export type Surroundings = Pick<RunningGatewayOptions, "load" | "onFatal" | "store" | "taken">;
+
+export interface Composition {
+  readonly control: DaemonControl;
+  readonly measurements: Measurements;
+  readonly events: EventSource;
+  /** @throws {IoError} with everything closed again */
+  start(surroundings: Surroundings): Promise<RunningGateway>;
+}
+
+/** Answers questions at once; there is something to tell once it is started. */
+export function compose({ configuration, version, log }: CompositionOptions): Composition {
+  const clock = bootClock;
+  const measurements = new Measurements({ configuration, version, clock });
+  const events = new EventSource(clock, Date.now().toString(36));
+  const control = new DaemonControl({
+    configuration,
+    version,
+    clock,
+    log,
+    measurements,
+    events: events.stream,
+  });
+  return {
+    control,
+    measurements,
+    events,
+    async start(surroundings) {
+      const running = await RunningGateway.start({
+        ...surroundings,
+        configuration,
+        clock,
+        log,
+        onEffect: effectForwarder({ log, control, measurements, events }),
+        onSent: ({ local, remote, bytes }, failure) =>
+          control.captures.noteSent(local, remote, bytes, failure),
+        onTurn: () => {
+          control.onTurn();
+          events.onTurn();
+        },
+      });
+      control.attach(running);
+      measurements.attach(running);
+      events.attach(running);
+      return running;
+    },
+  };
+}
+
+interface Listeners {
+  readonly log: Logger;
+  readonly control: DaemonControl;
+  readonly measurements: Measurements;
+  readonly events: EventSource;
+}
+
+/** What the gateway tells goes to the log, and to whoever counts, shows or waits for it. */
+function effectForwarder({
+  log,
+  control,
+  measurements,
+  events,
+}: Listeners): (effect: ForwardedEffect) => void {
+  const notices = new NoticeLog(log);
+  const audits = new AuditLog(log);
+  return (effect) => {
+    switch (effect.kind) {
+      case "notice":
+        notices.write(effect.notice, bootClock.now());
+        measurements.onNotice(effect.notice);
+        events.onNotice(effect.notice);
+        control.onNotice(effect.notice);
+        break;
+      case "message":
+        control.captures.noteMessage(effect.message);
+        break;
+      case "audit":
+        audits.write(effect.audit);
+        break;
+      case "tableRefused":
+        log.error(`the SA table refused ${effect.command}: ${effect.reason}`);
+        break;
+      case "inherited":
+        log.info(inheritedText(effect));
+        break;
+      case "manualEnded":
+        log.error(
+          `${effect.policy}: the SA with manual keys has reached its limit (${effect.reason}) and carries nothing further; give both ends new keys`,
+        );
+        break;
+    }
+  };
+}
