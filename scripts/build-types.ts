@@ -21,7 +21,7 @@ try {
     encoding: "utf8",
   });
   // Files that nobody comes across may have types that cannot be written down.
-  const complaints = new Map(
+  const complaints = new Map<string, string>(
     [...stdout.matchAll(/^src\/(.*?)\.ts\(.*$/gm)].map(([line, name]) => [`${name}.d.ts`, line] as const),
   );
   const wanted = config.files.map((file) => file.replace(/^src\//, "").replace(/\.ts$/, ".d.ts"));
