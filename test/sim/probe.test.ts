@@ -296,11 +296,14 @@ describe("hostile answers", () => {
     }
   });
 
-  test("one that takes every offer is not asked for what it cannot tell, and keeps few IKE SAs", () => {
-    let answers = 0;
+  /** Chooses with whatever method the request has a value for, our decoy among them. */
+  const takesAll = (isImpossibleToo: boolean) => {
+    const peer = { fullAnswers: 0 };
     const held = plain((request) => {
-      answers++;
       const offer = offerOf(request)[0]!;
+      const isImpossible = offer.transforms.some(({ type, id }) => type === ENCR && id === 1);
+      if (isImpossible && !isImpossibleToo)
+        return [response(request, [notify(NotifyType.NO_PROPOSAL_CHOSEN)])];
       const ke = request.payloads.find((payload) => payload.kind === "KE")!;
       const types = [...new Set(offer.transforms.map(({ type }) => type))];
       const transforms = types.map(
@@ -308,11 +311,22 @@ describe("hostile answers", () => {
           (type === KE && offer.transforms.find((one) => one.type === KE && one.id === ke.method)) ||
           offer.transforms.find((one) => one.type === type)!,
       );
+      peer.fullAnswers++;
       return [fullAnswer(request, { ...offer, transforms }, 500)];
     });
-    expect(answers).toBeLessThanOrEqual(FULL_ANSWERS_MAX);
+    return { ...peer, held };
+  };
+
+  test("one that takes what nobody has is not asked for what it cannot tell", () => {
+    const { held } = takesAll(true);
     expect(held.value.sets).toBeUndefined();
     expect(documentOf(held).answer).toBe("ikev2");
+  });
+
+  test("one that takes every method keeps few IKE SAs: it is left alone after three full answers", () => {
+    const { held, fullAnswers } = takesAll(false);
+    expect(fullAnswers).toBe(FULL_ANSWERS_MAX);
+    expect(documentOf(held)).toMatchObject({ answer: "ikev2", isCutShort: true });
   });
 
   test("answers of others, of other questions, broken ones and floods are passed over", () => {

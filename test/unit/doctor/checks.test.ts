@@ -397,8 +397,8 @@ test("the screen: problems first, advice below, one line for what is well", () =
   const counts = { ok: 19, warning: 0, problem: 1, notChecked: 0 };
   const document = doctorDocument.parse({ configurationFile: "x", counts, findings });
   const lines = doctorLines(document, false);
-  expect(lines[0]).toBe("PROBLEM      names            b?.test cannot be resolved: no such name");
-  expect(lines[1]).toMatch(/^ {30}-> look at/);
+  expect(lines[0]).toBe("PROBLEM      names             b?.test cannot be resolved: no such name");
+  expect(lines[1]).toMatch(/^ {31}-> look at/);
   expect(lines[2]).toMatch(/^ok {11}configuration, gateway, TUN/);
   expect(lines.at(-1)).toBe("1 problem, 0 warnings");
   expect(doctorLines(document, true).length).toBeGreaterThan(19);
