@@ -59,7 +59,7 @@ export function compose({ configuration, version, log }: CompositionOptions): Co
         },
       });
       control.attach(running);
-      measurements.attach(running);
+      measurements.attach(running, (pair) => control.lossOf(pair));
       events.attach(running);
       return running;
     },

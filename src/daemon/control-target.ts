@@ -16,7 +16,7 @@ import {
 import { type ControlTarget, UnknownNameError } from "../control/target.ts";
 import type { TrafficDocument } from "../control/traffic-schema.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
-import { LossMeter } from "../gateway/loss-meter.ts";
+import { type Loss, LossMeter } from "../gateway/loss-meter.ts";
 import { OneWayWatch } from "../gateway/one-way-watch.ts";
 import { peersOf } from "../gateway/routed-children.ts";
 import type { Target } from "../ike/machine.ts";
@@ -150,6 +150,11 @@ export class DaemonControl implements ControlTarget {
     const running = this.#running;
     if (running === undefined) return undefined;
     return explainPacket(query, { ...running.explainSource(), states: running.describe() });
+  }
+
+  /** How much of what the peer sends through this pair does not arrive; `undefined` before there was anything to lose. */
+  lossOf(pair: SaPairState): Loss | undefined {
+    return this.#loss.loss(pair, this.#options.clock.now());
   }
 
   async command(kind: CommandKind, request: CommandRequest, signal: AbortSignal): Promise<CommandOutcome> {

@@ -8,7 +8,7 @@ import { type CertificateExpiry, certificateExpiries } from "./certificate-expir
 import { ConfiguredNames } from "./configured-names.ts";
 import { healthOf, readinessOf } from "./health.ts";
 import { LaneActivity } from "./lane-activity.ts";
-import { metricsText } from "./metrics.ts";
+import { type LossOf, metricsText } from "./metrics.ts";
 import type { LoadingMetrics } from "./metrics-process.ts";
 import { NoticeTally } from "./notice-tally.ts";
 import type { RunningGateway } from "./running-gateway.ts";
@@ -16,8 +16,12 @@ import { TrafficTotals } from "./traffic-totals.ts";
 
 /** Lanes are looked at so often. */
 const LOOK_MS = 2_500;
-/** Whoever asks again so soon gets the same text: many that ask cost as little as one. */
-export const SAME_TEXT_MS = 500;
+/**
+ * Whoever asks again so soon, or before ten times as long has passed as the text took to make, gets the same one: however many
+ * ask, it is a tenth of the thread at most.
+ */
+const SAME_TEXT_MS = 500;
+const SAME_TEXT_RATIO = 10;
 
 export interface MeasurementsOptions {
   readonly configuration: Configuration;
@@ -35,7 +39,8 @@ export class Measurements implements MetricsSource {
   #running: RunningGateway | undefined;
   #lanes: LaneActivity | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #text: { readonly at: number; readonly text: string } | undefined;
+  #text: { readonly until: number; readonly text: string } | undefined;
+  #loss: LossOf = () => undefined;
 
   constructor(options: MeasurementsOptions) {
     this.#options = options;
@@ -45,8 +50,10 @@ export class Measurements implements MetricsSource {
     this.#loading = { loadedAt: wallSeconds(), applied: 0, refused: 0, isLastGood: true };
   }
 
-  attach(running: RunningGateway): void {
+  /** @param loss - what a pair's traffic has lost lately */
+  attach(running: RunningGateway, loss: LossOf): void {
     this.#running = running;
+    this.#loss = loss;
     running.followEnds((ended, isLast) => this.#traffic.onEnd(ended, isLast));
     const lanes = new LaneActivity(running.lanes);
     this.#lanes = lanes;
@@ -87,9 +94,11 @@ export class Measurements implements MetricsSource {
 
   metrics(): string {
     const at = performance.now();
-    if (this.#text === undefined || at - this.#text.at >= SAME_TEXT_MS)
-      this.#text = { at, text: this.#measure() };
-    return this.#text.text;
+    if (this.#text !== undefined && at < this.#text.until) return this.#text.text;
+    const text = this.#measure();
+    const now = performance.now();
+    this.#text = { until: now + Math.max(SAME_TEXT_MS, SAME_TEXT_RATIO * (now - at)), text };
+    return text;
   }
 
   #certificatesOf(configuration: Configuration): readonly CertificateExpiry[] {
@@ -112,6 +121,7 @@ export class Measurements implements MetricsSource {
       pairs: running?.pairs() ?? [],
       traffic: this.#traffic.totals(running?.traffic() ?? []),
       tally: (name) => this.#tally.of(name),
+      loss: this.#loss,
       certificates: this.#certificatesOf(configuration),
       version,
       engine: cryptoProvider().name,

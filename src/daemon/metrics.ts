@@ -5,6 +5,7 @@
 import type { Instant } from "../base/instant.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
+import type { Loss } from "../gateway/loss-meter.ts";
 import type { ChildState, ConnectionState } from "../ike/connection-state.ts";
 import { Exposition, labelText, type Sample } from "../observe/exposition.ts";
 import type { CertificateExpiry } from "./certificate-expiry.ts";
@@ -12,6 +13,8 @@ import { innerMtu } from "./inner-mtu.ts";
 import { addProcessMetrics, type GatewayMetrics } from "./metrics-process.ts";
 import type { Tally } from "./notice-tally.ts";
 import type { Traffic } from "./traffic-totals.ts";
+
+export type LossOf = (pair: SaPairState) => Pick<Loss, "recent"> | undefined;
 
 export interface MetricsInput extends GatewayMetrics {
   readonly configuration: Configuration;
@@ -24,6 +27,7 @@ export interface MetricsInput extends GatewayMetrics {
   readonly traffic: ReadonlyMap<string, Traffic>;
   /** Of `connection` or `connection/child`. */
   readonly tally: (name: string) => Tally;
+  readonly loss: LossOf;
   readonly certificates: readonly CertificateExpiry[];
 }
 
@@ -33,6 +37,7 @@ export function metricsText(input: MetricsInput): string {
   addConnections(out, input);
   addChildren(out, input, children);
   addTraffic(out, input, children);
+  addLoss(out, input, children);
   addCertificates(out, input);
   addProcessMetrics(out, input);
   return out.text();
@@ -217,6 +222,25 @@ function addTraffic(out: Exposition, { traffic }: MetricsInput, children: readon
       samples(octets),
     );
   }
+}
+
+function addLoss(out: Exposition, { pairs, loss }: MetricsInput, children: readonly ChildSeries[]): void {
+  const bySpi = new Map<number, SaPairState>(pairs.map((pair) => [pair.inboundSpi, pair]));
+  const ratios = children.map(({ labels, spis }): Sample | undefined => {
+    const recent = spis
+      .flatMap((spi) => bySpi.get(spi) ?? [])
+      .flatMap((pair) => loss(pair)?.recent ?? [])
+      .filter(({ sent }) => sent > 0);
+    return recent.length === 0
+      ? undefined
+      : [labels, Math.max(...recent.map(({ sent, lost }) => lost / sent))];
+  });
+  out.add(
+    "tungate_child_receive_loss_ratio",
+    "gauge",
+    "Part of the peer's packets that did not arrive within the last minute, by gaps in their numbers; absent without any.",
+    ratios.filter((sample) => sample !== undefined),
+  );
 }
 
 function addCertificates(out: Exposition, { certificates }: MetricsInput): void {

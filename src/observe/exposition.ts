@@ -15,6 +15,8 @@ export function labelText(labels: Readonly<Record<string, string | number>>): La
 
 /** The format knows these three; other controls are replaced, for nothing of ours has a reason to hold one. */
 function escaped(value: string): string {
+  // With thousands of connections most of the work would be to find nothing.
+  if (/^[\w#./-]*$/.test(value)) return value;
   return value
     .replace(/[\\"\n]/g, (character) => (character === "\n" ? "\\n" : `\\${character}`))
     .replace(/\p{Cc}/gu, "?");

@@ -46,6 +46,7 @@ function watched() {
       pairs: gateway.pairs(),
       traffic: traffic.totals(gateway.traffic()),
       tally: (name) => tally.of(name),
+      loss: () => ({ recent: { seconds: 60, sent: 200, lost: 3 } }),
       certificates: [{ connection: "paris", use: "ca", number: 1, notAfter: 1500 }],
       version: "1",
       engine: "twin",
@@ -132,6 +133,7 @@ test("closed lists are there as a whole, and nothing of the peer's is", () => {
     series.get('tungate_certificate_expiry_timestamp_seconds{connection="paris",use="ca",number="1"}'),
   ).toBe(1.5);
   expect(series.get("tungate_lanes_send_errors_total")).toBe(4);
+  expect(series.get('tungate_child_receive_loss_ratio{connection="paris",child="lan"}')).toBe(0.015);
   expect(series.get('tungate_configuration_reloads_total{outcome="refused"}')).toBe(2);
   expect(metrics).not.toContain("example.net");
   expect(metrics).not.toMatch(/\b\d+\.\d+\.\d+\.\d+\b/);
