@@ -1,5 +1,6 @@
 /** What `tungate run` does before anything else is loaded: lanes carry packets again where a process before this one left some. */
 import { type TakeOver, takeOver } from "../daemon/take-over.ts";
+import { forbidDumps } from "../io/native-process.ts";
 import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
 
 export interface EarlyStart {
@@ -7,8 +8,13 @@ export interface EarlyStart {
   readonly before: TakeOver;
 }
 
-/** @param environment - takes out what is meant for this process alone */
+/**
+ * @param environment - takes out what is meant for this process alone
+ * @throws {IoError} when the addon, or a descriptor that the environment names, is not there
+ */
 export function startEarly(environment: NodeJS.ProcessEnv): EarlyStart {
   const service = connectServiceManager(environment, process.pid);
+  // Keys of the process before are about to be in this one.
+  if (service.store.given.size > 0) forbidDumps();
   return { service, before: takeOver(service.store) };
 }

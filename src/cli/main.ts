@@ -1,6 +1,8 @@
 /** Entry point of the program `tungate`: the process around the command line. */
 import { readFileSync } from "node:fs";
+import { TungateError } from "../base/errors.ts";
 import type { CommandContext } from "./command-context.ts";
+import type { EarlyStart } from "./early-start.ts";
 import { terminalOf } from "./terminal.ts";
 
 /** From src/cli and from dist/cli alike. */
@@ -13,9 +15,19 @@ function programVersion(): string {
   return version;
 }
 
+async function startEarly(): Promise<EarlyStart> {
+  try {
+    return (await import("./early-start.ts")).startEarly(process.env);
+  } catch (error) {
+    if (!(error instanceof TungateError)) throw error;
+    process.stderr.write(`tungate: ${error.message}\n`);
+    process.exit(1);
+  }
+}
+
 const words = process.argv.slice(2);
 // Everything else is loaded while lanes start: a word for commander comes after the first packet.
-const early = words[0] === "run" ? (await import("./early-start.ts")).startEarly(process.env) : undefined;
+const early = words[0] === "run" ? await startEarly() : undefined;
 const { runCommandLine } = await import("./command-line.ts");
 
 const context: CommandContext = {

@@ -1,4 +1,5 @@
 /** The daemon: one gateway, its control socket, its signals and its service manager, from start to end. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { TungateError } from "../base/errors.ts";
 import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
@@ -7,6 +8,7 @@ import { loadConfiguration } from "../config/load.ts";
 import { type ControlServer, startControlServer } from "../control/server.ts";
 import { compileForNegotiations } from "../io/compilation.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
+import { IoError, type IoErrorCode } from "../io/io-error.ts";
 import { useNativePrimitives } from "../io/native-primitives.ts";
 import { forbidDumps } from "../io/native-process.ts";
 import type { ServiceManager } from "../io/sd-notify.ts";
@@ -14,11 +16,21 @@ import { isRestart } from "../io/service-job.ts";
 import type { Logger } from "../observe/log.ts";
 import { compose } from "./composition.ts";
 import type { DaemonControl } from "./control-target.ts";
+import { keepIkeSas } from "./keeping.ts";
 import { openMetrics } from "./metrics-listener.ts";
 import { reloadConfiguration } from "./reload.ts";
 import { START_LASTS_MS } from "./starts.ts";
 import type { TakeOver } from "./take-over.ts";
 import { startWatchdog } from "./watchdog.ts";
+
+/** Between the words of a refused start and its end. */
+const REFUSED_PAUSE_MS = 1_000;
+const REFUSALS: readonly IoErrorCode[] = [
+  "IO_PORT_IN_USE",
+  "IO_ADDRESS_NOT_OURS",
+  "IO_NOT_PERMITTED",
+  "IO_TUN_UNAVAILABLE",
+];
 
 export interface DaemonOptions {
   /** As the operator wrote it. */
@@ -48,15 +60,27 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     await serve(options, configuration, stopped);
     return 0;
   } catch (error) {
-    // Whoever starts it again need not do without the SAs.
-    await before.taken?.lanes?.stop();
+    if (isRefusal(error)) before.starts.forget();
     if (error instanceof ConfigError) {
-      before.starts.forget();
       for (const problem of error.problems) log.error(formatConfigProblem(problem));
     } else if (error instanceof TungateError) log.error({ code: error.code }, error.message);
     else throw error;
+    // Lanes that were taken over carry on meanwhile, and the service manager is not kept busy.
+    const { store } = options.service;
+    if (store.isThere && isRefusal(error)) {
+      // Unless they are in use already: then there is nothing left of them.
+      const ikeSas = before.taken?.ikeSas.filter((octets) => octets.some((octet) => octet !== 0)) ?? [];
+      if (ikeSas.length > 0) keepIkeSas(store, ikeSas);
+      await sleep(REFUSED_PAUSE_MS);
+    }
+    await before.taken?.lanes?.stop();
     return 1;
   }
+}
+
+/** It is not the SAs of the process before that keep this one from starting. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ConfigError || (error instanceof IoError && REFUSALS.includes(error.code));
 }
 
 async function serve(
@@ -78,7 +102,8 @@ async function serve(
       store: service.store,
       ...(before.taken === undefined ? {} : { taken: before.taken }),
     });
-    const lasts = setTimeout(() => before.starts.forget(), START_LASTS_MS);
+    const left = START_LASTS_MS - process.uptime() * 1000;
+    const lasts = setTimeout(() => before.starts.forget(), Math.max(0, left));
     const watchdog = startWatchdog(service, () => running.lanes.turns());
     const count = configuration.connections.length + configuration.manual.length;
     const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;

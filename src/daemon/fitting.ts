@@ -3,10 +3,11 @@ import type { Configuration } from "../config/configuration.ts";
 import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { closeFd, type Superpackets, type TunDevice } from "../io/native-socket.ts";
 import type { DaemonLog } from "./daemon-log.ts";
+import { keptGround } from "./kept-names.ts";
 import type { Means } from "./means.ts";
 import { askedOfSockets } from "./outer-sockets.ts";
 import { laneOffloads, socketsOptions, superpacketsOf } from "./resources.ts";
-import { giveUp, type TakenOver } from "./take-over.ts";
+import { giveUp, SETTLE_MS, type TakenOver } from "./take-over.ts";
 
 /**
  * Keeps what the configuration still asks for; lanes are stopped unless all of it fits, and are to be started anew.
@@ -50,6 +51,9 @@ export async function fitting(
     log.info(`${device.name} is not as the configuration wants it, and is opened anew if it is wanted`);
     for (const fd of device.queues) closeFd(fd);
   }
+  // What is wanted of it is put there again; the rest would keep ports and queues from being opened.
+  for (const name of keptGround(ground)) store.remove(name);
+  store.settle(SETTLE_MS);
   return { ...taken, devices, sockets: areSocketsSame ? taken.sockets : undefined, lanes: undefined };
 }
 

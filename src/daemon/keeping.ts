@@ -18,10 +18,7 @@ import {
 import { encodeLaneState, type Ground } from "./lane-state.ts";
 import type { LaneOrders } from "./lanes.ts";
 import type { Resources } from "./resources.ts";
-import type { TakenOver } from "./take-over.ts";
-
-/** The service manager may have other things to do. */
-const SETTLE_MS = 2_000;
+import { SETTLE_MS, type TakenOver } from "./take-over.ts";
 
 export interface KeepingOptions {
   readonly store: DescriptorStore;
@@ -33,6 +30,21 @@ export interface KeepingOptions {
     readonly policies: ReadonlyMap<PolicyName, number>;
     readonly fingerprints: Fingerprints;
   };
+}
+
+/** @returns whether the service manager has everything, those IKE SAs included, which are wiped here */
+export function keepIkeSas(store: DescriptorStore, ikeSas: readonly Uint8Array[]): boolean {
+  const octets = encodePlain(ikeSas);
+  const fd = keepOctets("tungate-ike", octets);
+  for (const secret of [octets, ...ikeSas]) secret.fill(0);
+  store.put(KEPT_IKE, fd);
+  const hasAll = store.settle(SETTLE_MS);
+  if (!hasAll) {
+    store.remove(KEPT_IKE);
+    wipeKept(fd);
+  }
+  closeFd(fd);
+  return hasAll;
 }
 
 export class Keeping {
@@ -49,7 +61,6 @@ export class Keeping {
 
   #putGround(): void {
     const { store, taken, ground, resources } = this.#options;
-    if (taken !== undefined) for (const name of keptGround(taken.state.ground)) store.remove(name);
     if (taken === undefined) {
       store.put(KEPT_TABLE, resources.parts.table.fd);
       store.put(KEPT_KEYS, resources.parts.keys.fd);
@@ -76,20 +87,9 @@ export class Keeping {
     this.#generation = generation;
   }
 
-  /** @returns whether the service manager has everything, those IKE SAs included, which are wiped here */
+  /** As {@link keepIkeSas}. */
   handOver(ikeSas: readonly Uint8Array[]): boolean {
-    const { store } = this.#options;
-    const octets = encodePlain(ikeSas);
-    const fd = keepOctets("tungate-ike", octets);
-    for (const secret of [octets, ...ikeSas]) secret.fill(0);
-    store.put(KEPT_IKE, fd);
-    const hasAll = store.settle(SETTLE_MS);
-    if (!hasAll) {
-      store.remove(KEPT_IKE);
-      wipeKept(fd);
-    }
-    closeFd(fd);
-    return hasAll;
+    return keepIkeSas(this.#options.store, ikeSas);
   }
 
   /** Nothing comes after this process. */

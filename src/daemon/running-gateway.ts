@@ -1,6 +1,6 @@
 /** A gateway that runs: started in the order in which nothing leaves in clear, and ended in the reverse one. */
 import { rmSync } from "node:fs";
-import { equal } from "../base/bytes.ts";
+import { equal, wipe } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { Configuration } from "../config/configuration.ts";
@@ -144,12 +144,24 @@ export class RunningGateway {
     this.#lanes.setSpds(this.#gateway.setPolicies(this.#effective()));
     await Promise.all([this.#follower.refresh(), this.#lanes.ready()]);
     this.#loop.setConnections(this.#effective(), this.#before());
+    this.#sayTaken();
     for (const child of this.#options.configuration.manual) this.#addManual(child.policy);
   }
 
   /** What runs, with the certificates and keys of now. */
   get configuration(): Configuration {
     return this.#configuration;
+  }
+
+  #sayTaken(): void {
+    if (this.#taken === undefined) return;
+    // What was in them is in the machine now.
+    wipe(...this.#taken.ikeSas);
+    const [all, waiting] = [this.pairs().length, this.#gateway.inheritedCount()];
+    const lost = waiting === 0 ? "" : `, ${waiting} of them without their IKE SA, which is made anew`;
+    this.#options.log.info(
+      `went on with ${all === 1 ? "1 SA pair" : `${all} SA pairs`} of the process before${lost}`,
+    );
   }
 
   /** What IKE is to know of the process before. */

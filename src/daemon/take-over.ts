@@ -33,6 +33,9 @@ import { Lanes } from "./lanes.ts";
 import { type OuterSockets, outerSockets } from "./outer-sockets.ts";
 import { START_LASTS_MS, STARTS_MAX, Starts } from "./starts.ts";
 
+/** The service manager may have other things to do. */
+export const SETTLE_MS = 2_000;
+
 export interface TakenOver {
   readonly state: LaneState;
   readonly table: NativeSaTable;
@@ -87,6 +90,8 @@ export function giveUp(store: DescriptorStore): void {
     }
     store.remove(name);
   }
+  // Ports are bound, and queues attached, as long as anybody has their descriptors.
+  store.settle(SETTLE_MS);
 }
 
 /** @throws {StateError}, {IoError} or {RangeError} when that is not possible; nothing runs then */

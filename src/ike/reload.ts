@@ -53,13 +53,32 @@ function forgetKeepers({ machine: { connections, keepers } }: Turn, before: Mach
 
 /** Two connections of one name whose texts are the same go on as one; secrets are in it, but cannot be read back. */
 export function connectionFingerprint(connection: Connection): string {
-  return fingerprint(essence(connection));
+  return remembered(CONNECTIONS, connection, () => fingerprint(essence(connection)));
 }
 
 /** As {@link connectionFingerprint}, of a child and, unless many connections share its policy, of its connection. */
 export function policyFingerprint(connection: Connection, child: ChildConfiguration): string {
-  const own = connection.oneOf?.networks === "shared" ? undefined : essence(connection);
-  return fingerprint([own, childEssence(child)]);
+  const children = remembered(POLICIES, connection, () => new WeakMap<ChildConfiguration, string>());
+  return remembered(children, child, () => {
+    const own = connection.oneOf?.networks === "shared" ? undefined : essence(connection);
+    return fingerprint([own, childEssence(child)]);
+  });
+}
+
+/** They are asked for whenever one of thousands of peers comes, and values of the configuration do not change. */
+const CONNECTIONS = new WeakMap<Connection, string>();
+const POLICIES = new WeakMap<Connection, WeakMap<ChildConfiguration, string>>();
+
+function remembered<Key extends object, Value>(
+  known: WeakMap<Key, Value>,
+  key: Key,
+  make: () => Value,
+): Value {
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  const value = make();
+  known.set(key, value);
+  return value;
 }
 
 /** @param value - plain; the order of the keys of its records does not count */

@@ -14,6 +14,8 @@ import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 const UDP_PORT = 5020;
 const TCP_PORT = 5021;
 const KILLS = 20;
+/** With several, the child has an SA for each of them as well. */
+const HAS_ONE_LANE = ["1", undefined].includes(process.env["TUNGATE_TEST_LANES"]);
 /** Exchange type, behind the non-ESP marker. */
 const INFORMATIONAL = 37;
 
@@ -62,6 +64,19 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
   });
 
   const lan = async () => (await a.connection("peer")).children[0]!;
+  /** Gateway A may be about to be started again. */
+  const isUpAgain = (child: string) =>
+    until(
+      `${child} is up`,
+      async () => {
+        const found = await a.connection("peer").catch(() => undefined);
+        return (
+          found?.state === "up" && found.children.some(({ name, state }) => name === child && state === "up")
+        );
+      },
+      60_000,
+      () => a.log().slice(-4000),
+    );
   const ikeSpis = async (gateway = a) => (await gateway.connection("peer")).initiatorSpi;
 
   /** Datagrams both ways (they are echoed) and a TCP transfer, while something happens to gateway A. */
@@ -122,7 +137,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
     expect([after.inboundSpi, after.outboundSpi]).toEqual([before.inboundSpi, before.outboundSpi]);
     expect(await ikeSpis()).toBe(ike);
     // Counters go on too: they are of the SA, not of the process.
-    expect(after.counters!.outboundPackets).toBeGreaterThanOrEqual(world.received);
+    if (HAS_ONE_LANE) expect(after.counters!.outboundPackets).toBeGreaterThanOrEqual(world.received);
     // It holds the keys that it says it has.
     expect(await a.command("rekey", "peer")).toMatchObject({ outcome: "done" });
     expect(await ikeSpis()).not.toBe(ike);
@@ -136,21 +151,48 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
       await sleep(300);
       await a.restart("kill");
       await a.isUp("peer");
+      // On a busy machine the other traffic may have ended by now.
+      expect(await sites.a.host.ping(SITE_B.host4)).toBe(true);
     }, 5000);
 
     expectWhole(world);
     const after = await lan();
-    expect(after.inboundSpi).not.toBe(before.inboundSpi);
     expect(await ikeSpis()).not.toBe(ike);
     const spis = new Set(
       world.frames
         .filter(({ kind, source }) => kind === "esp" && source === SITE_A.outer4)
         .map(({ payload }) => payload.toString("hex", 0, 4)),
     );
-    expect([...spis]).toEqual([before.outboundSpi, after.outboundSpi]);
+    if (HAS_ONE_LANE) expect([...spis]).toEqual([before.outboundSpi, after.outboundSpi]);
     expect(a.log()).toMatch(/peer\/lan: a new SA carries; that of the process before only receives/);
     // Without INITIAL_CONTACT the peer has kept the one before until now.
     expect(b.log()).not.toMatch(/INITIAL_CONTACT/);
+  });
+
+  test("another configuration: what it still has goes on, the rest is made anew and said", async () => {
+    const settings = tungateSettings({ site: SITE_A });
+    const before = await ikeSpis();
+    const device = async () => (await sites.a.gateway.run(["cat", "/sys/class/net/tungate0/ifindex"])).stdout;
+    const index = await device();
+
+    a.configure(settings.replace("on_exit: block", "on_exit: block\n  ports: { ike: 1500, nat: 4500 }"));
+    await a.restart("clean");
+    expect(a.log()).toMatch(/the outer sockets are opened anew/);
+    await isUpAgain("lan");
+    expect(await device()).toBe(index);
+
+    a.configure(settings.replace("lan:", "other:"));
+    await a.restart("clean");
+    await isUpAgain("other");
+    expect((await a.connection("peer")).children.map(({ name }) => name)).toEqual(["other"]);
+
+    a.configure("version: 2\n");
+    a.process.signal("SIGHUP");
+    await a.logSays(/version must be 1|version.*2/);
+    a.configure(settings);
+    await isUpAgain("lan");
+    // Not even the IKE SA is another one.
+    expect(await ikeSpis()).toBe(before);
   });
 
   test("20 SIGKILLs under traffic: no pair of SPI and sequence number is on the wire twice", async () => {
@@ -172,4 +214,18 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
     expect(a.log()).not.toMatch(/given up/);
     expect(world.received).toBeGreaterThan(world.sent / 2);
   }, 240_000);
+
+  test("starts that do not last give up what they were started with, and the next one begins with nothing", async () => {
+    const starts = () => a.log().match(/^supervisor: start \d+/gm)!.length;
+    await until("a start lasts", lasts, 60_000);
+    for (let kill = 0; kill <= STARTS_MAX; kill++) {
+      await until("host A reaches host B", () => sites.a.host.ping(SITE_B.host4), 30_000);
+      const before = starts();
+      a.process.signal("SIGUSR1");
+      await until("it is started again", () => starts() > before, 20_000);
+    }
+    await a.logSays(/starts in a row did not last .* they are given up/);
+    await isUpAgain("lan");
+    await until("host A reaches host B", () => sites.a.host.ping(SITE_B.host4));
+  });
 });

@@ -82,6 +82,11 @@ export class Gateway {
     );
   }
 
+  /** Another configuration, for the next start. */
+  configure(text: string): void {
+    writeFileSync(this.configurationPath, text);
+  }
+
   /** Starts the daemon and waits for nothing. */
   launch(configuration: string, options: GatewayOptions = {}): BackgroundProcess {
     writeFileSync(join(this.folder, "log"), "");

@@ -41,7 +41,9 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
     exportState: () => [],
   };
   const paths = createPathTable([]);
-  return { gateway: new Gateway({ machine, dataPlane, paths, natPort: 4500 }), dataPlane, seen };
+  /** Another process over the same table. */
+  const next = () => new Gateway({ machine, dataPlane, paths, natPort: 4500 });
+  return { gateway: next(), dataPlane, seen, next };
 }
 
 function saOf(spi: number): InboundSa {
@@ -236,6 +238,44 @@ describe("manual children", () => {
     const acquire = { kind: "acquire", policy: dataPlane.policyIndex("paris/lan"), packet } as const;
     expect(effectsOf(gateway, { kind: "upcall", upcall: acquire })).toEqual([]);
     expect(seen).toEqual([]);
+  });
+
+  describe("that another process left", () => {
+    const taken = (changes: Partial<GatewayManualChild>) => {
+      const { gateway, dataPlane, next } = makeGateway();
+      add(gateway);
+      const configured = (one: GatewayManualChild): GatewayConfiguration => ({
+        gateway: { listen: [], ports: { ike: 500, nat: 4500 }, interfaces: [{ name: "tungate0" }] },
+        connections: [],
+        policies: [],
+        manual: [one],
+      });
+      const fingerprints = gateway.fingerprints(configured(child));
+      const after = next();
+      const effects: GatewayEffect[] = [];
+      const now = configured({ ...child, ...changes });
+      after.setPolicies(now);
+      const before = { ikeSas: [], fingerprints, isOurs: () => true };
+      after.setConnections(now, NOW, (effect) => effects.push(effect), before);
+      const local = endpoint("192.0.2.1").address;
+      const numbers = { first: 301, last: 400 };
+      effectsOf(after, { kind: "addManual", child: { ...child, ...changes }, local, numbers });
+      return { effects, next: dataPlane.pairs().map(({ usage }) => usage.nextSequenceNumber) };
+    };
+
+    test("[ESP-02] go on with their own numbers, which lie before those that are reserved now", () => {
+      expect(taken({ place: { file: "t.yaml", line: 9 } })).toEqual({
+        effects: [{ kind: "wakeLanes" }],
+        next: [101],
+      });
+    });
+
+    test("[ESP-02] with other keys begin with the first number that is reserved now", () => {
+      const keys = { encr: ENCR_KEY.map((octet) => octet + 1), integ: new Uint8Array() };
+      const { effects, next } = taken({ outbound: { ...child.outbound, keys } });
+      expect(effects).toContainEqual(expect.objectContaining({ kind: "inherited", what: "unfit" }));
+      expect(next).toEqual([301]);
+    });
   });
 
   test("removed, its SAs are gone", () => {
