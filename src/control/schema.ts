@@ -10,8 +10,10 @@ export const REQUEST_OCTETS_MAX = 4096;
 export const ANSWER_OCTETS_MAX = 16 * 1024 * 1024;
 /** Longest time that `up`, `down` and `rekey` may wait for the outcome. */
 export const WAIT_SECONDS_MAX = 600;
-/** Connections in one status document; with a dozen children each they stay below {@link ANSWER_OCTETS_MAX}. */
+/** Connections in one status document. */
 export const CONNECTIONS_TOLD_MAX = 5000;
+/** Connections and children together: some 1.3 kB each, so that they stay below {@link ANSWER_OCTETS_MAX}. */
+export const STATUS_ENTRIES_MAX = 6000;
 const NAME_LENGTH_MAX = 128;
 
 const name = z

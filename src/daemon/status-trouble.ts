@@ -1,5 +1,11 @@
 /** What of a status an operator should look at: the one decision that status, its exit status and monitoring share. */
-import type { ChildStatus, ConnectionStatus, StatusDocument, Trouble } from "../control/schema.ts";
+import {
+  type ChildStatus,
+  type ConnectionStatus,
+  STATUS_ENTRIES_MAX,
+  type StatusDocument,
+  type Trouble,
+} from "../control/schema.ts";
 
 /** Of the peer's packets in the last minute, with so many at least to go by. */
 const LOSS_SHARE = 0.02;
@@ -52,10 +58,28 @@ export function totalsOf(connections: readonly ConnectionStatus[]): StatusDocume
   };
 }
 
-/** At most `limit` of them in their order, and where that leaves some out, those in trouble before the others. */
-export function toldOf(connections: readonly ConnectionStatus[], limit: number): ConnectionStatus[] {
-  if (connections.length <= limit) return [...connections];
+/**
+ * At most `limit` of them in their order, with at most `entries` connections and children; where that leaves some out, those in
+ * trouble before the others.
+ */
+export function toldOf(
+  connections: readonly ConnectionStatus[],
+  limit: number,
+  entries = STATUS_ENTRIES_MAX,
+): ConnectionStatus[] {
+  const fit = fitting(connections, limit, entries);
+  if (fit === connections.length) return [...connections];
   const first = connections.filter(isInTrouble);
-  const rest = connections.filter((one) => !isInTrouble(one));
-  return [...first, ...rest].slice(0, limit);
+  const ordered = [...first, ...connections.filter((one) => !isInTrouble(one))];
+  return ordered.slice(0, fitting(ordered, limit, entries));
+}
+
+/** How many from the front there is room for; one at least. */
+function fitting(connections: readonly ConnectionStatus[], limit: number, entries: number): number {
+  let used = 0;
+  for (const [i, { children }] of connections.entries()) {
+    used += 1 + children.length;
+    if (i >= limit || (i > 0 && used > entries)) return i;
+  }
+  return connections.length;
 }

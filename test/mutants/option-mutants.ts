@@ -3,6 +3,30 @@ import type { Mutant } from "./mutants.ts";
 
 export const OPTION_MUTANTS: readonly Mutant[] = [
   {
+    bug: "what an SA lost before the first look at it is forgotten, as after every rekey",
+    file: "src/gateway/loss-meter.ts",
+    find: "?? (this.#isFirst ? { highest, packets } : NOTHING)",
+    replace: "?? { highest, packets }",
+    test: "test/unit/gateway/loss-meter.test.ts",
+    killedBy: "a rekeyed SA carries on what its predecessor lost",
+  },
+  {
+    bug: "whoever sends ESP pushes what was dropped of flows out of memory",
+    file: "src/dataplane/drop-record.ts",
+    find: "(DROP_FLOWS + mixed(hash, DROP_DATAGRAMS)) * Cell.WORDS",
+    replace: "mixed(hash, DROP_FLOWS) * Cell.WORDS",
+    test: "test/unit/dataplane/drop-record.test.ts",
+    killedBy: "strangers' ESP does not push the flows out",
+  },
+  {
+    bug: "explain takes an exception for some port as the rule where no port was said",
+    file: "src/gateway/explain.ts",
+    find: "possible.find((one) => one.isCertain) ?? first",
+    replace: "first",
+    test: "test/unit/gateway/explain.test.ts",
+    killedBy: "a match that depends on what was not said, says so",
+  },
+  {
     bug: "an import says nothing of settings that it does not know",
     file: "src/import/notes.ts",
     find: 'known[key]! : "is not known here; left out";',

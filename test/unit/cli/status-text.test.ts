@@ -7,7 +7,7 @@ import { statusDetailLines } from "../../../src/cli/status-detail-text.ts";
 import { statusLines } from "../../../src/cli/status-text.ts";
 import { screenOf, terminalOf, wrap } from "../../../src/cli/terminal.ts";
 import { type StatusDocument, statusDocument } from "../../../src/control/schema.ts";
-import { totalsOf } from "../../../src/daemon/status-trouble.ts";
+import { toldOf, totalsOf } from "../../../src/daemon/status-trouble.ts";
 
 const PARIS: StatusDocument["connections"][number] = {
   name: "paris",
@@ -470,4 +470,18 @@ test("a share that is not zero is not printed as zero", () => {
   ]);
   expect(shareText(1, 1e9)).toBe("< 0.01 %");
   expect(shareText(0, 0)).toBe("0 %");
+});
+
+test("what is told stays within a number of connections and of children, those in trouble first", () => {
+  const many = Array.from({ length: 50 }, (_, i) => ({
+    ...(i === 49 ? OSLO : PARIS),
+    name: `n${i}`,
+    children: Array.from({ length: 4 }, () => PARIS.children[0]!),
+  }));
+  const names = (limit: number, entries: number) => toldOf(many, limit, entries).map(({ name }) => name);
+  expect(names(100, 1_000)).toHaveLength(50);
+  expect(names(3, 1_000)).toEqual(["n49", "n0", "n1"]);
+  expect(names(100, 20)).toEqual(["n49", "n0", "n1", "n2"]);
+  expect(names(100, 1)).toEqual(["n49"]);
+  expect(names(0, 100)).toEqual([]);
 });
