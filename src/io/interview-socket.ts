@@ -86,6 +86,7 @@ function carry<Result>(interviewer: Interviewer<Result>, socket: Socket, opened:
     let timer: NodeJS.Timeout | undefined;
     let failures = 0;
     let isOver = false;
+    let isBound = false;
     const end = (outcome: () => void) => {
       isOver = true;
       clearTimeout(timer);
@@ -122,9 +123,12 @@ function carry<Result>(interviewer: Interviewer<Result>, socket: Socket, opened:
     // What ICMP says comes as an error of the socket first; its words lie in the error queue.
     socket.on("error", (error) => {
       if (isOver) return;
-      if (++failures > SOCKET_ERRORS_MAX) end(() => reject(error));
+      if (!isBound || ++failures > SOCKET_ERRORS_MAX) end(() => reject(error));
       else drain();
     });
-    socket.bind({ fd: opened.fd }, () => feed({ kind: "start" }));
+    socket.bind({ fd: opened.fd }, () => {
+      isBound = true;
+      feed({ kind: "start" });
+    });
   });
 }

@@ -48,7 +48,7 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
     gatherRuleset(`tungate-${configuration?.gateway.routing.table ?? ""}`),
     gatherKernelPolicies(),
     gatherMachine([...new Set([...devices, ...outer])]),
-    askedOf(configuration, asksPeers, peers, settled),
+    askedOf(configuration, asksPeers, peers, settled, "value" in routing ? routing.value.peers : []),
   ]);
   return {
     ...{ file, configuration, problems, daemon, controlPath, network, routing, ruleset },
@@ -90,10 +90,11 @@ async function askedOf(
   asksPeers: boolean,
   peers: Awaited<ReturnType<typeof resolvePeers>>,
   network: HostNetwork | undefined,
+  ways: readonly PeerWay[],
 ): Promise<Facts["asked"]> {
   if (configuration === undefined) return unknown(WITHOUT_CONFIGURATION);
   if (!asksPeers) return unknown("peers are not asked (--no-ask)");
-  return known(await askPeers(configuration, peers, network));
+  return known(await askPeers(configuration, peers, network, ways));
 }
 
 function switchesOf(

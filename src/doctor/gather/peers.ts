@@ -1,4 +1,5 @@
 /** Names of peers, and whether peers answer: the only part of doctor that sends anything. */
+import { equal } from "../../base/bytes.ts";
 import { familyOf, type IpAddress } from "../../base/ip-address.ts";
 import type { Configuration } from "../../config/configuration.ts";
 import { peersOf } from "../../gateway/routed-children.ts";
@@ -6,7 +7,7 @@ import { interviewReach } from "../../ike/probe/reach.ts";
 import { createNameResolver } from "../../io/dns.ts";
 import { holdInterview } from "../../io/interview-socket.ts";
 import type { HostNetwork } from "../../io/netlink.ts";
-import type { AskedPeer, NameAnswer } from "../facts.ts";
+import type { AskedPeer, NameAnswer, PeerWay } from "../facts.ts";
 import { known, unknown } from "../finding.ts";
 import type { PeerAddress } from "./routing.ts";
 
@@ -54,6 +55,7 @@ export async function askPeers(
   configuration: Configuration,
   { addresses }: ResolvedPeers,
   network: HostNetwork | undefined,
+  ways: readonly PeerWay[],
 ): Promise<readonly AskedPeer[]> {
   const distinct = new Map(addresses.map((one) => [`${one.address.join()} ${one.port}`, one]));
   const { listen, routing } = configuration.gateway;
@@ -61,7 +63,8 @@ export async function askPeers(
     [...distinct.values()].slice(0, PEERS_MAX).map(async (peer) => {
       const { connection, address, port } = peer;
       const from = peer.from ?? listen.find((one) => familyOf(one) === familyOf(address));
-      const linkMtu = mtuBehind(network, from);
+      const way = ways.find((one) => equal(one.address, address));
+      const linkMtu = mtuBehind(network, from ?? way?.source);
       const remote = { address, port };
       const base = { connection, remote };
       try {
