@@ -117,7 +117,17 @@ export class MutatedTree {
 /** @returns its folder; whoever asked removes it */
 function copyTree(): string {
   const copy = mkdtempSync(join(tmpdir(), "mutants-"));
-  const words = ["ls-files", "--cached", "--others", "--exclude-standard", "src", "test", "*.json", "*.ts"];
+  const words = [
+    "ls-files",
+    "--cached",
+    "--others",
+    "--exclude-standard",
+    "presets",
+    "src",
+    "test",
+    "*.json",
+    "*.ts",
+  ];
   const tracked = execFileSync("git", words, { cwd: ROOT, encoding: "utf8" });
   for (const path of tracked.split("\n").filter(Boolean)) {
     mkdirSync(dirname(join(copy, path)), { recursive: true });
