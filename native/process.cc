@@ -1,4 +1,5 @@
 // The boot clock, keeping the process's memory out of dumps, and file locks that end with the process.
+#include <sys/socket.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -32,12 +33,27 @@ napi_value LockFile(napi_env env, napi_callback_info info) {
   return Number(env, flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0);
 }
 
+napi_value PeerCredentials(napi_env env, napi_callback_info info) {
+  Args args(env, info, 1);
+  const int fd = args.Int32(0);
+  if (!args.ok()) return nullptr;
+  ucred credentials = {};
+  socklen_t size = sizeof(credentials);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return Number(env, -errno);
+  napi_value result;
+  if (napi_create_object(env, &result) != napi_ok) return nullptr;
+  SetProperty(env, result, "pid", Number(env, credentials.pid));
+  SetProperty(env, result, "uid", Number(env, credentials.uid));
+  return result;
+}
+
 }  // namespace
 
 void DefineProcess(napi_env env, napi_value exports) {
   Define(env, exports, "bootTime", BootTime);
   Define(env, exports, "forbidDumps", ForbidDumps);
   Define(env, exports, "lockFile", LockFile);
+  Define(env, exports, "peerCredentials", PeerCredentials);
 }
 
 }  // namespace tungate

@@ -177,6 +177,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   bootTime: { takes: [] },
   forbidDumps: { takes: [] },
   lockFile: { takes: ["fd"] },
+  peerCredentials: { takes: ["fd"] },
 };
 
 const exported = Object.keys(addon).filter((name) => typeof addon[name] === "function");

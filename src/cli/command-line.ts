@@ -10,6 +10,7 @@ import type { DoctorOptions } from "./doctor.ts";
 import type { EventsOptions } from "./events.ts";
 import type { ExplainOptions } from "./explain.ts";
 import type { ImportOptions } from "./import.ts";
+import { addLookBack } from "./look-back-commands.ts";
 import type { ProbeOptions } from "./probe.ts";
 import type { RunOptions } from "./run.ts";
 import type { StatusOptions } from "./status.ts";
@@ -77,6 +78,7 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addImport(program, context, setStatus);
   addCapture(program, context, controlOption(), setStatus);
   addDoctor(program, context, setStatus);
+  addLookBack(program, context, { control: controlOption, json: jsonOption }, setStatus);
   program
     .command("schema")
     .description("print the JSON Schema of the configuration, for editors")

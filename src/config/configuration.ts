@@ -76,6 +76,8 @@ interface ControlSettings {
   readonly path: string;
   /** Group whose members may talk to the daemon besides its own user. */
   readonly group?: string;
+  /** Keys of SAs may be given to whoever may open the socket. */
+  readonly allowKeyExport: boolean;
 }
 
 /** Where metrics and health are served, over HTTP. */

@@ -66,6 +66,7 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
     control: {
       path: input?.control?.path ?? DEFAULT_CONTROL_PATH,
       ...(group === undefined ? {} : { group }),
+      allowKeyExport: input?.control?.allow_key_export ?? false,
     },
     ...(metrics === undefined ? {} : { metrics }),
   };

@@ -87,7 +87,13 @@ const gateway = mapping(
     lanes: optional(laneCount),
     forwarding: optional(choice(["check", "lan"])),
     on_exit: optional(choice(["block", "open"])),
-    control: z.optional(mapping({ path: optional(socketPath), group: optional(groupName) })),
+    control: z.optional(
+      mapping({
+        path: optional(socketPath),
+        group: optional(groupName),
+        allow_key_export: optional(yesOrNo),
+      }),
+    ),
     metrics: metricsSchema,
   },
   {

@@ -1,9 +1,11 @@
 /** The routes of the control API: JSON over HTTP, checked on the way in, the same shape for every error. */
 import { type Context, Hono } from "hono";
+import { addBlackboxRoutes } from "./blackbox-routes.ts";
 import { addCaptureRoutes } from "./capture-routes.ts";
 import { addEventsRoutes } from "./events-routes.ts";
 import { addExplainRoutes } from "./explain-routes.ts";
 import { issueText, withBody } from "./json-body.ts";
+import { addLogRoutes } from "./log-routes.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import { addOpenApiRoutes } from "./openapi-routes.ts";
 import { refuse } from "./refusal.ts";
@@ -43,6 +45,8 @@ export function createControlApp(target: ControlTarget, reportFailure: (error: u
   addExplainRoutes(app, (query) => target.explain(query));
   addTrafficRoutes(app, () => target.traffic());
   addOpenApiRoutes(app, target.version);
+  addBlackboxRoutes(app, target.blackbox);
+  addLogRoutes(app, target.log);
   app.notFound((context) =>
     refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),
   );

@@ -2,18 +2,13 @@
 import { TungateError } from "../base/errors.ts";
 import type { CaptureRequest } from "./capture-schema.ts";
 
-/** Who asks, as far as the system tells. */
-export interface ControlClientIdentity {
-  readonly uid: number;
-  readonly pid: number;
-}
-
 export interface CaptureTarget {
   /**
    * Begins a capture that goes on until `seconds` or `octetsMax` are reached, {@link stop} is called, or nobody reads.
+   * @param socket - descriptor of the client's, to tell who it is; absent where that is not known
    * @throws {@link CaptureRefusedError}, {@link UnknownNameError}
    */
-  open(request: CaptureRequest, client: ControlClientIdentity | undefined): ReadableStream<Uint8Array>;
+  open(request: CaptureRequest, socket: number | undefined): ReadableStream<Uint8Array>;
   /** Ends the capture with its statistics. @returns whether there was one */
   stop(): boolean;
 }

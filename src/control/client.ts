@@ -1,10 +1,12 @@
 /** Talks to a running daemon over its control socket. */
 import { request } from "node:http";
 import type * as z from "zod";
+import { BLACKBOX_PATH, type BlackboxDocument, blackboxDocument } from "./blackbox-schema.ts";
 import { ControlError, systemCode } from "./error.ts";
 import { type FollowOptions, followEvents } from "./events-client.ts";
 import type { GatewayEvent } from "./events-schema.ts";
 import { type ExplainAnswer, type ExplainQuery, explainAnswer } from "./explain-schema.ts";
+import { LOG_PATH, type LogDocument, type LogRequest, logDocument } from "./log-schema.ts";
 import {
   ANSWER_OCTETS_MAX,
   CONTROL_API_VERSION,
@@ -26,6 +28,12 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface ControlClient {
   /** @throws {@link ControlError} */
+  blackbox(connection: string | undefined): Promise<BlackboxDocument>;
+  /** @throws {@link ControlError} */
+  logLevels(): Promise<LogDocument>;
+  /** @throws {@link ControlError} */
+  setLogLevel(request: LogRequest): Promise<LogDocument>;
+  /** @throws {@link ControlError} */
   status(query?: Partial<StatusQuery>): Promise<StatusDocument>;
   /** @throws {@link ControlError} */
   explain(query: ExplainQuery): Promise<ExplainAnswer>;
@@ -46,6 +54,17 @@ export function createControlClient(path: string): ControlClient {
     traffic: () => ask(path, "GET", CONTROL_PATHS.traffic, undefined, ANSWER_TIMEOUT_MS, trafficDocument),
     explain: (query) =>
       ask(path, "GET", asked(CONTROL_PATHS.explain, query), undefined, ANSWER_TIMEOUT_MS, explainAnswer),
+    blackbox: (connection) =>
+      ask(
+        path,
+        "GET",
+        asked(BLACKBOX_PATH, connection === undefined ? {} : { connection }),
+        undefined,
+        ANSWER_TIMEOUT_MS,
+        blackboxDocument,
+      ),
+    logLevels: () => ask(path, "GET", LOG_PATH, undefined, ANSWER_TIMEOUT_MS, logDocument),
+    setLogLevel: (request) => ask(path, "POST", LOG_PATH, request, ANSWER_TIMEOUT_MS, logDocument),
     command: (kind, command) =>
       ask(
         path,

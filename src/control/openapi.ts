@@ -1,9 +1,11 @@
 /** The control API as an OpenAPI 3.1 document, made from the schemas that check it. */
 import * as z from "zod";
+import { BLACKBOX_PATH, blackboxDocument, blackboxQuery } from "./blackbox-schema.ts";
 import { CAPTURE_PATH, CAPTURE_TYPE, captureRequest } from "./capture-schema.ts";
 import { eventsQuery, gatewayEvent } from "./events-schema.ts";
 import { explainAnswer, explainQuery } from "./explain-schema.ts";
 import { HEALTH_PATHS } from "./health.ts";
+import { LOG_PATH, logDocument, logRequest } from "./log-schema.ts";
 import {
   CONTROL_API_VERSION,
   CONTROL_PATHS,
@@ -27,10 +29,16 @@ const DOCUMENTS = {
   GatewayEvent: gatewayEvent,
   ExplainAnswer: explainAnswer,
   TrafficDocument: trafficDocument,
+  BlackboxDocument: blackboxDocument,
+  LogDocument: logDocument,
   ControlErrorAnswer: controlErrorAnswer,
 } as const;
 /** Likewise what clients send; defaults may be left out. */
-const REQUESTS = { CommandRequest: commandRequest, CaptureRequest: captureRequest } as const;
+const REQUESTS = {
+  CommandRequest: commandRequest,
+  CaptureRequest: captureRequest,
+  LogRequest: logRequest,
+} as const;
 
 type Named = keyof typeof DOCUMENTS | keyof typeof REQUESTS;
 type JsonObject = { readonly [key: string]: unknown };
@@ -147,6 +155,32 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "End the capture that runs.",
     answers: { 200: { description: "It is ended.", type: JSON_TYPE } },
     refusals: [404],
+  },
+  {
+    path: BLACKBOX_PATH,
+    method: "get",
+    id: "blackbox",
+    summary: "What IKE did in the last ten minutes: messages by type and size, and what was decided.",
+    query: blackboxQuery,
+    answers: { 200: { description: "The oldest first.", document: "BlackboxDocument" } },
+    refusals: [400, 404],
+  },
+  {
+    path: LOG_PATH,
+    method: "get",
+    id: "logLevels",
+    summary: "Which levels of the log differ from what the gateway was started with.",
+    answers: { 200: { description: "Those that differ.", document: "LogDocument" } },
+    refusals: [],
+  },
+  {
+    path: LOG_PATH,
+    method: "post",
+    id: "setLogLevel",
+    summary: "Log more or less, of everything or of one connection.",
+    request: "LogRequest",
+    answers: { 200: { description: "Those that differ now.", document: "LogDocument" } },
+    refusals: [400, 404, 413],
   },
   {
     path: CONTROL_PATHS.openapi,

@@ -1,9 +1,11 @@
 /** What the control server asks of the daemon behind it. */
 import { TungateError } from "../base/errors.ts";
+import type { BlackboxTarget } from "./blackbox-routes.ts";
 import type { CaptureTarget } from "./capture-target.ts";
 import type { EventStream } from "./event-stream.ts";
 import type { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import type { MetricsSource } from "./health.ts";
+import type { LogTarget } from "./log-routes.ts";
 import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument, StatusQuery } from "./schema.ts";
 import type { TrafficDocument } from "./traffic-schema.ts";
 
@@ -12,6 +14,8 @@ export interface ControlTarget {
   readonly measurements: MetricsSource;
   readonly captures: CaptureTarget;
   readonly events: EventStream;
+  readonly blackbox: BlackboxTarget;
+  readonly log: LogTarget;
   /** @throws {@link UnknownNameError} when no such connection is configured */
   status(query: StatusQuery): StatusDocument;
   /** What each child carries. */

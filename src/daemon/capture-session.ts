@@ -1,9 +1,9 @@
 /** One capture from its first block to its statistics: packets of the lanes' rings and IKE messages, in one pcapng stream. */
-import { equal } from "../base/bytes.ts";
+import { equal, utf8 } from "../base/bytes.ts";
 import type { Instant } from "../base/instant.ts";
 import type { IpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
-import { CAPTURE_SECRETS_TYPE, type CaptureKey } from "../control/capture-schema.ts";
+import { CAPTURE_SECRETS_TYPE } from "../control/capture-schema.ts";
 import { CaptureRecord, CaptureRing, captureRingMemory, sourceOf } from "../dataplane/capture-ring.ts";
 import { type Captured, readCaptured } from "../dataplane/captured.ts";
 import type { CaptureFilter } from "../dataplane/tap.ts";
@@ -20,6 +20,7 @@ import {
   statisticsBlock,
 } from "../wire/capture/pcapng.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
+import type { CaptureKeys } from "./capture-keys.ts";
 import { CaptureOutput } from "./capture-output.ts";
 
 /** Of each lane. What the main thread does not fetch in time is lost to the capture. */
@@ -52,6 +53,7 @@ export interface CaptureSessionOptions {
     readonly policy: (name: string) => boolean;
     readonly connection: (name: string | undefined) => boolean;
   };
+  readonly keys: CaptureKeys | undefined;
   readonly octetsMax: number;
   readonly milliseconds: number | undefined;
   readonly names: CaptureNames;
@@ -117,6 +119,7 @@ export class CaptureSession {
   /** An IKE message of an exchange, in clear. */
   noteMessage(message: TracedMessage): void {
     const { local, remote, direction, connection, payloads, inner, repeats } = message;
+    if (this.#options.keys !== undefined) this.#options.keys.isStale = true;
     // What is only repeated is on the outer interface.
     if (this.#isEnded || (repeats > 0 && payloads.length === 0 && inner === undefined)) return;
     if (this.#options.isWanted?.connection(connection) === false || !this.#isOfHost(local, remote)) return;
@@ -144,8 +147,10 @@ export class CaptureSession {
     this.#note(0, "outbound", whole, failure === undefined ? undefined : `dropped: ${failure}`);
   }
 
-  noteKey(key: CaptureKey): void {
-    this.#append(secretsBlock(CAPTURE_SECRETS_TYPE, Buffer.from(JSON.stringify(key))));
+  /** In front of the packets that they open. */
+  #tellKeys(): void {
+    for (const key of this.#options.keys?.take() ?? [])
+      this.#append(secretsBlock(CAPTURE_SECRETS_TYPE, utf8(JSON.stringify(key))));
   }
 
   end(why: string): void {
@@ -191,6 +196,7 @@ export class CaptureSession {
   }
 
   #drain(most: number): void {
+    this.#tellKeys();
     const pending = this.#pending.splice(0);
     for (const ring of this.#rings)
       ring.take((word) => {

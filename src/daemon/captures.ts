@@ -3,17 +3,15 @@ import { equal } from "../base/bytes.ts";
 import { type IpAddress, parseIpAddress } from "../base/ip-address.ts";
 import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import { CAPTURE_OCTETS_MAX, type CaptureRequest } from "../control/capture-schema.ts";
-import {
-  CaptureRefusedError,
-  type CaptureTarget,
-  type ControlClientIdentity,
-} from "../control/capture-target.ts";
+import { CaptureRefusedError, type CaptureTarget } from "../control/capture-target.ts";
 import { UnknownNameError } from "../control/target.ts";
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import type { CaptureFilter } from "../dataplane/tap.ts";
 import type { TracedMessage } from "../ike/trace.ts";
 import type { Clock } from "../io/clock.ts";
+import { CaptureKeys, type KeyFilter, type KeySource } from "./capture-keys.ts";
 import { type CaptureCounts, CaptureSession } from "./capture-session.ts";
+import { isPartOf } from "./connection-name.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 
 /** Names of SAs are looked up anew at most so often. */
@@ -32,6 +30,8 @@ export interface CapturedGateway {
   }): void;
   policyName(index: number): string | undefined;
   pairs(): readonly SaPairState[];
+  /** Absent: keys may not be given out. */
+  readonly keys: KeySource | undefined;
   /** Names of a connection's policies, and where its peers are or may be; `undefined`: there is none of that name. */
   scopeOf(connection: string): CaptureScope | undefined;
 }
@@ -45,6 +45,8 @@ export interface CapturesOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: DaemonLog;
+  /** Who is at the other end of a socket, as far as the system tells. */
+  readonly identify: (socket: number) => { readonly uid: number; readonly pid: number } | undefined;
 }
 
 export class Captures implements CaptureTarget {
@@ -69,7 +71,7 @@ export class Captures implements CaptureTarget {
     this.#gateway = undefined;
   }
 
-  open(request: CaptureRequest, client: ControlClientIdentity | undefined): ReadableStream<Uint8Array> {
+  open(request: CaptureRequest, socket: number | undefined): ReadableStream<Uint8Array> {
     const gateway = this.#gateway;
     if (gateway === undefined)
       throw new CaptureRefusedError("CONTROL_BUSY", "the gateway is starting or stopping");
@@ -78,13 +80,24 @@ export class Captures implements CaptureTarget {
         "CONTROL_BUSY",
         "a capture runs already, and there is one at a time; end it, or wait until it is over",
       );
+    if (request.keys && gateway.keys === undefined)
+      throw new CaptureRefusedError(
+        "CONTROL_NOT_ALLOWED",
+        "keys may not be given out: set gateway.control.allow_key_export: true and start the gateway anew; it then keeps the keys that are made from there on",
+      );
     this.#scope = this.#scopeOf(gateway, request);
     this.#request = request;
-    const who = `${client === undefined ? "somebody" : `uid ${client.uid}, pid ${client.pid}`}`;
+    const client = socket === undefined ? undefined : this.#options.identify(socket);
+    const who =
+      client === undefined ? "a client of the control socket" : `uid ${client.uid}, pid ${client.pid}`;
     const session = this.#begin(gateway, request, who);
     this.#session = session;
     gateway.setCapture({ memory: session.memory, filter: this.#filter(gateway) });
     this.#options.log.info(`a capture begins, for ${who}${scopeText(request)}`);
+    if (request.keys)
+      this.#options.log.warn(
+        `keys of SAs are given out to ${who}: their packets can be read by whoever has them`,
+      );
     return session.stream;
   }
 
@@ -108,7 +121,14 @@ export class Captures implements CaptureTarget {
   #begin(gateway: CapturedGateway, request: CaptureRequest, who: string): CaptureSession {
     const { clock, version } = this.#options;
     const scope = this.#scope;
-    const { connection, seconds, octetsMax = CAPTURE_OCTETS_MAX } = request;
+    const { connection, seconds, octetsMax = CAPTURE_OCTETS_MAX, keys } = request;
+    const isOfScope = (name: string | undefined) =>
+      connection === undefined || (name !== undefined && isPartOf(name, connection));
+    const isPolicyWanted = (name: string) => scope === undefined || scope.policies.has(name);
+    const isWanted: KeyFilter = {
+      connection: isOfScope,
+      policy: (index) => isPolicyWanted(gateway.policyName(index) ?? ""),
+    };
     return new CaptureSession({
       application: `tungate ${version}`,
       devices: gateway.devices,
@@ -119,10 +139,11 @@ export class Captures implements CaptureTarget {
         ? {}
         : {
             isWanted: {
-              policy: (name) => scope.policies.has(name),
-              connection: (name) => name !== undefined && isOf(name, connection!),
+              policy: isPolicyWanted,
+              connection: isOfScope,
             },
           }),
+      keys: keys && gateway.keys !== undefined ? new CaptureKeys(gateway.keys, isWanted) : undefined,
       octetsMax,
       milliseconds: seconds === undefined ? undefined : seconds * 1000,
       names: {
@@ -177,7 +198,7 @@ export class Captures implements CaptureTarget {
     const wanted = this.#request?.connection;
     if (gateway === undefined || scope === undefined || wanted === undefined || connection === undefined)
       return;
-    if (!isOf(connection, wanted) || scope.peers.some((peer) => equal(peer, remote.address))) return;
+    if (!isPartOf(connection, wanted) || scope.peers.some((peer) => equal(peer, remote.address))) return;
     this.#scope = { ...scope, peers: [...scope.peers, remote.address] };
     const { memory } = this.#session!;
     gateway.setCapture({ memory, filter: this.#filter(gateway) });
@@ -208,15 +229,10 @@ function pairsBySpi(pairs: readonly SaPairState[]): Map<number, readonly SaPairS
   return found;
 }
 
-/** Whether a name that is shown, `NAME`, `NAME#N` or `NAME#N.M`, is the connection or one of its peers. */
-function isOf(name: string, connection: string): boolean {
-  return name === connection || name.startsWith(`${connection}#`) || name.startsWith(`${connection}.`);
-}
-
 function scopeText({ connection, host, keys }: CaptureRequest): string {
   return [
     ...(connection === undefined ? [] : [` of ${connection}`]),
     ...(host === undefined ? [] : [` to and from ${host}`]),
-    ...(keys ? [", WITH KEYS"] : []),
+    ...(keys ? [", with keys"] : []),
   ].join("");
 }

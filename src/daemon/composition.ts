@@ -4,9 +4,11 @@ import { bootClock } from "../io/clock.ts";
 import { inheritedText } from "../observe/inherited-words.ts";
 import { type Logger, NoticeLog } from "../observe/log.ts";
 import { AuditLog } from "./audit-log.ts";
+import { BlackBox } from "./black-box.ts";
 import { DaemonControl } from "./control-target.ts";
 import { EventSource } from "./event-source.ts";
 import type { ForwardedEffect } from "./gateway-loop.ts";
+import { LogControl } from "./log-control.ts";
 import { Measurements } from "./measurements.ts";
 import { RunningGateway, type RunningGatewayOptions } from "./running-gateway.ts";
 
@@ -14,6 +16,8 @@ export interface CompositionOptions {
   readonly configuration: Configuration;
   readonly version: string;
   readonly log: Logger;
+  /** Absent: one of its own. */
+  readonly blackBox?: BlackBox;
 }
 
 /** What only the surroundings of the gateway know. */
@@ -28,10 +32,12 @@ export interface Composition {
 }
 
 /** Answers questions at once; there is something to tell once it is started. */
-export function compose({ configuration, version, log }: CompositionOptions): Composition {
+export function compose(options: CompositionOptions): Composition {
+  const { configuration, version, log, blackBox = new BlackBox() } = options;
   const clock = bootClock;
   const measurements = new Measurements({ configuration, version, clock });
   const events = new EventSource(clock, Date.now().toString(36));
+  const logControl = new LogControl(log, clock);
   const control = new DaemonControl({
     configuration,
     version,
@@ -39,6 +45,8 @@ export function compose({ configuration, version, log }: CompositionOptions): Co
     log,
     measurements,
     events: events.stream,
+    blackBox,
+    logControl,
   });
   return {
     control,
@@ -50,7 +58,7 @@ export function compose({ configuration, version, log }: CompositionOptions): Co
         configuration,
         clock,
         log,
-        onEffect: effectForwarder({ log, control, measurements, events }),
+        onEffect: effectForwarder({ log, logControl, blackBox, control, measurements, events }),
         onSent: ({ local, remote, bytes }, failure) =>
           control.captures.noteSent(local, remote, bytes, failure),
         onTurn: () => {
@@ -68,6 +76,8 @@ export function compose({ configuration, version, log }: CompositionOptions): Co
 
 interface Listeners {
   readonly log: Logger;
+  readonly logControl: LogControl;
+  readonly blackBox: BlackBox;
   readonly control: DaemonControl;
   readonly measurements: Measurements;
   readonly events: EventSource;
@@ -76,11 +86,13 @@ interface Listeners {
 /** What the gateway tells goes to the log, and to whoever counts, shows or waits for it. */
 function effectForwarder({
   log,
+  logControl,
+  blackBox,
   control,
   measurements,
   events,
 }: Listeners): (effect: ForwardedEffect) => void {
-  const notices = new NoticeLog(log);
+  const notices = new NoticeLog(log, logControl.levelsInUse);
   const audits = new AuditLog(log);
   return (effect) => {
     switch (effect.kind) {
@@ -88,9 +100,11 @@ function effectForwarder({
         notices.write(effect.notice, bootClock.now());
         measurements.onNotice(effect.notice);
         events.onNotice(effect.notice);
+        blackBox.noteDecision(effect.notice, bootClock.now());
         control.onNotice(effect.notice);
         break;
       case "message":
+        blackBox.noteMessage(effect.message, bootClock.now());
         control.captures.noteMessage(effect.message);
         break;
       case "audit":

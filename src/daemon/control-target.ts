@@ -23,14 +23,18 @@ import type { Target } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
+import { peerCredentials } from "../io/native-process.ts";
 import { escapeForeign } from "../observe/escape.ts";
 import { failureWords } from "../observe/failure-words.ts";
 import type { Connection } from "../policy/connection.ts";
+import type { BlackBox } from "./black-box.ts";
+import { BlackBoxControl } from "./black-box-control.ts";
 import { Captures } from "./captures.ts";
 import { CommandWaiters } from "./command-outcome.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { explainPacket } from "./explain.ts";
 import { FailureLog, isFailure } from "./failure-log.ts";
+import type { LogControl } from "./log-control.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { RunningGateway } from "./running-gateway.ts";
 import { buildStatus } from "./status.ts";
@@ -43,6 +47,8 @@ export interface DaemonControlOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: DaemonLog;
+  readonly blackBox: BlackBox;
+  readonly logControl: LogControl;
 }
 
 const RATE_EVERY_MS = 5_000;
@@ -52,6 +58,8 @@ export class DaemonControl implements ControlTarget {
   readonly measurements: MetricsSource;
   readonly captures: Captures;
   readonly events: EventStream;
+  readonly blackbox: BlackBoxControl;
+  readonly log: LogControl;
   readonly #options: DaemonControlOptions;
   readonly #failures = new FailureLog();
   readonly #meter = new RateMeter();
@@ -66,8 +74,12 @@ export class DaemonControl implements ControlTarget {
     this.#options = options;
     this.version = options.version;
     this.measurements = options.measurements;
-    this.captures = new Captures(options);
     this.events = options.events;
+    this.captures = new Captures({ ...options, identify: peerCredentials });
+    const isName = (name: string) => this.#meant(name).length > 0;
+    this.blackbox = new BlackBoxControl({ ...options, box: options.blackBox, isName });
+    this.log = options.logControl;
+    this.log.isName = isName;
     this.#startedAt = options.clock.now();
     const manual = new Set(options.configuration.manual.map(({ policy }) => policy));
     this.#loss = new LossMeter({ isManual: (policy) => manual.has(policy) });
@@ -98,7 +110,10 @@ export class DaemonControl implements ControlTarget {
   }
 
   onNotice(notice: IkeNotice): void {
-    if (isFailure(notice)) this.#failures.note(notice, this.#options.clock.now());
+    if (isFailure(notice)) {
+      this.#failures.note(notice, this.#options.clock.now());
+      this.blackbox.hint(notice);
+    }
     this.#waiters.onNotice(notice);
   }
 
@@ -129,6 +144,7 @@ export class DaemonControl implements ControlTarget {
       advice: [
         ...configuration.warnings.map(({ file, line, message }) => `${file}:${line}: ${message}`),
         ...(running?.advice ?? []),
+        ...this.log.advice(),
         ...(crypto.problem === undefined ? [] : [crypto.problem]),
       ],
       rates: (pair) => this.#meter.rates(pair, now),

@@ -6,6 +6,7 @@ import type { Configuration } from "../config/configuration.ts";
 import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
 import { type ControlServer, startControlServer } from "../control/server.ts";
+import { bootClock } from "../io/clock.ts";
 import { compileForNegotiations } from "../io/compilation.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
 import { IoError, type IoErrorCode } from "../io/io-error.ts";
@@ -14,6 +15,8 @@ import { forbidDumps } from "../io/native-process.ts";
 import type { ServiceManager } from "../io/sd-notify.ts";
 import { isRestart } from "../io/service-job.ts";
 import type { Logger } from "../observe/log.ts";
+import { BlackBox } from "./black-box.ts";
+import { lastWords } from "./black-box-control.ts";
 import { compose } from "./composition.ts";
 import type { DaemonControl } from "./control-target.ts";
 import { keepIkeSas } from "./keeping.ts";
@@ -51,13 +54,14 @@ export interface DaemonOptions {
  */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { log, before } = options;
-  endOnUncaught(log);
+  const blackBox = new BlackBox();
+  endOnUncaught(log, blackBox);
   const stopped = stopSignal(log);
   if (before.problem !== undefined) log.warn(before.problem);
   try {
     const configuration = loadConfiguration(options.configurationFile, createFileReader(process.env));
     for (const warning of configuration.warnings) log.warn(formatConfigProblem(warning));
-    await serve(options, configuration, stopped);
+    await serve(options, configuration, stopped, blackBox);
     return 0;
   } catch (error) {
     if (isRefusal(error)) before.starts.forget();
@@ -87,18 +91,19 @@ async function serve(
   { version, log, controlPath, configurationFile, service, before }: DaemonOptions,
   configuration: Configuration,
   stopped: Promise<string>,
+  blackBox: BlackBox,
 ): Promise<void> {
   forbidDumps();
   compileForNegotiations();
   useNativePrimitives();
-  const composition = compose({ configuration, version, log });
+  const composition = compose({ configuration, version, log, blackBox });
   const { control, measurements, events } = composition;
   const server = await openControl(configuration, control, log, controlPath);
   const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
   try {
     const running = await composition.start({
       load: () => reloadConfiguration(configurationFile),
-      onFatal: (error) => die(log, error),
+      onFatal: (error) => die(log, error, blackBox),
       store: service.store,
       ...(before.taken === undefined ? {} : { taken: before.taken }),
     });
@@ -177,12 +182,22 @@ function stopSignal(log: Logger): Promise<string> {
 }
 
 /** Whatever nobody foresaw ends the process: the guards keep protected prefixes closed, and the service manager restarts it. */
-function endOnUncaught(log: Logger): void {
-  process.on("uncaughtException", (error) => die(log, error));
-  process.on("unhandledRejection", (reason) => die(log, reason));
+function endOnUncaught(log: Logger, blackBox: BlackBox): void {
+  process.on("uncaughtException", (error) => die(log, error, blackBox));
+  process.on("unhandledRejection", (reason) => die(log, reason, blackBox));
 }
 
-function die(log: Logger, error: unknown): never {
-  log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+function die(log: Logger, error: unknown, blackBox: BlackBox): never {
+  const message = error instanceof Error ? error.message : String(error);
+  log.fatal({ err: error, details: lastWordsOf(blackBox) }, message);
   process.exit(1);
+}
+
+/** Whatever is wrong with this process must not keep it from saying so. */
+function lastWordsOf(blackBox: BlackBox): readonly string[] {
+  try {
+    return lastWords(blackBox, bootClock.now());
+  } catch {
+    return [];
+  }
 }

@@ -15,11 +15,14 @@ import {
 import { closeFd } from "../io/native-socket.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
+import { KeptKeys } from "./kept-keys.ts";
 import type { TakenOver } from "./take-over.ts";
 
 export interface GatewayParts {
   readonly table: NativeSaTable;
   readonly keys: NativeKeyStore;
+  /** Absent: keys may not be given out. */
+  readonly keptKeys: KeptKeys | undefined;
   readonly paths: PathTable;
   readonly dataPlane: DataPlane;
   readonly gateway: Gateway;
@@ -27,7 +30,7 @@ export interface GatewayParts {
 }
 
 export function makeGatewayParts(
-  { listen, ports }: GatewaySettings,
+  { listen, ports, control }: GatewaySettings,
   lanes: number,
   clock: Clock,
   taken?: TakenOver,
@@ -35,10 +38,11 @@ export function makeGatewayParts(
   const random = createSystemRandom();
   const table = taken?.table ?? createNativeSaTable({ ...DEFAULT_SA_TABLE_SIZE, lanes });
   const keys = taken?.keys ?? createNativeKeyStore(table);
+  const keptKeys = control.allowKeyExport ? new KeptKeys(keys, table.table) : undefined;
   const paths = createPathTable(listen);
   const dataPlane = createDataPlane({
     table: table.table,
-    keys,
+    keys: keptKeys ?? keys,
     random,
     pathMtu: (_, remote) => paths.mtuTo(remote.address),
     ...(taken === undefined ? {} : { policies: taken.state.policies }),
@@ -57,6 +61,7 @@ export function makeGatewayParts(
   return {
     table,
     keys,
+    keptKeys,
     paths,
     dataPlane,
     gateway: new Gateway({ machine, dataPlane, paths, natPort: ports.nat }),

@@ -22,6 +22,7 @@ import { lockFile } from "../io/native-process.ts";
 import type { HostNetwork } from "../io/netlink.ts";
 import { guardsFile, routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
 import type { EspSuite, PolicyName } from "../policy/data-plane.ts";
+import { keySource } from "./capture-keys.ts";
 import { captureScope } from "./capture-scope.ts";
 import type { CapturedGateway } from "./captures.ts";
 import { Cleanup } from "./cleanup.ts";
@@ -207,6 +208,7 @@ export class RunningGateway {
       setCapture: (capture) => this.#lanes.setCapture(capture),
       policyName: (index) => parts.dataPlane.policyName(index),
       pairs: () => this.pairs(),
+      keys: keySource(parts.keptKeys, () => this.#gateway.ikeKeys()),
       scopeOf: (connection) => captureScope(this.#configuration, this.describe(), connection),
     };
   }

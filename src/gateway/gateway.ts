@@ -13,6 +13,7 @@ import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import { quotedIke } from "../dataplane/quoted-ike.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
+import type { ExportedIkeKeys } from "../ike/key-export.ts";
 import type { IkeAction, IkeCommand, JobId, PathProbe, Timeout, Work, WorkResult } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import { type Fingerprints, fingerprintsOf, type Predecessor } from "../ike/predecessor.ts";
@@ -276,6 +277,11 @@ export class Gateway {
   /** IKE messages dropped since the start, by reason. */
   ikeDrops(): ReadonlyMap<string, number> {
     return this.#machine.drops();
+  }
+
+  /** Keys of IKE SAs, for whoever may decrypt a capture. */
+  ikeKeys(): readonly ExportedIkeKeys[] {
+    return this.#machine.exportKeys();
   }
 
   /** IKE SAs in any state: zero after a shutdown that all peers have answered. */

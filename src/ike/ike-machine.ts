@@ -19,6 +19,7 @@ import { requestProbe } from "./exchange/path-probe.ts";
 import { openAssembled } from "./exchange/receive.ts";
 import { watchCookies } from "./half-open.ts";
 import { connectAt, isServed, reconcile } from "./keep.ts";
+import { type ExportedIkeKeys, exportIkeKeys } from "./key-export.ts";
 import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limits.ts";
 import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./machine.ts";
 import { newCookieJar } from "./negotiation/cookie.ts";
@@ -71,6 +72,8 @@ export interface DescribedIkeMachine extends IkeMachine {
   claims(inboundSpi: Spi): boolean;
   /** Messages dropped since the start, by reason. */
   drops(): ReadonlyMap<DropReason, number>;
+  /** Keys of the IKE SAs, for whoever may decrypt a capture. */
+  exportKeys(): readonly ExportedIkeKeys[];
   /** IKE SAs in any state: zero after a shutdown that all peers have answered. */
   ikeSaCount(): number;
   /** The same by state. */
@@ -113,6 +116,7 @@ export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachin
     drops: () => new Map([...machine.drops].map(([reason, { total }]) => [reason, total])),
     exportState: () =>
       [...machine.sas.values()].filter((sa) => resumeIkeSa(sa) !== undefined).map(encodeIkeSa),
+    exportKeys: () => exportIkeKeys(machine),
     ikeSaCount: () => machine.sas.size,
     ikeSaCounts: () => countByState(machine),
   };

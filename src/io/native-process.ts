@@ -48,3 +48,9 @@ export function lockFile(fd: Fd): boolean {
   if (systemCallFailure("flock", result).code === "EAGAIN") return false;
   throw ioError("lock a file", "flock", result);
 }
+
+/** Who is at the other end of a Unix socket, by SO_PEERCRED; `undefined` where the system does not tell. */
+export function peerCredentials(socket: Fd): { readonly pid: number; readonly uid: number } | undefined {
+  const result = loadAddon().peerCredentials(socket);
+  return typeof result === "number" ? undefined : result;
+}

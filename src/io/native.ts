@@ -176,6 +176,8 @@ export interface NativeAddon {
   bootTime(): number;
   forbidDumps(): Result;
   lockFile(fd: Fd): Result;
+  /** Of who called `connect` at the other end of a Unix socket. */
+  peerCredentials(socket: Fd): Result | { readonly pid: number; readonly uid: number };
 }
 
 /** In what {@link NativeAddon.readTun} and {@link NativeAddon.receive} return: there may be more to read. */

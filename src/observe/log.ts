@@ -8,6 +8,7 @@ import type { IkeNotice, IkeNoticeCode } from "../ike/notice.ts";
 import { identityText } from "./identity-text.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import type { LogLevel } from "./log-level.ts";
+import { LogLevels } from "./log-levels.ts";
 import { noticeWords } from "./words.ts";
 
 export type { Logger } from "pino";
@@ -137,21 +138,24 @@ export function noticeLevel(notice: IkeNotice): NoticeLevel {
 
 /** Writes notices as log lines; repeats and what strangers cause are limited, and what was left out is counted. */
 export class NoticeLog {
+  /** Writes whatever it is given: {@link LogLevels} decides. */
   readonly #log: Logger;
+  readonly #levels: LogLevels;
   readonly #limiter = new LineLimiter();
 
-  constructor(log: Logger) {
-    this.#log = log;
+  constructor(log: Logger, levels: LogLevels = new LogLevels(log.level as LogLevel)) {
+    this.#log = log.child({}, { level: "trace" });
+    this.#levels = levels;
   }
 
   write(notice: IkeNotice, now: Instant): void {
     const level = noticeLevel(notice);
-    if (!this.#log.isLevelEnabled(level)) return;
+    if (!this.#levels.isEnabled(level, notice.connection, now)) return;
     const [sentence = notice.code, ...details] = noticeWords(notice, now);
     const suppressed = this.#take(notice, level, `${sentence}\n${details.join("\n")}`, now);
     if (suppressed === undefined) return;
     const fields = {
-      ...fieldsOf(notice, this.#log.isLevelEnabled("debug")),
+      ...fieldsOf(notice, this.#levels.isEnabled("debug", notice.connection, now)),
       ...(details.length > 0 ? { details } : {}),
       ...(suppressed > 0 ? { suppressed } : {}),
     };

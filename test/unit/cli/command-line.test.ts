@@ -16,7 +16,7 @@ import {
 import { type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { UnknownNameError } from "../../../src/control/target.ts";
 import { MEASUREMENTS } from "../control/measurements.ts";
-import { NO_CAPTURES } from "../control/no-captures.ts";
+import { NO_BLACKBOX, NO_CAPTURES, NO_LOG } from "../control/no-captures.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const STATUS: StatusDocument = {
@@ -83,6 +83,8 @@ async function serve(command: (kind: CommandKind, request: CommandRequest) => Co
     target: {
       captures: NO_CAPTURES,
       version: "0.1.0",
+      blackbox: NO_BLACKBOX,
+      log: NO_LOG,
       measurements: MEASUREMENTS,
       events: new EventStream("e"),
       explain: async () => undefined,

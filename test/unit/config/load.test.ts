@@ -25,7 +25,7 @@ test("remote address, key and two prefixes are enough, and the rest has good def
     lanes: "auto",
     forwarding: "check",
     onExit: "block",
-    control: { path: "/run/tungate/control.sock" },
+    control: { path: "/run/tungate/control.sock", allowKeyExport: false },
   });
   const { connection, ...around } = connections[0]!;
   expect(around).toEqual({

@@ -21,7 +21,7 @@ import { CLIENTS_MAX, type ControlServer, startControlServer } from "../../../sr
 import { type ControlTarget, UnknownNameError } from "../../../src/control/target.ts";
 import type { TrafficDocument } from "../../../src/control/traffic-schema.ts";
 import { MEASUREMENTS } from "./measurements.ts";
-import { NO_CAPTURES } from "./no-captures.ts";
+import { NO_BLACKBOX, NO_CAPTURES, NO_LOG } from "./no-captures.ts";
 
 const EMPTY_STATUS: StatusDocument = {
   apiVersion: 1,
@@ -45,6 +45,8 @@ class FakeDaemon implements ControlTarget {
   readonly measurements = MEASUREMENTS;
   readonly captures = NO_CAPTURES;
   readonly events = new EventStream("e");
+  readonly blackbox = NO_BLACKBOX;
+  readonly log = NO_LOG;
   readonly commands: [string, CommandRequest][] = [];
   outcome: CommandOutcome | Promise<CommandOutcome> | Error = { outcome: "done", lines: [] };
   document: unknown = EMPTY_STATUS;

@@ -55,6 +55,7 @@ class FakeGateway implements CapturedGateway {
 
   policyName = (index: number) => ["paris/lan", "oslo/lan"][index];
   pairs = () => [];
+  keys: CapturedGateway["keys"];
   scopeOf = (name: string) =>
     name === "paris"
       ? { policies: new Set(["paris/lan"]), peers: [parseIpAddress("192.0.2.1")!] }
@@ -74,13 +75,14 @@ beforeEach(() => {
   captures = new Captures({
     version: "0",
     clock: { now: () => Instant(now) },
+    identify: (socket) => (socket === 5 ? { uid: 7, pid: 8 } : undefined),
     log: { debug: note, info: note, warn: note, error: note },
   });
   captures.attach(gateway);
 });
 afterEach(() => vi.useRealTimers());
 
-const open = (request: object = {}) => captures.open(captureRequest.parse(request), { uid: 7, pid: 8 });
+const open = (request: object = {}) => captures.open(captureRequest.parse(request), 5);
 
 async function blocksOf(stream: ReadableStream<Uint8Array>): Promise<PcapngBlock[]> {
   const reader = new PcapngReader();

@@ -7,9 +7,11 @@ import { Instant } from "../../../src/base/instant.ts";
 import { statusLines } from "../../../src/cli/status-text.ts";
 import type { Configuration } from "../../../src/config/configuration.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
+import { BlackBox } from "../../../src/daemon/black-box.ts";
 import { CommandWaiters } from "../../../src/daemon/command-outcome.ts";
 import { DaemonControl } from "../../../src/daemon/control-target.ts";
 import { KeyFiles, withAuthentication } from "../../../src/daemon/key-files.ts";
+import { LogControl } from "../../../src/daemon/log-control.ts";
 import type { RunningGateway } from "../../../src/daemon/running-gateway.ts";
 import { wipeSecrets } from "../../../src/daemon/secrets.ts";
 import { buildStatus } from "../../../src/daemon/status.ts";
@@ -62,7 +64,8 @@ function control(configuration: Configuration) {
     command: (command: IkeCommand) => commands.push(command),
   } as unknown as RunningGateway;
   const clock = { now: () => Instant(1) } as never;
-  const log = {} as never;
+  const log = { level: "info" } as never;
+  const more = { blackBox: new BlackBox(), logControl: new LogControl(log, clock) };
   const made = new DaemonControl({
     configuration,
     version: "0",
@@ -70,6 +73,7 @@ function control(configuration: Configuration) {
     log,
     measurements: MEASUREMENTS,
     events: new EventStream("e"),
+    ...more,
   });
   made.attach(running);
   return { made, commands, states };

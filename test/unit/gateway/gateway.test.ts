@@ -35,6 +35,7 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
     describe: () => [],
     setConnections: () => [],
     drops: () => new Map(),
+    exportKeys: () => [],
     ikeSaCount: () => 0,
     ikeSaCounts: () => ({ halfOpen: 0, initiating: 0, authenticating: 0, established: 0, leaving: 0 }),
     claims: () => false,
