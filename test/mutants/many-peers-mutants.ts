@@ -45,7 +45,7 @@ export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
   {
     bug: "a new peer gets the number of one that has gone",
     file: "src/policy/peer-numbers.ts",
-    find: "if (own === name || (own === undefined && !before.has(name))) return configured;",
+    find: "if (own === name || (own === undefined && isFree)) return configured;",
     replace: "if (own === name || own === undefined) return configured;",
     test: "test/unit/policy/peer-numbers.test.ts",
     killedBy: "who comes gets one that nobody had",
@@ -61,7 +61,7 @@ export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
   },
   {
     bug: "an IKE SA is taken up by another peer with its number",
-    file: "src/ike/ike-machine.ts",
+    file: "src/ike/predecessor.ts",
     find: 'return oneOf === undefined || typeof id !== "object" || matchIdentity(id, peerIdentity);',
     replace: 'return oneOf === undefined || typeof id !== "object" || peerIdentity !== undefined;',
     test: "test/sim/ike-many-peers.test.ts",
