@@ -268,8 +268,17 @@ function responseObject({ description, type = JSON_TYPE, document }: Answer): Js
 }
 
 function parametersOf(query: z.ZodObject): JsonObject[] {
-  const { properties = {} } = z.toJSONSchema(query, { io: "input", unrepresentable: "any" }) as {
+  const { properties = {}, required = [] } = z.toJSONSchema(query, {
+    io: "input",
+    unrepresentable: "any",
+  }) as {
     properties?: Readonly<Record<string, JsonObject>>;
+    required?: readonly string[];
   };
-  return Object.entries(properties).map(([name, schema]) => ({ name, in: "query", required: false, schema }));
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: "query",
+    required: required.includes(name),
+    schema,
+  }));
 }

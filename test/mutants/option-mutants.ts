@@ -27,6 +27,22 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "a match that depends on what was not said, says so",
   },
   {
+    bug: "what an SA carried is forgotten with it, so that a child's counters fall",
+    file: "src/daemon/traffic-totals.ts",
+    find: "if (key !== undefined && this.#names.hasChild(key)) add(this.#past, key, ended);",
+    replace: "",
+    test: "test/unit/daemon/metrics.test.ts",
+    killedBy: "counters go on over rekeys and over the loss of the peer, and never fall",
+  },
+  {
+    bug: "metrics are served to whatever name leads here",
+    file: "src/control/metrics-server.ts",
+    find: 'return lower === "localhost" || isIP(lower) === 4 || hosts.includes(lower);',
+    replace: "return true;",
+    test: "test/unit/control/metrics-server.test.ts",
+    killedBy: "a name that a stranger made lead here is refused",
+  },
+  {
     bug: "an import says nothing of settings that it does not know",
     file: "src/import/notes.ts",
     find: 'known[key]! : "is not known here; left out";',
