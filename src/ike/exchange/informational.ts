@@ -184,6 +184,8 @@ export function finishInformational(
 ): void {
   if (sa.state === "leaving") {
     if (exchange.kind === "deleteIke" || exchange.kind === "authenticationFailed") forget(turn, sa);
+    // SPIs that got no SA are given back.
+    else disposeExchange(turn, exchange);
     return;
   }
   if (exchange.kind !== "deleteChildren") {
