@@ -1,6 +1,7 @@
 /** The command line: commands, options, and the exit status 0 (done), 1 (failed), 2 (wrong usage). */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { TungateError } from "../base/errors.ts";
+import { CONFIRM_SECONDS_MAX, CONFIRM_SECONDS_MIN } from "../control/reload-schema.ts";
 import { WAIT_SECONDS_MAX } from "../control/schema.ts";
 import { LOG_LEVELS } from "../observe/log-level.ts";
 import { addCapture } from "./capture-command.ts";
@@ -12,6 +13,7 @@ import type { ExplainOptions } from "./explain.ts";
 import type { ImportOptions } from "./import.ts";
 import { addLookBack } from "./look-back-commands.ts";
 import type { ProbeOptions } from "./probe.ts";
+import type { ReloadOptions } from "./reload.ts";
 import type { RunOptions } from "./run.ts";
 import type { StatusOptions } from "./status.ts";
 
@@ -73,6 +75,7 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
   addEvents(program, context, setStatus);
   addExplain(program, context, setStatus);
   addTop(program, context, setStatus);
+  addReload(program, context, setStatus);
   addRoutes(program, context, setStatus);
   addProbe(program, context, setStatus);
   addImport(program, context, setStatus);
@@ -227,6 +230,43 @@ function addEvents(program: Command, context: CommandContext, setStatus: SetStat
       const { events } = await import("./events.ts");
       setStatus(await events(name, options, context));
     });
+}
+
+function addReload(program: Command, context: CommandContext, setStatus: SetStatus): void {
+  program
+    .command("reload")
+    .description(
+      "take the configuration anew, as a whole or not at all; what does not change goes on undisturbed",
+    )
+    .addOption(controlOption())
+    .addOption(jsonOption())
+    .addOption(
+      new Option("--plan", "only say what would change")
+        .default(false)
+        .conflicts(["confirm", "keep", "undo"]),
+    )
+    .addOption(
+      new Option("--confirm <time>", "on trial: go back after this time (60s, 5m) unless --keep is said")
+        .argParser(parseTrial)
+        .conflicts(["keep", "undo"]),
+    )
+    .addOption(new Option("--keep", "keep what is on trial").default(false).conflicts("undo"))
+    .addOption(new Option("--undo", "go back from what is on trial at once").default(false))
+    .action(async (options: ReloadOptions) => {
+      const { reload } = await import("./reload.ts");
+      setStatus(await reload(options, context));
+    });
+}
+
+const TRIAL_UNITS: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3600 };
+
+function parseTrial(text: string): number {
+  const [, digits = "", unit = ""] = /^(\d{1,6})([smh]?)$/.exec(text) ?? [];
+  const seconds = digits === "" ? Number.NaN : Number(digits) * TRIAL_UNITS[unit]!;
+  if (seconds >= CONFIRM_SECONDS_MIN && seconds <= CONFIRM_SECONDS_MAX) return seconds;
+  throw new InvalidArgumentError(
+    `It is a time from ${CONFIRM_SECONDS_MIN}s to ${CONFIRM_SECONDS_MAX / 3600}h.`,
+  );
 }
 
 function addRoutes(program: Command, context: CommandContext, setStatus: SetStatus): void {

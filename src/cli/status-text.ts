@@ -5,6 +5,7 @@ import { movedText } from "../observe/move-words.ts";
 import { spanText } from "../observe/span-text.ts";
 import { timesText } from "../observe/unreachable-words.ts";
 import { waitWords } from "../observe/wait-words.ts";
+import { configurationLines } from "./configuration-text.ts";
 import { octetsText, rateText, shareText } from "./quantity-text.ts";
 import { type Paint, printable, type Screen, type Style, screenOf, wrap } from "./terminal.ts";
 
@@ -60,6 +61,8 @@ export function statusLines(
   const below: string[] = [];
   if (isMany) below.push(...restLines(status.totals.inTrouble - connections.length));
   else if (status.omitted > 0) below.push("", `${status.omitted} more connections: tungate status NAME`);
+  const configuration = configurationLines(status.configuration);
+  if (configuration.length > 0) below.push("", ...configuration);
   const offloads = offloadLine(status.offloads);
   if (offloads !== undefined) below.push("", offloads);
   const drops = dropLines(status.drops);

@@ -78,6 +78,8 @@ interface ControlSettings {
   readonly group?: string;
   /** Keys of SAs may be given to whoever may open the socket. */
   readonly allowKeyExport: boolean;
+  /** A second socket that answers questions and carries nothing out; without a group of its own, for that above. */
+  readonly readOnly?: { readonly path: string; readonly group?: string };
 }
 
 /** Where metrics and health are served, over HTTP. */

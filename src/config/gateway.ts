@@ -41,6 +41,7 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
   const path = input?.tun === undefined ? ["gateway"] : ["gateway", "tun"];
   const group = input?.control?.group;
   const metrics = metricsSettings(input?.metrics, findings);
+  const readOnly = readOnlySocket(input, findings);
   return {
     listen: input?.listen ?? [],
     ports,
@@ -67,9 +68,26 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
       path: input?.control?.path ?? DEFAULT_CONTROL_PATH,
       ...(group === undefined ? {} : { group }),
       allowKeyExport: input?.control?.allow_key_export ?? false,
+      ...(readOnly === undefined ? {} : { readOnly }),
     },
     ...(metrics === undefined ? {} : { metrics }),
   };
+}
+
+function readOnlySocket(input: GatewayInput | undefined, findings: Findings) {
+  const given = input?.control?.read_only;
+  if (given === undefined) return undefined;
+  if (given.path === undefined) {
+    findings.refuse("CONFIG_MISSING_KEY", ["gateway", "control", "read_only"], "needs the path of a socket");
+    return undefined;
+  }
+  if (given.path === (input?.control?.path ?? DEFAULT_CONTROL_PATH))
+    findings.refuse(
+      "CONFIG_CONFLICT",
+      ["gateway", "control", "read_only"],
+      "is the path of the socket for commands; give it another one",
+    );
+  return { path: given.path, ...(given.group === undefined ? {} : { group: given.group }) };
 }
 
 /** Whether an address can be a machine's own: not unspecified, not multicast, not broadcast. */

@@ -161,6 +161,22 @@ export const KEY_DESCRIPTIONS: Readonly<Record<string, KeyDescription>> = {
     value: { type: "string", pattern: "^/.{0,106}$" },
   },
   "gateway.control.group": { description: "Group whose members may use it", value: TEXT },
+  "gateway.control.allow_key_export": {
+    description: "Whoever may use the socket may have the keys of SAs",
+    value: { type: "boolean" },
+  },
+  "gateway.control.read_only": {
+    description: "A second socket that only answers questions",
+    short: { type: "string", pattern: "^/.{0,106}$" },
+  },
+  "gateway.control.read_only.path": {
+    description: "Absolute path of that socket",
+    value: { type: "string", pattern: "^/.{0,106}$" },
+  },
+  "gateway.control.read_only.group": {
+    description: "Group whose members may use it; without one that of gateway.control.group",
+    value: TEXT,
+  },
   "gateway.metrics": {
     description: "Where Prometheus may ask",
     short: { type: "string", pattern: ":[0-9]{1,5}$" },

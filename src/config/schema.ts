@@ -59,6 +59,14 @@ export function checkName(name: string): void {
 }
 
 const offload = optional(choice(["auto", "off"]));
+/** `read_only: PATH` is `read_only: { path: PATH }`. */
+const readOnlySocket = z.optional(
+  z.preprocess(
+    (value) => (typeof value === "string" ? { path: value } : value),
+    mapping({ path: optional(socketPath), group: optional(groupName) }),
+  ),
+);
+
 const gateway = mapping(
   {
     listen: optional(listenAddresses),
@@ -92,6 +100,7 @@ const gateway = mapping(
         path: optional(socketPath),
         group: optional(groupName),
         allow_key_export: optional(yesOrNo),
+        read_only: readOnlySocket,
       }),
     ),
     metrics: metricsSchema,

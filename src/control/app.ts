@@ -8,7 +8,9 @@ import { issueText, withBody } from "./json-body.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import { addOpenApiRoutes } from "./openapi-routes.ts";
+import { pacedAnswers } from "./paced-answers.ts";
 import { refuse } from "./refusal.ts";
+import { addReloadRoutes } from "./reload-routes.ts";
 import { CONTROL_PATHS, commandRequest, statusQuery } from "./schema.ts";
 import { type ControlTarget, UnknownNameError } from "./target.ts";
 import { addTrafficRoutes } from "./traffic-routes.ts";
@@ -16,15 +18,35 @@ import { addTrafficRoutes } from "./traffic-routes.ts";
 /** Commands that may wait for their outcome at once; each holds a connection. */
 export const COMMANDS_WAITING_MAX = 32;
 
-/** @param reportFailure - told of exceptions in the target; the client hears no detail */
-export function createControlApp(target: ControlTarget, reportFailure: (error: unknown) => void): Hono {
+/**
+ * @param reportFailure - told of exceptions in the target; the client hears no detail
+ * @param isReadOnly - nothing but GET is answered
+ */
+export function createControlApp(
+  target: ControlTarget,
+  reportFailure: (error: unknown) => void,
+  isReadOnly = false,
+): Hono {
   const app = new Hono();
   let waiting = 0;
-  app.get(CONTROL_PATHS.status, (context) => {
-    const query = statusQuery.safeParse(context.req.query());
-    return query.success
-      ? context.json(target.status(query.data))
-      : refuse(context, "CONTROL_BAD_REQUEST", issueText(query.error, "the query"));
+  if (isReadOnly)
+    app.use(async (context, next) => {
+      if (context.req.method === "GET") return next();
+      return refuse(
+        context,
+        "CONTROL_READ_ONLY",
+        "this socket only answers questions; use gateway.control.path",
+      );
+    });
+  const status = pacedAnswers(
+    (query) => JSON.stringify(target.status(statusQuery.parse(JSON.parse(query)))),
+    () => performance.now(),
+  );
+  app.get(CONTROL_PATHS.status, async (context) => {
+    const query = context.req.query();
+    const parsed = statusQuery.safeParse(query);
+    if (!parsed.success) return refuse(context, "CONTROL_BAD_REQUEST", issueText(parsed.error, "the query"));
+    return context.body(await status(JSON.stringify(query)), 200, { "content-type": "application/json" });
   });
   for (const kind of ["up", "down", "rekey"] as const)
     app.post(CONTROL_PATHS[kind], async (context) => {
@@ -47,6 +69,7 @@ export function createControlApp(target: ControlTarget, reportFailure: (error: u
   addOpenApiRoutes(app, target.version);
   addBlackboxRoutes(app, target.blackbox);
   addLogRoutes(app, target.log);
+  addReloadRoutes(app, target.reloads);
   app.notFound((context) =>
     refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),
   );

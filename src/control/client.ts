@@ -7,6 +7,7 @@ import { type FollowOptions, followEvents } from "./events-client.ts";
 import type { GatewayEvent } from "./events-schema.ts";
 import { type ExplainAnswer, type ExplainQuery, explainAnswer } from "./explain-schema.ts";
 import { LOG_PATH, type LogDocument, type LogRequest, logDocument } from "./log-schema.ts";
+import { type ReloadOutcome, type ReloadRequest, reloadOutcome } from "./reload-schema.ts";
 import {
   ANSWER_OCTETS_MAX,
   CONTROL_API_VERSION,
@@ -25,6 +26,8 @@ import { type TrafficDocument, trafficDocument } from "./traffic-schema.ts";
 
 /** For answers that wait for nothing. */
 const ANSWER_TIMEOUT_MS = 10_000;
+/** Passwords of key files are slow to try, thousands of routes slow to set. */
+const RELOAD_TIMEOUT_MS = 120_000;
 
 export interface ControlClient {
   /** @throws {@link ControlError} */
@@ -45,6 +48,10 @@ export interface ControlClient {
   metrics(): Promise<string>;
   /** @throws {@link ControlError} */
   events(options: FollowOptions): AsyncGenerator<GatewayEvent, void, void>;
+  /** @throws {@link ControlError} */
+  reload(asked: ReloadRequest): Promise<ReloadOutcome>;
+  /** Ends a trial. @throws {@link ControlError} */
+  endTrial(kind: "reloadKeep" | "reloadUndo"): Promise<ReloadOutcome>;
 }
 
 export function createControlClient(path: string): ControlClient {
@@ -86,6 +93,8 @@ export function createControlClient(path: string): ControlClient {
       return text;
     },
     events: (options) => followEvents(path, options, (error) => failure(error, path, NEVER)),
+    reload: (asked) => ask(path, "POST", CONTROL_PATHS.reload, asked, RELOAD_TIMEOUT_MS, reloadOutcome),
+    endTrial: (kind) => ask(path, "POST", CONTROL_PATHS[kind], undefined, RELOAD_TIMEOUT_MS, reloadOutcome),
   };
 }
 

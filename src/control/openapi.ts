@@ -6,6 +6,7 @@ import { eventsQuery, gatewayEvent } from "./events-schema.ts";
 import { explainAnswer, explainQuery } from "./explain-schema.ts";
 import { HEALTH_PATHS } from "./health.ts";
 import { LOG_PATH, logDocument, logRequest } from "./log-schema.ts";
+import { reloadOutcome, reloadRequest } from "./reload-schema.ts";
 import {
   CONTROL_API_VERSION,
   CONTROL_PATHS,
@@ -26,6 +27,7 @@ const DOCUMENTS = {
   ConnectionStatus: connectionStatus,
   ChildStatus: childStatus,
   CommandOutcome: commandOutcome,
+  ReloadOutcome: reloadOutcome,
   GatewayEvent: gatewayEvent,
   ExplainAnswer: explainAnswer,
   TrafficDocument: trafficDocument,
@@ -38,6 +40,7 @@ const REQUESTS = {
   CommandRequest: commandRequest,
   CaptureRequest: captureRequest,
   LogRequest: logRequest,
+  ReloadRequest: reloadRequest,
 } as const;
 
 type Named = keyof typeof DOCUMENTS | keyof typeof REQUESTS;
@@ -117,6 +120,31 @@ export const OPERATIONS: readonly Operation[] = [
   command("up", "Bring a connection or one of its children up."),
   command("down", "Take it down and do not call again until up is said."),
   command("rekey", "Replace its keys."),
+  {
+    path: CONTROL_PATHS.reload,
+    method: "post",
+    id: "reload",
+    summary: "Take the configuration anew, as a whole or not at all; or say what that would change.",
+    request: "ReloadRequest",
+    answers: { 200: { description: "What came of it.", document: "ReloadOutcome" } },
+    refusals: [400, 403, 413],
+  },
+  {
+    path: CONTROL_PATHS.reloadKeep,
+    method: "post",
+    id: "keepReload",
+    summary: "Keep the configuration that is on trial.",
+    answers: { 200: { description: "What came of it.", document: "ReloadOutcome" } },
+    refusals: [403],
+  },
+  {
+    path: CONTROL_PATHS.reloadUndo,
+    method: "post",
+    id: "undoReload",
+    summary: "Go back from the configuration that is on trial.",
+    answers: { 200: { description: "What came of it.", document: "ReloadOutcome" } },
+    refusals: [403],
+  },
   {
     path: CONTROL_PATHS.events,
     method: "get",

@@ -1,6 +1,7 @@
 /** What travels over the control socket, as schemas that daemon and command line share. */
 import * as z from "zod";
 import { CONTROL_ERROR_CODES } from "./error-code.ts";
+import { configurationStatus } from "./reload-schema.ts";
 
 /** Raised when a field changes its meaning; a client refuses any other. */
 export const CONTROL_API_VERSION = 1;
@@ -237,6 +238,8 @@ export const statusDocument = z.strictObject({
   version: z.string(),
   uptimeSeconds: z.number(),
   configurationFile: z.string(),
+  /** Absent while the gateway starts or stops. */
+  configuration: configurationStatus.optional(),
   interfaces: z.array(z.strictObject({ name: z.string(), mtu: z.number().optional() })),
   lanes: z.number(),
   /** Who does ESP's ciphers: `libipsec-mb 1.3.0 (avx2)`, `OpenSSL 3.0.15 of Node`. */
@@ -306,5 +309,8 @@ export const CONTROL_PATHS = {
   metrics: "/v1/metrics",
   events: "/v1/events",
   openapi: "/v1/openapi.json",
+  reload: "/v1/reload",
+  reloadKeep: "/v1/reload/keep",
+  reloadUndo: "/v1/reload/undo",
 } as const;
 export type CommandKind = "up" | "down" | "rekey";

@@ -5,63 +5,93 @@ import { connect } from "node:net";
 import { dirname } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { createControlApp } from "./app.ts";
+import { boundClients } from "./clients.ts";
 import { ControlError, systemCode } from "./error.ts";
 import type { ControlTarget } from "./target.ts";
 
-/** Connections at once; further ones are closed. */
-export const CLIENTS_MAX = 64;
 /** Longest that a client may take to send its request's headers, and the whole request. */
 const HEADERS_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 5_000;
 const HEADERS_MAX = 32;
+/** Octets of a request's line and headers. */
+export const HEADER_OCTETS_MAX = 8192;
+/** Requests that one connection may bring, so that its place comes free now and then. */
+const REQUESTS_MAX = 1000;
 /** How long a daemon that might already be there has to take the call. */
 const PROBE_TIMEOUT_MS = 1_000;
 const SOCKET_UMASK = 0o117;
 const DIRECTORY_MODE = 0o750;
 
-export interface ControlServerOptions {
-  readonly path: string;
-  /** Name of the group that may talk to the daemon too. */
-  readonly group?: string;
+export interface ControlServerOptions extends ControlSocket {
+  /** Keeps other daemons from the path for as long as we have it. @throws {@link ControlError} who has it */
+  readonly hold?: (path: string) => () => void;
   readonly target: ControlTarget;
   /** Told of failures that no client is told in full. */
   readonly reportFailure: (error: unknown) => void;
 }
 
+export interface ControlSocket {
+  readonly path: string;
+  /** Name of the group that may talk to the daemon too. */
+  readonly group?: string | undefined;
+  /** Answers questions and carries nothing out. */
+  readonly isReadOnly?: boolean;
+}
+
 export interface ControlServer {
-  /** Takes no further request, ends those under way, removes the socket. */
-  close(): Promise<void>;
+  /** Another group, or none but our own. @throws {@link ControlError} */
+  setGroup(group: string | undefined): void;
+  /**
+   * Takes no further request, removes the socket.
+   * @param patienceMs - how long those under way have to be answered
+   */
+  close(patienceMs?: number): Promise<void>;
 }
 
 /** @throws {@link ControlError} in words: another daemon is there, the directory is not ours, no such group */
 export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
-  const { path } = options;
+  const { path, group } = options;
   const isDirectoryOurs = makeDirectory(dirname(path));
-  await removeStale(path);
-  const groupId = options.group === undefined ? undefined : groupIdOf(options.group);
-  const app = createControlApp(options.target, options.reportFailure);
-  const server = createServer(
-    {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: IDLE_TIMEOUT_MS,
-      connectionsCheckingInterval: 1_000,
-    },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-  );
-  server.maxConnections = CLIENTS_MAX;
-  server.maxHeadersCount = HEADERS_MAX;
-  await listen(server, path);
+  const release = options.hold?.(path) ?? (() => undefined);
   try {
-    if (groupId !== undefined)
-      giveToGroup(isDirectoryOurs ? [path, dirname(path)] : [path], groupId, options.group!);
+    await removeStale(path);
+    if (group !== undefined) groupIdOf(group);
+    const server = await listening(options);
+    const paths = isDirectoryOurs ? [path, dirname(path)] : [path];
+    const setGroup = (wanted: string | undefined) => giveTo(paths, wanted);
+    try {
+      if (group !== undefined) setGroup(group);
+    } catch (error) {
+      await close(server, 0);
+      throw error;
+    }
+    return { setGroup, close: (patienceMs = 0) => close(server, patienceMs).finally(release) };
   } catch (error) {
-    await close(server);
+    release();
     throw error;
   }
+}
+
+async function listening(options: ControlServerOptions): Promise<Server> {
+  const app = createControlApp(options.target, options.reportFailure, options.isReadOnly);
+  const server = createServer({
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
+    connectionsCheckingInterval: 1_000,
+    maxHeaderSize: HEADER_OCTETS_MAX,
+  });
+  const isAdmitted = boundClients(server);
+  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  server.on("request", (request, response) => {
+    if (isAdmitted(request, response)) void answer(request, response);
+  });
+  server.maxHeadersCount = HEADERS_MAX;
+  server.maxRequestsPerSocket = REQUESTS_MAX;
+  await listen(server, options.path);
   server.on("error", options.reportFailure);
-  return { close: () => close(server) };
+  return server;
 }
 
 /** @returns whether it had to be made */
@@ -154,7 +184,9 @@ function groupIdOf(group: string): number {
   );
 }
 
-function giveToGroup(paths: readonly string[], groupId: number, group: string): void {
+/** @param group - absent: that of this process */
+function giveTo(paths: readonly string[], group: string | undefined): void {
+  const groupId = group === undefined ? (process.getegid?.() ?? -1) : groupIdOf(group);
   try {
     for (const path of paths) chownSync(path, -1, groupId);
   } catch (error) {
@@ -165,9 +197,14 @@ function giveToGroup(paths: readonly string[], groupId: number, group: string): 
   }
 }
 
-function close(server: Server): Promise<void> {
+function close(server: Server, patienceMs: number): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
-    server.closeAllConnections();
+    const timer = setTimeout(() => server.closeAllConnections(), patienceMs);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+    if (patienceMs === 0) server.closeAllConnections();
   });
 }

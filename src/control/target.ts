@@ -6,6 +6,7 @@ import type { EventStream } from "./event-stream.ts";
 import type { ExplainAnswer, ExplainQuery } from "./explain-schema.ts";
 import type { MetricsSource } from "./health.ts";
 import type { LogTarget } from "./log-routes.ts";
+import type { ReloadTarget } from "./reload-target.ts";
 import type { CommandKind, CommandOutcome, CommandRequest, StatusDocument, StatusQuery } from "./schema.ts";
 import type { TrafficDocument } from "./traffic-schema.ts";
 
@@ -16,6 +17,7 @@ export interface ControlTarget {
   readonly events: EventStream;
   readonly blackbox: BlackboxTarget;
   readonly log: LogTarget;
+  readonly reloads: ReloadTarget;
   /** @throws {@link UnknownNameError} when no such connection is configured */
   status(query: StatusQuery): StatusDocument;
   /** What each child carries. */

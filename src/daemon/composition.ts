@@ -1,6 +1,8 @@
 /** One gateway with everything that listens to it: the log, what counts, what shows, what waits. */
+import { availableParallelism } from "node:os";
 import type { Configuration } from "../config/configuration.ts";
 import { bootClock } from "../io/clock.ts";
+import { IoError } from "../io/io-error.ts";
 import { inheritedText } from "../observe/inherited-words.ts";
 import { type Logger, NoticeLog } from "../observe/log.ts";
 import { AuditLog } from "./audit-log.ts";
@@ -8,8 +10,10 @@ import { BlackBox } from "./black-box.ts";
 import { DaemonControl } from "./control-target.ts";
 import { EventSource } from "./event-source.ts";
 import type { ForwardedEffect } from "./gateway-loop.ts";
+import { laneCount } from "./lane-count.ts";
 import { LogControl } from "./log-control.ts";
 import { Measurements } from "./measurements.ts";
+import { Reloads, type ReloadsOptions } from "./reload/reloads.ts";
 import { RunningGateway, type RunningGatewayOptions } from "./running-gateway.ts";
 
 export interface CompositionOptions {
@@ -18,6 +22,8 @@ export interface CompositionOptions {
   readonly log: Logger;
   /** Absent: one of its own. */
   readonly blackBox?: BlackBox;
+  /** Absent: what runs is what it was started with. */
+  readonly reloading?: Pick<ReloadsOptions, "load" | "follow" | "onBegin" | "onEnd">;
 }
 
 /** What only the surroundings of the gateway know. */
@@ -31,15 +37,26 @@ export interface Composition {
   start(surroundings: Surroundings): Promise<RunningGateway>;
 }
 
+const NOTHING = async () => undefined;
+const NO_RELOADING: NonNullable<CompositionOptions["reloading"]> = {
+  load: () => Promise.reject(new IoError("IO_RELOAD_FAILED", "there is no file to read anew")),
+  follow: NOTHING,
+  onBegin: () => undefined,
+  onEnd: NOTHING,
+};
+
 /** Answers questions at once; there is something to tell once it is started. */
 export function compose(options: CompositionOptions): Composition {
-  const { configuration, version, log, blackBox = new BlackBox() } = options;
+  const { configuration, version, log, blackBox = new BlackBox(), reloading } = options;
   const clock = bootClock;
   const measurements = new Measurements({ configuration, version, clock });
   const events = new EventSource(clock, Date.now().toString(36));
   const logControl = new LogControl(log, clock);
+  const lanesOf = (configured: "auto" | number) => laneCount(configured, availableParallelism());
+  const reloads = new Reloads({ clock, log, lanesOf, ...(reloading ?? NO_RELOADING) });
   const control = new DaemonControl({
     configuration,
+    reloads,
     version,
     clock,
     log,
@@ -69,6 +86,7 @@ export function compose(options: CompositionOptions): Composition {
       control.attach(running);
       measurements.attach(running, (pair) => control.lossOf(pair));
       events.attach(running);
+      if (reloading !== undefined) reloads.attach(running);
       return running;
     },
   };

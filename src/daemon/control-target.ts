@@ -36,6 +36,7 @@ import { explainPacket } from "./explain.ts";
 import { FailureLog, isFailure } from "./failure-log.ts";
 import type { LogControl } from "./log-control.ts";
 import { RateMeter } from "./rate-meter.ts";
+import type { Reloads } from "./reload/reloads.ts";
 import type { RunningGateway } from "./running-gateway.ts";
 import { buildStatus } from "./status.ts";
 import { trafficOf } from "./traffic.ts";
@@ -43,7 +44,9 @@ import { trafficOf } from "./traffic.ts";
 export interface DaemonControlOptions {
   readonly measurements: MetricsSource;
   readonly events: EventStream;
+  /** Before the gateway runs; then it knows its own. */
   readonly configuration: Configuration;
+  readonly reloads: Reloads;
   readonly version: string;
   readonly clock: Clock;
   readonly log: DaemonLog;
@@ -67,6 +70,7 @@ export class DaemonControl implements ControlTarget {
   readonly #oneWay = new OneWayWatch();
   readonly #waiters: CommandWaiters;
   readonly #startedAt: Instant;
+  readonly reloads: Reloads;
   #running: RunningGateway | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -81,12 +85,17 @@ export class DaemonControl implements ControlTarget {
     this.log = options.logControl;
     this.log.isName = isName;
     this.#startedAt = options.clock.now();
-    const manual = new Set(options.configuration.manual.map(({ policy }) => policy));
-    this.#loss = new LossMeter({ isManual: (policy) => manual.has(policy) });
+    this.reloads = options.reloads;
+    const isManual = (name: string) => this.#configuration.manual.some(({ policy }) => policy === name);
+    this.#loss = new LossMeter({ isManual });
     this.#waiters = new CommandWaiters({
       states: (connection) => this.#running?.describe(connection) ?? [],
       words: failureWords,
     });
+  }
+
+  get #configuration(): Configuration {
+    return this.#running?.configuration ?? this.#options.configuration;
   }
 
   attach(running: RunningGateway): void {
@@ -123,7 +132,8 @@ export class DaemonControl implements ControlTarget {
 
   status(query: StatusQuery): StatusDocument {
     if (query.connection !== undefined) this.#requireName(query.connection);
-    const { configuration, version, clock } = this.#options;
+    const { version, clock } = this.#options;
+    const configuration = this.#configuration;
     const now = clock.now();
     const running = this.#running;
     const crypto = cryptoProvider();
@@ -132,6 +142,7 @@ export class DaemonControl implements ControlTarget {
       now,
       startedAt: this.#startedAt,
       configuration,
+      configurationStatus: this.reloads.status(),
       query,
       states: running?.describe(query.connection) ?? [],
       pairs: running?.pairs() ?? [],
@@ -212,7 +223,7 @@ export class DaemonControl implements ControlTarget {
   #target({ connection, child }: CommandRequest): Target {
     const [found] = this.#meant(connection);
     if (found === undefined) {
-      const { connections } = this.#options.configuration;
+      const { connections } = this.#configuration;
       throw this.#unknown(
         connection,
         connections.map(({ connection: one }) => one),
@@ -228,14 +239,14 @@ export class DaemonControl implements ControlTarget {
 
   /** The connections that a name stands for; a peer that calls and has a number is one of its connection. */
   #meant(name: string): readonly Connection[] {
-    const all = this.#options.configuration.connections.map(({ connection }) => connection);
+    const all = this.#configuration.connections.map(({ connection }) => connection);
     const exact = all.filter((one) => one.name === name || one.oneOf?.connection === name);
     const [, base] = /^(.+)[#.]\d+$/.exec(name.includes("#") ? name : "") ?? [];
     return exact.length > 0 ? exact : all.filter((one) => one.name === base);
   }
 
   #canCall(name: string): boolean {
-    const { connections } = this.#options.configuration;
+    const { connections } = this.#configuration;
     // A peer that has a number only since it called is called by nobody.
     const isKnown = ({ connection }: ConfiguredConnection) =>
       connection.name === name || connection.oneOf?.connection === name;

@@ -5,7 +5,6 @@ import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
-import { type ControlServer, startControlServer } from "../control/server.ts";
 import { bootClock } from "../io/clock.ts";
 import { compileForNegotiations } from "../io/compilation.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
@@ -18,9 +17,9 @@ import type { Logger } from "../observe/log.ts";
 import { BlackBox } from "./black-box.ts";
 import { lastWords } from "./black-box-control.ts";
 import { compose } from "./composition.ts";
-import type { DaemonControl } from "./control-target.ts";
+import { ControlSockets } from "./control-sockets.ts";
 import { keepIkeSas } from "./keeping.ts";
-import { openMetrics } from "./metrics-listener.ts";
+import { MetricsListener } from "./metrics-listener.ts";
 import { reloadConfiguration } from "./reload.ts";
 import { START_LASTS_MS } from "./starts.ts";
 import type { TakeOver } from "./take-over.ts";
@@ -96,13 +95,36 @@ async function serve(
   forbidDumps();
   compileForNegotiations();
   useNativePrimitives();
-  const composition = compose({ configuration, version, log, blackBox });
+  const load = () => reloadConfiguration(configurationFile);
+  let devices = "";
+  const composition = compose({
+    configuration,
+    version,
+    log,
+    blackBox,
+    reloading: {
+      load,
+      follow: (fresh) => sockets.follow(fresh.gateway.control),
+      onBegin: () => service.reloading("reading the configuration anew"),
+      onEnd: async (now, isTaken) => {
+        service.ready(readyText(devices, now));
+        measurements.onReload(isTaken ? now : undefined);
+        if (isTaken) await metrics.follow(now.gateway.metrics);
+      },
+    },
+  });
   const { control, measurements, events } = composition;
-  const server = await openControl(configuration, control, log, controlPath);
-  const metrics = openMetrics(configuration.gateway.metrics, measurements, log);
+  const reportFailure = (error: unknown) =>
+    log.error({ err: error }, "a request on the control socket failed");
+  const sockets = new ControlSockets({ target: control, path: controlPath, reportFailure });
+  await sockets.follow(configuration.gateway.control);
+  const metrics = new MetricsListener(measurements, log);
+  await metrics.follow(configuration.gateway.metrics);
+  const closeServers = () => Promise.all([sockets.close(), metrics.close()]);
+  process.on("SIGHUP", () => void control.reloads.onHangUp());
   try {
     const running = await composition.start({
-      load: () => reloadConfiguration(configurationFile),
+      load,
       onFatal: (error) => die(log, error, blackBox),
       store: service.store,
       ...(before.taken === undefined ? {} : { taken: before.taken }),
@@ -110,8 +132,8 @@ async function serve(
     const left = START_LASTS_MS - process.uptime() * 1000;
     const lasts = setTimeout(() => before.starts.forget(), Math.max(0, left));
     const watchdog = startWatchdog(service, () => running.lanes.turns());
-    const count = configuration.connections.length + configuration.manual.length;
-    const status = `${running.interfaces.map(({ name }) => name).join(", ")}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
+    devices = running.interfaces.map(({ name }) => name).join(", ");
+    const status = readyText(devices, configuration);
     service.ready(status);
     const crypto = cryptoProvider();
     if (crypto.problem !== undefined) log.warn(crypto.problem);
@@ -124,9 +146,10 @@ async function serve(
     log.info(words);
     watchdog.stop();
     before.starts.forget();
+    await control.reloads.detach();
     measurements.detach();
     if (staysBehind && (await running.handOver())) {
-      await Promise.all([server.close(), metrics.close()]);
+      await closeServers();
       await running.lanes.stop();
       // Until the next process runs no packet moves: nothing else is tidied up that ends with this one anyway.
       process.exit(0);
@@ -135,7 +158,7 @@ async function serve(
     events.detach();
     control.detach();
   } finally {
-    await Promise.all([server.close(), metrics.close()]);
+    await closeServers();
   }
   log.info("stopped");
 }
@@ -149,19 +172,12 @@ async function isForAnother(service: ServiceManager, signal: string): Promise<bo
   return service.unit === undefined || (await isRestart(service.unit)) !== false;
 }
 
-function openControl(
-  configuration: Configuration,
-  control: DaemonControl,
-  log: Logger,
-  controlPath: string | undefined,
-): Promise<ControlServer> {
-  const { path, group } = configuration.gateway.control;
-  return startControlServer({
-    path: controlPath ?? path,
-    ...(group === undefined ? {} : { group }),
-    target: control,
-    reportFailure: (error) => log.error({ err: error }, "a request on the control socket failed"),
-  });
+function readyText(
+  devices: string,
+  { connections, manual }: Pick<Configuration, "connections" | "manual">,
+): string {
+  const count = connections.length + manual.length;
+  return `${devices}: ${count} ${count === 1 ? "connection" : "connections"} configured`;
 }
 
 /** Resolves with the first signal that asks for a clean stop; a second one ends the process at once. */
@@ -177,7 +193,8 @@ function stopSignal(log: Logger): Promise<string> {
     process.on("SIGINT", onSignal);
     // Without a listener Node opens its inspector, which would hand out everything in this process.
     process.on("SIGUSR1", () => log.warn("SIGUSR1 does nothing here"));
-    process.on("SIGHUP", () => log.warn("SIGHUP: reading the configuration again needs a restart"));
+    // Its default would end the process; what it asks for is begun elsewhere, once there is a gateway.
+    process.on("SIGHUP", () => log.info("SIGHUP: the configuration is to be read anew"));
   });
 }
 

@@ -1,6 +1,7 @@
 /** Certificates and keys that are renewed while the gateway runs: noticed, read, and used from the next authentication on. */
 import { statSync } from "node:fs";
 import { TungateError } from "../base/errors.ts";
+import { isSameValue } from "../base/same-value.ts";
 import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { Connection, OwnAuthentication, PrivateKeyId } from "../policy/connection.ts";
@@ -12,6 +13,8 @@ import { wipeSecrets } from "./secrets.ts";
 const LOOK_MS = 2_000;
 /** How often what expires is said again. */
 const REMIND_MS = 86_400_000;
+/** In place of what was seen of the files. */
+const UNKNOWN = "not known";
 
 export interface KeyFilesOptions {
   readonly configuration: Configuration;
@@ -31,6 +34,8 @@ export class KeyFiles {
   #seen: string;
   #remindedAt = performance.now();
   #isReading = false;
+  /** Configurations that came meanwhile. */
+  #changes = 0;
   #isClosed = false;
 
   constructor(options: KeyFilesOptions) {
@@ -46,6 +51,13 @@ export class KeyFiles {
     this.#isClosed = true;
   }
 
+  /** Another configuration runs. Its files may have been renewed since they were read for it: they are read once more. */
+  replace(configuration: Configuration): void {
+    this.#current = configuration;
+    this.#read = configuration.keyFiles.length === 0 ? "" : UNKNOWN;
+    this.#changes++;
+  }
+
   /** Looks once; reads what differs from before and has not changed since the last look. */
   async look(): Promise<void> {
     if (this.#isReading) return;
@@ -55,9 +67,11 @@ export class KeyFiles {
     const isReminding = performance.now() - this.#remindedAt > REMIND_MS;
     if (!isAtRest || (marks === this.#read && !isReminding)) return;
     const isRenewed = marks !== this.#read;
+    const mayBeTheSame = this.#read === UNKNOWN;
     this.#read = marks;
     if (isReminding) this.#remindedAt = performance.now();
     this.#isReading = true;
+    const changes = this.#changes;
     const fresh = await this.#load(
       isRenewed
         ? "certificates or keys have changed and cannot be used; those from before stay in use"
@@ -67,10 +81,12 @@ export class KeyFiles {
     if (fresh === undefined) return;
     // Certificates and private keys are taken from it, secrets never.
     wipeSecrets(fresh);
-    if (this.#isClosed) return;
+    if (this.#isClosed || changes !== this.#changes) return;
     if (isReminding) this.#remind(fresh);
     if (!isRenewed) return;
-    this.#current = withAuthentication(this.#current, fresh);
+    const renewed = withAuthentication(this.#current, fresh);
+    if (mayBeTheSame && isSameValue(authentications(renewed), authentications(this.#current))) return;
+    this.#current = renewed;
     this.#options.log.info(
       "certificates and keys were renewed; they are used from the next authentication on",
     );
@@ -96,8 +112,12 @@ export class KeyFiles {
   }
 
   #marks(): string {
-    return this.#options.configuration.keyFiles.map(markOf).join();
+    return this.#current.keyFiles.map(markOf).join();
   }
+}
+
+function authentications({ connections }: Configuration): unknown {
+  return connections.map(({ connection: { local, remote } }) => [local.auth, remote.auth]);
 }
 
 function markOf(path: string): string {

@@ -33,6 +33,12 @@ export class ManualKeys {
     return this.#reservations.get(policy)?.extend();
   }
 
+  /** Gives one child's file up; lanes may have used any of its reserved numbers, so that none of them is given back. */
+  release(policy: PolicyName): void {
+    this.#reservations.get(policy)?.close(0);
+    this.#reservations.delete(policy);
+  }
+
   /**
    * Gives back what no packet has used.
    * @param nextOf - the first number that no packet has, once nothing is sent any more; `undefined`: not known

@@ -1,4 +1,5 @@
 /** Keeps metrics served where the configuration says; a gateway without them is better than none. */
+import { isSameValue } from "../base/same-value.ts";
 import type { MetricsSettings } from "../config/configuration.ts";
 import { ControlError } from "../control/error.ts";
 import type { MetricsSource } from "../control/health.ts";
@@ -7,6 +8,30 @@ import type { DaemonLog } from "./daemon-log.ts";
 
 /** An address may come late, and a port be free again. */
 const RETRY_MS = 10_000;
+
+/** Follows the configuration. */
+export class MetricsListener {
+  readonly #source: MetricsSource;
+  readonly #log: DaemonLog;
+  #settings: MetricsSettings | undefined;
+  #server: MetricsServer | undefined;
+
+  constructor(source: MetricsSource, log: DaemonLog) {
+    this.#source = source;
+    this.#log = log;
+  }
+
+  async follow(settings: MetricsSettings | undefined): Promise<void> {
+    if (isSameValue(settings, this.#settings)) return;
+    await this.#server?.close();
+    this.#settings = settings;
+    this.#server = openMetrics(settings, this.#source, this.#log);
+  }
+
+  async close(): Promise<void> {
+    await this.#server?.close();
+  }
+}
 
 export function openMetrics(
   settings: MetricsSettings | undefined,

@@ -23,11 +23,21 @@ export class RemoteNames {
   readonly #known = new Map<string, readonly IpAddress[]>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #failures = new Map<string, number>();
+  #wanted: ReadonlySet<string> = new Set();
   #isClosed = false;
 
   constructor(options: RemoteNamesOptions) {
     this.#options = options;
-    for (const name of new Set(options.names)) void this.#look(name);
+    this.set(options.names);
+  }
+
+  /** Other names than before: what is new is asked for at once, what is gone is forgotten. */
+  set(names: readonly string[]): void {
+    const wanted = new Set(names);
+    for (const name of this.#wanted) if (!wanted.has(name)) this.#forget(name);
+    const added = [...wanted].filter((name) => !this.#wanted.has(name));
+    this.#wanted = wanted;
+    for (const name of added) void this.#look(name);
   }
 
   addressesOf(name: string): readonly IpAddress[] {
@@ -41,7 +51,7 @@ export class RemoteNames {
 
   async #look(name: string): Promise<void> {
     const answer = await this.#options.resolve(name);
-    if (this.#isClosed) return;
+    if (this.#isClosed || !this.#wanted.has(name)) return;
     if (answer.kind === "failed") {
       const failures = (this.#failures.get(name) ?? 0) + 1;
       this.#failures.set(name, failures);
@@ -56,7 +66,15 @@ export class RemoteNames {
     if (!isSame) this.#options.onChange();
   }
 
+  #forget(name: string): void {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+    this.#known.delete(name);
+    if (this.#failures.delete(name)) this.#options.onRecovery(name);
+  }
+
   #again(name: string, delay: number): void {
+    clearTimeout(this.#timers.get(name));
     this.#timers.set(name, setTimeout(() => void this.#look(name), delay).unref());
   }
 }

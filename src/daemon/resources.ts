@@ -18,6 +18,7 @@ import { createRevocationSource, type RevocationSource } from "../io/revocation-
 import type { OwnAuthentication, OwnKey, PrivateKeyId } from "../policy/connection.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
+import { hasAh } from "./has-ah.ts";
 import { laneCount } from "./lane-count.ts";
 import type { Ground } from "./lane-state.ts";
 import type { Means } from "./means.ts";
@@ -42,6 +43,7 @@ export interface Resources {
 
 /**
  * @param onNetworkChange - links, addresses or routes of the host changed
+ * @param current - the settings of the configuration that runs at the moment
  * @throws {IoError} what was opened before is in `cleanup`
  */
 export function openResources(
@@ -49,6 +51,7 @@ export function openResources(
   clock: Clock,
   cleanup: Cleanup,
   onNetworkChange: () => void,
+  current: () => GatewaySettings,
   means: Means,
   taken?: TakenOver,
 ): Resources {
@@ -75,7 +78,7 @@ export function openResources(
   const privateKeys = new Map(configuration.privateKeys);
   const compute = cleanup.add(
     "computations",
-    fetchingPool(createComputePool(createSystemRandom(), privateKeys), revocationSource(settings)),
+    fetchingPool(createComputePool(createSystemRandom(), privateKeys), revocationSource(current)),
     (pool) => pool.close(),
   );
   compute.expect(expectedWork(configuration));
@@ -160,21 +163,12 @@ export function socketsOptions(
 }
 
 /** Private addresses are asked only where the configuration says so, for a certificate names what it likes. */
-function revocationSource({ revocationTargets }: GatewaySettings): RevocationSource {
+function revocationSource(current: () => GatewaySettings): RevocationSource {
   return createRevocationSource({
     resolve: createNameResolver(),
     random: createSystemRandom(),
     mayConnect: (address) =>
-      !isSpecialAddress(address) || revocationTargets.some((range) => contains(range, address)),
+      !isSpecialAddress(address) || current().revocationTargets.some((range) => contains(range, address)),
     now: () => performance.now(),
   });
-}
-
-function hasAh({ connections, manual }: Configuration): boolean {
-  return (
-    manual.some(({ inbound }) => inbound.suite.protocol === "ah") ||
-    connections.some(({ connection }) =>
-      connection.children.some(({ proposals }) => proposals.some(({ protocol }) => protocol === "ah")),
-    )
-  );
 }

@@ -1,30 +1,28 @@
 /** A gateway that runs: started in the order in which nothing leaves in clear, and ended in the reverse one. */
-import { rmSync } from "node:fs";
-import { equal, wipe } from "../base/bytes.ts";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
-import type { UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { StatusDocument } from "../control/schema.ts";
 import type { SaPairState, SaTraffic } from "../dataplane/data-plane.ts";
-import type { Gateway, GatewayPredecessor } from "../gateway/gateway.ts";
+import type { LaneUpcall } from "../dataplane/lane-options.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
-import { planRoutes, type RoutePlan } from "../gateway/route-plan.ts";
-import { deviceMtu, peersOf, routedChildren } from "../gateway/routed-children.ts";
+import { planRoutes, type RoutedChild, type RoutePlan } from "../gateway/route-plan.ts";
+import { deviceMtu, peersOf } from "../gateway/routed-children.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { IkeCommand } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
 import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { createNameResolver } from "../io/dns.ts";
-import { IoError } from "../io/io-error.ts";
+import type { IoError } from "../io/io-error.ts";
 import { lockFile } from "../io/native-process.ts";
 import type { HostNetwork } from "../io/netlink.ts";
-import { guardsFile, routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
-import type { EspSuite, PolicyName } from "../policy/data-plane.ts";
+import { routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
 import { keySource } from "./capture-keys.ts";
 import { captureScope } from "./capture-scope.ts";
 import type { CapturedGateway } from "./captures.ts";
+import { childrenOnRoutes } from "./children-on-routes.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
@@ -34,14 +32,17 @@ import { neededSwitches, settleForwarding, systemSwitchBoard } from "./forwardin
 import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
 import { HostNetworkFollower } from "./host-network.ts";
 import { Keeping } from "./keeping.ts";
+import { keptGuards } from "./kept-guards.ts";
 import { KeyFiles } from "./key-files.ts";
 import { Lanes } from "./lanes.ts";
 import { ManualKeys } from "./manual-keys.ts";
 import { confinedAdvice, findMeans, type Means } from "./means.ts";
 import { offloadStates } from "./offloads.ts";
 import type { OutgoingDatagram } from "./outer-sockets.ts";
+import { PlacedManual } from "./placed-manual.ts";
+import { predecessorOf, sayTaken } from "./predecessor-facts.ts";
 import { RemoteNames } from "./remote-names.ts";
-import { groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
+import { expectedWork, groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
 import { wipeSecrets } from "./secrets.ts";
 import type { TakenOver } from "./take-over.ts";
 import { giveAddresses } from "./tun-addresses.ts";
@@ -77,8 +78,11 @@ export class RunningGateway {
   readonly #loop: GatewayLoop;
   readonly #follower: HostNetworkFollower;
   readonly #names: RemoteNames;
-  readonly #manual = new ManualKeys(lockFile);
+  readonly #keyFiles: KeyFiles;
+  readonly #manual: PlacedManual;
   readonly #keeping: Keeping;
+  /** Acquires that came while policies are already another configuration's and connections are not. */
+  #held: LaneUpcall[] | undefined;
   /** With the certificates and keys of now. */
   #configuration: Configuration;
   readonly #unresolved = new Map<string, string>();
@@ -117,8 +121,23 @@ export class RunningGateway {
     this.#means = means;
     this.#taken = taken;
     const { configuration, clock } = options;
-    this.#resources = openResources(configuration, clock, cleanup, () => this.#refresh(), means, taken);
+    this.#configuration = configuration;
+    this.#resources = openResources(
+      configuration,
+      clock,
+      cleanup,
+      () => void this.#follower.refresh().catch(this.#onFailedLook),
+      () => this.#configuration.gateway,
+      means,
+      taken,
+    );
     this.#loop = this.#makeLoop();
+    this.#manual = new PlacedManual({
+      keys: new ManualKeys(lockFile),
+      feed: (event) => this.#loop.feed(event),
+      localAddressFor: (remote) => this.#resources.parts.paths.localAddressFor(remote),
+      log: options.log,
+    });
     cleanup.add("gateway loop", this.#loop, (loop) => loop.stop());
     this.#lanes = this.#makeLanes();
     cleanup.add("lanes", this.#lanes, (lanes) => lanes.stop());
@@ -134,46 +153,23 @@ export class RunningGateway {
       onFailure: (name, reason) => this.#onUnresolved(name, reason),
     });
     cleanup.add("names", this.#names, (names) => names.close());
-    this.#configuration = configuration;
     const { load, log } = options;
     const onRenewed = (renewed: Configuration) => this.#onRenewed(renewed);
-    cleanup.add("key files", new KeyFiles({ configuration, load, log, onRenewed }), (files) => files.close());
+    this.#keyFiles = new KeyFiles({ configuration, load, log, onRenewed });
+    cleanup.add("key files", this.#keyFiles, (files) => files.close());
   }
 
   /** Policy in the lanes first, so that what routes bring them is held; then guards and routes, then IKE. */
   async #start(): Promise<void> {
     this.#lanes.setSpds(this.#gateway.setPolicies(this.#effective()));
     await Promise.all([this.#follower.refresh(), this.#lanes.ready()]);
-    this.#loop.setConnections(this.#effective(), this.#before());
-    this.#sayTaken();
-    for (const child of this.#options.configuration.manual) this.#addManual(child.policy);
+    this.#loop.setConnections(this.#effective(), predecessorOf(this.#taken, this.#configuration.gateway));
+    sayTaken(this.#taken, this.pairs().length, this.#gateway.inheritedCount(), this.#options.log);
+    this.#manual.place(this.#configuration.manual);
   }
 
-  /** What runs, with the certificates and keys of now. */
   get configuration(): Configuration {
     return this.#configuration;
-  }
-
-  #sayTaken(): void {
-    if (this.#taken === undefined) return;
-    // What was in them is in the machine now.
-    wipe(...this.#taken.ikeSas);
-    const [all, waiting] = [this.pairs().length, this.#gateway.inheritedCount()];
-    const lost = waiting === 0 ? "" : `, ${waiting} of them without their IKE SA, which is made anew`;
-    this.#options.log.info(
-      `went on with ${all === 1 ? "1 SA pair" : `${all} SA pairs`} of the process before${lost}`,
-    );
-  }
-
-  /** What IKE is to know of the process before. */
-  #before(): GatewayPredecessor | undefined {
-    if (this.#taken === undefined) return undefined;
-    const { state, ikeSas } = this.#taken;
-    const { listen, ports } = this.#options.configuration.gateway;
-    const isOurs = ({ address, port }: UdpEndpoint) =>
-      [0, ports.ike, ports.nat].includes(port) &&
-      (listen.length === 0 || listen.some((one) => equal(one, address)));
-    return { ikeSas, fingerprints: state.fingerprints, isOurs };
   }
 
   #keep(): Keeping {
@@ -190,6 +186,55 @@ export class RunningGateway {
     });
     this.#lanes.keepOrders((orders) => keeping.save(orders));
     return keeping;
+  }
+
+  /** Another configuration with the numbers that its peers have here. */
+  numbered(configuration: Configuration): Configuration {
+    return { ...configuration, connections: this.#gateway.numbered(configuration.connections) };
+  }
+
+  /** Connections whose tunnels another configuration would end, since their peers are where it no longer looks. */
+  movedAway(configuration: Configuration): ReadonlySet<string> {
+    return this.#gateway.movedAway(this.#withAddresses(configuration));
+  }
+
+  /**
+   * Takes another configuration over, as a whole or not at all; what does not change goes on without a pause. Both keep their
+   * secrets: whoever called wipes those of the one that does not run.
+   * @throws {TungateError} why it was not taken; what ran before runs again
+   */
+  async apply(configuration: Configuration): Promise<void> {
+    const former = this.#configuration;
+    try {
+      await this.#take(configuration);
+    } catch (error) {
+      await this.#take(former).catch((again: unknown) => this.#onFailedLook(again));
+      throw error;
+    }
+    this.#keyFiles.replace(configuration);
+  }
+
+  /** In the order of {@link #start}; the acquires in between wait for the connections that they are for. */
+  async #take(configuration: Configuration): Promise<void> {
+    const { compute, privateKeys } = this.#resources;
+    const spds = this.#gateway.setPolicies(this.#withAddresses(configuration));
+    this.#configuration = configuration;
+    this.#held = [];
+    try {
+      this.#lanes.setSpds(spds);
+      this.#names.set(remoteNames(configuration));
+      for (const [id, key] of configuration.privateKeys) privateKeys.set(id, key);
+      compute.expect(expectedWork(configuration));
+      await this.#follower.refresh();
+      this.#manual.place(this.#configuration.manual);
+      this.#loop.setConnections(this.#effective());
+      for (const id of [...privateKeys.keys()])
+        if (!configuration.privateKeys.has(id)) privateKeys.delete(id);
+    } finally {
+      const held = this.#held.splice(0);
+      this.#held = undefined;
+      for (const upcall of held) this.#loop.feed({ kind: "upcall", upcall });
+    }
   }
 
   get lanes(): Lanes {
@@ -247,7 +292,7 @@ export class RunningGateway {
   offloads(): StatusDocument["offloads"] {
     const { tuns, sockets } = this.#resources;
     return offloadStates(
-      this.#options.configuration.gateway.offloads,
+      this.#configuration.gateway.offloads,
       {
         tso: tuns.superpackets.tcp,
         uso: tuns.superpackets.udp,
@@ -319,8 +364,8 @@ export class RunningGateway {
     this.#loop.stop();
     this.#names.close();
     // What is reserved on disk stays so: the next process goes on with these very numbers.
-    this.#manual.close(() => undefined);
-    wipeSecrets(this.#options.configuration);
+    this.#manual.close([]);
+    wipeSecrets(this.#configuration);
     return true;
   }
 
@@ -333,7 +378,7 @@ export class RunningGateway {
     await this.#follower.close();
     await this.#lanes.stop();
     this.#loop.stop();
-    this.#closeManual();
+    this.#manual.close(this.pairs());
     this.#keeping.giveUp();
     this.#wipeKeys();
     await this.#clearRoutes();
@@ -346,11 +391,17 @@ export class RunningGateway {
   }
 
   #effective(): GatewayConfiguration {
-    return gatewayConfiguration(this.#configuration, (name) => this.#names.addressesOf(name));
+    return this.#withAddresses(this.#configuration);
+  }
+
+  #withAddresses(configuration: Configuration): GatewayConfiguration {
+    return gatewayConfiguration(configuration, (name) => this.#names.addressesOf(name));
   }
 
   /** Keys first, so that IKE names none that nobody holds. */
   #onRenewed(renewed: Configuration): void {
+    // What is being taken over was read at the same time.
+    if (this.#held !== undefined) return;
     this.#configuration = renewed;
     const { privateKeys } = this.#resources;
     for (const [id, key] of renewed.privateKeys) privateKeys.set(id, key);
@@ -373,7 +424,7 @@ export class RunningGateway {
       onSendFailure: (_, reason) => log.debug(`an IKE message could not be sent: ${reason}`),
       onEffect: (effect) => {
         if (effect.kind === "wakeLanes") this.#lanes.wake();
-        else if (effect.kind === "reserveSequence") this.#reserve(effect.policy);
+        else if (effect.kind === "reserveSequence") this.#manual.reserve(effect.policy);
         else if (effect.kind === "pathMtuChanged") this.#onPathMtu(effect.remote, effect.state);
         else {
           if (effect.kind === "notice" && this.#changesRoutes(effect.notice)) this.#refreshForPeer();
@@ -398,7 +449,10 @@ export class RunningGateway {
       });
     lanes.listen({
       onIke: (datagram) => this.#loop.feed({ kind: "datagram", datagram }),
-      onUpcall: (upcall) => this.#loop.feed({ kind: "upcall", upcall }),
+      onUpcall: (upcall) => {
+        if (this.#held !== undefined && upcall.kind === "acquire") this.#held.push(upcall);
+        else this.#loop.feed({ kind: "upcall", upcall });
+      },
       onFailure: onFatal,
     });
     return lanes;
@@ -406,10 +460,6 @@ export class RunningGateway {
 
   #makeFollower(): HostNetworkFollower {
     const { configuration, log } = this.#options;
-    const guards = guardsFile(process.env);
-    // What is open after a stop is open after a boot as well.
-    const isKept = configuration.gateway.onExit === "block";
-    if (!isKept && guards !== undefined) rmSync(guards, { force: true });
     return new HostNetworkFollower({
       watch: this.#resources.watch,
       mark: configuration.gateway.routing.mark.value,
@@ -418,7 +468,7 @@ export class RunningGateway {
         this.#gateway.setPaths(paths, ownAddresses);
         this.#loop.feed({ kind: "pathsChanged" });
         const sources = [...paths.values()].map(({ source }) => source);
-        this.#lanes.setOuterAddresses([...configuration.gateway.listen, ...sources]);
+        this.#lanes.setOuterAddresses([...this.#configuration.gateway.listen, ...sources]);
         this.#lanes.setPeers(this.#remotes());
       },
       plan: (ownAddresses) => this.#plan(ownAddresses),
@@ -426,7 +476,7 @@ export class RunningGateway {
       apply: async (lines) =>
         this.#means.isConfined
           ? { isComplete: true, complaints: [] }
-          : runRoutesScript("apply", lines, routesScriptPath(), isKept ? guards : undefined),
+          : runRoutesScript("apply", lines, routesScriptPath(), keptGuards(this.#configuration.gateway)),
       onComplaints: (complaints) => {
         this.#complaints = complaints;
         for (const complaint of complaints) log.warn(complaint);
@@ -435,7 +485,7 @@ export class RunningGateway {
   }
 
   #remotes(): readonly IpAddress[] {
-    const { configuration } = this.#options;
+    const configuration = this.#configuration;
     return [
       ...configuration.connections.flatMap(({ connection, remoteNames: names }) => [
         ...peersOf(connection),
@@ -447,7 +497,7 @@ export class RunningGateway {
   }
 
   #plan(ownAddresses: readonly IpAddress[]): RoutePlan {
-    const { configuration } = this.#options;
+    const configuration = this.#configuration;
     const { routing, ports, onExit, interfaces } = configuration.gateway;
     const children = this.#routedChildren();
     this.#awaitsSuites = children.some(({ awaitsSuite }) => awaitsSuite === true);
@@ -467,25 +517,9 @@ export class RunningGateway {
     return this.#planned;
   }
 
-  #routedChildren() {
-    const { configuration } = this.#options;
-    const caps = new Map(configuration.gateway.interfaces.map(({ name, mtu }) => [name, mtu]));
-    const mtuCap = (device: string) => {
-      const cap = caps.get(device);
-      return typeof cap === "number" ? cap : undefined;
-    };
-    const inUse = new Map<PolicyName, EspSuite[]>();
-    for (const { policy, suite } of this.pairs()) {
-      const known = inUse.get(policy);
-      if (known === undefined) inUse.set(policy, [suite]);
-      else known.push(suite);
-    }
-    return routedChildren(
-      this.#effective(),
-      this.#resources.parts.paths,
-      mtuCap,
-      (policy) => inUse.get(policy) ?? [],
-    );
+  #routedChildren(): readonly RoutedChild[] {
+    const { parts } = this.#resources;
+    return childrenOnRoutes(this.#effective(), this.#configuration.gateway, parts.paths, this.pairs());
   }
 
   /** Where the peer may be reached as well: the ways there are looked up. What a suite leaves of packets: routes say it. */
@@ -505,14 +539,10 @@ export class RunningGateway {
       watch,
       tuns.names.map((name) => this.#mtus.get(name)!),
     );
-    const { forwarding, interfaces } = this.#options.configuration.gateway;
+    const { forwarding, interfaces } = this.#configuration.gateway;
     await giveAddresses(interfaces, network, watch);
     const selectors = this.#routedChildren().map((child) => child.selectors);
     return settleForwarding(forwarding, neededSwitches(network, tuns.names, selectors), systemSwitchBoard);
-  }
-
-  #refresh(): void {
-    this.#follower.refresh().catch(this.#onFailedLook);
   }
 
   #refreshForPeer(): void {
@@ -531,7 +561,9 @@ export class RunningGateway {
 
   #onNames(): void {
     this.#follower.refresh().then(
-      () => this.#loop.setConnections(this.#effective()),
+      () => {
+        if (this.#held === undefined) this.#loop.setConnections(this.#effective());
+      },
       (error: unknown) => this.#options.log.error(error instanceof Error ? error.message : String(error)),
     );
   }
@@ -539,37 +571,6 @@ export class RunningGateway {
   #onUnresolved(name: string, reason: string): void {
     this.#unresolved.set(name, reason);
     this.#options.log.warn(`${name} cannot be resolved: ${reason}; its connection waits`);
-  }
-
-  #addManual(policy: PolicyName): void {
-    const { configuration } = this.#options;
-    const child = configuration.manual.find((one) => one.policy === policy);
-    if (child === undefined) return;
-    const local = child.localAddress ?? this.#resources.parts.paths.localAddressFor(child.remoteAddress);
-    if (local === undefined)
-      throw new IoError(
-        "IO_ADDRESS_NOT_OURS",
-        `${policy}: no address of this host leads to the peer; give the connection a local.address`,
-      );
-    this.#loop.feed({ kind: "addManual", child, local, numbers: this.#manual.open(child) });
-  }
-
-  #reserve(policy: PolicyName): void {
-    try {
-      const last = this.#manual.extend(policy);
-      if (last !== undefined) this.#loop.feed({ kind: "sequenceReserved", policy, last });
-    } catch (error) {
-      this.#options.log.error(error instanceof Error ? error.message : String(error));
-    }
-  }
-
-  #closeManual(): void {
-    const pairs = this.pairs();
-    try {
-      this.#manual.close((policy) => pairs.find((pair) => pair.policy === policy)?.usage.nextSequenceNumber);
-    } catch (error) {
-      this.#options.log.error(error instanceof Error ? error.message : String(error));
-    }
   }
 
   /** Waits until no IKE SA is left: every delete was answered, or its peer gave no sign in time. */
@@ -583,7 +584,7 @@ export class RunningGateway {
     const { dataPlane } = this.#resources.parts;
     for (const { inboundSpi } of this.pairs()) dataPlane.execute({ kind: "removePair", inboundSpi });
     dataPlane.reclaim();
-    wipeSecrets(this.#options.configuration);
+    wipeSecrets(this.#configuration);
   }
 
   async #clearRoutes(): Promise<void> {

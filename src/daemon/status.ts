@@ -5,6 +5,7 @@ import { formatIpAddress } from "../base/ip-address.ts";
 import { formatSpi } from "../base/spi.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
 import type { Configuration, ConfiguredConnection, ManualChild } from "../config/configuration.ts";
+import type { ConfigurationStatus } from "../control/reload-schema.ts";
 import {
   type ChildStatus,
   CONTROL_API_VERSION,
@@ -39,6 +40,8 @@ export interface StatusInput extends TrafficInput {
   readonly version: string;
   readonly startedAt: Instant;
   readonly configuration: Configuration;
+  /** How it came to run, and what its file holds now; absent: not known yet. */
+  readonly configurationStatus?: ConfigurationStatus | undefined;
   readonly states: readonly ConnectionState[];
   readonly interfaces: readonly { readonly name: string; readonly mtu?: number }[];
   readonly lanes: number;
@@ -82,6 +85,7 @@ export function buildStatus(given: StatusInput): StatusDocument {
     version: input.version,
     uptimeSeconds: secondsBetween(input.startedAt, input.now),
     configurationFile: input.configuration.file,
+    ...(input.configurationStatus === undefined ? {} : { configuration: input.configurationStatus }),
     interfaces: [...input.interfaces],
     lanes: input.lanes,
     engine: input.engine,

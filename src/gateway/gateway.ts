@@ -12,12 +12,12 @@ import type { DataPlane, SaPairState, SaTraffic } from "../dataplane/data-plane.
 import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import { quotedIke } from "../dataplane/quoted-ike.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
+import { fingerprint } from "../ike/fingerprint.ts";
 import type { DescribedIkeMachine } from "../ike/ike-machine.ts";
 import type { ExportedIkeKeys } from "../ike/key-export.ts";
 import type { IkeAction, IkeCommand, JobId, PathProbe, Timeout, Work, WorkResult } from "../ike/machine.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import { type Fingerprints, fingerprintsOf, type Predecessor } from "../ike/predecessor.ts";
-import { fingerprint } from "../ike/reload.ts";
 import type { TracedMessage } from "../ike/trace.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { DataPlaneCommand, PolicyName } from "../policy/data-plane.ts";
@@ -149,12 +149,12 @@ export class Gateway {
   /**
    * Takes over the policies of a configuration.
    * @returns one SPD per TUN device; hand them to every lane before {@link setConnections}
-   * @throws {@link SadError} when the table has no room for so many policies
+   * @throws {@link SadError} when the table has no room for so many policies; nothing has changed then
    */
   setPolicies(configuration: GatewayConfiguration): readonly CompiledSpd[] {
     const numbered = { ...configuration, connections: this.#numbered(configuration) };
     const names = policyNames(numbered);
-    this.#spds = interfaceSpds(numbered, (name) => this.#dataPlane.policyIndex(name));
+    this.#spds = this.#interfaceSpds(numbered, names);
     const kept = new Set(names);
     for (const name of this.#policies) if (!kept.has(name)) this.#dataPlane.releasePolicy(name);
     this.#policies = names;
@@ -164,6 +164,16 @@ export class Gateway {
   /** What decides about packets, as it was compiled last. */
   spds(): readonly InterfaceSpd[] {
     return this.#spds;
+  }
+
+  #interfaceSpds(configuration: GatewayConfiguration, names: readonly PolicyName[]): readonly InterfaceSpd[] {
+    try {
+      return interfaceSpds(configuration, (name) => this.#dataPlane.policyIndex(name));
+    } catch (error) {
+      const known = new Set(this.#policies);
+      for (const name of names) if (!known.has(name)) this.#dataPlane.releasePolicy(name);
+      throw error;
+    }
   }
 
   /**
@@ -243,8 +253,20 @@ export class Gateway {
     return this.#inherited.waiting;
   }
 
+  /** Connections whose tunnels would end with {@link setConnections}, since their peers are where it no longer looks. */
+  movedAway(configuration: GatewayConfiguration): ReadonlySet<string> {
+    return this.#machine.movedAway(this.#numbered(configuration).map(({ connection }) => connection));
+  }
+
   /** Policies bear the numbers of peers in their names. */
   #numbered({ connections }: GatewayConfiguration): GatewayConfiguration["connections"] {
+    return this.numbered(connections);
+  }
+
+  /** Connections of another configuration with the names that they would have here, see {@link keepNumbers}. */
+  numbered<Configured extends { readonly connection: Connection }>(
+    connections: readonly Configured[],
+  ): readonly Configured[] {
     return keepNumbers(connections, this.#connections, this.#numbersGiven);
   }
 

@@ -25,7 +25,7 @@ import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./mac
 import { newCookieJar } from "./negotiation/cookie.ts";
 import type { DropReason } from "./notice.ts";
 import { claims, type Predecessor, resume, takeOver } from "./predecessor.ts";
-import { replaceConnections } from "./reload.ts";
+import { hasMovedAway, replaceConnections } from "./reload.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import type { IkeSaId } from "./sa/ike-sa-id.ts";
 import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/retransmission.ts";
@@ -68,6 +68,8 @@ export interface DescribedIkeMachine extends IkeMachine {
     now: Instant,
     before?: Predecessor,
   ): readonly IkeAction[];
+  /** Names of those connections whose IKE SAs would end with {@link setConnections}, since their peers are where it no longer looks. */
+  movedAway(connections: readonly Connection[]): ReadonlySet<string>;
   /** Whether one of the IKE SAs has this child SA. */
   claims(inboundSpi: Spi): boolean;
   /** Messages dropped since the start, by reason. */
@@ -113,6 +115,8 @@ export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachin
         for (const name of machine.connections.keys()) touchConnection(machine, name);
       }),
     claims: (inboundSpi) => claims(machine, inboundSpi),
+    movedAway: (connections) =>
+      new Set(connections.filter((one) => hasMovedAway(machine, one)).map(({ name }) => name)),
     drops: () => new Map([...machine.drops].map(([reason, { total }]) => [reason, total])),
     exportState: () =>
       [...machine.sas.values()].filter((sa) => resumeIkeSa(sa) !== undefined).map(encodeIkeSa),

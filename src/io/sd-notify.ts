@@ -8,6 +8,8 @@ export interface ServiceManager {
   readonly watchdogMs?: number;
   ready(status: string): void;
   status(status: string): void;
+  /** The configuration is being read anew; `ready` follows, whatever becomes of it. */
+  reloading(status: string): void;
   alive(): void;
   stopping(status: string): void;
   /** Name of our unit, where systemd can be asked about it. */
@@ -37,6 +39,8 @@ export function connectServiceManager(environment: NodeJS.ProcessEnv, pid: numbe
     ...(unit === "" ? {} : { unit }),
     ready: (status) => send(`READY=1\nSTATUS=${line(status)}`),
     status: (status) => send(`STATUS=${line(status)}`),
+    reloading: (status) =>
+      send(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}\nSTATUS=${line(status)}`),
     alive: () => send("WATCHDOG=1"),
     stopping: (status) => send(`STOPPING=1\nSTATUS=${line(status)}`),
     store: openDescriptorStore(path, environment, pid),

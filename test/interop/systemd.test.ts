@@ -186,6 +186,24 @@ END
     await machine.run("systemctl reset-failed tungate");
   });
 
+  test("systemctl reload takes the file over, or fails with the reason while the gateway goes on", async () => {
+    const before = await machine.property("MainPID");
+    await machine.run(
+      "cp -p /etc/tungate/tungate.yaml /etc/tungate/before; sed -i 's/psk:/pks:/' /etc/tungate/tungate.yaml",
+    );
+    expect(await machine.run("systemctl reload tungate && echo taken || echo refused")).toContain("refused");
+    expect(await machine.journal()).toMatch(/not reloaded[\s\S]*tungate.yaml:\d+:\d+: .*pks/);
+    await machine.run("cp -p /etc/tungate/before /etc/tungate/tungate.yaml; rm /etc/tungate/before");
+    expect(await machine.run("systemctl reload tungate && echo taken || echo refused")).toContain("taken");
+    await machine.run("kill -HUP $(systemctl show -P MainPID tungate)");
+    await until("it was reloaded twice", async () =>
+      /(?:configuration was reloaded[\s\S]*){2}/.test(await machine.journal()),
+    );
+    expect(await machine.property("ActiveState")).toBe("active");
+    expect(await machine.property("MainPID")).toBe(before);
+    await hasTunnel();
+  });
+
   test("SIGKILL: nothing passes in clear, and systemd starts it again", async () => {
     const before = await machine.property("MainPID");
     const restarts = Number(await machine.property("NRestarts"));

@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { runCommandLine } from "../../../src/cli/command-line.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
+import type { ReloadOutcome } from "../../../src/control/reload-schema.ts";
+import type { ReloadTarget } from "../../../src/control/reload-target.ts";
 import {
   type CommandKind,
   type CommandOutcome,
@@ -77,6 +79,17 @@ async function tungate(...args: string[]): Promise<{ status: number; out: string
   return { status, out, err };
 }
 
+const refused = async (): Promise<ReloadOutcome> => ({ outcome: "refused", lines: ["no"] });
+const asked: unknown[] = [];
+const reloads: ReloadTarget = {
+  reload: (request) => {
+    asked.push(request);
+    return refused();
+  },
+  keep: refused,
+  undo: refused,
+};
+
 async function serve(command: (kind: CommandKind, request: CommandRequest) => CommandOutcome): Promise<void> {
   server = await startControlServer({
     path: control,
@@ -91,6 +104,7 @@ async function serve(command: (kind: CommandKind, request: CommandRequest) => Co
       traffic: () => ({ uptimeSeconds: 1, rows: [], omitted: 0, drops: {} }),
       status: () => STATUS,
       command: async (kind, request) => command(kind, request),
+      reloads,
     },
     reportFailure: () => undefined,
   });
@@ -231,4 +245,29 @@ test("the launcher says what is missing, in any place it is linked to", () => {
     "console.log(process.argv.slice(2).join(), process.env.NODE_OPTIONS);",
   );
   expect(run()).toBe("check undefined\n");
+});
+
+test("reload says what is asked for, and refuses what contradicts itself", async () => {
+  await serve(() => ({ outcome: "done", lines: [] }));
+  const where = ["--control", control];
+  for (const [words, request] of [
+    [["--plan"], { plan: true }],
+    [["--confirm", "60s"], { plan: false, confirmSeconds: 60 }],
+    [["--confirm", "2m"], { plan: false, confirmSeconds: 120 }],
+    [[], { plan: false }],
+  ] as const) {
+    const { status, out, err } = await tungate("reload", ...words, ...where);
+    expect([status, out, asked.pop()]).toEqual([1, "", request]);
+    expect(err).toBe("tungate: not reloaded, what runs stays as it is\n  no\n");
+  }
+  expect((await tungate("reload", "--json", ...where)).out).toContain('"refused"');
+  asked.length = 0;
+  for (const words of [
+    ["--plan", "--confirm", "60s"],
+    ["--confirm", "x"],
+    ["--confirm", "1s"],
+    ["--keep", "--undo"],
+  ])
+    expect((await tungate("reload", ...words, ...where)).status).toBe(2);
+  expect(asked).toEqual([]);
 });

@@ -1,7 +1,7 @@
 /** The control socket: server and client together, what clients may do wrong, who may open it. */
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { connect, createServer, type Socket } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -10,6 +10,8 @@ import { createControlClient } from "../../../src/control/client.ts";
 import { ControlError } from "../../../src/control/error.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
 import type { ExplainAnswer, ExplainQuery } from "../../../src/control/explain-schema.ts";
+import type { ReloadOutcome } from "../../../src/control/reload-schema.ts";
+import type { ReloadTarget } from "../../../src/control/reload-target.ts";
 import {
   type CommandOutcome,
   type CommandRequest,
@@ -17,7 +19,7 @@ import {
   type StatusDocument,
   statusDocument,
 } from "../../../src/control/schema.ts";
-import { CLIENTS_MAX, type ControlServer, startControlServer } from "../../../src/control/server.ts";
+import { type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import { type ControlTarget, UnknownNameError } from "../../../src/control/target.ts";
 import type { TrafficDocument } from "../../../src/control/traffic-schema.ts";
 import { MEASUREMENTS } from "./measurements.ts";
@@ -40,6 +42,8 @@ const EMPTY_STATUS: StatusDocument = {
   advice: [],
 };
 
+const refused = async (): Promise<ReloadOutcome> => ({ outcome: "refused", lines: ["no"] });
+
 class FakeDaemon implements ControlTarget {
   readonly version = "0.1.0";
   readonly measurements = MEASUREMENTS;
@@ -47,6 +51,7 @@ class FakeDaemon implements ControlTarget {
   readonly events = new EventStream("e");
   readonly blackbox = NO_BLACKBOX;
   readonly log = NO_LOG;
+  readonly reloads: ReloadTarget = { reload: refused, keep: refused, undo: refused };
   readonly commands: [string, CommandRequest][] = [];
   outcome: CommandOutcome | Promise<CommandOutcome> | Error = { outcome: "done", lines: [] };
   document: unknown = EMPTY_STATUS;
@@ -266,30 +271,6 @@ test("a client that goes away stops its waiting", async () => {
   expect(daemon.lastSignal?.aborted).toBe(false);
   call.destroy();
   await expect.poll(() => daemon.lastSignal?.aborted).toBe(true);
-});
-
-test("connections beyond the limit are closed, and do not keep others out for ever", async () => {
-  await start();
-  const sockets: Socket[] = [];
-  let closed = 0;
-  for (let i = 0; i < CLIENTS_MAX + 5; i++) {
-    const socket = connect(path);
-    socket.on("error", () => undefined);
-    socket.on("close", () => closed++);
-    sockets.push(socket);
-  }
-  await expect.poll(() => closed).toBe(5);
-  for (const socket of sockets) socket.destroy();
-  await expect
-    .poll(() =>
-      createControlClient(path)
-        .status()
-        .then(
-          () => "answered",
-          () => "refused",
-        ),
-    )
-    .toBe("answered");
 });
 
 test("the client says in its own words why it got nothing", async () => {

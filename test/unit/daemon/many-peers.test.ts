@@ -12,6 +12,7 @@ import { CommandWaiters } from "../../../src/daemon/command-outcome.ts";
 import { DaemonControl } from "../../../src/daemon/control-target.ts";
 import { KeyFiles, withAuthentication } from "../../../src/daemon/key-files.ts";
 import { LogControl } from "../../../src/daemon/log-control.ts";
+import type { Reloads } from "../../../src/daemon/reload/reloads.ts";
 import type { RunningGateway } from "../../../src/daemon/running-gateway.ts";
 import { wipeSecrets } from "../../../src/daemon/secrets.ts";
 import { buildStatus } from "../../../src/daemon/status.ts";
@@ -63,11 +64,13 @@ function control(configuration: Configuration) {
     pairs: () => [],
     command: (command: IkeCommand) => commands.push(command),
   } as unknown as RunningGateway;
+  const reloads = {} as Reloads;
   const clock = { now: () => Instant(1) } as never;
   const log = { level: "info" } as never;
   const more = { blackBox: new BlackBox(), logControl: new LogControl(log, clock) };
   const made = new DaemonControl({
     configuration,
+    reloads,
     version: "0",
     clock,
     log,

@@ -71,6 +71,7 @@ describe("watchdog", () => {
     alive,
     ready: () => undefined,
     status: () => undefined,
+    reloading: () => undefined,
     stopping: () => undefined,
     store: openDescriptorStore(undefined, {}, 1),
   });

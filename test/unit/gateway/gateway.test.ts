@@ -34,6 +34,7 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
     nextTimeout: () => undefined,
     describe: () => [],
     setConnections: () => [],
+    movedAway: () => new Set(),
     drops: () => new Map(),
     exportKeys: () => [],
     ikeSaCount: () => 0,
