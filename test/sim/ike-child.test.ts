@@ -580,7 +580,7 @@ test("jitter is taken off soft limits in octets and packets, alike for both halv
       return inbound.lifetime;
     });
   };
-  expect(limits(0)).toEqual([lifetime, lifetime]);
+  expect(limits(0)).toMatchObject([lifetime, lifetime]);
   const [ofA, ofB] = limits(0.2);
   for (const one of [ofA!, ofB!]) {
     expect(one).toMatchObject({ hardOctets: 1.25e9, hardPackets: 1.25e6 });
