@@ -1,8 +1,8 @@
 /** Why systemd stops its service: it sends the same signal for a restart and for a stop. */
 import { execFile } from "node:child_process";
 
-/** A machine that goes down has much to do; of the time that a stop may take, a quarter. */
-const PATIENCE_MS = 5_000;
+/** A machine that goes down has much to do; lanes carry on meanwhile, and TimeoutStopSec= leaves time for goodbyes. */
+const PATIENCE_MS = 12_000;
 
 /**
  * @param unit - name of our unit

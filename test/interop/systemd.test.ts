@@ -196,8 +196,10 @@ END
     await machine.run("cp -p /etc/tungate/before /etc/tungate/tungate.yaml; rm /etc/tungate/before");
     expect(await machine.run("systemctl reload tungate && echo taken || echo refused")).toContain("taken");
     await machine.run("kill -HUP $(systemctl show -P MainPID tungate)");
-    await until("it was reloaded twice", async () =>
-      /(?:configuration was reloaded[\s\S]*){2}/.test(await machine.journal()),
+    await until(
+      "it was reloaded twice",
+      async () => /(?:configuration was reloaded[\s\S]*){2}/.test(await machine.journal()),
+      60_000,
     );
     expect(await machine.property("ActiveState")).toBe("active");
     expect(await machine.property("MainPID")).toBe(before);
