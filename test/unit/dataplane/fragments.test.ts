@@ -458,6 +458,8 @@ test("[SPD-13] whatever comes in whatever order, no octet passes twice, nor one 
       for (const bytes of carry(a, b, packets)) {
         expect(parseIpPacket(bytes, 0, bytes.length, fields)).toBe(true);
         expect(fields.fragmentId).toBeLessThan(10);
+        // A packet in one piece is none of anybody's fragments, whatever its id, and may pass one that waited.
+        if (fields.fragmentLength === 160) continue;
         for (let at = fields.fragmentOffset; at < fields.fragmentOffset + fields.fragmentLength; at++) {
           // A packet that is whole gives its id to the next.
           if (at === 0)
