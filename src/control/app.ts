@@ -8,11 +8,11 @@ import { issueText, withBody } from "./json-body.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import { addOpenApiRoutes } from "./openapi-routes.ts";
-import { pacedAnswers } from "./paced-answers.ts";
+import { PacedAnswers } from "./paced-answers.ts";
 import { refuse } from "./refusal.ts";
 import { addReloadRoutes } from "./reload-routes.ts";
 import { CONTROL_PATHS, commandRequest, statusQuery } from "./schema.ts";
-import { type ControlTarget, UnknownNameError } from "./target.ts";
+import { BusyError, type ControlTarget, UnknownNameError } from "./target.ts";
 import { addTrafficRoutes } from "./traffic-routes.ts";
 
 /** Commands that may wait for their outcome at once; each holds a connection. */
@@ -29,6 +29,8 @@ export function createControlApp(
 ): Hono {
   const app = new Hono();
   let waiting = 0;
+  // It would be answered as GET, and what is made for it never read: a stream of events would keep its place for ever.
+  app.use(async (context, next) => (context.req.method === "HEAD" ? notFound(context) : next()));
   if (isReadOnly)
     app.use(async (context, next) => {
       if (context.req.method === "GET") return next();
@@ -38,15 +40,13 @@ export function createControlApp(
         "this socket only answers questions; use gateway.control.path",
       );
     });
-  const status = pacedAnswers(
-    (query) => JSON.stringify(target.status(statusQuery.parse(JSON.parse(query)))),
-    () => performance.now(),
-  );
+  const paced = new PacedAnswers();
   app.get(CONTROL_PATHS.status, async (context) => {
-    const query = context.req.query();
-    const parsed = statusQuery.safeParse(query);
-    if (!parsed.success) return refuse(context, "CONTROL_BAD_REQUEST", issueText(parsed.error, "the query"));
-    return context.body(await status(JSON.stringify(query)), 200, { "content-type": "application/json" });
+    const query = statusQuery.safeParse(context.req.query());
+    if (!query.success) return refuse(context, "CONTROL_BAD_REQUEST", issueText(query.error, "the query"));
+    const question = `status ${JSON.stringify(query.data)}`;
+    const answer = await paced.answer(question, () => JSON.stringify(target.status(query.data)));
+    return context.body(answer, 200, { "content-type": "application/json" });
   });
   for (const kind of ["up", "down", "rekey"] as const)
     app.post(CONTROL_PATHS[kind], async (context) => {
@@ -61,20 +61,19 @@ export function createControlApp(
         waiting--;
       }
     });
-  addMetricsRoutes(app, target.measurements);
+  addMetricsRoutes(app, target.measurements, paced);
   addCaptureRoutes(app, target.captures);
   addEventsRoutes(app, target.events);
   addExplainRoutes(app, (query) => target.explain(query));
-  addTrafficRoutes(app, () => target.traffic());
+  addTrafficRoutes(app, () => target.traffic(), paced);
   addOpenApiRoutes(app, target.version);
-  addBlackboxRoutes(app, target.blackbox);
+  addBlackboxRoutes(app, target.blackbox, paced);
   addLogRoutes(app, target.log);
   addReloadRoutes(app, target.reloads);
-  app.notFound((context) =>
-    refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`),
-  );
+  app.notFound(notFound);
   app.onError((error, context) => {
-    if (error instanceof UnknownNameError) return refuse(context, "CONTROL_UNKNOWN_NAME", error.message);
+    if (error instanceof UnknownNameError || error instanceof BusyError)
+      return refuse(context, error.code, error.message);
     reportFailure(error);
     return refuse(context, "CONTROL_INTERNAL", "the daemon failed to carry this out; its log says why");
   });
@@ -82,6 +81,10 @@ export function createControlApp(
 }
 
 const PATH_LENGTH_MAX = 100;
+
+function notFound(context: Context): Response {
+  return refuse(context, "CONTROL_NOT_FOUND", `there is no ${context.req.method} ${pathOf(context)}`);
+}
 
 function pathOf(context: Context): string {
   return context.req.path.slice(0, PATH_LENGTH_MAX).replace(/[^\x20-\x7e]/g, "?");

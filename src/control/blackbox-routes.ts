@@ -2,6 +2,7 @@
 import type { Hono } from "hono";
 import { BLACKBOX_PATH, type BlackboxDocument, blackboxQuery } from "./blackbox-schema.ts";
 import { issueText } from "./json-body.ts";
+import type { PacedAnswers } from "./paced-answers.ts";
 import { refuse } from "./refusal.ts";
 
 export interface BlackboxTarget {
@@ -12,11 +13,13 @@ export interface BlackboxTarget {
   read(connection: string | undefined): BlackboxDocument;
 }
 
-export function addBlackboxRoutes(app: Hono, target: BlackboxTarget): void {
-  app.get(BLACKBOX_PATH, (context) => {
+export function addBlackboxRoutes(app: Hono, target: BlackboxTarget, paced: PacedAnswers): void {
+  app.get(BLACKBOX_PATH, async (context) => {
     const query = blackboxQuery.safeParse(context.req.query());
-    return query.success
-      ? context.json(target.read(query.data.connection))
-      : refuse(context, "CONTROL_BAD_REQUEST", issueText(query.error, "the query"));
+    if (!query.success) return refuse(context, "CONTROL_BAD_REQUEST", issueText(query.error, "the query"));
+    const { connection } = query.data;
+    const question = `blackbox ${connection ?? ""}`;
+    const answer = await paced.answer(question, () => JSON.stringify(target.read(connection)));
+    return context.body(answer, 200, { "content-type": "application/json" });
   });
 }

@@ -4,10 +4,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP } from "node:net";
+import { boundClients } from "./clients.ts";
 import { ControlError, systemCode } from "./error.ts";
 import { HEALTH_PATHS, healthAnswer, METRICS_TYPE, type MetricsSource } from "./health.ts";
+import { PacedAnswers } from "./paced-answers.ts";
 
-/** Connections at once; further ones are closed. */
+/** Connections at once; a further one takes the place of the one that has asked nothing for longest. */
 export const SCRAPERS_MAX = 32;
 /** Octets of a request's headers, all of them, and how many there may be. */
 const HEADERS_OCTETS_MAX = 8 * 1024;
@@ -16,8 +18,6 @@ const HEADERS_MAX = 64;
 const REQUEST_TIMEOUT_MS = 5_000;
 /** Longer than between two scrapes as a rule, so that one connection serves. */
 const IDLE_TIMEOUT_MS = 65_000;
-/** Longest from the request to the last octet that the client has taken. */
-const ANSWER_MS_MAX = 10_000;
 
 export interface MetricsServerOptions {
   readonly address: string;
@@ -36,17 +36,18 @@ export interface MetricsServer {
 
 /** @throws {@link ControlError} `CONTROL_METRICS` when the address cannot be listened on */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const server = createServer(
-    {
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      keepAliveTimeout: IDLE_TIMEOUT_MS,
-      connectionsCheckingInterval: 1_000,
-      maxHeaderSize: HEADERS_OCTETS_MAX,
-    },
-    (request, response) => answer(request, response, options),
-  );
-  server.maxConnections = SCRAPERS_MAX;
+  const server = createServer({
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_TIMEOUT_MS,
+    connectionsCheckingInterval: 1_000,
+    maxHeaderSize: HEADERS_OCTETS_MAX,
+  });
+  const isAdmitted = boundClients(server, SCRAPERS_MAX);
+  const paced = new PacedAnswers();
+  server.on("request", (request, response) => {
+    if (isAdmitted(request, response)) void answer(request, response, options, paced);
+  });
   server.maxHeadersCount = HEADERS_MAX;
   // Who connects and says nothing has no request that could time out yet.
   server.on("connection", (socket) => socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy()));
@@ -61,26 +62,38 @@ interface Answer {
   readonly type?: string;
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, options: MetricsServerOptions): void {
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: MetricsServerOptions,
+  paced: PacedAnswers,
+): void {
   // Nobody sends a body with a question; what comes is not read, and the connection ends with the answer.
   const hasBody =
     request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
-  const { status, text, type = "text/plain; charset=utf-8" } = answerTo(request, options);
-  const timer = setTimeout(() => response.destroy(), ANSWER_MS_MAX);
-  response.on("close", () => clearTimeout(timer));
-  response.writeHead(status, {
-    "content-type": type,
-    "content-length": Buffer.byteLength(text),
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "default-src 'none'",
-    ...(status === 405 ? { allow: "GET, HEAD" } : {}),
-    ...(hasBody ? { connection: "close" } : {}),
-  });
-  response.end(request.method === "HEAD" ? undefined : text);
+  const write = ({ status, text, type = "text/plain; charset=utf-8" }: Answer) => {
+    if (response.destroyed) return;
+    response.writeHead(status, {
+      "content-type": type,
+      "content-length": Buffer.byteLength(text),
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      "content-security-policy": "default-src 'none'",
+      ...(status === 405 ? { allow: "GET, HEAD" } : {}),
+      ...(hasBody ? { connection: "close" } : {}),
+    });
+    response.end(request.method === "HEAD" ? undefined : text);
+  };
+  const found = answerTo(request, options, paced);
+  if (found instanceof Promise) void found.then(write);
+  else write(found);
 }
 
-function answerTo({ method, url, headers }: IncomingMessage, options: MetricsServerOptions): Answer {
+function answerTo(
+  { method, url, headers }: IncomingMessage,
+  options: MetricsServerOptions,
+  paced: PacedAnswers,
+): Answer | Promise<Answer> {
   const { source, hosts, reportFailure } = options;
   if (method !== "GET" && method !== "HEAD")
     return { status: 405, text: "this is for reading: GET or HEAD\n" };
@@ -89,10 +102,16 @@ function answerTo({ method, url, headers }: IncomingMessage, options: MetricsSer
       status: 421,
       text: "this name is not served here; ask by address, or add it to gateway.metrics.hosts\n",
     };
+  const failed = (error: unknown): Answer => {
+    reportFailure(error);
+    return { status: 500, text: "the gateway failed to answer; its log says why\n" };
+  };
   try {
     switch (url?.split("?", 1)[0]) {
       case "/metrics":
-        return { status: 200, text: source.metrics(), type: METRICS_TYPE };
+        return paced
+          .answer("metrics", () => source.metrics())
+          .then((text) => ({ status: 200, text, type: METRICS_TYPE }), failed);
       case HEALTH_PATHS.healthz:
         return healthAnswer(source.health());
       case HEALTH_PATHS.readyz:
@@ -101,8 +120,7 @@ function answerTo({ method, url, headers }: IncomingMessage, options: MetricsSer
         return { status: 404, text: "there are /metrics, /healthz and /readyz\n" };
     }
   } catch (error) {
-    reportFailure(error);
-    return { status: 500, text: "the gateway failed to answer; its log says why\n" };
+    return failed(error);
   }
 }
 

@@ -1,44 +1,55 @@
 /** Answers that are costly to make: each made for all who wait for it, and seldom enough to leave time for everything else. */
+import { BusyError } from "./target.ts";
 
 /** What one making took is left free so many times before the next. */
 const SHARE = 4;
+/** Questions that wait; whoever asks and goes leaves one behind. */
+export const QUESTIONS_WAITING_MAX = 256;
 
-/**
- * @param make - what is answered to a question
- * @param now - milliseconds of a clock that never goes back
- * @returns a function whose answers are made after it was called
- */
-export function pacedAnswers(
-  make: (question: string) => string,
-  now: () => number,
-): (question: string) => Promise<string> {
-  let free = Number.NEGATIVE_INFINITY;
+export class PacedAnswers {
+  readonly #now: () => number;
+  #free = Number.NEGATIVE_INFINITY;
   /** In the order in which they are made. */
-  const waiting = new Map<string, Promise<string>>();
-  let last: Promise<unknown> = Promise.resolve();
-  const measured = (question: string) => {
-    const begun = now();
-    try {
-      return make(question);
-    } finally {
-      const ended = now();
-      free = ended + SHARE * (ended - begun);
-    }
-  };
-  const later = async (question: string, before: Promise<unknown>) => {
-    await before.catch(() => undefined);
-    const wait = free - now();
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-    waiting.delete(question);
-    return measured(question);
-  };
-  return async (question) => {
-    if (waiting.size === 0 && free <= now()) return measured(question);
-    const known = waiting.get(question);
+  readonly #waiting = new Map<string, Promise<string>>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param now - milliseconds of a clock that never goes back */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /**
+   * An answer that is made after this call.
+   * @param question - the same for what has the same answer
+   * @throws {@link BusyError}
+   */
+  async answer(question: string, make: () => string): Promise<string> {
+    if (this.#waiting.size === 0 && this.#free <= this.#now()) return this.#measured(make);
+    const known = this.#waiting.get(question);
     if (known !== undefined) return known;
-    const answer = later(question, last);
-    waiting.set(question, answer);
-    last = answer;
+    if (this.#waiting.size >= QUESTIONS_WAITING_MAX)
+      throw new BusyError("too many questions wait for their answer; try again");
+    const answer = this.#later(question, make, this.#last);
+    this.#waiting.set(question, answer);
+    this.#last = answer;
     return answer;
-  };
+  }
+
+  async #later(question: string, make: () => string, before: Promise<unknown>): Promise<string> {
+    await before.catch(() => undefined);
+    const wait = this.#free - this.#now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    this.#waiting.delete(question);
+    return this.#measured(make);
+  }
+
+  #measured(make: () => string): string {
+    const begun = this.#now();
+    try {
+      return make();
+    } finally {
+      const ended = this.#now();
+      this.#free = ended + SHARE * (ended - begun);
+    }
+  }
 }

@@ -37,3 +37,9 @@ export class UnknownNameError extends TungateError {
   override readonly name = "UnknownNameError";
   readonly code = "CONTROL_UNKNOWN_NAME";
 }
+
+/** A limit is reached, which goes by by itself or when somebody gives something back. */
+export class BusyError extends TungateError {
+  override readonly name = "BusyError";
+  readonly code = "CONTROL_BUSY";
+}

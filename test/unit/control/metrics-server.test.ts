@@ -3,6 +3,7 @@ import { type IncomingHttpHeaders, request } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { UNDER_WAY_MAX } from "../../../src/control/clients.ts";
 import type { MetricsSource } from "../../../src/control/health.ts";
 import {
   isHostAllowed,
@@ -152,9 +153,8 @@ test("whoever connects and says nothing, or half of it, has to go; others are se
   const slow = await Promise.all(
     Array.from({ length: SCRAPERS_MAX }, (_, i) => open(i % 2 === 0 ? "" : "GET /metrics HTTP/1.1\r\n")),
   );
-  const beyond = await open("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n");
-  beyond.socket.resume();
-  await beyond.closed;
+  // Whoever asks takes the place of one of them.
+  expect((await ask("/metrics")).status).toBe(200);
   for (const { socket } of slow) socket.resume();
   await Promise.race([
     Promise.all(slow.map(({ closed }) => closed)),
@@ -163,6 +163,39 @@ test("whoever connects and says nothing, or half of it, has to go; others are se
     }),
   ]);
   expect((await ask("/metrics")).status).toBe(200);
+});
+
+test("requests that come before their answers are taken: a few at once, then the connection ends", async () => {
+  let made = 0;
+  const large = "# 1234567890\n".repeat(100_000);
+  await start({
+    metrics: () => {
+      made++;
+      return large;
+    },
+  });
+  const { socket, closed } = await open("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1000));
+  socket.resume();
+  await closed;
+  expect(made).toBeLessThanOrEqual(UNDER_WAY_MAX);
+  expect((await ask("/metrics")).status).toBe(200);
+});
+
+test("many who ask at once have the metrics made once, and seldom", async () => {
+  let made = 0;
+  const busy = 5;
+  await start({
+    metrics: () => {
+      made++;
+      const until = performance.now() + busy;
+      while (performance.now() < until);
+      return "tungate_lanes 2\n";
+    },
+  });
+  const begun = performance.now();
+  const answers = await Promise.all(Array.from({ length: 30 }, () => ask("/metrics")));
+  expect(answers.every(({ status }) => status === 200)).toBe(true);
+  expect(made).toBeLessThanOrEqual(2 + (performance.now() - begun) / (4 * busy));
 });
 
 test("a scraper that never reads is let go of", { timeout: 30_000 }, async () => {

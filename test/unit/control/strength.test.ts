@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { createControlClient } from "../../../src/control/client.ts";
 import { CLIENTS_MAX, TAKE_TIMEOUT_MS } from "../../../src/control/clients.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
-import { pacedAnswers } from "../../../src/control/paced-answers.ts";
+import { PacedAnswers, QUESTIONS_WAITING_MAX } from "../../../src/control/paced-answers.ts";
 import type { StatusDocument } from "../../../src/control/schema.ts";
 import { type ControlServer, HEADER_OCTETS_MAX, startControlServer } from "../../../src/control/server.ts";
 import type { ControlTarget } from "../../../src/control/target.ts";
@@ -143,15 +143,14 @@ test("a client that never reads loses its place in time", { timeout: 60_000 }, a
 test("a costly answer is made for all who wait for it at once, and after a rest", async () => {
   let now = 0;
   const count: string[] = [];
-  const answer = pacedAnswers(
-    (question) => {
+  const paced = new PacedAnswers(() => now);
+  const answer = (question: string) =>
+    paced.answer(question, () => {
       now += 10;
       count.push(question);
       if (question === "bad") throw new Error("no such thing");
       return `${question}${count.length}`;
-    },
-    () => now,
-  );
+    });
   expect(await answer("a")).toBe("a1");
   const waiting = [answer("a"), answer("b"), answer("a"), answer("bad"), answer("a")];
   expect(count).toEqual(["a"]);
@@ -166,6 +165,22 @@ test("a costly answer is made for all who wait for it at once, and after a rest"
   ]);
   now += 1000;
   expect(await answer("a")).toBe("a5");
+});
+
+test("questions of those who have gone are kept up to a number", async () => {
+  let now = 0;
+  const paced = new PacedAnswers(() => now);
+  const ask = (question: string) => paced.answer(question, () => "");
+  await paced.answer("first", () => {
+    now += 10;
+    return "";
+  });
+  const waiting = Array.from({ length: QUESTIONS_WAITING_MAX }, (_, i) => ask(`${i}`));
+  await expect(ask("more")).rejects.toMatchObject({ code: "CONTROL_BUSY" });
+  // What others wait for already costs nothing.
+  waiting.push(ask("7"));
+  now += 1_000_000;
+  await Promise.all(waiting);
 });
 
 test("a flood of requests for the status leaves time for everything else", async () => {
