@@ -4,7 +4,7 @@ import { withBody } from "./json-body.ts";
 import { LOG_PATH, type LogDocument, type LogRequest, logRequest } from "./log-schema.ts";
 
 export interface LogTarget {
-  /** @throws {@link UnknownNameError} */
+  /** @throws {@link UnknownNameError}, {@link BusyError} when too many connections have a level of their own */
   setLevel(request: LogRequest): LogDocument;
   levels(): LogDocument;
 }

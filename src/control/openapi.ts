@@ -74,7 +74,7 @@ const command = (kind: "up" | "down" | "rekey", summary: string): Operation => (
   summary,
   request: "CommandRequest",
   answers: { 200: { description: "What came of it.", document: "CommandOutcome" } },
-  refusals: [400, 404, 413, 503],
+  refusals: [400, 403, 404, 413, 503],
 });
 
 const health = (path: string, id: string, summary: string): Operation => ({
@@ -97,7 +97,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "What the gateway does: connections, children, traffic, and why something waits.",
     query: statusQuery,
     answers: { 200: { description: "The status.", document: "StatusDocument" } },
-    refusals: [400, 404],
+    refusals: [400, 404, 503],
   },
   {
     path: CONTROL_PATHS.explain,
@@ -115,7 +115,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "traffic",
     summary: "What each child carries, in few words, for whoever looks every second.",
     answers: { 200: { description: "Counters.", document: "TrafficDocument" } },
-    refusals: [],
+    refusals: [503],
   },
   command("up", "Bring a connection or one of its children up."),
   command("down", "Take it down and do not call again until up is said."),
@@ -163,7 +163,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "metrics",
     summary: "Metrics in Prometheus' text format.",
     answers: { 200: { description: "The metrics.", type: TEXT } },
-    refusals: [],
+    refusals: [503],
   },
   health(HEALTH_PATHS.healthz, "healthz", "Whether the process and every lane move."),
   health(HEALTH_PATHS.readyz, "readyz", "Whether everything with keep: up is up."),
@@ -182,7 +182,7 @@ export const OPERATIONS: readonly Operation[] = [
     id: "stopCapture",
     summary: "End the capture that runs.",
     answers: { 200: { description: "It is ended.", type: JSON_TYPE } },
-    refusals: [404],
+    refusals: [403, 404],
   },
   {
     path: BLACKBOX_PATH,
@@ -191,7 +191,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "What IKE did in the last ten minutes: messages by type and size, and what was decided.",
     query: blackboxQuery,
     answers: { 200: { description: "The oldest first.", document: "BlackboxDocument" } },
-    refusals: [400, 404],
+    refusals: [400, 404, 503],
   },
   {
     path: LOG_PATH,
@@ -208,7 +208,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "Log more or less, of everything or of one connection.",
     request: "LogRequest",
     answers: { 200: { description: "Those that differ now.", document: "LogDocument" } },
-    refusals: [400, 404, 413],
+    refusals: [400, 403, 404, 413, 503],
   },
   {
     path: CONTROL_PATHS.openapi,

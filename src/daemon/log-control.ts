@@ -2,7 +2,7 @@
 import { seconds } from "../base/instant.ts";
 import type { LogTarget } from "../control/log-routes.ts";
 import type { LogDocument, LogRequest } from "../control/log-schema.ts";
-import { UnknownNameError } from "../control/target.ts";
+import { BusyError, UnknownNameError } from "../control/target.ts";
 import type { Clock } from "../io/clock.ts";
 import type { LogLevel } from "../observe/log-level.ts";
 import { LogLevels, OWN_LEVELS_MAX } from "../observe/log-levels.ts";
@@ -36,7 +36,9 @@ export class LogControl implements LogTarget {
       throw new UnknownNameError(`no connection is named ${connection}`);
     const now = this.#clock.now();
     if (!this.levelsInUse.set(level, connection, span === undefined ? undefined : seconds(span), now))
-      throw new UnknownNameError(`${OWN_LEVELS_MAX} connections have a level of their own already`);
+      throw new BusyError(
+        `${OWN_LEVELS_MAX} connections have a level of their own already; tungate log shows them, and tungate log ${this.#usual} NAME ends one`,
+      );
     if (connection === undefined) this.#setAll(level, span);
     const of = connection === undefined ? "" : ` of ${connection}`;
     this.#log.info(`the level of the log${of} is ${level} now${span === undefined ? "" : `, for ${span} s`}`);

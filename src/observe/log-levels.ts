@@ -29,9 +29,9 @@ export class LogLevels {
   set(level: LogLevel, connection: string | undefined, span: DurationMs | undefined, now: Instant): boolean {
     const key = connection ?? "";
     this.#own.delete(key);
-    if (level === this.#levelOf(undefined, now) && connection !== undefined) return true;
-    if (connection === undefined && level === this.#usual) return true;
     this.differing(now);
+    // What is above it may differ for a time only, and then it would not be as it was told.
+    if (level === this.#usual && level === this.#levelOf(connection, now)) return true;
     if (this.#own.size >= OWN_LEVELS_MAX) return false;
     this.#own.set(key, {
       ...(connection === undefined ? {} : { connection }),

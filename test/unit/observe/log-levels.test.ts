@@ -38,6 +38,18 @@ test("so many connections may have one, and no more", () => {
   expect(levels.set("debug", "more", undefined, at(2000))).toBe(true);
 });
 
+test("a level that was told stays as it was told when what is above it ends", () => {
+  const levels = new LogLevels("info");
+  levels.set("debug", undefined, seconds(10), at(0));
+  levels.set("debug", "paris", undefined, at(0));
+  expect(levels.isEnabled("debug", "oslo", at(20_000))).toBe(false);
+  expect(levels.isEnabled("debug", "paris", at(20_000))).toBe(true);
+  // A peer may be as usual while its connection is not.
+  levels.set("info", "paris#3", undefined, at(20_000));
+  expect(levels.isEnabled("debug", "paris#3", at(20_000))).toBe(false);
+  expect(levels.isEnabled("debug", "paris#4", at(20_000))).toBe(true);
+});
+
 test("notices of the connection are written that otherwise are not, and status says so", () => {
   const lines: string[] = [];
   const log = createLog({
@@ -64,6 +76,14 @@ test("notices of the connection are written that otherwise are not, and status s
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ level: "debug", connection: "paris" }]);
   expect(() => control.setLevel({ level: "debug", connection: "rome" })).toThrow(
     "no connection is named rome",
+  );
+  control.isName = () => true;
+  for (let i = 1; i < OWN_LEVELS_MAX; i++) control.setLevel({ level: "debug", connection: `c${i}` });
+  expect(() => control.setLevel({ level: "debug", connection: "rome" })).toThrow(
+    expect.objectContaining({
+      code: "CONTROL_BUSY",
+      message: expect.stringContaining("tungate log info NAME"),
+    }),
   );
 });
 
