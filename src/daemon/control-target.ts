@@ -205,7 +205,7 @@ export class DaemonControl implements ControlTarget {
   }
 
   #requireName(connection: string): void {
-    const { connections, manual } = this.#options.configuration;
+    const { connections, manual } = this.#configuration;
     if (this.#meant(connection).length > 0 || manual.some((one) => one.connection === connection)) return;
     throw this.#unknown(connection, [
       ...connections.map(({ connection: one }) => one),
