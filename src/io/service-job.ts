@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 
 /** A machine that goes down has much to do; lanes carry on meanwhile, and TimeoutStopSec= leaves time for goodbyes. */
-const PATIENCE_MS = 12_000;
+const PATIENCE_MS = 30_000;
 
 /**
  * @param unit - name of our unit

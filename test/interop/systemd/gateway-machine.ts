@@ -11,7 +11,7 @@ import { systemdRoot } from "./root.ts";
 export const PACKAGE = "tungate.deb";
 const MEMORY_MB = 1024;
 /** systemd's own start, and a Node process on one emulated processor, take their time. */
-const SLOW_MS = 90_000;
+const SLOW_MS = 180_000;
 
 export class GatewayMachine {
   readonly peer: KernelPeer;
