@@ -52,6 +52,8 @@ export interface IpRule {
 
 export interface RoutingFacts {
   readonly prefixes: readonly ProtectedPrefix[];
+  /** Prefixes that were not looked up. */
+  readonly prefixesLeftOut: number;
   readonly peers: readonly PeerWay[];
   readonly rules: Known<readonly IpRule[]>;
 }
@@ -59,9 +61,10 @@ export interface RoutingFacts {
 export interface PortHolder {
   readonly port: number;
   readonly family: 4 | 6;
-  /** `charon (pid 812)`; absent: the process is not visible. */
+  /** `charon (pid 812)`; absent: no process that has it is visible. */
   readonly who?: string;
-  readonly pid?: number;
+  /** All that have it open. */
+  readonly pids: readonly number[];
 }
 
 /** A policy of the kernel's IPsec. */
@@ -96,7 +99,7 @@ export interface TunFacts {
 
 export interface ReversePath {
   readonly device: string;
-  /** 0: none, 1: strict, 2: loose; the larger of the device's and that for all. */
+  /** 0: none, 1: strict, 2: loose; the larger of that for all and the device's, or what it will begin with. */
   readonly mode: number;
 }
 
@@ -153,4 +156,7 @@ export interface Facts {
   readonly crypto: CryptoProvider;
   readonly asked: Known<readonly AskedPeer[]>;
   readonly names: readonly NameAnswer[];
+  /** How many were not looked up or asked, so that doctor ends while somebody waits for it. */
+  readonly namesLeftOut: number;
+  readonly peersLeftOut: number;
 }

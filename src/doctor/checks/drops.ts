@@ -18,7 +18,14 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 export function checkDrops({ daemon, ruleset }: Pick<Facts, "daemon" | "ruleset">): readonly Finding[] {
   const clear = "value" in ruleset ? ruleset.value.clearPackets : 0;
-  const findings: Finding[] = [];
+  const findings: Finding[] =
+    "value" in ruleset
+      ? []
+      : [
+          notChecked(
+            `whether packets arrive in clear from protected networks is counted by the packet filter: ${ruleset.unknown}`,
+          ),
+        ];
   if (clear > 0)
     findings.push(
       warning(

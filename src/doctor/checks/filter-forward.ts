@@ -1,8 +1,8 @@
 /** Whether the packet filter forwards between LANs and tunnels, and keeps its hands off the flows. */
 import type { Facts } from "../facts.ts";
-import { type Finding, given, notChecked, orOk, problem, warning } from "../finding.ts";
+import { type Finding, given, notChecked, ok, orOk, problem, warning } from "../finding.ts";
 import { type Fate, type FilteredPacket, fatesOf } from "../firewall/evaluate.ts";
-import { type ProtectedFlow, protectedFlows } from "../firewall/flows.ts";
+import { FIRST_FLOWS, type ProtectedFlow, protectedFlows } from "../firewall/flows.ts";
 import type { Ruleset } from "../firewall/ruleset.ts";
 import { whereOf } from "../firewall/where.ts";
 
@@ -12,13 +12,16 @@ export function checkFilterForward({
   network,
 }: Pick<Facts, "ruleset" | "configuration" | "network">): readonly Finding[] {
   if (configuration === undefined) return [notChecked("the configuration cannot be used")];
-  const flows = protectedFlows(configuration, "value" in network ? network.value : undefined);
-  const forwarded = flows.filter(({ lan }) => lan !== undefined);
-  return given(ruleset, (rules) =>
-    orOk(
-      forwarded.flatMap((flow) => flowFindings(rules, flow)),
-      "the packet filter forwards between LANs and tunnels",
-    ),
+  return given(network, (host) =>
+    given(ruleset, (rules) => {
+      const { flows, isAll } = protectedFlows(configuration, host);
+      const forwarded = flows.filter(({ lan }) => lan !== undefined);
+      if (forwarded.length === 0) return [ok("no LAN of a tunnel lies behind this host")];
+      return orOk(
+        forwarded.flatMap((flow) => flowFindings(rules, flow)),
+        `the packet filter forwards between LANs and tunnels${isAll ? "" : FIRST_FLOWS}`,
+      );
+    }),
   );
 }
 

@@ -12,7 +12,8 @@ export function checkFilterInput({
   configuration,
 }: Pick<Facts, "ruleset" | "routing" | "configuration">): readonly Finding[] {
   if (configuration === undefined) return [notChecked("the configuration cannot be used")];
-  const { ike, nat } = configuration.gateway.ports;
+  const { ports, routing: ours } = configuration.gateway;
+  const mark = ours.mark.value;
   const callers = new Set(
     configuration.connections
       .filter(({ connection }) => connection.keep === "respond")
@@ -25,18 +26,22 @@ export function checkFilterInput({
       );
       if (usable.length === 0)
         return [notChecked("no peer has an address yet that rules could be tried with")];
-      const findings = usable.flatMap((peer) => peerFindings(rules, peer, [ike, nat], callers));
+      const findings = usable.flatMap((peer) =>
+        peerFindings(rules, { ...peer, mark }, [ports.ike, ports.nat], callers),
+      );
       return orOk(distinct(findings), "the packet filter lets IKE and ESP in and out");
     }),
   );
 }
 
+/** With the mark of our outer packets. */
+type MarkedWay = PeerWay & { readonly mark: number };
 type Judgement = Pick<Finding, "result"> & { readonly where: string };
 
 /** One finding for the ports that share a fate. */
 function peerFindings(
   rules: Ruleset,
-  peer: PeerWay,
+  peer: MarkedWay,
   ports: readonly number[],
   callers: ReadonlySet<string>,
 ): readonly Finding[] {
@@ -55,7 +60,7 @@ function peerFindings(
 
 function judge(
   rules: Ruleset,
-  peer: PeerWay,
+  peer: MarkedWay,
   port: number,
   callers: ReadonlySet<string>,
 ): (Judgement & { isOut: boolean }) | undefined {
@@ -104,8 +109,9 @@ function inbound({ address, source, marked }: PeerWay, port: number) {
   };
 }
 
-function outbound({ address, source, marked }: PeerWay, port: number) {
+function outbound({ address, source, marked, mark }: MarkedWay, port: number) {
   return {
+    mark,
     source: source!,
     destination: address,
     protocol: "udp" as const,

@@ -1,8 +1,13 @@
 /** DNS names of peers. */
 import type { Facts } from "../facts.ts";
-import { ok, orOk, problem } from "../finding.ts";
+import { type Finding, notChecked, ok, orOk, problem } from "../finding.ts";
 
-export function checkNames({ names }: Pick<Facts, "names">) {
+export function checkNames({
+  names,
+  namesLeftOut,
+  configuration,
+}: Pick<Facts, "names" | "namesLeftOut" | "configuration">): readonly Finding[] {
+  if (configuration === undefined) return [notChecked("the configuration cannot be used")];
   if (names.length === 0) return [ok("no peer is named by DNS")];
   const findings = names.flatMap(({ name, failure }) =>
     failure === undefined
@@ -14,5 +19,12 @@ export function checkNames({ names }: Pick<Facts, "names">) {
           ),
         ],
   );
-  return orOk(findings, `${names.length === 1 ? "the name" : "all names"} of peers can be resolved`);
+  const rest = namesLeftOut === 0 ? [] : [notChecked(`${namesLeftOut} more names were not looked up`)];
+  return [
+    ...orOk(
+      findings,
+      `${names.length === 1 ? "the name" : `${names.length} names`} of peers can be resolved`,
+    ),
+    ...rest,
+  ];
 }

@@ -6,12 +6,16 @@ import { unreachableText } from "../../observe/unreachable-words.ts";
 import type { AskedPeer, Facts } from "../facts.ts";
 import { type Finding, given, notChecked, ok, problem } from "../finding.ts";
 
-export function checkReachability({ asked }: Pick<Facts, "asked">): readonly Finding[] {
-  return given(asked, (peers) =>
-    peers.length === 0
-      ? [notChecked("no peer has an address to ask; those who call us are seen by tungate status")]
-      : peers.flatMap(peerFindings),
-  );
+export function checkReachability({
+  asked,
+  peersLeftOut,
+}: Pick<Facts, "asked" | "peersLeftOut">): readonly Finding[] {
+  return given(asked, (peers) => {
+    if (peers.length === 0)
+      return [notChecked("no peer has an address to ask; those who call us are seen by tungate status")];
+    const rest = peersLeftOut === 0 ? [] : [notChecked(`${peersLeftOut} more peers were not asked`)];
+    return [...peers.flatMap(peerFindings), ...rest];
+  });
 }
 
 function peerFindings({ connection, remote, reach }: AskedPeer): readonly Finding[] {

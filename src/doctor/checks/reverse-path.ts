@@ -1,20 +1,24 @@
 /** rp_filter: packets whose sender is routed elsewhere than they come from are dropped without a word (RFC 3704). */
 import { familyOf, formatIpAddress } from "../../base/ip-address.ts";
 import type { Facts } from "../facts.ts";
-import { type Finding, given, ok, orOk, problem } from "../finding.ts";
+import { type Finding, given, notChecked, ok, orOk, problem } from "../finding.ts";
 
 const STRICT = 1;
 
 export function checkReversePath({
   machine,
   routing,
-}: Pick<Facts, "machine" | "routing">): readonly Finding[] {
+  daemon,
+}: Pick<Facts, "machine" | "routing" | "daemon">): readonly Finding[] {
+  if (machine.reversePaths.length === 0)
+    return [notChecked("no device of a tunnel or towards a peer has a reverse path filter that can be read")];
   const strict = new Set(
     machine.reversePaths.filter(({ mode }) => mode === STRICT).map(({ device }) => device),
   );
   if (strict.size === 0) return [ok("no device of ours or towards a peer checks reverse paths strictly")];
   return given(routing, ({ prefixes, peers }) => {
-    const tunnels = prefixes
+    // Routes into tunnels are there while the gateway runs.
+    const tunnels = (daemon.kind === "notRunning" ? [] : prefixes)
       .filter(({ device, found }) => strict.has(device) && familyOf(found.address) === 4)
       .filter(({ device, found }) => found.device !== device)
       .map(({ device, found }) =>
@@ -39,6 +43,6 @@ export function checkReversePath({
 function finding(device: string, what: string): Finding {
   return problem(
     `rp_filter on ${device} drops ${what}`,
-    `sysctl -w net.ipv4.conf.${device}.rp_filter=2 (and net.ipv4.conf.all.rp_filter must not be 1)`,
+    `sysctl -w net.ipv4.conf.${device.replaceAll(".", "/")}.rp_filter=2`,
   );
 }

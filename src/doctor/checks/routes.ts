@@ -14,7 +14,7 @@ export function checkRoutes({
 }: Pick<Facts, "routing" | "daemon" | "configuration">): readonly Finding[] {
   if (daemon.kind !== "running")
     return [notChecked("routes into tunnels are there while the gateway runs, and no gateway answers")];
-  return given(routing, ({ prefixes, peers, rules }) => {
+  return given(routing, ({ prefixes, prefixesLeftOut, peers, rules }) => {
     const devices = new Set(configuration?.gateway.interfaces.map(({ name }) => name));
     const foreign = "value" in rules ? rulesBefore(rules.value) : [];
     const strays = prefixes
@@ -45,12 +45,15 @@ export function checkRoutes({
               `packets that it takes see no tunnel; lower gateway.routing.priority below ${priority}, or remove it`,
             ),
           );
-    return orOk(
+    const rest =
+      prefixesLeftOut === 0 ? [] : [notChecked(`${prefixesLeftOut} more prefixes were not looked up`)];
+    const found = orOk(
       [...strays, ...loops, ...homeless, ...others],
       prefixes.length === 0
         ? "no routes are asked for"
         : "what is protected is routed into the tunnels, and peers are not",
     );
+    return [...found, ...rest];
   });
 }
 

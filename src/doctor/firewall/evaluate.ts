@@ -27,12 +27,15 @@ export interface Fate {
 
 /** Jumps that are followed; the kernel allows 16. */
 const DEPTH_MAX = 16;
+/** Rules that one packet is held against: chains that jump to the same ones again and again would take for ever. */
+const STEPS_MAX = 200_000;
 
 /** Everything but acceptance that happens to a packet on a hook, in order. Ends with what surely drops it. */
 export function fatesOf(ruleset: Ruleset, hook: Hook, packet: FilteredPacket): readonly Fate[] {
   const fates: Fate[] = [];
+  const knowsMarks = [...ruleset.chains.values()].every(({ setsMarks }) => setsMarks !== true);
   for (const chain of hooked(ruleset, hook, packet)) {
-    const walk: Walk = { ruleset, packet, fates: [], mayBeOver: false };
+    const walk: Walk = { ruleset, packet, knowsMarks, fates: [], mayBeOver: false, steps: 0 };
     const end = walkChain(walk, chain, true, 0);
     const drops = end !== "ended" && chain.policy === "drop";
     if (drops) walk.fates.push({ kind: "drop", isSure: !walk.mayBeOver, chain: chain.name });
@@ -56,21 +59,34 @@ function hooked({ chains }: Ruleset, hook: Hook, { source, state }: FilteredPack
 interface Walk {
   readonly ruleset: Ruleset;
   readonly packet: FilteredPacket;
+  readonly knowsMarks: boolean;
   readonly fates: Fate[];
   /** Some acceptance before may have ended it. */
   mayBeOver: boolean;
+  steps: number;
 }
 
 /** `ended`: a verdict surely fell; `returned`: the caller goes on. */
 function walkChain(walk: Walk, chain: Chain, isSure: boolean, depth: number): "ended" | "returned" {
   for (const rule of chain.rules) {
-    const matches = matchesRule(rule, walk.packet);
+    if (++walk.steps > STEPS_MAX) {
+      doubt(walk, chain, rule);
+      return "returned";
+    }
+    const matches = matchesRule(rule, walk);
     if (matches === false || rule.verdict === undefined) continue;
     const isCertain = isSure && matches === true;
     const step = follow(walk, chain, rule, isCertain, depth);
     if (matches === true && step !== "on") return step;
   }
   return "returned";
+}
+
+/** From here on anything may have happened. */
+function doubt(walk: Walk, chain: Chain, rule: Rule): "on" {
+  if (!walk.mayBeOver) walk.fates.push({ kind: "drop", isSure: false, chain: chain.name, rule: rule.text });
+  walk.mayBeOver = true;
+  return "on";
 }
 
 function follow(walk: Walk, chain: Chain, rule: Rule, isCertain: boolean, depth: number) {
@@ -93,10 +109,13 @@ function follow(walk: Walk, chain: Chain, rule: Rule, isCertain: boolean, depth:
       return "on";
     case "return":
       return "returned";
+    case "unknown":
+      return doubt(walk, chain, rule);
     case "jump":
     case "goto": {
       const target = walk.ruleset.chains.get(verdict.chain);
-      if (target === undefined || depth === DEPTH_MAX) return "on";
+      if (target === undefined) return doubt(walk, chain, rule);
+      if (depth === DEPTH_MAX) return "on";
       const end = walkChain(walk, target, isCertain, depth + 1);
       if (end === "ended") return "ended";
       return verdict.kind === "goto" ? "returned" : "on";
@@ -107,14 +126,14 @@ function follow(walk: Walk, chain: Chain, rule: Rule, isCertain: boolean, depth:
 }
 
 /** `undefined`: it depends on what is not understood. */
-function matchesRule({ conditions }: Rule, packet: FilteredPacket): boolean | undefined {
-  const results = conditions.map((condition) => matchesCondition(condition, packet));
+function matchesRule({ conditions }: Rule, walk: Walk): boolean | undefined {
+  const results = conditions.map((condition) => matchesCondition(condition, walk));
   if (results.includes(false)) return false;
   return results.includes(undefined) ? undefined : true;
 }
 
-function matchesCondition(condition: Condition, packet: FilteredPacket): boolean | undefined {
-  const found = isIn(condition, packet);
+function matchesCondition(condition: Condition, { packet, knowsMarks }: Walk): boolean | undefined {
+  const found = condition.field === "mark" && !knowsMarks ? undefined : isIn(condition, packet);
   return found === undefined ? undefined : found !== condition.isNegated;
 }
 

@@ -16,15 +16,17 @@ export interface ProtectedFlow {
   readonly remote: IpAddress;
 }
 
-/** Children whose flows are tried. */
+/** Flows that are tried. */
 const FLOWS_MAX = 64;
+/** Behind a sentence about all of them, where there are more. */
+export const FIRST_FLOWS = ` (the first ${FLOWS_MAX} flows were tried)`;
 
 /** One flow per child and pair of selectors of one family. */
 export function protectedFlows(
   configuration: Configuration,
-  network: HostNetwork | undefined,
-): readonly ProtectedFlow[] {
-  const own = network?.addresses.filter(({ isUsable }) => isUsable) ?? [];
+  network: HostNetwork,
+): { readonly flows: readonly ProtectedFlow[]; readonly isAll: boolean } {
+  const own = network.addresses.filter(({ isUsable }) => isUsable);
   const flows = childrenToRoute(configuration).flatMap(({ policy, interface: device, selectors }) =>
     selectors.local.flatMap(({ addresses: ours }) => {
       const remote = selectors.remote.find(
@@ -32,7 +34,7 @@ export function protectedFlows(
       );
       if (remote === undefined) return [];
       const inside = own.find(({ address }) => contains(ours, address));
-      const lan = network?.links.find(({ index }) => index === inside?.link)?.name;
+      const lan = network.links.find(({ index }) => index === inside?.link)?.name;
       const local = hostIn(
         ours,
         own.map(({ address }) => address),
@@ -49,7 +51,7 @@ export function protectedFlows(
       ];
     }),
   );
-  return flows.slice(0, FLOWS_MAX);
+  return { flows: flows.slice(0, FLOWS_MAX), isAll: flows.length <= FLOWS_MAX };
 }
 
 /** An address of the range that is not ours, near its beginning; none where all are. */

@@ -15,7 +15,7 @@ const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, 
 
 export function readIptablesSave(text: string, family: "ip" | "ip6"): readonly Chain[] {
   const program = family === "ip" ? "iptables" : "ip6tables";
-  const chains = new Map<string, Chain & { readonly rules: Rule[] }>();
+  const chains = new Map<string, Chain & { readonly rules: Rule[]; setsMarks?: true }>();
   let table = "";
   for (const line of text.split("\n")) {
     if (line.startsWith("*")) table = line.slice(1).trim();
@@ -31,8 +31,11 @@ export function readIptablesSave(text: string, family: "ip" | "ip6"): readonly C
       });
     }
     const words = /^-A /.test(line) ? wordsOf(line) : [];
-    const rule = words.length < 2 ? undefined : readRule(words.slice(2), `${program} ${table}`, line);
-    if (rule !== undefined) chains.get(`${program} ${table} ${words[1]}`)?.rules.push(rule);
+    const target = chains.get(`${program} ${table} ${words[1]}`);
+    if (words.length < 2 || target === undefined) continue;
+    target.rules.push(readRule(words.slice(2), `${program} ${table}`, line));
+    if (words.some((word, at) => words[at - 1] === "-j" && MARKING_TARGETS.has(word)))
+      target.setsMarks = true;
   }
   return [...chains.values()];
 }
@@ -48,17 +51,15 @@ function wordsOf(line: string): string[] {
   return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
 }
 
-const PASSIVE_TARGETS: readonly string[] = [
-  "LOG",
-  "NFLOG",
-  "MARK",
-  "CONNMARK",
-  "TCPMSS",
-  "TOS",
-  "DSCP",
-  "CT",
-  "NOTRACK",
-];
+/** Targets that watch or change a packet, which then goes on (iptables-extensions(8)). */
+export const PASSIVE_TARGETS: ReadonlySet<string> = new Set(
+  (
+    "AUDIT CHECKSUM CLASSIFY CONNMARK CONNSECMARK CT DSCP ECN HL HMARK IDLETIMER LED LOG MARK NFLOG NOTRACK RATEEST " +
+    "SECMARK SET TCPMSS TCPOPTSTRIP TEE TOS TRACE TTL ULOG"
+  ).split(" "),
+);
+/** Of these, what changes the packet's mark. */
+export const MARKING_TARGETS: ReadonlySet<string> = new Set(["CONNMARK", "HMARK", "MARK"]);
 
 function verdictOf(target: string, table: string): Verdict | undefined {
   switch (target) {
@@ -79,7 +80,7 @@ function verdictOf(target: string, table: string): Verdict | undefined {
     case "FLOWOFFLOAD":
       return { kind: "flow", table: "FLOWOFFLOAD" };
     default:
-      return PASSIVE_TARGETS.includes(target) ? undefined : { kind: "jump", chain: `${table} ${target}` };
+      return PASSIVE_TARGETS.has(target) ? undefined : { kind: "jump", chain: `${table} ${target}` };
   }
 }
 
@@ -87,7 +88,6 @@ const UNKNOWN: Condition = { field: "unknown", isNegated: false, values: [] };
 
 /** Options that say nothing about packets. */
 const IGNORED: readonly string[] = [
-  "-m",
   "--comment",
   "--log-prefix",
   "--log-level",
@@ -101,9 +101,10 @@ const IGNORED: readonly string[] = [
   "--limit-burst",
 ];
 
-function readRule(words: readonly string[], table: string, line: string): Rule | undefined {
+function readRule(words: readonly string[], table: string, line: string): Rule {
   const conditions: Condition[] = [];
   let verdict: Verdict | undefined;
+  let match = "";
   for (let at = 0; at < words.length; ) {
     const isNegated = words[at] === "!";
     if (isNegated) at++;
@@ -113,6 +114,11 @@ function readRule(words: readonly string[], table: string, line: string): Rule |
     if (option === "-j" || option === "-g") {
       const target = verdictOf(value, table);
       verdict = option === "-g" && target?.kind === "jump" ? { ...target, kind: "goto" } : target;
+    } else if (option === "-m") {
+      match = value;
+    } else if (option === "--mark" && match !== "mark") {
+      // Of a connection, not of the packet.
+      conditions.push(UNKNOWN);
     } else if (!IGNORED.includes(option)) {
       conditions.push(conditionOf(option, value, isNegated));
     }

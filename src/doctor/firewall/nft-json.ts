@@ -1,6 +1,7 @@
 /** Reads `nft -j list ruleset` (libnftables-json(5)). What is not understood becomes an unknown condition, never a wrong one. */
 import { type AddressRange, prefixRange } from "../../base/address-range.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
+import { MARKING_TARGETS, PASSIVE_TARGETS } from "./iptables-save.ts";
 import type { Chain, Condition, Field, Hook, Rule, Ruleset, Value, Verdict } from "./ruleset.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -24,12 +25,15 @@ export function readNftRuleset(text: string, ownTable: string): Ruleset | undefi
     [...of("set"), ...of("map")].map((set) => [`${keyOf(set)} ${set["name"]}`, listOf(set["elem"])]),
   );
   const rules = new Map<string, Rule[]>();
+  const marking = new Set<string>();
   for (const rule of of("rule")) {
     const chain = `${keyOf(rule)} ${rule["chain"]}`;
-    const read = readRules(rule, (name) => sets.get(`${keyOf(rule)} ${name}`));
-    rules.set(chain, [...(rules.get(chain) ?? []), ...read]);
+    const list = rules.get(chain) ?? [];
+    rules.set(chain, list);
+    for (const one of readRules(rule, (name) => sets.get(`${keyOf(rule)} ${name}`))) list.push(one);
+    if (listOf(rule["expr"]).filter(isObject).some(setsMark)) marking.add(chain);
   }
-  const chains = of("chain").map((chain) => readChain(chain, rules));
+  const chains = of("chain").map((chain) => readChain(chain, rules, marking));
   return {
     chains: new Map(chains.map((chain) => [chain.name, chain])),
     clearPackets: clearPackets(objects, ownTable),
@@ -65,7 +69,11 @@ function keyOf({ family, table }: Json): string {
   return `${family} ${table}`;
 }
 
-function readChain(chain: Json, rules: ReadonlyMap<string, readonly Rule[]>): Chain {
+function readChain(
+  chain: Json,
+  rules: ReadonlyMap<string, readonly Rule[]>,
+  marking: ReadonlySet<string>,
+): Chain {
   const name = `${keyOf(chain)} ${chain["name"]}`;
   const { hook, type, prio, policy, family } = chain;
   return {
@@ -82,7 +90,16 @@ function readChain(chain: Json, rules: ReadonlyMap<string, readonly Rule[]>): Ch
       : {}),
     policy: policy === "drop" ? "drop" : "accept",
     rules: rules.get(name) ?? [],
+    ...(marking.has(name) ? { setsMarks: true } : {}),
   };
+}
+
+function setsMark({ mangle, xt }: Json): boolean {
+  const key = isObject(mangle) ? mangle["key"] : undefined;
+  const meta = isObject(key) ? key["meta"] : undefined;
+  return (
+    (isObject(meta) && meta["key"] === "mark") || (isObject(xt) && MARKING_TARGETS.has(String(xt["name"])))
+  );
 }
 
 type Sets = (name: string) => readonly unknown[] | undefined;
@@ -97,7 +114,8 @@ function readRules(rule: Json, sets: Sets): readonly Rule[] {
     const body = statement[kind];
     const verdict = verdictOf(kind, body, rule);
     if (verdict !== undefined) read.push({ conditions: [...conditions], verdict, text });
-    else if (kind === "vmap" && isObject(body)) read.push(...mappedRules(body, conditions, rule, text));
+    else if (kind === "vmap" && isObject(body))
+      for (const one of mappedRules(body, conditions, rule, sets)) read.push({ ...one, text });
     else conditions.push(...conditionsOf(kind, body, sets));
   }
   return read;
@@ -116,7 +134,11 @@ const XT_TARGETS: Readonly<Record<string, Verdict>> = {
 function verdictOf(kind: string, body: unknown, rule: Json): Verdict | undefined {
   switch (kind) {
     case "xt":
-      return isObject(body) && body["type"] === "target" ? XT_TARGETS[String(body["name"])] : undefined;
+      return isObject(body) && body["type"] === "target" ? xtVerdict(String(body["name"])) : undefined;
+    case "queue":
+    case "synproxy":
+    case "tproxy":
+      return { kind: "unknown" };
     case "accept":
     case "drop":
     case "return":
@@ -139,38 +161,40 @@ function verdictOf(kind: string, body: unknown, rule: Json): Verdict | undefined
   }
 }
 
-function mappedRules(body: Json, conditions: readonly Condition[], rule: Json, text: string): Rule[] {
+function xtVerdict(name: string): Verdict | undefined {
+  return XT_TARGETS[name] ?? (PASSIVE_TARGETS.has(name) ? undefined : { kind: "unknown" });
+}
+
+/** The elements stand in the rule, or in a map that it names. */
+function mappedRules(
+  body: Json,
+  conditions: readonly Condition[],
+  rule: Json,
+  sets: Sets,
+): readonly Pick<Rule, "conditions" | "verdict">[] {
   const { data } = body;
-  const elements = isObject(data) ? listOf(data["set"]) : [];
+  const named = typeof data === "string" ? sets(data.replace(/^@/, "")) : undefined;
+  if (!isObject(data) && named === undefined) return [{ conditions, verdict: { kind: "unknown" } }];
+  const elements = isObject(data) ? listOf(data["set"]) : named!;
   return elements.flatMap((element) => {
     const [key, target] = Array.isArray(element) ? element : [];
-    if (!isObject(target)) return [];
+    if (!isObject(target) || "continue" in target) return [];
     const [kind = ""] = Object.keys(target);
-    const verdict = verdictOf(kind, target[kind], rule);
-    if (verdict === undefined) return [];
-    return [{ conditions: [...conditions, conditionOf(body["key"], "==", key)], verdict, text }];
+    const verdict = verdictOf(kind, target[kind], rule) ?? ({ kind: "unknown" } as const);
+    const value = isObject(key) && isObject(key["elem"]) ? key["elem"]["val"] : key;
+    return [{ conditions: [...conditions, conditionOf(body["key"], "==", value)], verdict }];
   });
 }
 
 /** Statements that only watch or change the packet without deciding. */
-const PASSIVE: readonly string[] = [
-  "counter",
-  "log",
-  "comment",
-  "mangle",
-  "notrack",
-  "quota",
-  "ct helper",
-  "meter",
-];
+const PASSIVE: readonly string[] = ["counter", "log", "comment", "mangle", "notrack", "ct helper"];
 
 function conditionsOf(kind: string, body: unknown, sets: Sets): readonly Condition[] {
   if (PASSIVE.includes(kind)) return [];
   if (kind === "xt" && isObject(body) && (body["type"] === "target" || body["name"] === "comment")) return [];
-  if (kind === "limit") {
-    const isOver = isObject(body) && body["inv"] === true;
-    return [{ field: "rate", isNegated: isOver, values: [] }];
-  }
+  // A quota that is not used up, too; those with names stand elsewhere.
+  if ((kind === "limit" || kind === "quota") && isObject(body))
+    return [{ field: "rate", isNegated: body["inv"] === true, values: [] }];
   if (kind !== "match" || !isObject(body)) return [UNKNOWN];
   const { left, op, right } = body;
   const named = typeof right === "string" && right.startsWith("@") ? sets(right.slice(1)) : undefined;

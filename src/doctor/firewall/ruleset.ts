@@ -37,7 +37,9 @@ export type Verdict =
   | { readonly kind: "accept" | "drop" | "return" | "translateSource" | "translateDestination" }
   | { readonly kind: "jump" | "goto"; readonly chain: string }
   /** The flow is handed to a flowtable, and the packet goes on. */
-  | { readonly kind: "flow"; readonly table: string };
+  | { readonly kind: "flow"; readonly table: string }
+  /** Somebody decides whom doctor cannot ask: a queue to a program, a target that is not known here. */
+  | { readonly kind: "unknown" };
 
 export interface Rule {
   readonly conditions: readonly Condition[];
@@ -59,6 +61,8 @@ export interface Chain {
   };
   readonly policy: "accept" | "drop";
   readonly rules: readonly Rule[];
+  /** Some rule changes packets' marks, so that nobody can tell what one compares with. */
+  readonly setsMarks?: true;
 }
 
 export interface Ruleset {

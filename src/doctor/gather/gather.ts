@@ -13,7 +13,7 @@ import { controlModes, gatherDaemon } from "./daemon.ts";
 import { gatherRuleset } from "./firewall.ts";
 import { gatherKernelPolicies } from "./kernel-policies.ts";
 import { gatherMachine, gatherTun } from "./machine.ts";
-import { askPeers, resolvePeers } from "./peers.ts";
+import { askPeers, peersLeftOut, resolvePeers } from "./peers.ts";
 import { gatherPorts } from "./process.ts";
 import { gatherRouting } from "./routing.ts";
 
@@ -38,7 +38,9 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   const watch = attempt(() => watchNetwork(() => undefined));
   const network = "value" in watch ? await attemptLater(() => watch.value.snapshot()) : watch;
   const peers =
-    configuration === undefined ? { names: [], addresses: [] } : await resolvePeers(configuration);
+    configuration === undefined
+      ? { names: [], namesLeftOut: 0, addresses: [] }
+      : await resolvePeers(configuration);
   const routing = await routingOf(configuration, network, watch, peers.addresses);
   if ("value" in watch) watch.value.close();
   const outer = "value" in routing ? outerDevices(routing.value.peers) : [];
@@ -52,7 +54,8 @@ export async function gatherFacts(options: GatherOptions): Promise<Facts> {
   ]);
   return {
     ...{ file, configuration, problems, daemon, controlPath, network, routing, ruleset },
-    ...{ kernelPolicies, machine, asked, names: peers.names },
+    ...{ kernelPolicies, machine, asked, names: peers.names, namesLeftOut: peers.namesLeftOut },
+    peersLeftOut: peersLeftOut(peers),
     controlModes: controlModes(controlPath),
     switches: switchesOf(configuration, network),
     tun: gatherTun(devices),

@@ -38,8 +38,9 @@ async function clockState(): Promise<boolean | undefined> {
 }
 
 function reversePath(device: string) {
-  const mode = (name: string) => Number(textOf(`/proc/sys/net/ipv4/conf/${name}/rp_filter`) ?? Number.NaN);
-  const found = Math.max(mode("all"), mode(device));
+  const mode = (name: string) => textOf(`/proc/sys/net/ipv4/conf/${name}/rp_filter`);
+  // A device that is not there yet will begin as the default says.
+  const found = Math.max(...[mode("all"), mode(device) ?? mode("default")].map((text) => Number(text)));
   return Number.isNaN(found) ? [] : [{ device, mode: found }];
 }
 

@@ -20,13 +20,15 @@ const ETHERNET_MTU = 1500;
 
 export interface ResolvedPeers {
   readonly names: readonly NameAnswer[];
+  readonly namesLeftOut: number;
   readonly addresses: readonly (PeerAddress & { readonly port: number; readonly from?: IpAddress })[];
 }
 
 /** Addresses that a connection calls: as numbers, or behind names. */
 export async function resolvePeers({ connections }: Configuration): Promise<ResolvedPeers> {
   const resolve = createNameResolver();
-  const wanted = [...new Set(connections.flatMap(({ remoteNames }) => remoteNames))].slice(0, NAMES_MAX);
+  const all = [...new Set(connections.flatMap(({ remoteNames }) => remoteNames))];
+  const wanted = all.slice(0, NAMES_MAX);
   const answers = new Map(
     await Promise.all(wanted.map(async (name) => [name, await resolve(name)] as const)),
   );
@@ -44,6 +46,7 @@ export async function resolvePeers({ connections }: Configuration): Promise<Reso
     }));
   });
   return {
+    namesLeftOut: all.length - wanted.length,
     names: [...answers].map(([name, answer]) =>
       answer.kind === "failed" ? { name, failure: answer.reason } : { name },
     ),
@@ -57,30 +60,39 @@ export async function askPeers(
   network: HostNetwork | undefined,
   ways: readonly PeerWay[],
 ): Promise<readonly AskedPeer[]> {
-  const distinct = new Map(addresses.map((one) => [`${one.address.join()} ${one.port}`, one]));
   const { listen, routing } = configuration.gateway;
   return Promise.all(
-    [...distinct.values()].slice(0, PEERS_MAX).map(async (peer) => {
-      const { connection, address, port } = peer;
-      const from = peer.from ?? listen.find((one) => familyOf(one) === familyOf(address));
-      const way = ways.find((one) => equal(one.address, address));
-      const linkMtu = mtuBehind(network, from ?? way?.source);
-      const remote = { address, port };
-      const base = { connection, remote };
-      try {
-        const held = await holdInterview({
-          interview: interviewReach({ linkMtu }),
-          remote,
-          natPort: NAT_PORT,
-          mark: routing.mark.value,
-          ...(from === undefined ? {} : { from }),
-        });
-        return { ...base, reach: known({ ...held.value, local: held.local }) };
-      } catch (error) {
-        return { ...base, reach: unknown(error instanceof Error ? error.message : String(error)) };
-      }
-    }),
+    distinctPeers(addresses)
+      .slice(0, PEERS_MAX)
+      .map(async (peer) => {
+        const { connection, address, port } = peer;
+        const from = peer.from ?? listen.find((one) => familyOf(one) === familyOf(address));
+        const way = ways.find((one) => equal(one.address, address));
+        const linkMtu = mtuBehind(network, from ?? way?.source);
+        const remote = { address, port };
+        const base = { connection, remote };
+        try {
+          const held = await holdInterview({
+            interview: interviewReach({ linkMtu }),
+            remote,
+            natPort: NAT_PORT,
+            mark: routing.mark.value,
+            ...(from === undefined ? {} : { from }),
+          });
+          return { ...base, reach: known({ ...held.value, local: held.local }) };
+        } catch (error) {
+          return { ...base, reach: unknown(error instanceof Error ? error.message : String(error)) };
+        }
+      }),
   );
+}
+
+export function peersLeftOut({ addresses }: ResolvedPeers): number {
+  return Math.max(0, distinctPeers(addresses).length - PEERS_MAX);
+}
+
+function distinctPeers(addresses: ResolvedPeers["addresses"]): ResolvedPeers["addresses"] {
+  return [...new Map(addresses.map((one) => [`${one.address.join()} ${one.port}`, one])).values()];
 }
 
 /** Of the link that has our address. */

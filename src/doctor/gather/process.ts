@@ -15,10 +15,12 @@ export function gatherPorts(ports: readonly number[]): Known<readonly PortHolder
     const owners = ownersOf(new Set(bound.map(({ inode }) => inode)));
     return known(
       bound.map(({ inode, port, family }) => {
-        const owner = owners.get(inode);
-        return owner === undefined
-          ? { port, family }
-          : { port, family, pid: owner.pid, who: `${owner.name} (pid ${owner.pid})` };
+        const pids = owners.get(inode) ?? [];
+        const [first] = pids;
+        return {
+          ...{ port, family, pids },
+          ...(first === undefined ? {} : { who: `${nameOf(first)} (pid ${first})` }),
+        };
       }),
     );
   } catch (error) {
@@ -49,16 +51,24 @@ function linesOf(file: string): readonly string[] {
 export function listenerOf(path: string): number | undefined {
   const rows = linesOf("/proc/net/unix").map((line) => line.trim().split(/\s+/));
   const inode = rows.find((words) => words[7] === path && words[3] === "00010000")?.[6];
-  return inode === undefined ? undefined : ownersOf(new Set([inode])).get(inode)?.pid;
+  return inode === undefined ? undefined : ownersOf(new Set([inode])).get(inode)?.[0];
 }
 
-function ownersOf(inodes: ReadonlySet<string>): ReadonlyMap<string, { pid: number; name: string }> {
-  const found = new Map<string, { pid: number; name: string }>();
+/** Service managers, which keep sockets of others, come last. */
+function ownersOf(inodes: ReadonlySet<string>): ReadonlyMap<string, readonly number[]> {
+  const found = new Map<string, number[]>();
   if (inodes.size === 0) return found;
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)))
-    for (const inode of socketsOf(pid))
-      if (inodes.has(inode) && !found.has(inode)) found.set(inode, { pid: Number(pid), name: nameOf(pid) });
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const [managers, others] = [pids.filter(isManager), pids.filter((pid) => !isManager(pid))];
+  for (const pid of [...others, ...managers])
+    for (const inode of new Set(socketsOf(pid)))
+      if (inodes.has(inode)) found.set(inode, [...(found.get(inode) ?? []), Number(pid)]);
   return found;
+}
+
+/** The first process, and systemd's for a user. */
+function isManager(pid: string): boolean {
+  return pid === "1" || nameOf(Number(pid)) === "systemd";
 }
 
 /** None of a process that has ended, or of another user's. */
@@ -77,7 +87,7 @@ function socketsOf(pid: string): readonly string[] {
   }
 }
 
-function nameOf(pid: string): string {
+function nameOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, "utf8")
       .trim()

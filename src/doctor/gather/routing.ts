@@ -35,12 +35,14 @@ export async function gatherRouting(
     return device === undefined ? { address } : { address, device };
   };
   const prefixes: ProtectedPrefix[] = [];
+  let prefixesLeftOut = 0;
   for (const line of lines) {
     const [, text = "", device = ""] = /^protect (\S+) dev (\S+)/.exec(line) ?? [];
     const prefix = parsePrefix(text);
     const sample = prefix === undefined ? undefined : sampleOf(prefix, open, own);
-    if (prefix === undefined || sample === undefined || prefixes.length === PREFIXES_MAX) continue;
-    prefixes.push({ prefix, device, found: await look(sample, 0) });
+    if (prefix === undefined || sample === undefined) continue;
+    if (prefixes.length === PREFIXES_MAX) prefixesLeftOut++;
+    else prefixes.push({ prefix, device, found: await look(sample, 0) });
   }
   const ways: PeerWay[] = [];
   for (const { connection, address } of peers) {
@@ -53,7 +55,7 @@ export async function gatherRouting(
       ...(source === undefined ? {} : { source }),
     });
   }
-  return { prefixes, peers: ways, rules: await gatherRules() };
+  return { prefixes, prefixesLeftOut, peers: ways, rules: await gatherRules() };
 }
 
 /** An address in the prefix that is neither ours nor in a prefix that is left out of it. */

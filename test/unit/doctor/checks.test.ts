@@ -45,6 +45,7 @@ test("nothing known: nothing is claimed, and every fact that is missing is named
     ...{
       network: why,
       switches: why,
+      machine: { ...MACHINE, reversePaths: [] },
       routing: why,
       ruleset: why,
       ports: why,
@@ -56,7 +57,7 @@ test("nothing known: nothing is claimed, and every fact that is missing is named
     "configuration",
   ]);
   const checked = new Set(findings.filter(({ result }) => result === "ok").map(({ check }) => check));
-  expect([...checked]).toEqual(["tun", "reversePath", "names", "clock", "crypto"]);
+  expect([...checked]).toEqual(["tun", "clock", "crypto"]);
 });
 
 test("the daemon: unusable sockets, open permissions, failures, advice that no other check gives", () => {
@@ -141,13 +142,20 @@ describe("reverse paths", () => {
     expect(bad({ ...strict("wan0"), ...peers })).toHaveLength(1);
     expect(bad({ ...strict("wan0", 2), ...peers })).toEqual([]);
     expect(bad({ ...strict("lan0"), ...peers })).toEqual([]);
-    const prefixes = {
-      routing: known({ ...routing, prefixes: [outside] }),
-      daemon: { kind: "notRunning" } as const,
-    };
-    expect(bad({ ...strict("tungate0"), ...prefixes })[1]).toMatch(
+    const prefixes = { routing: known({ ...routing, prefixes: [outside] }) };
+    expect(bad({ ...strict("tungate0"), ...prefixes })[0]).toMatch(
       /^reversePath problem: rp_filter on tungate0 drops packets from 10.2.0.1 that come out of the tunnel/,
     );
+    const stopped = { ...prefixes, daemon: { kind: "notRunning" } as const };
+    expect(bad({ ...strict("tungate0"), ...stopped }).filter((one) => /^reverse/.test(one))).toEqual([]);
+  });
+  test("a device of a VLAN is named as sysctl takes it; nothing read is nothing said", () => {
+    const vlan = { ...elsewhere, marked: { ...way.marked, device: "wan0.7" } };
+    const [found] = diagnosed({ ...strict("wan0.7"), routing: known({ ...routing, peers: [vlan] }) }).filter(
+      ({ result }) => result === "problem",
+    );
+    expect(found?.advice).toBe("sysctl -w net.ipv4.conf.wan0/7.rp_filter=2");
+    expect(bad({ machine: { ...MACHINE, reversePaths: [] } })[0]).toMatch(/^reversePath notChecked/);
   });
 });
 
@@ -181,6 +189,22 @@ describe("the packet filter", () => {
         ),
       ),
     ).toHaveLength(1);
+  });
+
+  test("a mark lets our own packets out; who changes marks makes that unsure", () => {
+    const out = (mark: string, more = "") =>
+      bad(
+        filtered(`${more}*filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -m mark --mark ${mark} -j ACCEPT\nCOMMIT\n`),
+      );
+    expect(out("0x54470000/0xffff0000")).toEqual([]);
+    expect(out("0x5/0xff")[0]).toMatch(/^filterInput problem: .*lets nothing out/);
+    const marking = "*mangle\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -p udp -j MARK --set-xmark 0x5/0xff\nCOMMIT\n";
+    expect(out("0x5/0xff", marking)[0]).toMatch(/^filterInput notChecked/);
+  });
+
+  test("without the host's networks nothing is said of LANs", () => {
+    const findings = bad({ network: unknown("a reason") });
+    expect(findings).toEqual(["filterForward notChecked: a reason", "translation notChecked: a reason"]);
   });
 
   test("forward: dead flows are a problem, stateful one-way policies are not", () => {
@@ -257,14 +281,20 @@ describe("routes and rules", () => {
 });
 
 test("ports: of another daemon, before and beside ours", () => {
-  const charon = { port: 500, family: 4, pid: 9, who: "charon (pid 9)" } as const;
+  const charon = { port: 500, family: 4, pids: [9], who: "charon (pid 9)" } as const;
   const stopped = { daemon: { kind: "notRunning" } as const };
   const of = (change: Partial<Facts>) => bad(change).filter((one) => one.startsWith("ports"));
   expect(of({ ...stopped, ports: known([charon, { ...charon, port: 4500 }]) })).toEqual([
     "ports problem: charon (pid 9) has UDP ports 500 and 4500, which the gateway needs",
   ]);
   expect(of({ ...stopped, ports: known([]) })).toEqual([]);
-  expect(of({ ports: known([charon]) })[0]).toMatch(/^ports warning: charon/);
+  const own = { port: 500, family: 4, pids: [77, 1], who: "node (pid 77)" } as const;
+  expect(of({ ports: known([charon, own]) })[0]).toMatch(/^ports warning: charon/);
+  // The service manager keeps the gateway's sockets.
+  expect(of({ ports: known([own, { ...own, pids: [1, 77] }]) })).toEqual([]);
+  expect(of({ ports: known([charon]) })[0]).toMatch(/^ports notChecked: .*another network namespace/);
+  const mute = { daemon: { kind: "unusable", code: "CONTROL_FORBIDDEN", reason: "x" } as const };
+  expect(of({ ...mute, ports: known([charon]) })[0]).toMatch(/^ports notChecked/);
 });
 
 test("kernel policies: for our networks, in either direction", () => {
@@ -281,11 +311,19 @@ test("kernel policies: for our networks, in either direction", () => {
     text: "",
   };
   expect(bad({ kernelPolicies: known([other]) })).toEqual([]);
+  // Of XFRM interfaces, and with marks, as ip(8) of iproute2 6.1 shows them.
+  const bound = (line: string) =>
+    `src 0.0.0.0/0 dst 0.0.0.0/0 \n\tdir out priority 0 ptype main \n\t${line} \n`;
+  expect(readKernelPolicies(bound("if_id 0x7") + bound("mark 0x5/0xff"))).toEqual([]);
+  expect(readKernelPolicies(bound("tmpl src 192.0.2.2 dst 192.0.2.1"))).toHaveLength(1);
 });
 
 test("names", () => {
   expect(bad({ names: [{ name: "a.test" }, { name: "b.test", failure: "no such name" }] })).toEqual([
     "names problem: b.test cannot be resolved: no such name",
+  ]);
+  expect(bad({ names: [{ name: "a.test" }], namesLeftOut: 9 })).toEqual([
+    "names notChecked: 9 more names were not looked up",
   ]);
 });
 
@@ -388,6 +426,7 @@ test("drops: loops, bypasses, packets in clear; the Internet's weather is none",
   expect(bad({ ruleset: known({ chains: new Map(), clearPackets: 5 }) })[0]).toMatch(
     /^drops warning: 5 packets arrived in clear/,
   );
+  expect(bad({ ruleset: unknown("a reason") }).at(-1)).toMatch(/^drops notChecked: .*a reason$/);
 });
 
 test("the screen: problems first, advice below, one line for what is well", () => {

@@ -80,7 +80,10 @@ export const reached = (reach: Partial<Reach> = {}): Facts["asked"] =>
 export const MACHINE: Facts["machine"] = {
   wallClock: NOW,
   isClockSynchronised: true,
-  reversePaths: [],
+  reversePaths: [
+    { device: "wan0", mode: 0 },
+    { device: "tungate0", mode: 2 },
+  ],
   isSysctlReadOnly: false,
   hasSwap: false,
   architecture: "x64",
@@ -106,6 +109,7 @@ export const HEALTHY: Facts = {
   ]),
   tun: { devices: [{ name: "tungate0", flags: 0x5101 }], kernel: "6.12.1" },
   routing: known({
+    prefixesLeftOut: 0,
     prefixes: [
       {
         prefix: prefix("10.2.0.0/16"),
@@ -136,12 +140,14 @@ export const HEALTHY: Facts = {
   }),
   ruleset: known({ chains: new Map(), clearPackets: 0 }),
   ports: known([
-    { port: 500, family: 4, pid: 77, who: "node (pid 77)" },
-    { port: 4500, family: 4, pid: 77, who: "node (pid 77)" },
+    { port: 500, family: 4, pids: [1, 77], who: "node (pid 77)" },
+    { port: 4500, family: 4, pids: [1, 77], who: "node (pid 77)" },
   ]),
   kernelPolicies: known([]),
   machine: MACHINE,
   crypto: { name: "libipsec-mb 1.3.0 (avx2)" },
   asked: reached(),
   names: [],
+  namesLeftOut: 0,
+  peersLeftOut: 0,
 };

@@ -180,6 +180,69 @@ describe("nftables", () => {
     expect(readNftRuleset(JSON.stringify({ nftables: strange }), "x")).toBeDefined();
   });
 
+  // libnftables 1.0.6 printed these expressions, save the queue, which this kernel has not.
+  describe("verdicts that stand elsewhere or are nobody's here", () => {
+    const where = { family: "inet", table: "t" };
+    const input = { ...where, name: "a", hook: "input", type: "filter", prio: 0, policy: "drop" };
+    const fatesIn = (expr: readonly object[], one = ike(500), more: readonly object[] = []) => {
+      const last = { rule: { ...where, chain: "a", handle: 2, expr: [{ accept: null }] } };
+      const objects = [{ chain: input }, ...more, { rule: { ...where, chain: "a", handle: 1, expr } }, last];
+      return fates(readNftRuleset(JSON.stringify({ nftables: objects }), "x")!, "input", one);
+    };
+    const byName = { vmap: { key: { meta: { key: "iifname" } }, data: "@v" } };
+    const elem = [
+      ["wan0", { jump: { target: "gone" } }],
+      ["wan1", { drop: null }],
+      [{ elem: { val: "wan2", timeout: 9 } }, { drop: null }],
+      ["wan3", { continue: null }],
+    ];
+    const map = [{ map: { ...where, name: "v", type: "ifname", map: "verdict", elem } }];
+
+    test("a map with a name", () => {
+      const from = (iif: string) => fatesIn([byName], ike(500, { iif }), map);
+      expect(from("wan1")).toEqual(["drop rule 1"]);
+      expect(from("wan2")).toEqual(["drop rule 1"]);
+      expect(from("wan3")).toEqual([]);
+      expect(from("wan9")).toEqual([]);
+      expect(from("wan0")).toEqual(["drop? rule 1"]);
+      expect(fatesIn([byName])).toEqual(["drop? rule 1"]);
+    });
+
+    test("queues, targets of extensions, quotas, meters", () => {
+      expect(fatesIn([{ queue: { num: 3 } }])).toEqual(["drop? rule 1"]);
+      expect(fatesIn([{ xt: { type: "target", name: "NFQUEUE" } }])).toEqual(["drop? rule 1"]);
+      expect(fatesIn([{ xt: { type: "target", name: "CLASSIFY" } }])).toEqual([]);
+      expect(fatesIn([{ quota: { val: 1, val_unit: "mbytes", inv: true } }, { drop: null }])).toEqual([]);
+      expect(fatesIn([{ quota: "q1" }, { drop: null }])).toEqual(["drop? rule 1"]);
+      expect(fatesIn([{ limit: "q1" }, { drop: null }])).toEqual(["drop? rule 1"]);
+      expect(fatesIn([{ meter: { name: "m" } }, { drop: null }])).toEqual(["drop? rule 1"]);
+    });
+
+    test("marks that some rule sets are not known", () => {
+      const mark = { meta: { key: "mark" } };
+      const isFive = { match: { op: "==", left: mark, right: 5 } };
+      expect(fatesIn([isFive, { drop: null }])).toEqual([]);
+      const sets = [
+        { rule: { ...where, chain: "a", handle: 0, expr: [{ mangle: { key: mark, value: 5 } }] } },
+      ];
+      expect(fatesIn([isFive, { drop: null }], ike(500), sets)).toEqual(["drop? rule 1"]);
+    });
+
+    test("chains that jump to the same ones again and again are given up, and nothing is claimed", () => {
+      const deep = Array.from({ length: 14 }, (_, level) => [
+        { chain: { ...where, name: `c${level}` } },
+        ...Array.from({ length: 10 }, () => ({
+          rule: { ...where, chain: `c${level}`, handle: 9, expr: [{ jump: { target: `c${level + 1}` } }] },
+        })),
+      ]).flat();
+      const end = { chain: { ...where, name: "c14" } };
+      expect(fatesIn([{ jump: { target: "c0" } }], ike(500), [...deep, end])).toEqual([
+        "drop? rule 9",
+        "drop? policy",
+      ]);
+    });
+  });
+
   test("chains that jump in a circle end", () => {
     const where = { family: "inet", table: "t" };
     const text = JSON.stringify({
@@ -193,6 +256,24 @@ describe("nftables", () => {
 });
 
 describe("iptables", () => {
+  test("marks of connections are no marks of packets, and targets of nobody's decide nothing", () => {
+    const saved = (rule: string) =>
+      ({
+        chains: new Map(
+          readIptablesSave(`*filter\n:INPUT ACCEPT [0:0]\n${rule}\nCOMMIT\n`, "ip").map((one) => [
+            one.name,
+            one,
+          ]),
+        ),
+        clearPackets: 0,
+      }) as const;
+    const of = (rule: string) => fates(saved(rule), "input", ike(500)).map((one) => one.split(" ")[0]);
+    expect(of("-A INPUT -m mark --mark 0x0 -j DROP")).toEqual(["drop"]);
+    expect(of("-A INPUT -m connmark --mark 0x0 -j DROP")).toEqual(["drop?"]);
+    expect(of("-A INPUT -j NFQUEUE --queue-num 3")).toEqual(["drop?"]);
+    expect(of("-A INPUT -j NFLOG --nflog-group 3")).toEqual([]);
+  });
+
   test("chains with their hooks and policies, options with several words and quotes", () => {
     expect(fates(iptables, "input", ike(500))).toEqual([]);
     expect(fates(iptables, "input", ike(501))).toHaveLength(2);
