@@ -50,9 +50,12 @@ export function explainLines({ ways, next }: ExplainAnswer, screen: Screen): str
     screen.paint(STYLES[fate], `  -> ${fateText}`),
     "",
   ]);
-  if (next === undefined) return lines.slice(0, -1);
-  return [...lines, ...next.lines.flatMap((line, i) => field(i === 0 ? "next" : "", line))];
+  const steps = (next?.lines ?? []).flatMap((line, i) => field(i === 0 ? "next" : "", line));
+  return [...lines, ...steps, ...field("not seen", NOT_SEEN)];
 }
+
+/** Nobody should take the verdict for one about the whole host. */
+const NOT_SEEN = "what this host's packet filter drops or translates on the way; tungate doctor looks at it";
 
 const STYLES: Readonly<Record<ExplainAnswer["ways"][number]["fate"], Style>> = {
   protected: "green",

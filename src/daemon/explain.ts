@@ -25,7 +25,7 @@ import { failureWords } from "../observe/failure-words.ts";
 import { packetText } from "../observe/packet-words.ts";
 import { parseProtocol } from "../policy/selector-text.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
-import type { SwitchBoard } from "./forwarding.ts";
+import { type SwitchBoard, sysctlName } from "./forwarding.ts";
 import { innerMtu } from "./inner-mtu.ts";
 
 /** What a running gateway knows. */
@@ -133,7 +133,7 @@ function forwardingOff(
     familyOf(local) === 6
       ? ["net/ipv6/conf/all/forwarding"]
       : links.filter((name) => name !== undefined).map((name) => `net/ipv4/conf/${name}/forwarding`);
-  return names.filter((name) => read(`/proc/sys/${name}`) === false).map((name) => name.replaceAll("/", "."));
+  return names.filter((name) => read(`/proc/sys/${name}`) === false).map(sysctlName);
 }
 
 function mtuOf(spi: Spi, pairs: readonly SaPairState[]): number | undefined {

@@ -61,12 +61,17 @@ export function settleForwarding(
     if (board.read(path) !== false) return [];
     const mayTurnOn = mode === "lan" && family === 4;
     if (mayTurnOn && board.turnOn(path)) return [];
-    const setting = path.slice("/proc/sys/".length).replaceAll("/", ".");
     const hint = mode === "check" && family === 4 ? ", or set gateway.forwarding: lan" : "";
     return [
-      `IPv${family} forwarding is off on ${where}, so hosts behind it do not reach the tunnel: sysctl -w ${setting}=1${hint}`,
+      `IPv${family} forwarding is off on ${where}, so hosts behind it do not reach the tunnel: sysctl -w ${sysctlName(path)}=1${hint}`,
     ];
   });
+}
+
+/** As sysctl(8) takes it: with dots for slashes, and a slash for the dot of `lan0.7`. */
+export function sysctlName(path: string): string {
+  const name = path.replace(/^\/proc\/sys\//, "");
+  return name.replace(/[./]/g, (character) => (character === "." ? "/" : "."));
 }
 
 export const systemSwitchBoard: SwitchBoard = {

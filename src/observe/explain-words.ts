@@ -195,7 +195,7 @@ export function nextStepLines(next: NextStep): readonly string[] {
     case "reversePath":
       return [
         `the kernel refuses what comes out of ${next.device}: its reverse path filter expects that source elsewhere`,
-        `sysctl -w net.ipv4.conf.${next.device}.rp_filter=2`,
+        `sysctl -w net.ipv4.conf.${next.device.replaceAll(".", "/")}.rp_filter=2`,
       ];
     case "notOurs":
       return ["nothing that is configured is near to it: it is none of the gateway's business"];

@@ -1,4 +1,5 @@
 /** The running gateway: whether it answers on its socket, who may open that, what it advises, and what is not up. */
+import { sysctlName } from "../../daemon/forwarding.ts";
 import type { Facts } from "../facts.ts";
 import { type Finding, notChecked, ok, problem, warning } from "../finding.ts";
 
@@ -53,7 +54,7 @@ function connectionFindings({ connections }: Status): readonly Finding[] {
 
 /** What other checks say already is left out: forwarding, libipsec-mb, warnings of the configuration. */
 function adviceFindings({ advice }: Status, switches: Facts["switches"]): readonly Finding[] {
-  const paths = "value" in switches ? switches.value.map(({ one }) => settingOf(one.path)) : [];
+  const paths = "value" in switches ? switches.value.map(({ one }) => sysctlName(one.path)) : [];
   const isKnown = (sentence: string) =>
     paths.some((setting) => sentence.includes(`${setting}=`)) ||
     sentence.includes("ESP is done by") ||
@@ -62,8 +63,4 @@ function adviceFindings({ advice }: Status, switches: Facts["switches"]): readon
   return advice
     .filter((sentence) => !isKnown(sentence))
     .map((sentence) => warning(sentence, "the running gateway says so; see tungate status"));
-}
-
-function settingOf(path: string): string {
-  return path.slice("/proc/sys/".length).replaceAll("/", ".");
 }

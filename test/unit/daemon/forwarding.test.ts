@@ -1,7 +1,12 @@
 /** Which interfaces have to forward, what is said, what is switched on. */
 import { expect, test } from "vitest";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
-import { neededSwitches, type SwitchBoard, settleForwarding } from "../../../src/daemon/forwarding.ts";
+import {
+  neededSwitches,
+  type SwitchBoard,
+  settleForwarding,
+  sysctlName,
+} from "../../../src/daemon/forwarding.ts";
 import type { HostNetwork } from "../../../src/io/netlink.ts";
 import { selectors } from "../dataplane/gateway-fixture.ts";
 
@@ -79,4 +84,8 @@ test("a switch that this user may not turn is said", () => {
 test("a switch that the kernel does not have is nobody's fault", () => {
   const switches = neededSwitches(NETWORK, ["tungate0"], [selectors("10.1.0.0/16", "10.2.0.0/16")]);
   expect(settleForwarding("check", switches, board({}))).toEqual([]);
+});
+
+test("the dot in the name of a VLAN's device is a slash for sysctl", () => {
+  expect(sysctlName("/proc/sys/net/ipv4/conf/lan0.7/forwarding")).toBe("net.ipv4.conf.lan0/7.forwarding");
 });
