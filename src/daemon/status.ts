@@ -66,6 +66,7 @@ interface StatusSource extends StatusInput {
 export function buildStatus(given: StatusInput): StatusDocument {
   const input: StatusSource = {
     ...given,
+    lastDrops: once(given.lastDrops),
     pairOf: new Map(given.pairs.map((pair) => [pair.inboundSpi, pair])),
     configured: new Map(given.configuration.connections.map((one) => [one.connection.name, one])),
   };
@@ -96,6 +97,15 @@ export function buildStatus(given: StatusInput): StatusDocument {
     offloads: input.offloads,
     transfers: input.transfers,
     advice: [...input.advice],
+  };
+}
+
+/** A dead peer can leave thousands of silent SAs, each of which asks. */
+function once<T>(read: () => T): () => T {
+  let found: { readonly value: T } | undefined;
+  return () => {
+    found ??= { value: read() };
+    return found.value;
   };
 }
 

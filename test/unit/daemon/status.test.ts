@@ -309,3 +309,27 @@ test("of a limit those in trouble are told first, and one connection is told wit
     },
   ]);
 });
+
+test("however many are silent, what was dropped last is read once", () => {
+  const world = makeWorld("up");
+  world.run(3_000);
+  const oneWay = () => ({ since: Instant(0), packets: 9, hasReturned: false });
+  const [pair] = world.node("a").gateway.pairs();
+  const [connection] = world.node("a").gateway.describe(world.now);
+  let reads = 0;
+  const document = statusOf(world, yaml(1, 2, "up"), {
+    states: ["paris", "paris#2", "paris#3"].map((name) => ({ ...connection!, name })),
+    pairs: [pair!],
+    oneWay,
+    lastDrops: () => {
+      reads++;
+      return [];
+    },
+  });
+  expect(document.connections.map(({ children }) => children[0]!.oneWay?.cause)).toEqual([
+    expect.any(String),
+    expect.any(String),
+    expect.any(String),
+  ]);
+  expect(reads).toBe(1);
+});
