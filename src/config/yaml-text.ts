@@ -1,5 +1,15 @@
 /** YAML 1.2 text as plain values that remember where they stood. */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  type YAMLMap,
+} from "yaml";
 import type { ConfigProblemCode } from "./config-error.ts";
 
 /** Deepest nesting; the configuration itself needs eight levels. */
@@ -35,12 +45,16 @@ export interface YamlText {
   realPath(path: Path): Path;
 }
 
-/** `connections.paris.local[0]` */
+/** Characters of a key in a path, at most; names have fewer. */
+const KEY_SHOWN_MAX = 100;
+
+/** `connections.paris.local[0]`, without characters that could command a terminal. */
 export function formatPath(path: Path): string {
   let text = "";
   for (const part of path) {
+    const shown = printable(String(part), KEY_SHOWN_MAX);
     if (typeof part === "number") text += `[${part}]`;
-    else text += text === "" ? String(part) : `.${String(part)}`;
+    else text += text === "" ? shown : `.${shown}`;
   }
   return text;
 }
@@ -65,7 +79,8 @@ export function readYaml(text: string): YamlText {
       version: "1.2",
       lineCounter: lines,
       prettyErrors: false,
-      uniqueKeys: true,
+      // The parser compares each key with each other one; the reader below does not.
+      uniqueKeys: false,
       strict: true,
       logLevel: "error",
     });
@@ -112,8 +127,6 @@ function syntaxMessage(code: string, message: string): string {
   switch (code) {
     case "TAB_AS_INDENT":
       return "a tab stands where YAML wants spaces; indent with spaces";
-    case "DUPLICATE_KEY":
-      return "this key stands here a second time; keep one of them";
     case "MULTIPLE_DOCS":
       return 'a second document begins here ("---"); a configuration is one document';
     case "RESOURCE_EXHAUSTION":
@@ -178,7 +191,14 @@ class NodeReader {
     const object = Object.create(null) as Record<string, unknown>;
     for (const pair of node.items) {
       const key = this.#readKey(pair, path);
-      if (key !== undefined) object[key] = this.read(pair.value as Node | null, [...path, key], depth + 1);
+      if (key === undefined) continue;
+      if (Object.hasOwn(object, key))
+        this.#refuse(
+          pair.key as Node,
+          [...path, key],
+          "this key stands here a second time; keep one of them",
+        );
+      object[key] = this.read(pair.value as Node | null, [...path, key], depth + 1);
     }
     return object;
   }
@@ -209,15 +229,27 @@ class NodeReader {
 }
 
 /** Text of the file for a message: short and without control characters. */
-export function printable(text: string): string {
-  const clean = text.replace(/[^\x20-\x7e\u00a1-\u1fff]/g, "?");
-  return clean.length > 60 ? `${clean.slice(0, 57)}...` : clean;
+export function printable(text: string, most = 60): string {
+  const short = text.length > most ? `${text.slice(0, most - 3)}...` : text;
+  return short.replace(/[^\x20-\x7e\u00a1-\u1fff]/g, "?");
 }
 
 interface Found {
   readonly keyOffset: number;
   readonly valueOffset: number;
   readonly isList: boolean;
+}
+
+const pairsByKey = new WeakMap<YAMLMap, ReadonlyMap<unknown, Pair>>();
+
+/** Places of a file with many problems are looked up often. */
+function pairsOf(map: YAMLMap): ReadonlyMap<unknown, Pair> {
+  let pairs = pairsByKey.get(map);
+  if (pairs === undefined) {
+    pairs = new Map(map.items.map((pair: Pair) => [isScalar(pair.key) ? pair.key.value : pair, pair]));
+    pairsByKey.set(map, pairs);
+  }
+  return pairs;
 }
 
 function findNode(root: Node | null, path: Path): Found {
@@ -231,7 +263,7 @@ function findNode(root: Node | null, path: Path): Found {
       found = { keyOffset: offset, valueOffset: offset, isList: isSeq(item) };
       node = item;
     } else if (isMap(node)) {
-      const pair: Pair | undefined = node.items.find(({ key }) => isScalar(key) && key.value === part);
+      const pair = pairsOf(node).get(part);
       if (pair === undefined) return { ...found, valueOffset: found.keyOffset, isList: false };
       const keyOffset = (pair.key as Node).range?.[0] ?? found.keyOffset;
       const value = pair.value as Node | null;

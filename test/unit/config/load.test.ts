@@ -406,6 +406,12 @@ test.each<[string, Parameters<typeof problemsOf>[0], string, string]>([
   ["half a file", "connections:\n  paris:\n    remote: { address: 198.51", "CONFIG_SYNTAX", "YAML"],
   ["tabs", "gateway:\n\tlisten: all\n", "CONFIG_SYNTAX", "spaces"],
   ["a key twice", "version: 1\nversion: 1\n", "CONFIG_SYNTAX", "second time"],
+  [
+    "a key twice, further down",
+    "gateway:\n  listen: 192.0.2.1\n  listen: 192.0.2.1\n",
+    "CONFIG_SYNTAX",
+    "second time",
+  ],
   ["two documents", "version: 1\n---\nversion: 1\n", "CONFIG_SYNTAX", "one document"],
   ["a list", "- 1\n", "CONFIG_WRONG_TYPE", "mapping"],
   ["deep nesting", `x: ${"[".repeat(20_000)}${"]".repeat(20_000)}`, "CONFIG_SYNTAX", "deep"],
@@ -440,6 +446,19 @@ test("a file with very many mistakes is cut short", () => {
   const problems = problemsOf(text);
   expect(problems).toHaveLength(51);
   expect(problems.at(-1)!.message).toContain("30 more");
+});
+
+test("a megabyte of keys is refused before anybody loses patience", () => {
+  const text = Array.from({ length: 100_000 }, (_, i) => `k${i}: 1\n`).join("");
+  const problems = problemsOf(text);
+  expect(problems.at(-1)!.message).toMatch(/and \d{5} more problems/);
+}, 60_000);
+
+test("keys and values that would command a terminal do not reach it", () => {
+  const problems = problemsOf('"\\e[2Jx": 1\nconnections:\n  "\\u202ea\\n": { "\\u009b2Jy": 1 }\n');
+  const text = problems.map(({ path, message }) => `${path} ${message}`).join("");
+  expect(text).toContain("?[2Jx");
+  expect(text).not.toMatch(/[\p{Cc}\p{Cf}]/u);
 });
 
 test("any text is a configuration or a ConfigError, and the error shows no secret", () => {
