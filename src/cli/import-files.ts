@@ -1,14 +1,14 @@
 /** The files that an import reads: swanctl.conf, what it includes, and which private key belongs to which certificate. */
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { CredentialFiles } from "../import/swanctl-sides.ts";
-import type { SwanctlFiles } from "../import/swanctl-text.ts";
+import { SwanctlError, type SwanctlFiles } from "../import/swanctl-text.ts";
 
 /** Octets of a file, at most. */
 const OCTETS_MAX = 1024 * 1024;
 /** Files of a folder, or that a pattern names. */
-const FILES_MAX = 256;
+const FILES_MAX = 4096;
 
 /** @param file - absolute path of swanctl.conf */
 export function importFiles(file: string): SwanctlFiles & CredentialFiles {
@@ -55,15 +55,18 @@ function globExpression(glob: string): string {
 }
 
 function filesIn(folder: string): readonly string[] {
+  let entries: Dirent[];
   try {
-    return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && !entry.name.startsWith("."))
-      .map(({ name }) => join(folder, name))
-      .sort()
-      .slice(0, FILES_MAX);
+    entries = readdirSync(folder, { withFileTypes: true });
   } catch {
     return [];
   }
+  const files = entries.filter(
+    (entry) => (entry.isFile() || entry.isSymbolicLink()) && !entry.name.startsWith("."),
+  );
+  if (files.length > FILES_MAX)
+    throw new SwanctlError({ file: folder, line: 1 }, `this folder has more than ${FILES_MAX} files`);
+  return files.map(({ name }) => join(folder, name)).sort();
 }
 
 /** What cannot be read is nobody's key. */

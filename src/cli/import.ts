@@ -1,5 +1,5 @@
 /** `tungate import swanctl`: a configuration from strongSwan's, and what of it could not be translated. */
-import { closeSync, constants, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { utf8 } from "../base/bytes.ts";
 import { TungateError } from "../base/errors.ts";
@@ -10,6 +10,7 @@ import type { ConfigurationReader } from "../config/reader.ts";
 import { type Imported, importSwanctl } from "../import/swanctl.ts";
 import type { CommandContext } from "./command-context.ts";
 import { importFiles } from "./import-files.ts";
+import { printable } from "./terminal.ts";
 
 export interface ImportOptions {
   readonly json: boolean;
@@ -18,6 +19,7 @@ export interface ImportOptions {
 }
 
 const FILE_NAME = "tungate.yaml";
+const SECRETS = "secrets";
 
 /** The folder is not what it should be, or holds what would be overwritten. */
 class ImportError extends TungateError {
@@ -50,7 +52,8 @@ export function importCommand(
     return problems.length === 0 ? 0 : 1;
   }
   if (output === undefined) context.write(imported.yaml);
-  for (const note of notes) context.writeError(`${note.file}:${note.line}: ${note.path}: ${note.message}\n`);
+  for (const { file: at, line, path: where, message } of notes)
+    context.writeError(`${printable(at)}:${line}: ${where}: ${message}\n`);
   for (const problem of problems) context.writeError(`check: ${formatConfigProblem(problem)}\n`);
   context.writeError(`${summary(imported, output)}\n`);
   return problems.length === 0 ? 0 : 1;
@@ -92,35 +95,45 @@ function problemsOf(imported: Imported, folder: string, context: CommandContext)
   }
 }
 
+/** All of it or nothing: what was written is taken away again when something cannot be. */
 function write({ yaml, secrets }: Imported, folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  if (secrets.length > 0) mkdirSync(join(folder, "secrets"), { recursive: true, mode: 0o700 });
-  const files = [
-    ...secrets.map(({ name, text }) => [name, `${text}\n`, 0o600] as const),
-    [FILE_NAME, yaml, 0o644] as const,
-  ];
-  for (const [name, text, mode] of files) writeFresh(join(folder, name), text, mode);
+  const made: string[] = [];
+  try {
+    attempt(folder, () => mkdirSync(folder, { recursive: true }));
+    const file = join(folder, FILE_NAME);
+    writeFresh(file, yaml, 0o644, made);
+    if (secrets.length === 0) return;
+    const folderOfSecrets = join(folder, SECRETS);
+    // One that is there may be a link, or others may read it.
+    attempt(folderOfSecrets, () => mkdirSync(folderOfSecrets, { mode: 0o700 }));
+    made.push(folderOfSecrets);
+    for (const { name, text } of secrets) writeFresh(join(folder, name), `${text}\n`, 0o600, made);
+  } catch (error) {
+    for (const path of made.reverse()) rmSync(path, { recursive: true, force: true });
+    throw error;
+  }
 }
 
 /** Never over something that is there, and never through a link. */
-function writeFresh(path: string, text: string, mode: number): void {
-  let descriptor: number;
+function writeFresh(path: string, text: string, mode: number, made: string[]): void {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const descriptor = attempt(path, () => openSync(path, flags, mode));
+  made.push(path);
   try {
-    descriptor = openSync(
-      path,
-      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-      mode,
-    );
+    attempt(path, () => writeFileSync(descriptor, text));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function attempt<T>(path: string, act: () => T): T {
+  try {
+    return act();
   } catch (error) {
     const isThere = error instanceof Error && "code" in error && error.code === "EEXIST";
     const why = isThere
       ? "is there already; name an empty folder, or move it away"
       : `cannot be written: ${error instanceof Error ? error.message : error}`;
     throw new ImportError(`${basename(path)} in ${resolve(path, "..")} ${why}`);
-  }
-  try {
-    writeSync(descriptor, text);
-  } finally {
-    closeSync(descriptor);
   }
 }

@@ -1,5 +1,10 @@
 /** What an import could not translate, or what means something else now, with its place. */
+import { printable } from "../config/yaml-text.ts";
 import type { Place, Section, Setting } from "./swanctl-text.ts";
+
+/** Characters of a note's path and of its sentence, at most. */
+const PATH_LENGTH_MAX = 200;
+const MESSAGE_LENGTH_MAX = 400;
 
 export interface ImportNote extends Place {
   /** Where it stands, `connections.gw.pools`. */
@@ -49,14 +54,25 @@ export class Taking {
 
   note(key: string, message: string): void {
     const { file, line } = this.section.settings.get(key) ?? this.section.sections.get(key) ?? this.section;
-    this.#notes.push({ file, line, path: key === "" ? this.path : `${this.path}.${key}`, message });
+    this.#notes.push({
+      file,
+      line,
+      path: printable(key === "" ? this.path : `${this.path}.${key}`, PATH_LENGTH_MAX),
+      message: printable(message, MESSAGE_LENGTH_MAX),
+    });
   }
 
-  /** Sections whose name is `name`, or begins with it where there may be several (`local-1`, `ike-paris`). */
+  /** Sections whose name begins with `name`, for there may be several (`local-1`, `ike-paris`). */
   sections(name: string): readonly (readonly [string, Section])[] {
     const found = [...this.section.sections].filter(([one]) => one.startsWith(name));
     for (const [one] of found) this.#taken.add(one);
     return found;
+  }
+
+  /** The section that is called exactly so. */
+  takeSection(name: string): Section | undefined {
+    this.#taken.add(name);
+    return this.section.sections.get(name);
   }
 
   below(name: string, section: Section): Taking {

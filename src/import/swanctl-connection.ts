@@ -245,10 +245,12 @@ function rekeyOf(from: Taking): Mapping {
   return Object.keys(rekey).length === 0 ? {} : { rekey };
 }
 
-/** The words are the same and mean something else: there `keep` keeps the old one, and `no` is what `keep` is here. */
+/**
+ * The words are the same and mean something else: there `keep` keeps the old one, and `no`, which holds when nothing is
+ * said, is what `keep` is here.
+ */
 function uniqueOf(from: Taking): Mapping {
-  const word = from.take("unique")?.value.toLowerCase();
-  if (word === undefined) return {};
+  const word = from.take("unique")?.value.toLowerCase() ?? "no";
   const unique = { never: "never", no: "keep", keep: "reject", replace: "replace", yes: "replace" }[word];
   if (unique === undefined) from.note("unique", `${word.slice(0, 20)} is not known; the usual replace holds`);
   return unique === undefined ? {} : { unique };

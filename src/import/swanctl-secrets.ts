@@ -30,12 +30,16 @@ const UNUSED: Readonly<Record<string, string>> = {
   token: "keys on tokens are not there; export the key to a file",
 };
 
+const FILE_NAME_LENGTH_MAX = 100;
+
 export class Secrets {
   readonly #ike: SharedSecret[] = [];
   readonly #ppk: SharedSecret[] = [];
   /** Passwords by the name of the key file. */
   readonly #passwords = new Map<string, SharedSecret>();
+  /** By the name of the secret, which two files must not share. */
   readonly #used = new Map<string, SecretFile>();
+  readonly #fileNames = new Set<string>();
 
   constructor(from: Taking) {
     for (const [name, section] of from.sections("")) {
@@ -127,9 +131,17 @@ export class Secrets {
   #reference({ name, value }: SharedSecret): SecretReference {
     const isHex = /^0x([0-9a-f]{2})+$/i.test(value);
     const isBase64 = /^0s[A-Za-z0-9+/]+=*$/.test(value);
-    const file = `secrets/${name.replace(/[^A-Za-z0-9_.-]/g, "_")}`;
-    this.#used.set(file, { name: file, text: isHex || isBase64 ? value.slice(2) : value });
+    const known = this.#used.get(name);
+    const file = known?.name ?? `secrets/${this.#fileName(name)}`;
+    this.#used.set(name, { name: file, text: isHex || isBase64 ? value.slice(2) : value });
     return { file, ...(isHex ? { encoding: "hex" } : isBase64 ? { encoding: "base64" } : {}) };
+  }
+
+  #fileName(name: string): string {
+    const usable = name.replace(/[^A-Za-z0-9_.-]/g, "_").slice(0, FILE_NAME_LENGTH_MAX);
+    const free = unlike(usable, this.#fileNames, FILE_NAME_LENGTH_MAX);
+    this.#fileNames.add(free);
+    return free;
   }
 
   /** What has to be written beside the configuration. */
@@ -141,4 +153,12 @@ export class Secrets {
 /** An identity in one spelling, to compare. */
 export function plain(id: string): string {
   return (identityOf(id) ?? id).replace(/^(fqdn|ip|email|dn):/, "");
+}
+
+/** A name that is not among `used`: itself, or with a number behind. */
+export function unlike(name: string, used: ReadonlySet<string>, lengthMax: number): string {
+  let free = name;
+  for (let number = 2; used.has(free); number++)
+    free = `${name.slice(0, lengthMax - String(number).length - 1)}-${number}`;
+  return free;
 }

@@ -52,6 +52,7 @@ export class Sides {
   readonly #secrets: Secrets;
   readonly #files: CredentialFiles;
   readonly #authorities: readonly string[];
+  #ownCertificates: readonly string[] | undefined;
 
   /** @param folder - of swanctl.conf; @param authorities - CA files that authorities name */
   constructor(folder: string, secrets: Secrets, files: CredentialFiles, authorities: readonly string[]) {
@@ -64,7 +65,7 @@ export class Sides {
   local(from: Taking | undefined): TranslatedSide {
     if (from === undefined) return { auth: "certificate", value: {} };
     const auth = authOf(from);
-    const id = identity(from);
+    const id = identity(from, "it is left out");
     const certificates = this.#paths(from, "certs", "x509");
     const publicKeys = this.#paths(from, "pubkeys", "pubkey");
     from.rest(LOST);
@@ -95,7 +96,14 @@ export class Sides {
   remote(from: Taking | undefined): TranslatedSide {
     if (from === undefined) return { auth: "certificate", value: this.#trusted([]) };
     const auth = authOf(from);
-    const id = identity(from);
+    const id = identity(from, "the connection is left out");
+    // Without it whoever has the key or the CA's word would be let in.
+    if (id === undefined && from.section.settings.has("id")) return { auth: "none", value: {} };
+    if (id !== undefined && id.text !== "any" && id.text.includes("*"))
+      from.note(
+        "id",
+        "is a pattern there and a name here, which nobody has: name the peers in remote.ids, or write id: any for whoever has the key or is certified",
+      );
     const certificates = this.#paths(from, "certs", "x509");
     const authorities = this.#paths(from, "cacerts", "x509ca");
     const publicKeys = this.#paths(from, "pubkeys", "pubkey");
@@ -127,13 +135,15 @@ export class Sides {
     return all.length === 0 ? {} : { ca: all };
   }
 
+  /** Each key is tried with each certificate, once for all connections. */
   #certificatesWithKeys(): readonly string[] {
     const keys = this.#keys();
-    return this.#files
+    this.#ownCertificates ??= this.#files
       .inFolder("x509")
       .filter((one) =>
         keys.some((key) => this.#files.isKeyOf(key, this.#secrets.passwordText(baseOf(key)), one)),
       );
+    return this.#ownCertificates;
   }
 
   #keys(): readonly string[] {
@@ -181,10 +191,13 @@ function authOf(from: Taking): "psk" | "certificate" | "none" {
   return "certificate";
 }
 
-function identity(from: Taking): { readonly written: string; readonly text: string } | undefined {
+function identity(
+  from: Taking,
+  without: string,
+): { readonly written: string; readonly text: string } | undefined {
   const written = from.take("id")?.value;
   if (written === undefined) return undefined;
   const text = identityOf(written);
-  if (text === undefined) from.note("id", `${written.slice(0, 60)} has no counterpart and is left out`);
+  if (text === undefined) from.note("id", `${written.slice(0, 60)} has no counterpart; ${without}`);
   return text === undefined ? undefined : { written, text };
 }

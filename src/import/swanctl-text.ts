@@ -1,5 +1,9 @@
 /** swanctl.conf's notation: sections, settings, references, includes and comments, each with its place (swanctl.conf(5)). */
 import { TungateError } from "../base/errors.ts";
+import { printable } from "../config/yaml-text.ts";
+
+const FILE_SHOWN_MAX = 200;
+const MESSAGE_LENGTH_MAX = 600;
 
 /** Octets of one file, files in all, and how deep includes, sections and references may go. */
 const FILE_LENGTH_MAX = 1024 * 1024;
@@ -37,7 +41,7 @@ export class SwanctlError extends TungateError {
   readonly code = "IMPORT_SYNTAX";
 
   constructor({ file, line }: Place, message: string) {
-    super(`${file}:${line}: ${message}`);
+    super(`${printable(file, FILE_SHOWN_MAX)}:${line}: ${printable(message, MESSAGE_LENGTH_MAX)}`);
   }
 }
 
@@ -156,7 +160,7 @@ class FileReading {
     const references = sign === ":" ? this.#references() : [];
     this.#skip(true);
     if (this.#text[this.#at] !== "{")
-      throw new SwanctlError(place, `behind "${shown(name)}" stands neither = nor {`);
+      throw new SwanctlError(place, `behind "${printable(name)}" stands neither = nor {`);
     this.#at++;
     if (open.length > SECTION_DEPTH_MAX)
       throw new SwanctlError(place, `sections are nested more than ${SECTION_DEPTH_MAX} deep`);
@@ -184,7 +188,7 @@ class FileReading {
     if (this.#at > start) return this.#text.slice(start, this.#at);
     throw new SwanctlError(
       this.#place(),
-      `"${shown(this.#text[this.#at] ?? "")}" stands where a name is expected`,
+      `"${printable(this.#text[this.#at] ?? "")}" stands where a name is expected`,
     );
   }
 
@@ -310,7 +314,8 @@ class Resolving {
   #named(path: string, place: Place): Growing {
     let found: Growing | undefined = this.#root;
     for (const part of path.split(".")) found = found?.sections.get(part);
-    if (found === undefined) throw new SwanctlError(place, `there is no section ${shown(path)} to refer to`);
+    if (found === undefined)
+      throw new SwanctlError(place, `there is no section ${printable(path)} to refer to`);
     return found;
   }
 }
@@ -326,10 +331,4 @@ function layered(lower: Growing, upper: Growing): Growing {
     }
   }
   return merged;
-}
-
-/** A name of the file for a message: short and without control characters. */
-function shown(text: string): string {
-  const clean = text.replace(/[^\x20-\x7e]/g, "?");
-  return clean.length > 60 ? `${clean.slice(0, 57)}...` : clean;
 }

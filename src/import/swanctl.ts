@@ -1,9 +1,10 @@
 /** swanctl.conf becomes a configuration of ours: the text, the secrets beside it, and what could not be translated. */
 import { isMapping } from "../config/preset.ts";
 import { yamlLines } from "../config/yaml-lines.ts";
+import { printable } from "../config/yaml-text.ts";
 import { type ImportNote, Taking } from "./notes.ts";
 import { translateConnection } from "./swanctl-connection.ts";
-import { type SecretFile, Secrets } from "./swanctl-secrets.ts";
+import { type SecretFile, Secrets, unlike } from "./swanctl-secrets.ts";
 import { type CredentialFiles, Sides } from "./swanctl-sides.ts";
 import { readSwanctl, type Section, type SwanctlFiles } from "./swanctl-text.ts";
 
@@ -18,6 +19,7 @@ export interface Imported {
   readonly connections: number;
 }
 
+const NAME_LENGTH_MAX = 63;
 const USABLE_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const NOTHING: Section = { file: "", line: 1, settings: new Map(), sections: new Map() };
 
@@ -30,7 +32,8 @@ export function importSwanctl(file: string, files: SwanctlFiles & CredentialFile
   const notes: ImportNote[] = [];
   const folder = file.slice(0, Math.max(file.lastIndexOf("/"), 0));
   const top = new Taking(root, "swanctl", notes);
-  const part = (name: string) => new Taking(takeSection(top, name), name, notes);
+  const part = (name: string) =>
+    new Taking(top.takeSection(name) ?? { ...NOTHING, file: top.section.file }, name, notes);
   const secrets = new Secrets(part("secrets"));
   const sides = new Sides(folder, secrets, files, authoritiesOf(part("authorities"), folder));
   const pools = part("pools");
@@ -38,13 +41,14 @@ export function importSwanctl(file: string, files: SwanctlFiles & CredentialFile
   const connections: [string, Mapping, readonly string[]][] = [];
   const policies: Mapping[] = [];
   const listen = new Set<string>();
+  const names = new Set<string>();
   const all = part("connections");
   for (const [name, section] of all.sections("")) {
     const from = all.below(name, section);
     const translated = translateConnection(from, sides, secrets);
     if (translated === undefined) continue;
     connections.push([
-      usableName(from, name),
+      usableName(from, name, names),
       renamed(from, translated.value),
       [`${base(section.file)}:${section.line}`],
     ]);
@@ -75,11 +79,6 @@ export function importSwanctl(file: string, files: SwanctlFiles & CredentialFile
   };
 }
 
-function takeSection(top: Taking, name: string): Section {
-  const [found] = top.sections(name).filter(([one]) => one === name);
-  return found?.[1] ?? { ...NOTHING, file: top.section.file };
-}
-
 function authoritiesOf(from: Taking, folder: string): readonly string[] {
   const found = from.sections("").flatMap(([name, section]) => {
     const one = from.below(name, section);
@@ -98,23 +97,28 @@ function authoritiesOf(from: Taking, folder: string): readonly string[] {
   return found;
 }
 
-function usableName(from: Taking, name: string): string {
-  if (USABLE_NAME.test(name)) return name;
-  const usable =
-    name
-      .replace(/[^A-Za-z0-9_.-]/g, "_")
-      .replace(/^[^A-Za-z0-9]+/, "")
-      .slice(0, 63) || "connection";
-  from.note("", `is called ${usable} here`);
-  return usable;
+/** @param used - names that are taken, this one from now on */
+function usableName(from: Taking, name: string, used: Set<string>): string {
+  const usable = USABLE_NAME.test(name)
+    ? name
+    : name
+        .replace(/[^A-Za-z0-9_.-]/g, "_")
+        .replace(/^[^A-Za-z0-9]+/, "")
+        .slice(0, NAME_LENGTH_MAX) || "unnamed";
+  const free = unlike(usable, used, NAME_LENGTH_MAX);
+  used.add(free);
+  if (free !== name) from.note("", `is called ${free} here`);
+  return free;
 }
 
 /** Names of children likewise. */
 function renamed(from: Taking, value: Mapping): Mapping {
   const { children } = value;
   if (!isMapping(children)) return value;
-  const entries = Object.entries(children).map(([name, child]) => [usableName(from, name), child]);
+  const used = new Set<string>();
+  const entries = Object.entries(children).map(([name, child]) => [usableName(from, name, used), child]);
   return { ...value, children: Object.fromEntries(entries) };
 }
 
-const base = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+/** The name of a file, for a comment: on one line, whatever it holds. */
+const base = (path: string) => printable(path.slice(path.lastIndexOf("/") + 1));

@@ -1,5 +1,5 @@
 /** `import swanctl`: the notation with its places, what becomes of each setting, and what is said of the rest. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -210,6 +210,18 @@ describe("connections", () => {
     });
   });
 
+  test.each([
+    ["", "keep"],
+    ["unique = no", "keep"],
+    ["unique = keep", "reject"],
+    ["unique = replace", undefined],
+    ["unique = never", "never"],
+  ] as const)("%j is unique: %s here", (setting, unique) => {
+    const imported = translate(office(setting));
+    expect(imported.notes).toEqual([]);
+    expect(connectionOf(imported).ike.unique ?? "replace").toBe(unique ?? "replace");
+  });
+
   test("what has no counterpart is said with its line and what that means, and the rest still comes", () => {
     const notes = notesOf(
       office(
@@ -290,7 +302,77 @@ describe("connections", () => {
   });
 });
 
+describe("names that meet", () => {
+  const two = (one: string, other: string) => {
+    const [connection] = / {2}office \{[\s\S]*?\n {2}\}\n/.exec(office())!;
+    return office().replace(
+      connection,
+      connection.replace("office", one) +
+        connection.replace("office", other).replace("192.0.2.2", "192.0.2.3").replace("10.2.0.0", "10.3.0.0"),
+    );
+  };
+
+  test("connections whose names become the same both stay", () => {
+    const imported = translate(two("büro", "b_ro"));
+    expect(imported.notes.map(({ message }) => message)).toEqual([
+      "is called b_ro here",
+      "is called b_ro-2 here",
+    ]);
+    const read = load(imported.yaml, { files: secretsOf(imported) }).connections;
+    expect(read.map(({ connection }) => connection.name)).toEqual(["b_ro", "b_ro-2"]);
+  });
+
+  test("secrets whose names become the same are two files, each for its connection", () => {
+    const secrets = `secrets {
+ ike-a/b { id = b.test
+  secret = "the first of the keys" }
+ ike-a_b { id = c.test
+  secret = "the second of the keys" }
+}`;
+    const text = two("one", "two").replace(/(two \{[\s\S]*?)id = b\.test/, "$1id = c.test");
+    const imported = translate(text.replace(/secrets \{.*\}\n/, secrets));
+    expect(imported.secrets).toEqual([
+      { name: "secrets/ike-a_b", text: "the first of the keys" },
+      { name: "secrets/ike-a_b-2", text: "the second of the keys" },
+    ]);
+    expect(imported.yaml).toMatch(/one:[\s\S]*ike-a_b \}[\s\S]*two:[\s\S]*ike-a_b-2 \}/);
+  });
+
+  test("a section that only begins like one of ours is said", () => {
+    const notes = notesOf(`${office()}\nconnections-old { gw { version = 1 } }\nsecretsx { y = 1 }\n`);
+    expect(notes).toEqual([
+      expect.stringMatching(/connections-old: is not known here/),
+      expect.stringMatching(/secretsx: is not known here/),
+    ]);
+  });
+});
+
+test("nothing in the file commands a terminal, or writes YAML through a comment", () => {
+  const command = "\u001b[2J";
+  const more = { [`/etc/swanctl/c/x\nversion: 7\n.conf`]: office(`${command} = 1`, `mode = ${command}x`) };
+  const { yaml, notes } = translate("include c/*.conf\n", more);
+  const shown = notes.map(({ path, message }) => path + message).join("");
+  expect(shown).toContain("?[2J");
+  expect(shown + yaml).not.toContain("\u001b");
+  expect(yaml).not.toMatch(/^version: 7/m);
+  expect(failure(`${command} nothing`)).not.toContain("\u001b");
+});
+
 describe("identities and secrets", () => {
+  test("who the peer is never becomes anybody: what cannot be written leaves the connection out", () => {
+    const imported = translate(office().replace("id = b.test", "id = %nobody"));
+    expect(imported.connections).toBe(0);
+    expect(imported.notes.map(({ message }) => message)).toEqual([
+      "%nobody has no counterpart; the connection is left out",
+    ]);
+  });
+
+  test("a pattern stays a name that nobody has, which is said", () => {
+    const imported = translate(office().replace("id = b.test", "id = *.b.test"));
+    expect(imported.notes[0]!.message).toMatch(/is a pattern there and a name here/);
+    expect(imported.yaml).not.toContain("any");
+  });
+
   test.each([
     ["@gw.test", "fqdn:gw.test"],
     ['"@#c0ffee"', "keyid:0xc0ffee"],
@@ -415,6 +497,12 @@ describe("the command", () => {
       const again = await command([file, "-o", output]);
       expect(again).toMatchObject({ status: 1, out: "" });
       expect(again.error).toMatch(/is there already; name an empty folder/);
+
+      // A folder of secrets that is there may be anybody's: nothing is written at all.
+      const half = join(folder, "half");
+      mkdirSync(join(half, "secrets"), { recursive: true });
+      expect((await command([file, "-o", half])).error).toMatch(/secrets in .* is there already/);
+      expect(readdirSync(half)).toEqual(["secrets"]);
 
       const json = await command([file, "--json"]);
       expect(JSON.parse(json.out)).toMatchObject({
