@@ -10,10 +10,9 @@ import type { IkeNotice } from "../ike/notice.ts";
 import type { TracedMessage } from "../ike/trace.ts";
 import { noticeWords } from "../observe/words.ts";
 import type { OutgoingHeader } from "../wire/ike/header.ts";
-import { decodePayloadChain, encodePayloadChain } from "../wire/ike/message.ts";
-import type { Payload } from "../wire/ike/payload.ts";
-import { payloadTypeOf } from "../wire/ike/payload-body.ts";
-import { ExchangeType, NotifyType, nameOf } from "../wire/ike/registries.ts";
+import { encodePayloadChain } from "../wire/ike/message.ts";
+import { NO_NOTIFY, OUTLINE_STRIDE, outlineOf } from "../wire/ike/outline.ts";
+import { ExchangeType, NotifyType, nameOf, PayloadType } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
 
 export const BLACK_BOX_SPAN: DurationMs = minutes(10);
@@ -33,7 +32,8 @@ interface MessageEntry {
   readonly remote: UdpEndpoint;
   readonly header: OutgoingHeader;
   readonly isProtected: boolean;
-  readonly payloads: readonly string[];
+  /** See {@link outlineOf}; `undefined` of a message that was malformed. */
+  readonly outline: readonly number[] | undefined;
   readonly octets: number;
   readonly packets: number;
   readonly repeats: number;
@@ -66,10 +66,25 @@ export class BlackBox {
     const { direction, local, remote, connection, header, isProtected, sizes, repeats } = message;
     const octets = sizes.reduce((sum, size) => sum + size, 0);
     const packets = Math.max(sizes.length, 1);
-    const payloads = payloadNames(message);
-    const entry = { direction, local, remote, header, isProtected, payloads, octets, packets, repeats };
-    const share = this.#share(isProtected ? "protected" : "init", connection);
-    this.#add(share, { kind: "message", ...entry, connection, order: this.#order++, at: now, count: 1 }, now);
+    const outline = outlined(message);
+    const order = this.#order++;
+    const entry: Entry = {
+      kind: "message",
+      direction,
+      local,
+      remote,
+      header,
+      isProtected,
+      outline,
+      octets,
+      packets,
+      repeats,
+      connection,
+      order,
+      at: now,
+      count: 1,
+    };
+    this.#add(this.#share(isProtected ? "protected" : "init", connection), entry, now);
   }
 
   noteDecision(notice: IkeNotice, now: Instant): void {
@@ -152,28 +167,32 @@ function isSameDecision(a: IkeNotice, b: IkeNotice): boolean {
   return !("spis" in a) && !("ikeSa" in a);
 }
 
-/** Types and octets. */
-function payloadNames({ payloads, inner }: TracedMessage): readonly string[] {
-  const found = payloads.length > 0 || inner === undefined ? payloads : decoded(inner.first, inner.bytes);
-  if (found === undefined) return ["malformed"];
-  const named = found.slice(0, PAYLOADS_NAMED_MAX).map(payloadName);
-  return found.length > PAYLOADS_NAMED_MAX ? [...named, `${found.length - PAYLOADS_NAMED_MAX} more`] : named;
-}
-
-function decoded(first: number, bytes: Uint8Array): readonly Payload[] | undefined {
+/** Names are made of it when somebody reads: most of what is noted nobody ever looks at. */
+function outlined({ payloads, inner }: TracedMessage): readonly number[] | undefined {
+  const { first, bytes } = inner ?? encodePayloadChain(payloads);
   try {
-    return decodePayloadChain(first, bytes);
+    return outlineOf(first, bytes);
   } catch (error) {
     if (error instanceof WireError) return undefined;
     throw error;
   }
 }
 
-function payloadName(payload: Payload): string {
-  const octets = encodePayloadChain([payload]).bytes.length;
-  if (payload.kind === "N") return `N(${nameOf(NotifyType, payload.notifyType)}) ${octets}`;
-  const name = payload.kind === "unknown" ? `${payloadTypeOf(payload)}` : payload.kind;
-  return `${name} ${octets}`;
+/** Types and octets. */
+function payloadNames(outline: readonly number[] | undefined): string[] {
+  if (outline === undefined) return ["malformed"];
+  const count = outline.length / OUTLINE_STRIDE;
+  const named = Array.from({ length: Math.min(count, PAYLOADS_NAMED_MAX) }, (_, i) => {
+    const [type, octets, notifyType] = outline.slice(i * OUTLINE_STRIDE);
+    return `${payloadName(type!, notifyType!)} ${octets}`;
+  });
+  return count > PAYLOADS_NAMED_MAX ? [...named, `${count - PAYLOADS_NAMED_MAX} more`] : named;
+}
+
+function payloadName(type: number, notifyType: number): string {
+  if (notifyType !== NO_NOTIFY) return `N(${nameOf(NotifyType, notifyType)})`;
+  if (type === PayloadType.NONCE) return "Nonce";
+  return Object.values<number>(PayloadType).includes(type) ? nameOf(PayloadType, type) : `${type}`;
 }
 
 function shownEntry(entry: Entry, now: Instant): BlackboxEntry {
@@ -189,7 +208,7 @@ function shownEntry(entry: Entry, now: Instant): BlackboxEntry {
     const child = notice.child === undefined ? {} : { child: notice.child };
     return { ...common, ...child, kind: "decision", code: notice.code, lines: [first, ...more] };
   }
-  const { direction, header, isProtected, payloads, octets, packets, repeats } = entry;
+  const { direction, header, isProtected, outline, octets, packets, repeats } = entry;
   return {
     ...common,
     kind: "message",
@@ -202,7 +221,7 @@ function shownEntry(entry: Entry, now: Instant): BlackboxEntry {
     isProtected,
     initiatorSpi: header.initiatorSpi,
     responderSpi: header.responderSpi,
-    payloads: [...payloads],
+    payloads: payloadNames(outline),
     ...(octets === 0 ? {} : { octets }),
     packets,
     repeats,
