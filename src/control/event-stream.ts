@@ -9,11 +9,17 @@ type LostEvent = Extract<GatewayEvent, { type: "lost" }>;
 type Unnumbered<Event> = Event extends GatewayEvent ? Omit<Event, "id" | "at"> : never;
 export type NewEvent = Unnumbered<Exclude<GatewayEvent, LostEvent>>;
 
+interface KeptEvent {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly make: () => NewEvent;
+}
+
 export class EventStream {
   /** Of this start of the daemon; ids of another one mean nothing here. */
   readonly #epoch: string;
   readonly #wallClock: () => number;
-  readonly #kept: Exclude<GatewayEvent, LostEvent>[] = [];
+  readonly #kept: KeptEvent[] = [];
   /** Number of the next event; the first is 1. */
   #next = 1;
   readonly #waiting = new Set<() => void>();
@@ -24,9 +30,9 @@ export class EventStream {
     this.#wallClock = wallClock;
   }
 
-  publish(event: NewEvent): void {
-    const common = { id: this.#idOf(this.#next), at: this.#time() };
-    this.#kept[this.#next % EVENTS_KEPT_MAX] = { ...common, ...event } as Exclude<GatewayEvent, LostEvent>;
+  /** @param make - called when somebody reads the event: most are never read */
+  publish(make: () => NewEvent): void {
+    this.#kept[this.#next % EVENTS_KEPT_MAX] = { at: this.#wallClock(), make };
     this.#next++;
     for (const wake of [...this.#waiting]) wake();
   }
@@ -47,7 +53,8 @@ export class EventStream {
 
   /** @internal @returns `undefined` when it is no longer kept */
   eventAt(number: number): GatewayEvent | undefined {
-    return number < this.oldest ? undefined : this.#kept[number % EVENTS_KEPT_MAX];
+    const kept = number < this.oldest ? undefined : this.#kept[number % EVENTS_KEPT_MAX];
+    return kept && { id: this.#idOf(number), at: isoTime(kept.at), ...kept.make() };
   }
 
   /** @internal */
@@ -57,7 +64,7 @@ export class EventStream {
 
   /** @internal @param count - `undefined`: nobody knows how many */
   lost(upTo: number, count: number | undefined): GatewayEvent {
-    const common = { type: "lost" as const, id: this.#idOf(upTo), at: this.#time() };
+    const common = { type: "lost" as const, id: this.#idOf(upTo), at: isoTime(this.#wallClock()) };
     return count === undefined ? common : { ...common, count };
   }
 
@@ -84,10 +91,10 @@ export class EventStream {
     const number = /^\d{1,15}$/.test(digits ?? "") ? Number(digits) : Number.NaN;
     return epoch === this.#epoch && more.length === 0 && number < this.#next ? number : undefined;
   }
+}
 
-  #time(): string {
-    return new Date(this.#wallClock()).toISOString();
-  }
+function isoTime(at: number): string {
+  return new Date(at).toISOString();
 }
 
 export class EventReader {

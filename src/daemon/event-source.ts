@@ -1,4 +1,5 @@
 /** Makes events of what happens: notices in words, changes of state, moves, and now and then a sum of drops. */
+import type { Instant } from "../base/instant.ts";
 import { formatEndpoint } from "../base/udp-endpoint.ts";
 import { EventStream, type NewEvent } from "../control/event-stream.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
@@ -54,10 +55,8 @@ export class EventSource {
   onNotice(notice: IkeNotice): void {
     if (notice.connection !== undefined) this.#touched.add(notice.connection);
     const now = this.#clock.now();
-    const lines = [...noticeWords(notice, now)];
-    if (lines.length === 0) lines.push(notice.code);
-    if (this.#isTooOften(notice, lines)) return;
-    this.stream.publish(movedEvent(notice, lines) ?? noticeEvent(notice, lines));
+    if (this.#isTooOften(notice, now)) return;
+    this.stream.publish(() => movedEvent(notice, now) ?? noticeEvent(notice, now));
   }
 
   /** States may have changed: looks at those of which something was said. */
@@ -90,7 +89,11 @@ export class EventSource {
       .filter(([, count]) => count > 0);
     this.#drops = drops;
     if (more.length > 0)
-      this.stream.publish({ type: "drops", seconds: DROPS_MS / 1000, drops: Object.fromEntries(more) });
+      this.stream.publish(() => ({
+        type: "drops",
+        seconds: DROPS_MS / 1000,
+        drops: Object.fromEntries(more),
+      }));
   }
 
   #compare(states: readonly ConnectionState[]): void {
@@ -107,26 +110,18 @@ export class EventSource {
 
   #publishState(key: string, from: string, to: string): void {
     const slash = key.indexOf("/");
-    if (slash < 0) this.stream.publish({ type: "state", connection: key, from, to });
-    else
-      this.stream.publish({
-        type: "state",
-        connection: key.slice(0, slash),
-        child: key.slice(slash + 1),
-        from,
-        to,
-      });
+    const of =
+      slash < 0 ? { connection: key } : { connection: key.slice(0, slash), child: key.slice(slash + 1) };
+    this.stream.publish(() => ({ type: "state", ...of, from, to }));
   }
 
   /** As in the log: what strangers and forgers can cause is limited, so that it pushes nothing out of the history. */
-  #isTooOften(notice: IkeNotice, lines: readonly string[]): boolean {
+  #isTooOften(notice: IkeNotice, now: Instant): boolean {
     const { code, connection, child } = notice;
-    const level = noticeLevel(notice);
-    const now = this.#clock.now();
-    const text = lines.join("\n");
+    if (connection !== undefined && noticeLevel(notice) === "info") return false;
+    const text = linesOf(notice, now).join("\n");
     if (connection === undefined)
       return this.#limiter.take("", text, STRANGER_LINES_PER_MINUTE, now) === undefined;
-    if (level === "info") return false;
     const key = `${connection}/${child ?? ""}/${code}`;
     return this.#limiter.take(key, text, FAILURE_LINES_PER_MINUTE, now) === undefined;
   }
@@ -147,11 +142,17 @@ function named({ connection, child }: IkeNotice) {
   };
 }
 
-function noticeEvent(notice: IkeNotice, lines: string[]): NewEvent {
+function linesOf(notice: IkeNotice, now: Instant): string[] {
+  const lines = noticeWords(notice, now);
+  return lines.length === 0 ? [notice.code] : [...lines];
+}
+
+function noticeEvent(notice: IkeNotice, at: Instant): NewEvent {
+  const lines = linesOf(notice, at);
   return { type: "notice", code: notice.code, level: noticeLevel(notice), ...named(notice), lines };
 }
 
-function movedEvent(notice: IkeNotice, lines: string[]): NewEvent | undefined {
+function movedEvent(notice: IkeNotice, at: Instant): NewEvent | undefined {
   switch (notice.code) {
     case "peerMoved":
     case "ownAddressChanged":
@@ -163,7 +164,7 @@ function movedEvent(notice: IkeNotice, lines: string[]): NewEvent | undefined {
         what: notice.code === "peerMoved" ? "peer" : notice.what,
         from: formatEndpoint(notice.from),
         to: formatEndpoint(notice.to),
-        lines,
+        lines: linesOf(notice, at),
       };
     default:
       return undefined;

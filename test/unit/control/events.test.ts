@@ -14,7 +14,9 @@ import { type ControlServer, startControlServer } from "../../../src/control/ser
 import type { ControlTarget } from "../../../src/control/target.ts";
 import { MEASUREMENTS } from "./measurements.ts";
 
-const state = (connection: string, to: string): NewEvent => ({ type: "state", connection, from: "down", to });
+const state =
+  (connection: string, to: string): (() => NewEvent) =>
+  () => ({ type: "state", connection, from: "down", to });
 
 test("a reader gets what comes after it began, in order; one that comes back what it missed", () => {
   const stream = new EventStream("a", () => 0);
@@ -67,7 +69,7 @@ test("a filter lets one connection and its peers through", () => {
   const stream = new EventStream("a");
   const reader = stream.read(undefined, "hub");
   for (const name of ["hub#1", "hubble", "paris", "hub"]) stream.publish(state(name, "up"));
-  stream.publish({ type: "drops", seconds: 60, drops: { replayed: 1 } });
+  stream.publish(() => ({ type: "drops", seconds: 60, drops: { replayed: 1 } }));
   expect([reader.take(), reader.take(), reader.take()]).toMatchObject([
     { connection: "hub#1" },
     { connection: "hub" },
@@ -114,13 +116,13 @@ function follow(options: FollowOptions = {}) {
 test("a client follows, and comes back with the id of the last event that it has", async () => {
   const { seen, end, done } = follow({ after: "a-0" });
   events.publish(state("paris", "up"));
-  events.publish({
+  events.publish(() => ({
     type: "notice",
     code: "ikeSaUp",
     level: "info",
     connection: "paris",
     lines: ["\u001b[2J up\nx"],
-  });
+  }));
   await expect.poll(() => seen.length).toBe(2);
   expect(seen[1]).toMatchObject({ id: "a-2", lines: ["\u001b[2J up\nx"] });
   end.abort();
@@ -174,7 +176,7 @@ test("a client that never reads costs others nothing, and no memory for each eve
   const { seen } = follow({ after: "a-0" });
   const line = "x".repeat(1000);
   for (let i = 0; i < 5 * EVENTS_KEPT_MAX; i++) {
-    events.publish({ type: "notice", code: "retrying", level: "info", lines: [line] });
+    events.publish(() => ({ type: "notice", code: "retrying", level: "info", lines: [line] }));
     if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await expect.poll(() => seen.at(-1)?.id, { timeout: 20_000 }).toBe(`a-${5 * EVENTS_KEPT_MAX}`);
