@@ -7,36 +7,29 @@ import type { LaneUpcall } from "../dataplane/lane-options.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
-import { planRoutes, type RoutedChild, type RoutePlan } from "../gateway/route-plan.ts";
-import { deviceMtu, peersOf } from "../gateway/routed-children.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { IkeCommand } from "../ike/machine.ts";
-import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
 import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { createNameResolver } from "../io/dns.ts";
 import type { IoError } from "../io/io-error.ts";
 import { lockFile } from "../io/native-process.ts";
-import type { HostNetwork } from "../io/netlink.ts";
-import { routesScriptPath, runRoutesScript } from "../io/routes-script.ts";
 import { keySource } from "./capture-keys.ts";
 import { captureScope } from "./capture-scope.ts";
 import type { CapturedGateway } from "./captures.ts";
-import { childrenOnRoutes } from "./children-on-routes.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
 import type { ExplainSource } from "./explain.ts";
 import { fitting } from "./fitting.ts";
-import { neededSwitches, settleForwarding, systemSwitchBoard } from "./forwarding.ts";
+import { systemSwitchBoard } from "./forwarding.ts";
 import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
-import { HostNetworkFollower } from "./host-network.ts";
+import { HostRoutes } from "./host-routes.ts";
 import { Keeping } from "./keeping.ts";
-import { keptGuards } from "./kept-guards.ts";
 import { KeyFiles } from "./key-files.ts";
 import { Lanes } from "./lanes.ts";
 import { ManualKeys } from "./manual-keys.ts";
-import { confinedAdvice, findMeans, type Means } from "./means.ts";
+import { findMeans, type Means } from "./means.ts";
 import { offloadStates } from "./offloads.ts";
 import type { OutgoingDatagram } from "./outer-sockets.ts";
 import { PlacedManual } from "./placed-manual.ts";
@@ -45,7 +38,6 @@ import { RemoteNames } from "./remote-names.ts";
 import { expectedWork, groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
 import { wipeSecrets } from "./secrets.ts";
 import type { TakenOver } from "./take-over.ts";
-import { giveAddresses } from "./tun-addresses.ts";
 
 /** Peers have so long to answer our deletes. */
 const GOODBYE_MS = 2_000;
@@ -76,7 +68,7 @@ export class RunningGateway {
   readonly #resources: Resources;
   readonly #lanes: Lanes;
   readonly #loop: GatewayLoop;
-  readonly #follower: HostNetworkFollower;
+  readonly #routes: HostRoutes;
   readonly #names: RemoteNames;
   readonly #keyFiles: KeyFiles;
   readonly #manual: PlacedManual;
@@ -86,13 +78,8 @@ export class RunningGateway {
   /** With the certificates and keys of now. */
   #configuration: Configuration;
   readonly #unresolved = new Map<string, string>();
-  readonly #mtus = new Map<string, number>();
   readonly #means: Means;
   readonly #taken: TakenOver | undefined;
-  #planned: RoutePlan | undefined;
-  /** Children may negotiate suites that leave different room for packets. */
-  #awaitsSuites = false;
-  #complaints: readonly string[] = [];
 
   /** @throws {IoError} with everything closed again */
   static async start(options: RunningGatewayOptions): Promise<RunningGateway> {
@@ -126,7 +113,7 @@ export class RunningGateway {
       configuration,
       clock,
       cleanup,
-      () => void this.#follower.refresh().catch(this.#onFailedLook),
+      () => void this.#routes.refresh().catch(this.#onFailedLook),
       () => this.#configuration.gateway,
       means,
       taken,
@@ -143,8 +130,8 @@ export class RunningGateway {
     cleanup.add("lanes", this.#lanes, (lanes) => lanes.stop());
     this.#keeping = this.#keep();
     cleanup.add("kept state", this.#keeping, (keeping) => keeping.close());
-    this.#follower = this.#makeFollower();
-    cleanup.add("routes", this.#follower, (follower) => follower.close());
+    this.#routes = this.#makeRoutes();
+    cleanup.add("routes", this.#routes, (routes) => routes.close());
     this.#names = new RemoteNames({
       names: remoteNames(configuration),
       resolve: createNameResolver(),
@@ -162,7 +149,7 @@ export class RunningGateway {
   /** Policy in the lanes first, so that what routes bring them is held; then guards and routes, then IKE. */
   async #start(): Promise<void> {
     this.#lanes.setSpds(this.#gateway.setPolicies(this.#effective()));
-    await Promise.all([this.#follower.refresh(), this.#lanes.ready()]);
+    await Promise.all([this.#routes.refresh(), this.#lanes.ready()]);
     this.#loop.setConnections(this.#effective(), predecessorOf(this.#taken, this.#configuration.gateway));
     sayTaken(this.#taken, this.pairs().length, this.#gateway.inheritedCount(), this.#options.log);
     this.#manual.place(this.#configuration.manual);
@@ -225,7 +212,7 @@ export class RunningGateway {
       this.#names.set(remoteNames(configuration));
       for (const [id, key] of configuration.privateKeys) privateKeys.set(id, key);
       compute.expect(expectedWork(configuration));
-      await this.#follower.refresh();
+      await this.#routes.refresh();
       this.#manual.place(this.#configuration.manual);
       this.#loop.setConnections(this.#effective());
       for (const id of [...privateKeys.keys()])
@@ -260,7 +247,7 @@ export class RunningGateway {
 
   get interfaces(): readonly { readonly name: string; readonly mtu?: number }[] {
     return this.#resources.tuns.names.map((name) => {
-      const mtu = this.#mtus.get(name);
+      const mtu = this.#routes.mtuOf(name);
       return { name, ...(mtu === undefined ? {} : { mtu }) };
     });
   }
@@ -268,7 +255,7 @@ export class RunningGateway {
   /** Sentences about routes, forwarding and names that the operator should look at. */
   get advice(): readonly string[] {
     const names = [...this.#unresolved].map(([name, reason]) => `${name} cannot be resolved: ${reason}`);
-    return [...names, ...this.#complaints, ...this.#inheritance()];
+    return [...names, ...this.#routes.complaints, ...this.#inheritance()];
   }
 
   /** @param only - the connection to describe; absent: all of them */
@@ -358,7 +345,7 @@ export class RunningGateway {
    * @returns `false` when the service manager did not take it: then {@link stop} is due
    */
   async handOver(): Promise<boolean> {
-    await this.#follower.close();
+    await this.#routes.close();
     // Nothing comes between: what IKE says and hears from here on, nobody would know of.
     if (!this.#keeping.handOver(this.#gateway.exportIkeSas())) return false;
     this.#loop.stop();
@@ -375,13 +362,13 @@ export class RunningGateway {
     this.#names.close();
     this.command({ kind: "shutdown" });
     await this.#answered();
-    await this.#follower.close();
+    await this.#routes.close();
     await this.#lanes.stop();
     this.#loop.stop();
     this.#manual.close(this.pairs());
     this.#keeping.giveUp();
     this.#wipeKeys();
-    await this.#clearRoutes();
+    await this.#routes.clear();
     for (const { name, error } of await this.#cleanup.run())
       log.warn(`closing the ${name} failed: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -427,7 +414,8 @@ export class RunningGateway {
         else if (effect.kind === "reserveSequence") this.#manual.reserve(effect.policy);
         else if (effect.kind === "pathMtuChanged") this.#onPathMtu(effect.remote, effect.state);
         else {
-          if (effect.kind === "notice" && this.#changesRoutes(effect.notice)) this.#refreshForPeer();
+          if (effect.kind === "notice" && this.#routes.areChangedBy(effect.notice))
+            this.#routes.refreshForPeer();
           onEffect(effect);
         }
       },
@@ -458,95 +446,22 @@ export class RunningGateway {
     return lanes;
   }
 
-  #makeFollower(): HostNetworkFollower {
-    const { configuration, log } = this.#options;
-    return new HostNetworkFollower({
-      watch: this.#resources.watch,
-      mark: configuration.gateway.routing.mark.value,
-      remotes: () => this.#remotes(),
-      onPaths: (paths, ownAddresses) => {
-        this.#gateway.setPaths(paths, ownAddresses);
+  #makeRoutes(): HostRoutes {
+    return new HostRoutes({
+      resources: this.#resources,
+      means: this.#means,
+      log: this.#options.log,
+      configuration: () => this.#configuration,
+      effective: () => this.#effective(),
+      states: () => this.describe(),
+      addressesOf: (name) => this.#names.addressesOf(name),
+      onPaths: (sources) => {
         this.#loop.feed({ kind: "pathsChanged" });
-        const sources = [...paths.values()].map(({ source }) => source);
         this.#lanes.setOuterAddresses([...this.#configuration.gateway.listen, ...sources]);
-        this.#lanes.setPeers(this.#remotes());
+        this.#lanes.setPeers(this.#routes.remotes());
       },
-      plan: (ownAddresses) => this.#plan(ownAddresses),
-      prepare: (network) => this.#prepare(network),
-      apply: async (lines) =>
-        this.#means.isConfined
-          ? { isComplete: true, complaints: [] }
-          : runRoutesScript("apply", lines, routesScriptPath(), keptGuards(this.#configuration.gateway)),
-      onComplaints: (complaints) => {
-        this.#complaints = complaints;
-        for (const complaint of complaints) log.warn(complaint);
-      },
+      onError: this.#onFailedLook,
     });
-  }
-
-  #remotes(): readonly IpAddress[] {
-    const configuration = this.#configuration;
-    return [
-      ...configuration.connections.flatMap(({ connection, remoteNames: names }) => [
-        ...peersOf(connection),
-        ...names.flatMap((name) => this.#names.addressesOf(name)),
-      ]),
-      ...configuration.manual.map((child) => child.remoteAddress),
-      ...this.describe().flatMap(({ ikeSa }) => ikeSa?.peerAddresses ?? []),
-    ];
-  }
-
-  #plan(ownAddresses: readonly IpAddress[]): RoutePlan {
-    const configuration = this.#configuration;
-    const { routing, ports, onExit, interfaces } = configuration.gateway;
-    const children = this.#routedChildren();
-    this.#awaitsSuites = children.some(({ awaitsSuite }) => awaitsSuite === true);
-    for (const { name } of interfaces) this.#mtus.set(name, deviceMtu(children, name));
-    this.#planned = planRoutes({
-      ...routing,
-      ports: [ports.ike, ports.nat],
-      onExit,
-      interfaces: interfaces.map(({ name }) => name),
-      inner: interfaces.flatMap(({ name, addresses = [] }) =>
-        addresses.map((one) => ({ ...one, interface: name })),
-      ),
-      children,
-      policies: configuration.policies,
-      ownAddresses,
-    });
-    return this.#planned;
-  }
-
-  #routedChildren(): readonly RoutedChild[] {
-    const { parts } = this.#resources;
-    return childrenOnRoutes(this.#effective(), this.#configuration.gateway, parts.paths, this.pairs());
-  }
-
-  /** Where the peer may be reached as well: the ways there are looked up. What a suite leaves of packets: routes say it. */
-  #changesRoutes({ code }: IkeNotice): boolean {
-    if (code === "peerAddresses") return true;
-    return this.#awaitsSuites && (code === "childSaUp" || code === "childSaRekeyed");
-  }
-
-  async #prepare(network: HostNetwork): Promise<readonly string[]> {
-    const { tuns, watch } = this.#resources;
-    if (this.#means.isConfined)
-      return confinedAdvice(
-        network,
-        tuns.names.map((name) => ({ name, mtu: this.#mtus.get(name)! })),
-      );
-    await tuns.bringUp(
-      watch,
-      tuns.names.map((name) => this.#mtus.get(name)!),
-    );
-    const { forwarding, interfaces } = this.#configuration.gateway;
-    await giveAddresses(interfaces, network, watch);
-    const selectors = this.#routedChildren().map((child) => child.selectors);
-    return settleForwarding(forwarding, neededSwitches(network, tuns.names, selectors), systemSwitchBoard);
-  }
-
-  #refreshForPeer(): void {
-    this.#follower.refreshForPeer(this.#onFailedLook);
   }
 
   readonly #onFailedLook = (error: unknown): void => {
@@ -556,11 +471,11 @@ export class RunningGateway {
   /** Lanes know it from the table; the kernel learns it from routes. */
   #onPathMtu(remote: IpAddress, { octets, source }: PathState): void {
     this.#options.log.info(`packets to ${formatIpAddress(remote)} may have ${octets} octets (${source})`);
-    this.#refreshForPeer();
+    this.#routes.refreshForPeer();
   }
 
   #onNames(): void {
-    this.#follower.refresh().then(
+    this.#routes.refresh().then(
       () => {
         if (this.#held === undefined) this.#loop.setConnections(this.#effective());
       },
@@ -585,15 +500,5 @@ export class RunningGateway {
     for (const { inboundSpi } of this.pairs()) dataPlane.execute({ kind: "removePair", inboundSpi });
     dataPlane.reclaim();
     wipeSecrets(this.#configuration);
-  }
-
-  async #clearRoutes(): Promise<void> {
-    if (this.#planned === undefined || this.#means.isConfined) return;
-    try {
-      const { complaints } = await runRoutesScript("clear", this.#planned.lines);
-      for (const complaint of complaints) this.#options.log.warn(complaint);
-    } catch (error) {
-      this.#options.log.error(error instanceof Error ? error.message : String(error));
-    }
   }
 }
