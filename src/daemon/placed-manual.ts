@@ -51,7 +51,14 @@ export class PlacedManual {
         "IO_ADDRESS_NOT_OURS",
         `${child.policy}: no address of this host leads to the peer; give the connection a local.address`,
       );
-    feed({ kind: "addManual", child, local, numbers: keys.open(child) });
+    const numbers = keys.open(child);
+    try {
+      feed({ kind: "addManual", child, local, numbers });
+    } catch (error) {
+      // The file would be in use when it is tried again.
+      keys.release(child.policy);
+      throw error;
+    }
   }
 
   /** More numbers, on disk before they are used. */

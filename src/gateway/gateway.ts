@@ -216,6 +216,7 @@ export class Gateway {
         current.get(policy) === fingerprints.policies.get(policy);
       if (isClaimed || fits) this.#pathMtus.use(inboundSpi, remote.address, isClaimed, now);
       if (isClaimed || (fits && manual.has(policy))) continue;
+      if (!fits && manual.has(policy)) this.#manual.noteUse(pair);
       if (fits) this.#inherited.take(pair);
       else this.#endInherited({ kind: "inherited", what: "unfit", policy, inboundSpi }, perform);
     }

@@ -10,6 +10,12 @@ export interface ManualNumbers {
   readonly last: number;
 }
 
+/**
+ * Numbers that are left out when an SA takes another one's place with the same keys or the same SPI: lanes may still be sending with
+ * the one before, and its last number is not known yet.
+ */
+export const SUCCESSION_SKIP = 2 ** 20;
+
 /** The last sequence number that a manual SA may ever use: its counter must not wrap [ESP-03]. */
 export function lastSequenceNumber(isExtended: boolean): number {
   return isExtended ? EXTENDED_SEQUENCE_MAX : SEQUENCE_MAX;

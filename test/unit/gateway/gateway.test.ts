@@ -7,14 +7,16 @@ import { createDataPlane } from "../../../src/dataplane/data-plane.ts";
 import { createTwinKeyStore } from "../../../src/esp/twin-engine.ts";
 import { Gateway, type GatewayEffect } from "../../../src/gateway/gateway.ts";
 import type { GatewayConfiguration, GatewayManualChild } from "../../../src/gateway/gateway-configuration.ts";
+import { SUCCESSION_SKIP } from "../../../src/gateway/manual-sa.ts";
 import { createPathTable } from "../../../src/gateway/path-table.ts";
 import type { DescribedIkeMachine } from "../../../src/ike/ike-machine.ts";
 import type { IkeAction, IkeEvent } from "../../../src/ike/machine.ts";
 import type { InboundSa, OutboundSa } from "../../../src/policy/data-plane.ts";
-import { formatSaTable, saTableRegions } from "../../../src/policy/sa-table.ts";
+import { formatSaTable, Slot, saTableRegions } from "../../../src/policy/sa-table.ts";
+import { slotOffset } from "../../../src/policy/sad.ts";
 import { Encr, IdType } from "../../../src/wire/ike/registries.ts";
 import { child, connection } from "../../sim/ike-world.ts";
-import { endpoint, HANDLING, SUITES, seededRandom, selectors } from "../dataplane/gateway-fixture.ts";
+import { endpoint, HANDLING, keysOf, SUITES, seededRandom, selectors } from "../dataplane/gateway-fixture.ts";
 
 const NOW = Instant(1000);
 const PAIR = selectors("10.1.0.0/16", "10.2.0.0/16");
@@ -45,7 +47,7 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
   const paths = createPathTable([]);
   /** Another process over the same table. */
   const next = () => new Gateway({ machine, dataPlane, paths, natPort: 4500 });
-  return { gateway: next(), dataPlane, seen, next };
+  return { gateway: next(), dataPlane, seen, next, table };
 }
 
 function saOf(spi: number): InboundSa {
@@ -277,6 +279,43 @@ describe("manual children", () => {
       const { effects, next } = taken({ outbound: { ...child.outbound, keys } });
       expect(effects).toContainEqual(expect.objectContaining({ kind: "inherited", what: "unfit" }));
       expect(next).toEqual([301]);
+    });
+  });
+
+  describe("replaced by a reload", () => {
+    const SENT = 70;
+    const CBC = { spi: Spi(0x2002), suite: SUITES.aes128sha256esn, keys: keysOf(SUITES.aes128sha256esn, 1) };
+    const local = endpoint("192.0.2.1").address;
+    /** The number that the next packet has when `then` follows `first`, which has sent some. */
+    const nextAfter = (first: GatewayManualChild, then: GatewayManualChild, reserved = 1): number => {
+      const { gateway, dataPlane, table } = makeGateway();
+      const numbers = { first: 1, last: 2 ** 32 - 1 };
+      effectsOf(gateway, { kind: "addManual", child: first, local, numbers });
+      const word = (slot: number, field: number) => (slotOffset(table, slot) + field) / 4;
+      const slot = [0, 1].find((one) => table.u32[word(one, Slot.DIRECTION)] === 1)!;
+      table.u32[word(slot, Slot.SEQUENCE)] = SENT;
+      effectsOf(gateway, { kind: "removeManual", policy: first.policy });
+      effectsOf(gateway, { kind: "addManual", child: then, local, numbers: { ...numbers, first: reserved } });
+      return dataPlane.pairs()[0]!.usage.nextSequenceNumber;
+    };
+    const cbc = { ...child, outbound: CBC, inbound: { ...CBC, spi: Spi(0x1001) } };
+
+    test("[ESP-02] with the same SPI the numbers go on, also where no file keeps them", () => {
+      expect(nextAfter(cbc, { ...cbc, priority: 3 })).toBe(SENT + 1 + SUCCESSION_SKIP);
+    });
+
+    test("[ESP-02] with the same keys too, whatever child and SPI have them", () => {
+      const other = { ...child, policy: "paris/other", outbound: { ...child.outbound, spi: Spi(0x3003) } };
+      expect(nextAfter(child, other)).toBe(SENT + 1 + SUCCESSION_SKIP);
+    });
+
+    test("with another SPI and other keys they begin anew, and what was reserved behind them counts as it is", () => {
+      const other = {
+        ...cbc,
+        outbound: { ...CBC, spi: Spi(0x3003), keys: keysOf(SUITES.aes128sha256esn, 2) },
+      };
+      expect(nextAfter(cbc, other)).toBe(1);
+      expect(nextAfter(child, child, 5000)).toBe(5000);
     });
   });
 
