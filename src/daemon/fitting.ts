@@ -1,4 +1,5 @@
 /** What a changed configuration leaves of what was taken over. */
+import { wipe } from "../base/bytes.ts";
 import type { Configuration } from "../config/configuration.ts";
 import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { closeFd, type Superpackets, type TunDevice } from "../io/native-socket.ts";
@@ -25,6 +26,7 @@ export async function fitting(
   if (gateway.lanes !== "auto" && gateway.lanes !== ground.lanes) {
     await taken.lanes?.stop();
     giveUp(store);
+    wipe(...taken.ikeSas);
     log.warn(`gateway.lanes is ${gateway.lanes} now and was ${ground.lanes}: all SAs begin anew`);
     return undefined;
   }

@@ -5,6 +5,7 @@ import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { keepOctets, wipeKept } from "../io/kept-memory.ts";
 import type { Fd } from "../io/native.ts";
 import { closeFd } from "../io/native-socket.ts";
+import { claimMemory } from "../io/sole-user.ts";
 import type { PolicyName } from "../policy/data-plane.ts";
 import {
   KEPT_IKE,
@@ -25,11 +26,8 @@ export interface KeepingOptions {
   readonly resources: Pick<Resources, "parts" | "tuns" | "sockets">;
   readonly ground: Ground;
   readonly taken: TakenOver | undefined;
-  /** What belongs to the orders that lanes have now. */
-  readonly facts: () => {
-    readonly policies: ReadonlyMap<PolicyName, number>;
-    readonly fingerprints: Fingerprints;
-  };
+  /** What index stands for which policy now. */
+  readonly policies: () => ReadonlyMap<PolicyName, number>;
 }
 
 /** @returns whether the service manager has everything, those IKE SAs included, which are wiped here */
@@ -51,17 +49,21 @@ export class Keeping {
   readonly #options: KeepingOptions;
   #generation: number;
   #state: Fd | undefined;
+  #orders: LaneOrders = { spds: [], outerAddresses: [], peers: [] };
+  #fingerprints: Fingerprints;
 
   constructor(options: KeepingOptions) {
     this.#options = options;
     const { taken } = options;
     this.#generation = taken?.state.generation ?? 0;
+    this.#fingerprints = taken?.state.fingerprints ?? { connections: new Map(), policies: new Map() };
     if (options.store.isThere && taken?.lanes === undefined) this.#putGround();
   }
 
   #putGround(): void {
     const { store, taken, ground, resources } = this.#options;
     if (taken === undefined) {
+      claimMemory(resources.parts.table.fd);
       store.put(KEPT_TABLE, resources.parts.table.fd);
       store.put(KEPT_KEYS, resources.parts.keys.fd);
     }
@@ -73,10 +75,17 @@ export class Keeping {
 
   /** To be called with every change of the orders, before any SA comes that rests on them. */
   save(orders: LaneOrders): void {
-    const { store, ground, facts } = this.#options;
+    this.#orders = orders;
+    const { store, ground, policies } = this.#options;
     if (!store.isThere || orders.spds.length === 0) return;
     const generation = this.#generation + 1;
-    const octets = encodeLaneState({ generation, ground, ...facts(), ...orders });
+    const octets = encodeLaneState({
+      generation,
+      ground,
+      policies: policies(),
+      fingerprints: this.#fingerprints,
+      ...orders,
+    });
     const fd = keepOctets("tungate-lanes", octets);
     // The new one is there before the old one goes.
     const [name, other] = generation % 2 === 0 ? KEPT_LANES : [KEPT_LANES[1], KEPT_LANES[0]];
@@ -85,6 +94,15 @@ export class Keeping {
     if (this.#state !== undefined) closeFd(this.#state);
     this.#state = fd;
     this.#generation = generation;
+  }
+
+  /**
+   * What the SAs rest on from now on. Not before they have followed: a process that is killed while it takes another configuration over
+   * leaves SAs of the former one, and they must not pass for the new one's.
+   */
+  settle(fingerprints: Fingerprints): void {
+    this.#fingerprints = fingerprints;
+    this.save(this.#orders);
   }
 
   /** As {@link keepIkeSas}. */

@@ -4,7 +4,7 @@ import type { Configuration } from "../config/configuration.ts";
 import type { StatusDocument } from "../control/schema.ts";
 import type { SaPairState, SaTraffic } from "../dataplane/data-plane.ts";
 import type { LaneUpcall } from "../dataplane/lane-options.ts";
-import type { Gateway } from "../gateway/gateway.ts";
+import type { Gateway, GatewayPredecessor } from "../gateway/gateway.ts";
 import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
@@ -150,9 +150,16 @@ export class RunningGateway {
   async #start(): Promise<void> {
     this.#lanes.setSpds(this.#gateway.setPolicies(this.#effective()));
     await Promise.all([this.#routes.refresh(), this.#lanes.ready()]);
-    this.#loop.setConnections(this.#effective(), predecessorOf(this.#taken, this.#configuration.gateway));
+    this.#setConnections(predecessorOf(this.#taken, this.#configuration.gateway));
     sayTaken(this.#taken, this.pairs().length, this.#gateway.inheritedCount(), this.#options.log);
     this.#manual.place(this.#configuration.manual);
+  }
+
+  /** The SAs follow, or end. */
+  #setConnections(before?: GatewayPredecessor): void {
+    const effective = this.#effective();
+    this.#loop.setConnections(effective, before);
+    this.#keeping.settle(this.#gateway.fingerprints(effective));
   }
 
   get configuration(): Configuration {
@@ -166,10 +173,7 @@ export class RunningGateway {
       resources: this.#resources,
       ground: groundOf(configuration, this.#resources, this.#means),
       taken: this.#taken,
-      facts: () => ({
-        policies: this.#gateway.policyIndices(),
-        fingerprints: this.#gateway.fingerprints(this.#effective()),
-      }),
+      policies: () => this.#gateway.policyIndices(),
     });
     this.#lanes.keepOrders((orders) => keeping.save(orders));
     return keeping;
@@ -214,7 +218,7 @@ export class RunningGateway {
       compute.expect(expectedWork(configuration));
       await this.#routes.refresh();
       this.#manual.place(this.#configuration.manual);
-      this.#loop.setConnections(this.#effective());
+      this.#setConnections();
       for (const id of [...privateKeys.keys()])
         if (!configuration.privateKeys.has(id)) privateKeys.delete(id);
     } finally {
@@ -392,7 +396,7 @@ export class RunningGateway {
     this.#configuration = renewed;
     const { privateKeys } = this.#resources;
     for (const [id, key] of renewed.privateKeys) privateKeys.set(id, key);
-    this.#loop.setConnections(this.#effective());
+    this.#setConnections();
     for (const id of [...privateKeys.keys()]) if (!renewed.privateKeys.has(id)) privateKeys.delete(id);
   }
 
@@ -477,7 +481,7 @@ export class RunningGateway {
   #onNames(): void {
     this.#routes.refresh().then(
       () => {
-        if (this.#held === undefined) this.#loop.setConnections(this.#effective());
+        if (this.#held === undefined) this.#setConnections();
       },
       (error: unknown) => this.#options.log.error(error instanceof Error ? error.message : String(error)),
     );

@@ -5,6 +5,7 @@
 import { TungateError } from "../base/errors.ts";
 import { decodePlain, StateError } from "../ike/sa/plain-value.ts";
 import type { DescriptorStore } from "../io/descriptor-store.ts";
+import { IoError } from "../io/io-error.ts";
 import { readKept, wipeKept } from "../io/kept-memory.ts";
 import type { Fd } from "../io/native.ts";
 import {
@@ -12,9 +13,9 @@ import {
   type NativeSaTable,
   openNativeKeyStore,
   openNativeSaTable,
-  wipeKeyStore,
 } from "../io/native-memory.ts";
 import { closeFd, describeTun, type TunDevice, udpPort } from "../io/native-socket.ts";
+import { claimMemory } from "../io/sole-user.ts";
 import { recoverSaTable } from "../policy/sa-recovery.ts";
 import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
 import {
@@ -56,8 +57,14 @@ export interface TakeOver {
   readonly problem?: string;
 }
 
-/** Starts the lanes, where that can be done. */
+/** Starts the lanes, where that can be done. @throws {IoError} `IO_STATE_IN_USE` while another process uses what was kept */
 export function takeOver(store: DescriptorStore): TakeOver {
+  const tables = store.given.get(KEPT_TABLE) ?? [];
+  if (!tables.every(claimMemory))
+    throw new IoError(
+      "IO_STATE_IN_USE",
+      "the process before this one still works with its SAs, and two would use the same sequence numbers: start this one when the other has ended",
+    );
   const starts = new Starts(store);
   const names = [...store.given.keys()].filter((name) => isKeptName(name) && name !== KEPT_STARTS);
   if (names.length === 0) return { starts };
@@ -84,8 +91,7 @@ export function giveUp(store: DescriptorStore): void {
   for (const [name, fds] of store.given) {
     if (!isKeptName(name) || name === KEPT_STARTS) continue;
     for (const fd of fds) {
-      if (name === KEPT_KEYS) wipeKeyStore(fd);
-      if (name === KEPT_IKE) wipeKept(fd);
+      if (name === KEPT_KEYS || name === KEPT_IKE) wipeKept(fd);
       closeFd(fd);
     }
     store.remove(name);
@@ -138,23 +144,22 @@ function startLanes(
   return lanes;
 }
 
-/** Of two whole ones the later. */
+/** Of several whole ones the latest: a process that was killed before it had an older one forgotten leaves two under one name. */
 function newestState(given: DescriptorStore["given"]): LaneState {
-  const found: LaneState[] = [];
+  let newest: LaneState | undefined;
   let failure: unknown = new StateError("STATE_MALFORMED", "there is no whole state of the lanes");
-  for (const name of KEPT_LANES) {
-    const fd = given.get(name)?.[0];
-    const octets = fd === undefined ? undefined : readKept(fd);
+  for (const fd of KEPT_LANES.flatMap((name) => given.get(name) ?? [])) {
+    const octets = readKept(fd);
     if (octets === undefined) continue;
     try {
-      found.push(decodeLaneState(octets));
+      const state = decodeLaneState(octets);
+      if (newest === undefined || state.generation > newest.generation) newest = state;
     } catch (error) {
       failure = error;
     }
   }
-  const [first, second] = found;
-  if (first === undefined) throw failure;
-  return second === undefined || first.generation > second.generation ? first : second;
+  if (newest === undefined) throw failure;
+  return newest;
 }
 
 function one(given: DescriptorStore["given"], name: string): Fd {
@@ -197,7 +202,15 @@ function takeIkeSas(store: DescriptorStore): readonly Uint8Array[] {
   }
   if (fds.length > 0) store.remove(KEPT_IKE);
   if (octets === undefined) return [];
-  const list = decodePlain(octets);
-  octets.fill(0);
+  const list = plainOf(octets);
   return Array.isArray(list) ? list.filter((item): item is Uint8Array => item instanceof Uint8Array) : [];
+}
+
+/** Wiped once it is read. */
+function plainOf(octets: Uint8Array): unknown {
+  try {
+    return decodePlain(octets);
+  } finally {
+    octets.fill(0);
+  }
 }

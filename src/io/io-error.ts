@@ -21,6 +21,8 @@ export type IoErrorCode =
   | "IO_ADDRESS_NOT_OURS"
   | "IO_NO_ROUTE"
   | "IO_SYSTEM_CALL_FAILED"
+  /** What the process before left is not this one's yet. */
+  | "IO_STATE_IN_USE"
   /** A lane ended although it was not told to. */
   | "IO_LANE_FAILED"
   /** The thread that reads the configuration anew ended without an answer. */

@@ -1,6 +1,7 @@
 /** Octets in memory behind a descriptor, for a process that comes after this one; what was torn or is somebody else's is not read. */
 import { equal } from "../base/bytes.ts";
 import { sha256 } from "../crypto/hash.ts";
+import { IoError } from "./io-error.ts";
 import { type Fd, loadAddon } from "./native.ts";
 import { ioError } from "./native-error.ts";
 
@@ -33,7 +34,7 @@ export function rewriteKept(fd: Fd, octets: Uint8Array): void {
 
 /** @returns a copy of what {@link keepOctets} was given; `undefined` when the memory holds nothing of that kind, whole */
 export function readKept(fd: Fd): Uint8Array | undefined {
-  return withMemory(fd, (memory) => {
+  return withForeign(fd, (memory) => {
     if (memory.length < CONTENT) return undefined;
     const view = new DataView(memory.buffer, memory.byteOffset);
     const length = view.getUint32(LENGTH);
@@ -43,9 +44,19 @@ export function readKept(fd: Fd): Uint8Array | undefined {
   });
 }
 
-/** For secrets that were read. */
+/** For secrets that nobody needs any more, whatever version wrote them; what is no memory of a gateway stays as it is. */
 export function wipeKept(fd: Fd): void {
-  withMemory(fd, (memory) => memory.fill(0));
+  withForeign(fd, (memory) => memory.fill(0));
+}
+
+/** Whatever somebody may have given us: what cannot be mapped is not looked at. */
+function withForeign<Result>(fd: Fd, use: (memory: Uint8Array) => Result): Result | undefined {
+  try {
+    return withMemory(fd, use);
+  } catch (error) {
+    if (error instanceof IoError) return undefined;
+    throw error;
+  }
 }
 
 /** @throws {IoError} when it is no memory of ours */

@@ -71,15 +71,6 @@ export function createNativeKeyStore(table: NativeSaTable): NativeKeyStore {
   return openNativeKeyStore(fd, table);
 }
 
-/** Leaves no key in a store that nobody uses any more; what is none stays as it is. */
-export function wipeKeyStore(fd: Fd): void {
-  const addon = loadAddon();
-  const handle = addon.openKeyStore(fd);
-  if (handle < 0) return;
-  for (let slot = 0; addon.wipeKeys(handle, slot) === 0; ) slot++;
-  addon.closeKeyStore(handle);
-}
-
 /** Any thread, or a later process that was handed the descriptor. @throws {IoError} when `fd` holds no key store */
 export function openNativeKeyStore(fd: Fd, table: NativeSaTable): NativeKeyStore {
   const addon = loadAddon();
