@@ -1,5 +1,15 @@
 /** Where a capture goes: a file or the standard output, and a profile directory for keys. */
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fchmodSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { TungateError } from "../base/errors.ts";
 import { systemCode } from "../control/error.ts";
@@ -28,6 +38,8 @@ export function openSink(path: string): CaptureSink {
 function openFile(path: string): CaptureSink {
   const fd = tried(path, () => openSync(path, "w", FILE_MODE));
   const isRegular = fstatSync(fd).isFile();
+  // One that was there already may be open to others.
+  if (isRegular) tried(path, () => fchmodSync(fd, FILE_MODE));
   let written = 0;
   return {
     async write(octets) {
@@ -60,14 +72,18 @@ function standardOutput(): CaptureSink {
 /** Tables of a Wireshark profile that does not exist yet, or has none of them. */
 export interface KeyFiles {
   add(line: KeyLine): void;
+  /** There is nothing to be kept. */
+  discard(): void;
 }
 
 /** @throws {@link CaptureFileError} */
 export function makeKeyFiles(directory: string): KeyFiles {
   tried(directory, () => mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE }));
+  const made: string[] = [];
   const make = (name: string, text: string) => {
     const path = join(directory, name);
     tried(path, () => writeFileSync(path, text, { flag: "wx", mode: FILE_MODE }));
+    made.push(path);
   };
   make("esp_sa", "");
   make("ikev2_decryption_table", "");
@@ -79,6 +95,9 @@ export function makeKeyFiles(directory: string): KeyFiles {
       known.add(line);
       const path = join(directory, table);
       tried(path, () => writeFileSync(path, `${line}\n`, { flag: "a" }));
+    },
+    discard() {
+      for (const path of made) rmSync(path, { force: true });
     },
   };
 }

@@ -27,7 +27,10 @@ export interface CaptureOptions {
 export async function capture(options: CaptureOptions, context: CommandContext): Promise<number> {
   const { control, write, keys, ...rest } = options;
   const keyFiles = keys === undefined ? undefined : makeKeyFiles(keys);
-  const answer = await openCapture(control, { ...rest, keys: keyFiles !== undefined });
+  const answer = await openCapture(control, { ...rest, keys: keyFiles !== undefined }).catch((error) => {
+    keyFiles?.discard();
+    throw error;
+  });
   const stop = stopOnSignal(control, answer);
   const sink = openOrEnd(write, answer);
   try {

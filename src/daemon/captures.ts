@@ -14,6 +14,9 @@ import { type CaptureCounts, CaptureSession } from "./capture-session.ts";
 import { isPartOf } from "./connection-name.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 
+/** Addresses of a connection's peers that came while it is captured: of any, and of those that nothing but IKE_SA_INIT came from. */
+export const PEERS_FOLLOWED_MAX = 1024;
+export const STRANGERS_FOLLOWED_MAX = 64;
 /** Names of SAs are looked up anew at most so often. */
 const NAMES_FOR_MS = 500;
 
@@ -45,6 +48,8 @@ export interface CapturesOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: DaemonLog;
+  /** Told who gets keys, whatever the level is at the moment. */
+  readonly audit: DaemonLog;
   /** Who is at the other end of a socket, as far as the system tells. */
   readonly identify: (socket: number) => { readonly uid: number; readonly pid: number } | undefined;
 }
@@ -55,6 +60,7 @@ export class Captures implements CaptureTarget {
   #session: CaptureSession | undefined;
   #scope: CaptureScope | undefined;
   #request: CaptureRequest | undefined;
+  #strangers = 0;
   #names = new Map<number, readonly SaPairState[]>();
   #namesAt = Number.NEGATIVE_INFINITY;
 
@@ -80,22 +86,27 @@ export class Captures implements CaptureTarget {
         "CONTROL_BUSY",
         "a capture runs already, and there is one at a time; end it, or wait until it is over",
       );
-    if (request.keys && gateway.keys === undefined)
+    const client = socket === undefined ? undefined : this.#options.identify(socket);
+    const who =
+      client === undefined ? "a client of the control socket" : `uid ${client.uid}, pid ${client.pid}`;
+    if (request.keys && gateway.keys === undefined) {
+      this.#options.audit.warn(
+        `keys of SAs are refused to ${who}: gateway.control.allow_key_export is not set`,
+      );
       throw new CaptureRefusedError(
         "CONTROL_NOT_ALLOWED",
         "keys may not be given out: set gateway.control.allow_key_export: true and start the gateway anew; it then keeps the keys that are made from there on",
       );
+    }
     this.#scope = this.#scopeOf(gateway, request);
     this.#request = request;
-    const client = socket === undefined ? undefined : this.#options.identify(socket);
-    const who =
-      client === undefined ? "a client of the control socket" : `uid ${client.uid}, pid ${client.pid}`;
+    this.#strangers = 0;
     const session = this.#begin(gateway, request, who);
     this.#session = session;
     gateway.setCapture({ memory: session.memory, filter: this.#filter(gateway) });
     this.#options.log.info(`a capture begins, for ${who}${scopeText(request)}`);
     if (request.keys)
-      this.#options.log.warn(
+      this.#options.audit.warn(
         `keys of SAs are given out to ${who}: their packets can be read by whoever has them`,
       );
     return session.stream;
@@ -192,13 +203,15 @@ export class Captures implements CaptureTarget {
   }
 
   /** A peer of the connection that is somewhere else now. */
-  #followPeer({ connection, remote }: TracedMessage): void {
+  #followPeer({ connection, remote, isProtected }: TracedMessage): void {
     const gateway = this.#gateway;
     const scope = this.#scope;
     const wanted = this.#request?.connection;
     if (gateway === undefined || scope === undefined || wanted === undefined || connection === undefined)
       return;
     if (!isPartOf(connection, wanted) || scope.peers.some((peer) => equal(peer, remote.address))) return;
+    if (scope.peers.length >= PEERS_FOLLOWED_MAX) return;
+    if (!isProtected && ++this.#strangers > STRANGERS_FOLLOWED_MAX) return;
     this.#scope = { ...scope, peers: [...scope.peers, remote.address] };
     const { memory } = this.#session!;
     gateway.setCapture({ memory, filter: this.#filter(gateway) });

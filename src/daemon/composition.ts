@@ -51,7 +51,9 @@ export function compose(options: CompositionOptions): Composition {
   const clock = bootClock;
   const measurements = new Measurements({ configuration, version, clock });
   const events = new EventSource(clock, Date.now().toString(36));
-  const logControl = new LogControl(log, clock);
+  // Nobody makes the log silent first and takes keys then.
+  const audit = log.child({}, { level: "info" });
+  const logControl = new LogControl(log, clock, audit);
   const lanesOf = (configured: "auto" | number) => laneCount(configured, availableParallelism());
   const reloads = new Reloads({ clock, log, lanesOf, ...(reloading ?? NO_RELOADING) });
   const control = new DaemonControl({
@@ -60,6 +62,7 @@ export function compose(options: CompositionOptions): Composition {
     version,
     clock,
     log,
+    audit,
     measurements,
     events: events.stream,
     blackBox,

@@ -50,6 +50,8 @@ export interface DaemonControlOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: DaemonLog;
+  /** Written whatever the level is at the moment. */
+  readonly audit: DaemonLog;
   readonly blackBox: BlackBox;
   readonly logControl: LogControl;
 }

@@ -18,14 +18,17 @@ const SECOND_MS = 1000;
 export class LogControl implements LogTarget {
   readonly levelsInUse: LogLevels;
   readonly #log: LeveledLog;
+  readonly #audit: DaemonLog;
   readonly #clock: Clock;
   readonly #usual: string;
   #timer: NodeJS.Timeout | undefined;
   /** Whether a connection of the configuration, or one of its peers, has this name. */
   isName: (name: string) => boolean = () => true;
 
-  constructor(log: LeveledLog, clock: Clock) {
+  /** @param audit - told of changes whatever the level is at the moment */
+  constructor(log: LeveledLog, clock: Clock, audit: DaemonLog) {
     this.#log = log;
+    this.#audit = audit;
     this.#clock = clock;
     this.#usual = log.level;
     this.levelsInUse = new LogLevels(log.level as LogLevel);
@@ -41,7 +44,9 @@ export class LogControl implements LogTarget {
       );
     if (connection === undefined) this.#setAll(level, span);
     const of = connection === undefined ? "" : ` of ${connection}`;
-    this.#log.info(`the level of the log${of} is ${level} now${span === undefined ? "" : `, for ${span} s`}`);
+    this.#audit.info(
+      `the level of the log${of} is ${level} now${span === undefined ? "" : `, for ${span} s`}`,
+    );
     return this.levels();
   }
 

@@ -1,16 +1,21 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Instant } from "../../../src/base/instant.ts";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import { runCommandLine } from "../../../src/cli/command-line.ts";
-import { captureRequest } from "../../../src/control/capture-schema.ts";
+import { type CaptureKey, captureRequest } from "../../../src/control/capture-schema.ts";
 import { type ControlServer, startControlServer } from "../../../src/control/server.ts";
 import type { ControlTarget } from "../../../src/control/target.ts";
 import { CAPTURE_BUFFER_OCTETS } from "../../../src/daemon/capture-output.ts";
 import { CAPTURE_STALL_MS } from "../../../src/daemon/capture-session.ts";
-import { type CapturedGateway, Captures } from "../../../src/daemon/captures.ts";
+import {
+  type CapturedGateway,
+  Captures,
+  PEERS_FOLLOWED_MAX,
+  STRANGERS_FOLLOWED_MAX,
+} from "../../../src/daemon/captures.ts";
 import { CaptureKind, CaptureRecord, CaptureRing } from "../../../src/dataplane/capture-ring.ts";
 import type { CaptureFilter } from "../../../src/dataplane/tap.ts";
 import type { TracedMessage } from "../../../src/ike/trace.ts";
@@ -65,11 +70,14 @@ class FakeGateway implements CapturedGateway {
 let gateway: FakeGateway;
 let captures: Captures;
 let lines: string[];
+/** What is written whatever the level is. */
+let audited: string[];
 let now: number;
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
   gateway = new FakeGateway();
   lines = [];
+  audited = [];
   now = 1;
   const note = (line: string) => void lines.push(line);
   captures = new Captures({
@@ -77,6 +85,7 @@ beforeEach(() => {
     clock: { now: () => Instant(now) },
     identify: (socket) => (socket === 5 ? { uid: 7, pid: 8 } : undefined),
     log: { debug: note, info: note, warn: note, error: note },
+    audit: { debug: note, info: note, warn: (line) => void audited.push(line), error: note },
   });
   captures.attach(gateway);
 });
@@ -185,6 +194,35 @@ test("a filter reaches the lanes; a name that nobody has is an error", async () 
   await stream.cancel();
 });
 
+test("addresses that anybody can send from are followed up to a number", async () => {
+  const stream = open({ connection: "paris" });
+  const peers = () => gateway.capture!.filter.only!.peers.length;
+  const from = (i: number) => `198.18.${i >> 8}.${i & 255}`;
+  for (let i = 0; i < 2 * STRANGERS_FOLLOWED_MAX; i++)
+    captures.noteMessage({ ...message("paris", from(i)), isProtected: false });
+  expect(peers()).toBe(1 + STRANGERS_FOLLOWED_MAX);
+  for (let i = 0; i < 2 * PEERS_FOLLOWED_MAX; i++) captures.noteMessage(message("paris", from(1000 + i)));
+  expect(peers()).toBe(PEERS_FOLLOWED_MAX);
+  await stream.cancel();
+});
+
+test("keys are in a capture that asks for them where they may be, and the audit names who asked either way", async () => {
+  const key = { kind: "esp", spi: 1, encrKey: "c0ffee" } as unknown as CaptureKey;
+  expect(() => open({ keys: true })).toThrow(expect.objectContaining({ code: "CONTROL_NOT_ALLOWED" }));
+  expect(audited).toEqual([expect.stringContaining("refused to uid 7, pid 8")]);
+  gateway.keys = { changes: () => 1, esp: () => [{ key, policy: 0 }], ike: () => [] };
+  const octetsOf = async (request: object) => {
+    const stream = open(request);
+    await vi.advanceTimersByTimeAsync(50);
+    captures.stop();
+    return Buffer.concat((await blocksOf(stream)).map(({ octets }) => octets)).toString("latin1");
+  };
+  expect(await octetsOf({})).not.toContain("c0ffee");
+  expect(audited).toHaveLength(1);
+  expect(await octetsOf({ keys: true })).toContain("c0ffee");
+  expect(audited[1]).toContain("given out to uid 7, pid 8");
+});
+
 test("words of strangers are escaped in comments", async () => {
   const stream = open();
   captures.noteMessage(message("evil\u001b[2J\u202egnp.exe", "192.0.2.1"));
@@ -253,6 +291,16 @@ test("the command writes the file, for its owner alone; a full disk ends it in w
     const reader = new PcapngReader();
     expect(countOf(reader.take(written), BlockType.PACKET)).toBeGreaterThan(30);
     expect(reader.isAtEnd).toBe(true);
+
+    // A profile that was refused its keys does not stand in the way of the next one.
+    for (const what of ["may not be given out", "may not be given out"])
+      expect(await run("-w", file, "--keys", join(directory, "profile"))).toMatchObject({
+        status: 1,
+        err: expect.stringContaining(what),
+      });
+    chmodSync(file, 0o644);
+    expect((await run("-w", file, "--octets-max", "20000")).status).toBe(0);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
 
     expect(await run("-w", "/dev/full")).toMatchObject({
       status: 1,

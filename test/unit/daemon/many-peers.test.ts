@@ -67,13 +67,14 @@ function control(configuration: Configuration) {
   const reloads = {} as Reloads;
   const clock = { now: () => Instant(1) } as never;
   const log = { level: "info" } as never;
-  const more = { blackBox: new BlackBox(), logControl: new LogControl(log, clock) };
+  const more = { blackBox: new BlackBox(), logControl: new LogControl(log, clock, log) };
   const made = new DaemonControl({
     configuration,
     reloads,
     version: "0",
     clock,
     log,
+    audit: log,
     measurements: MEASUREMENTS,
     events: new EventStream("e"),
     ...more,

@@ -58,7 +58,7 @@ test("notices of the connection are written that otherwise are not, and status s
     useColor: false,
     destination: { write: (line) => void lines.push(line) },
   });
-  const control = new LogControl(log as LeveledLog, { now: () => at(0) });
+  const control = new LogControl(log as LeveledLog, { now: () => at(0) }, log);
   control.isName = (name) => name === "paris";
   const notices = new NoticeLog(log, control.levelsInUse);
   const remote = { address: parseIpAddress("192.0.2.1")!, port: 500 };
@@ -91,7 +91,7 @@ test("the level of everything is the log's own, and comes back after its time", 
   vi.useFakeTimers();
   const log = { level: "info", debug() {}, info() {}, warn() {}, error() {} };
   let now = 0;
-  const control = new LogControl(log, { now: () => at(now) });
+  const control = new LogControl(log, { now: () => at(now) }, log);
   control.setLevel({ level: "debug", seconds: 5 });
   expect(log.level).toBe("debug");
   expect(control.levelsInUse.isEnabled("debug", "paris", at(now))).toBe(true);
@@ -100,4 +100,14 @@ test("the level of everything is the log's own, and comes back after its time", 
   expect(log.level).toBe("info");
   expect(control.advice()).toEqual([]);
   vi.useRealTimers();
+});
+
+test("who makes the log silent is told by it, whatever it was before", () => {
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  const log = createLog({ level: "warn", format: "json", useColor: false, destination });
+  const control = new LogControl(log as LeveledLog, { now: () => at(0) }, log.child({}, { level: "info" }));
+  control.setLevel({ level: "silent" });
+  log.error("nobody reads this");
+  expect(lines.map((line) => JSON.parse(line).msg)).toEqual(["the level of the log is silent now"]);
 });
