@@ -46,7 +46,7 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   const isAdmitted = boundClients(server, SCRAPERS_MAX);
   const paced = new PacedAnswers();
   server.on("request", (request, response) => {
-    if (isAdmitted(request, response)) void answer(request, response, options, paced);
+    if (isAdmitted(request, response)) answer(request, response, options, paced);
   });
   server.maxHeadersCount = HEADERS_MAX;
   // Who connects and says nothing has no request that could time out yet.

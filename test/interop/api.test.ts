@@ -11,13 +11,16 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { BlockType } from "../../src/wire/capture/pcapng.ts";
+import { PcapngReader } from "../../src/wire/capture/pcapng-reader.ts";
 import { run } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith, ROOT } from "./harness/prerequisites.ts";
 import { SECRET, startGateway } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
-const CONSUMER = `import { connect, ControlError, type ConnectionStatus, type GatewayEvent } from "tungate/client";
+const CONSUMER = `import { writeFileSync } from "node:fs";
+import { connect, ControlError, type ConnectionStatus, type ExplainAnswer, type GatewayEvent, type ReloadOutcome } from "tungate/client";
 
 const client = connect({ path: process.argv[2]! });
 const status = await client.status();
@@ -36,17 +39,51 @@ const outcome = await client.rekey("peer/lan", { waitSeconds: 20 });
 await following;
 const refused = await client.up("nobody").catch((error: unknown) => (error instanceof ControlError ? error.code : "?"));
 const metrics = await client.metrics();
-console.log(JSON.stringify({ states, outcome: outcome.outcome, seen, refused, hasMetrics: metrics.includes("tungate_child_up") }));
+const capture = await client.capture({ connection: "peer", snap: 128 });
+const pieces: Uint8Array[] = [];
+const capturing = (async () => {
+  for await (const piece of capture) pieces.push(piece);
+})();
+const busy = await client.capture().catch((error: unknown) => (error instanceof ControlError ? error.code : "?"));
+await client.rekey("peer/lan", { waitSeconds: 20 });
+await capture.stop();
+await capturing;
+await capture.stop();
+writeFileSync(process.argv[3]!, Buffer.concat(pieces));
+const short = await client.capture();
+for await (const piece of short) if (piece.length > 0) break;
+const answer: ExplainAnswer = await client.explain({ source: "10.1.0.10", destination: "10.2.0.10", protocol: "tcp", port: 80 });
+const wrong = await client.explain({ source: "10.1.0.10", destination: "fd00::1" }).catch((error: unknown) => (error instanceof ControlError ? error.code : "?"));
+const reloads: ReloadOutcome[] = [
+  await client.planReload(),
+  await client.reload(),
+  await client.reload({ confirmSeconds: 60 }),
+  await client.reload(),
+  await client.undoReload(),
+  await client.reload({ confirmSeconds: 60 }),
+  await client.keepReload(),
+  await client.keepReload(),
+];
+console.log(JSON.stringify({
+  states, outcome: outcome.outcome, seen, refused, busy, wrong,
+  fates: answer.ways.map(({ fate }) => fate),
+  reloads: reloads.map(({ outcome }) => outcome),
+  hasMetrics: metrics.includes("tungate_child_up"),
+}));
 `;
 /** The guide's example of a gateway in one's own process. */
-const EMBEDDED = [...readFileSync(join(ROOT, "docs/api.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)]
-  .map(([, text]) => text!)
-  .find((text) => text.includes("Gateway.start"))!;
+const EXAMPLES = [...readFileSync(join(ROOT, "docs/api.md"), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(
+  ([, text]) => text!,
+);
+const EMBEDDED = EXAMPLES.find((text) => text.includes("Gateway.start"))!;
+const CLIENT_EXAMPLES = EXAMPLES.filter((text) => text.includes("tungate/client"));
 /** Each of these lines must be an error. */
 const WRONG = [
   "const one: number = (await client.status()).version;",
   'await client.up("peer", { waitSecond: 1 });',
   "(await client.status()).connections[0]!.nothing;",
+  "await client.capture({ keys: true });",
+  'await client.explain({ source: "10.1.0.10" });',
   'for await (const event of client.events()) if (event.type === "other") break;',
 ];
 
@@ -115,6 +152,8 @@ describeWith(["tun", "build"], "the package", () => {
   }
 
   test("its types stand alone, and are checked", async () => {
+    expect(CLIENT_EXAMPLES).toHaveLength(2);
+    for (const text of CLIENT_EXAMPLES) expect(await compile("example.ts", text)).toBe("");
     expect(await compile("consumer.ts", CONSUMER)).toBe("");
     const wrong = await compile("wrong.ts", `${CONSUMER}\n${WRONG.join("\n")}\n`);
     const lines = CONSUMER.split("\n").length;
@@ -126,7 +165,8 @@ describeWith(["tun", "build"], "the package", () => {
 
   test("its client asks, commands and follows a gateway that runs", async () => {
     if (!existsSync(join(folder, "out/consumer.js"))) await compile("consumer.ts", CONSUMER);
-    const { stdout } = await run([process.execPath, join(folder, "out/consumer.js"), a.controlPath], {
+    const file = join(folder, "client.pcapng");
+    const { stdout } = await run([process.execPath, join(folder, "out/consumer.js"), a.controlPath, file], {
       timeoutMs: 60_000,
     });
     const found = JSON.parse(stdout) as { readonly seen: string[] };
@@ -134,9 +174,19 @@ describeWith(["tun", "build"], "the package", () => {
       states: ["up"],
       outcome: "done",
       refused: "CONTROL_UNKNOWN_NAME",
+      busy: "CONTROL_BUSY",
+      wrong: "CONTROL_BAD_REQUEST",
+      fates: ["protected", "delivered"],
+      reloads: ["planned", "applied", "applied", "refused", "undone", "applied", "kept", "refused"],
       hasMetrics: true,
     });
     expect(found.seen).toContain("notice");
+    const reader = new PcapngReader();
+    const blocks = reader.take(readFileSync(file));
+    expect(reader.isAtEnd).toBe(true);
+    // CREATE_CHILD_SA and the INFORMATIONAL that deletes the old SA, each with its answer, in clear.
+    expect(blocks.filter(({ type }) => type === BlockType.PACKET).length).toBeGreaterThanOrEqual(4);
+    expect(blocks.at(-1)?.type).toBe(BlockType.STATISTICS);
   });
 
   test("tungate events says what happens, in lines and as JSON", async () => {

@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from "vitest";
 import { AUTHENTICATION_MUTANTS } from "./authentication-mutants.ts";
 import { CHILD_MUTANTS } from "./child-mutants.ts";
+import { CONTROL_MUTANTS } from "./control-mutants.ts";
 import { DOCTOR_MUTANTS } from "./doctor-mutants.ts";
 import { KEY_EXCHANGE_MUTANTS } from "./key-exchange-mutants.ts";
 import { LIFECYCLE_MUTANTS } from "./lifecycle-mutants.ts";
@@ -17,6 +18,7 @@ const ALL = [
   ...MUTANTS,
   ...AUTHENTICATION_MUTANTS,
   ...CHILD_MUTANTS,
+  ...CONTROL_MUTANTS,
   ...DOCTOR_MUTANTS,
   ...KEY_EXCHANGE_MUTANTS,
   ...LIFECYCLE_MUTANTS,

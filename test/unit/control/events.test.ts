@@ -190,7 +190,9 @@ test("a client that never reads costs others nothing, and no memory for each eve
   socket.destroy();
 });
 
-test("HEAD, which would take a stream and never read it, takes no place from those who follow", async () => {
+test("HEAD, which would take a stream and never read it, takes no place from those who follow", {
+  timeout: 20_000,
+}, async () => {
   const head = () =>
     new Promise<number | undefined>((resolve, reject) => {
       const call = request(
@@ -206,5 +208,5 @@ test("HEAD, which would take a stream and never read it, takes no place from tho
   for (let i = 0; i <= FOLLOWERS_MAX; i++) expect(await head()).toBe(404);
   const { seen } = follow({ after: "a-0" });
   events.publish(state("paris", "up"));
-  await expect.poll(() => seen).toMatchObject([{ connection: "paris" }]);
+  await expect.poll(() => seen, { timeout: 10_000 }).toMatchObject([{ connection: "paris" }]);
 });

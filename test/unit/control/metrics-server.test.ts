@@ -166,18 +166,12 @@ test("whoever connects and says nothing, or half of it, has to go; others are se
 });
 
 test("requests that come before their answers are taken: a few at once, then the connection ends", async () => {
-  let made = 0;
-  const large = "# 1234567890\n".repeat(100_000);
-  await start({
-    metrics: () => {
-      made++;
-      return large;
-    },
-  });
+  const large = "# 1234567890\n".repeat(10_000);
+  await start({ metrics: () => large });
   const { socket, closed } = await open("GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1000));
   socket.resume();
   await closed;
-  expect(made).toBeLessThanOrEqual(UNDER_WAY_MAX);
+  expect(socket.bytesRead).toBeLessThan((UNDER_WAY_MAX + 1) * large.length);
   expect((await ask("/metrics")).status).toBe(200);
 });
 
