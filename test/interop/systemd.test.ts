@@ -271,6 +271,7 @@ END
     // Fed for longer than its time, it stays.
     await machine.run(`sleep ${WATCHDOG_SECONDS * 2}`);
     expect(await machine.property("MainPID")).toBe(before);
+    const ike = await ikeSa();
 
     await machine.run(`kill -STOP ${before}`);
     await machine.hasProperty("NRestarts", "1");
@@ -279,6 +280,9 @@ END
     expect(await machine.journal()).toContain("Watchdog timeout");
     expect(await machine.property("MainPID")).not.toBe(before);
     await hasTunnel();
+    // Nobody has the keys to say goodbye with: for half a minute the peer keeps it beside its successor.
+    const gone = new RegExp(`ikeSaDown +site +${ike}_`);
+    await until("the peer lets go of the other IKE SA", () => gone.test(peer.log()), 60_000);
   });
 
   test("a stop says goodbye to the peer, succeeds, and leaves the prefixes closed", async () => {
