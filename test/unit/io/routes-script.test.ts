@@ -1,4 +1,5 @@
 /** Running the routes script: lines in, status and sentences out. */
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +25,18 @@ test("the script of this package is there", async () => {
   const outcome = await runRoutesScript("apply", ["nonsense"], routesScriptPath()).catch((error) => error);
   expect(outcome).toMatchObject({ code: "IO_ROUTES_SCRIPT_FAILED" });
 });
+
+test.each([["applie"], ["apply", "--sav"], ["clear", "x"], ["prepare", "--user"]])(
+  "wrong words end with the usage and status 2: %s %s",
+  (...words) => {
+    const { status, stderr } = spawnSync(routesScriptPath(), words, {
+      encoding: "utf8",
+      input: "",
+      timeout: 20_000,
+    });
+    expect([status, stderr.split("\n")[0]]).toEqual([2, expect.stringMatching(/^ {2}tungate-routes apply /)]);
+  },
+);
 
 test("it gets the verb and every line", async () => {
   const path = script('[ "$1" = apply ] && [ "$(cat)" = "table 220\nthrow 10.1.0.0/16" ] || exit 2');
