@@ -1,4 +1,6 @@
 /** What an operator sees of a live pair: status, explain and top tell what really happens. */
+import { readFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ExplainAnswer } from "../../src/control/explain-schema.ts";
@@ -6,13 +8,20 @@ import type { ChildStatus } from "../../src/control/schema.ts";
 import { BackgroundProcess, run, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith, ROOT } from "./harness/prerequisites.ts";
-import { startGateway, type TunnelFacts } from "./harness/settings.ts";
+import { SECRET, startGateway, type TunnelFacts } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
 const HOST_A = SITE_A.host4;
 const HOST_B = SITE_B.host4;
 /** A peer that does not exist, for a child that cannot come up. */
-const OSLO = `  oslo:
+const OSLO = `  wrong:
+    local: { id: a2.test }
+    remote: { address: 192.0.2.2, id: b2.test }
+    psk: { file: another }
+    keep: respond
+    children:
+      lab: { local: [${SITE_A.lan4}], remote: [10.9.0.0/16] }
+  oslo:
     local: { id: a.test }
     remote: { address: 192.0.2.77, id: oslo.test }
     psk: { file: secret }
@@ -20,6 +29,15 @@ const OSLO = `  oslo:
       web: { local: [${SITE_A.lan4}], remote: ["10.3.0.0/16[tcp/443]"] }
 policies:
   - { remote: "10.2.0.0/16[tcp/23]", action: discard }
+`;
+const OTHER_SECRET = "neither correct nor a horse";
+const WRONG_AT_B = `  wrong:
+    local: { id: b2.test }
+    remote: { address: 192.0.2.1, id: a2.test }
+    psk: { file: secret }
+    keep: respond
+    children:
+      lab: { local: [10.9.0.0/16], remote: [${SITE_A.lan4}] }
 `;
 const FACTS: TunnelFacts = { site: SITE_A, more: OSLO, liveness: "10s" };
 
@@ -35,7 +53,8 @@ describeWith(["tun", "build", "nft"], "status, explain and top of a live pair", 
     sites = await TwoSites.create();
     a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
     b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
-    await startGateway(b, { site: SITE_B, keep: "respond" });
+    await startGateway(b, { site: SITE_B, keep: "respond", more: WRONG_AT_B });
+    a.writeSecret("another", `${OTHER_SECRET}\n`);
     await startGateway(a, FACTS);
     await a.isUp("peer");
   });
@@ -114,6 +133,88 @@ table inet see {
     await dropping("meta mark 0x7fffffff");
     await until("the alarm is over", async () => (await lan()).oneWay === undefined);
     await ping.stop("SIGTERM");
+  });
+
+  test("a wrong key is in both black boxes afterwards, and no secret; the log says more of one connection on demand", async () => {
+    const told = () =>
+      readFileSync(join(a.folder, "log"), "utf8")
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line) as { level: string; connection?: string; msg: string });
+    const details = () => told().filter(({ level }) => level === "debug");
+    expect(details()).toEqual([]);
+    expect((await a.cli("log", "debug", "wrong", "--seconds", "600")).stdout).toMatch(
+      /^wrong: debug, for another \d+ s\n$/,
+    );
+    expect((await a.status()).advice).toContainEqual(expect.stringContaining("log of wrong is debug"));
+    expect(await a.command("up", "wrong")).toMatchObject({
+      outcome: "failed",
+      code: "authenticationRejectedByPeer",
+    });
+    await a.command("rekey", "peer", "lan");
+    expect(new Set(details().map(({ connection }) => connection))).toEqual(new Set(["wrong"]));
+    expect((await a.cli("log", "info", "wrong")).stdout).toBe(
+      "everything is logged as the gateway was started\n",
+    );
+    const before = details().length;
+    await a.command("up", "wrong");
+    expect(details()).toHaveLength(before);
+    expect(told().map(({ msg }) => msg)).toContain("the level of the log of wrong is info now");
+    expect((await a.cli("log", "debug", "nobody")).stderr).toContain("no connection is named nobody");
+
+    const boxOf = async (gateway: Gateway, ...words: string[]) => {
+      const { status, stdout } = await gateway.cli("blackbox", ...words);
+      expect(status).toBe(0);
+      return stdout;
+    };
+    const seen = await boxOf(a, "wrong");
+    expect(seen).toMatch(
+      /-> 192\.0\.2\.2:500 {2}IKE_SA_INIT request 0, \d+ octets\n +SA \d+, KE \d+, Nonce \d+/,
+    );
+    expect(seen).toMatch(/IKE_AUTH request 1, .*\n +IDi \d+, .*AUTH \d+/);
+    expect(seen).toMatch(/IKE_AUTH response 1, \d+ octets\n +N\(AUTHENTICATION_FAILED\) 8/);
+    expect(seen).toContain("authenticationRejectedByPeer: ");
+    expect(seen).not.toMatch(/^\S+ {2}peer/m);
+    expect(await boxOf(b, "wrong")).toContain("authenticationFailed: ");
+    const everything = await boxOf(a);
+    expect(everything).toMatch(/peer\/lan {2}childSaRekeyed: /);
+    const all = (await Promise.all([boxOf(a, "--json"), boxOf(b, "--json")])).join("") + everything + seen;
+    for (const secret of [SECRET, OTHER_SECRET])
+      for (const encoding of ["utf8", "hex", "base64"] as const)
+        expect(all).not.toContain(Buffer.from(secret).toString(encoding));
+    // Nothing longer than an SPI is there in octets.
+    expect(all.match(/[0-9a-f]{17,}/gi)).toBeNull();
+    expect((await a.cli("blackbox", "nobody")).stderr).toContain("no connection is named nobody");
+  });
+
+  test("whoever floods the control socket, hangs on it, or never reads keeps no packet and no operator waiting", async () => {
+    const pings = sites.a.host.run(["ping", "-q", "-n", "-i", "0.02", "-c", "400", "-W", "5", HOST_B]);
+    const clients: Socket[] = [];
+    const open = (text: string) => {
+      const socket = connect(a.controlPath, () => socket.write(text)).on("error", () => undefined);
+      clients.push(socket);
+      return socket;
+    };
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+    const capture = '{"snap":262144}';
+    for (let i = 0; i < 80; i++) open("");
+    for (let i = 0; i < 30; i++) open(get("/v1/events")).pause();
+    open(
+      `POST /v1/capture HTTP/1.1\r\nhost: x\r\ncontent-length: ${capture.length}\r\n\r\n${capture}`,
+    ).pause();
+    const ends = Date.now() + 6_000;
+    let answered = 0;
+    while (Date.now() < ends) {
+      for (let i = 0; i < 20; i++) open(get("/v1/status").repeat(50)).resume();
+      for (const path of ["/v1/blackbox", "/v1/traffic", "/metrics", "/v1/nothing"]) open(get(path)).resume();
+      for (const socket of clients.splice(0, clients.length - 100)) socket.destroy();
+      if ((await a.cli("status", "--check", "peer")).status === 0) answered++;
+    }
+    expect((await pings).stdout).toContain(" 0% packet loss");
+    for (const socket of clients) socket.destroy();
+    expect(answered).toBeGreaterThan(0);
+    expect(await a.isUp("peer")).toMatchObject({ state: "up" });
+    expect((await a.cli("status")).status).toBe(0);
   });
 
   /** Each beside the others, while nothing of the tunnel's traffic comes back. */

@@ -128,7 +128,7 @@ function openAuthRequest(turn: Turn, sa: Opened, { local, remote, bytes }: Inbox
   }
   if (sealed.kind === "SK") {
     const inner = { first: sealed.firstInnerPayload, bytes: plaintext };
-    answerRequest(turn, sa, { local, remote }, header, inner);
+    answerRequest(turn, sa, { local, remote }, header, inner, [bytes.length]);
     return;
   }
   const { window } = sa;
@@ -151,11 +151,12 @@ function answerRequest(
   { local, remote }: Pick<InboxMessage, "local" | "remote">,
   header: IkeHeader,
   inner: InnerPayloads,
+  sizes: readonly number[] = [],
 ): void {
   // [NAT-02] the peer may have moved to the NAT port; the answer goes to where this came from.
   sa.local = local;
   sa.remote = remote;
-  trace(turn, sa, "inbound", { header, payloads: [], inner });
+  trace(turn, sa, "inbound", { header, payloads: [], inner, sizes });
   if (header.exchangeType === ExchangeType.IKE_AUTH) {
     answerAuth(turn, sa, inner, header.messageId);
     return;

@@ -70,7 +70,7 @@ export function receive(turn: Turn, sa: ProtectedIkeSa, message: IkeMessage, env
     else drop(turn, "inboxFull", remote, sa.connection);
     return;
   }
-  open(turn, sa, header, envelope, { first: sealed.firstInnerPayload, bytes: plaintext });
+  open(turn, sa, header, envelope, { first: sealed.firstInnerPayload, bytes: plaintext }, [bytes.length]);
 }
 
 /** Keeps a fragment; the last one that was missing makes a message of them [FRAG-07]. */
@@ -102,13 +102,14 @@ export function openAssembled(
   open(turn, sa, header, { local, remote }, { first: firstInnerPayload, bytes: assembled(whole) });
 }
 
-/** What an authentic message holds that is expected now. */
+/** What an authentic message holds that is expected now. @param sizes - as it came, for the trace; empty: in fragments */
 function open(
   turn: Turn,
   sa: ProtectedIkeSa,
   header: IkeHeader,
   { local, remote }: Ends,
   { first, bytes }: InnerPayloads,
+  sizes: readonly number[] = [],
 ): void {
   noteLife(turn, sa, local, remote);
   if (!header.isResponse) sa.window.askedFrom = { local, remote };
@@ -121,7 +122,7 @@ function open(
     return;
   }
   noteWindowSize(sa, payloads);
-  trace(turn, sa, "inbound", { header, payloads, inner: { first, bytes }, local, remote });
+  trace(turn, sa, "inbound", { header, payloads, inner: { first, bytes }, local, remote, sizes });
   dispatch(turn, sa, header, payloads, { first, bytes });
 }
 
