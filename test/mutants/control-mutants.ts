@@ -8,14 +8,14 @@ export const CONTROL_MUTANTS: readonly Mutant[] = [
     find: "if (isReadOnly)",
     replace: "if (false)",
     test: "test/unit/control/strength.test.ts",
-    killedBy: "the read-only socket answers questions, and carries nothing out",
+    killedBy: "whatever changes something is refused where only questions are answered",
   },
   {
     bug: "HEAD of the events takes a follower's place for ever",
     file: "src/control/app.ts",
     find: 'context.req.method === "HEAD" ? notFound(context) : next()',
     replace: "next()",
-    test: "test/unit/control/events.test.ts",
+    test: "test/unit/control/strength.test.ts",
     killedBy: "HEAD, which would take a stream and never read it",
   },
   {

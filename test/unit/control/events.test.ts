@@ -189,24 +189,3 @@ test("a client that never reads costs others nothing, and no memory for each eve
   expect(text).toContain("event: lost\n");
   socket.destroy();
 });
-
-test("HEAD, which would take a stream and never read it, takes no place from those who follow", {
-  timeout: 20_000,
-}, async () => {
-  const head = () =>
-    new Promise<number | undefined>((resolve, reject) => {
-      const call = request(
-        { socketPath: path, method: "HEAD", path: "/v1/events", agent: false },
-        (answer) => {
-          resolve(answer.statusCode);
-          answer.destroy();
-        },
-      );
-      call.on("error", reject);
-      call.end();
-    });
-  for (let i = 0; i <= FOLLOWERS_MAX; i++) expect(await head()).toBe(404);
-  const { seen } = follow({ after: "a-0" });
-  events.publish(state("paris", "up"));
-  await expect.poll(() => seen, { timeout: 10_000 }).toMatchObject([{ connection: "paris" }]);
-});

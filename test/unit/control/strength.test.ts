@@ -5,9 +5,11 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createControlApp } from "../../../src/control/app.ts";
 import { createControlClient } from "../../../src/control/client.ts";
 import { CLIENTS_MAX, TAKE_TIMEOUT_MS } from "../../../src/control/clients.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
+import { FOLLOWERS_MAX } from "../../../src/control/events-routes.ts";
 import { OPERATIONS } from "../../../src/control/openapi.ts";
 import { PacedAnswers, QUESTIONS_WAITING_MAX } from "../../../src/control/paced-answers.ts";
 import type { StatusDocument } from "../../../src/control/schema.ts";
@@ -207,10 +209,8 @@ test("the read-only socket answers questions, and carries nothing out", async ()
   sockets.push(both);
   await both.follow({ path, readOnly: { path: monitor } });
   expect((await createControlClient(monitor).status()).version).toBe("0.1.0");
-  const changes = OPERATIONS.filter(({ method }) => method !== "get");
-  expect(changes.length).toBeGreaterThan(5);
   for (const [method, where] of [
-    ...changes.map((one) => [one.method.toUpperCase(), one.path] as const),
+    ["POST", "/v1/up"],
     ["POST", "/v1/status"],
     ["DELETE", "/v1/status"],
   ] as const)
@@ -220,6 +220,30 @@ test("the read-only socket answers questions, and carries nothing out", async ()
       "CONTROL_READ_ONLY",
     ]);
   expect(statSync(monitor).mode & 0o777).toBe(0o660);
+});
+
+test("HEAD, which would take a stream and never read it, takes no place from those who follow", async () => {
+  const app = createControlApp(target, () => undefined);
+  for (let i = 0; i <= FOLLOWERS_MAX; i++)
+    expect((await app.request("/v1/events", { method: "HEAD" })).status).toBe(404);
+  const answer = await app.request("/v1/events");
+  expect(answer.status).toBe(200);
+  await answer.body?.cancel();
+});
+
+test("whatever changes something is refused where only questions are answered", async () => {
+  const app = createControlApp(target, () => undefined, true);
+  const changes = OPERATIONS.filter(({ method }) => method !== "get");
+  expect(changes.length).toBeGreaterThan(5);
+  for (const { method, path: where } of changes) {
+    const answer = await app.request(where, { method: method.toUpperCase(), body: "{}" });
+    expect([where, answer.status, await answer.json()]).toMatchObject([
+      where,
+      403,
+      { error: { code: "CONTROL_READ_ONLY" } },
+    ]);
+  }
+  expect((await app.request("/v1/log")).status).toBe(200);
 });
 
 test("sockets follow the configuration: new ones first, then those go that are no longer wanted", async () => {
