@@ -38,6 +38,8 @@ export class OneWayWatch {
   sample(pairs: readonly SaPairState[], now: Instant): void {
     const seen = new Map<number, { inbound: number; outbound: number }>();
     const moved = new Map<string, { inbound: number; outbound: number }>();
+    // An SA that was there before this process may have carried something to us then.
+    const returned = new Set<string>();
     for (const pair of pairs) {
       const { inboundPackets: inbound, outboundPackets: outbound } = pair.usage;
       seen.set(pair.inboundSpi, { inbound, outbound });
@@ -45,18 +47,22 @@ export class OneWayWatch {
       if (sendsByItself(pair)) continue;
       const before = this.#seen.get(pair.inboundSpi) ?? (this.#isFirst ? { inbound, outbound } : NOTHING);
       const key = trafficKey(pair);
+      if (inbound > 0) returned.add(key);
       const sum = moved.get(key) ?? { inbound: 0, outbound: 0 };
       sum.inbound += inbound - before.inbound;
       sum.outbound += outbound - before.outbound;
       moved.set(key, sum);
     }
-    for (const [key, { inbound, outbound }] of moved) this.#note(key, inbound, outbound, now);
+    for (const [key, { inbound, outbound }] of moved) {
+      const flow = this.#note(key, inbound, outbound, now);
+      if (returned.has(key)) flow.hasReturned = true;
+    }
     this.#seen = seen;
     this.#isFirst = false;
     for (const [key, flow] of this.#flows) if (now - flow.lookedAt > FORGOTTEN_MS) this.#flows.delete(key);
   }
 
-  #note(key: string, inbound: number, outbound: number, now: Instant): void {
+  #note(key: string, inbound: number, outbound: number, now: Instant): Flow {
     let flow = this.#flows.get(key);
     if (flow === undefined) {
       flow = {
@@ -71,7 +77,6 @@ export class OneWayWatch {
     if (inbound > 0) {
       flow.since = undefined;
       flow.packets = 0;
-      flow.hasReturned = true;
     } else if (outbound > 0) {
       // It left after the look before this one.
       flow.since ??= flow.lookedAt;
@@ -83,6 +88,7 @@ export class OneWayWatch {
       flow.packets = 0;
     }
     flow.lookedAt = now;
+    return flow;
   }
 
   /** Set while we send through this pair, or its like, and nothing comes back. */

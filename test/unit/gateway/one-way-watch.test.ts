@@ -39,6 +39,13 @@ test("what came before is told apart, and one answer ends it", () => {
   expect(after([...silent, [pair(0x1000, 5, 30)]])).toBeUndefined();
 });
 
+test("what a kept SA brought before this process began is not forgotten", () => {
+  const watch = new OneWayWatch();
+  const looks = range(9).map((i) => pair(0x1000, 7, 100 + 2 * i));
+  for (const [i, one] of looks.entries()) watch.sample([one], Instant(5_000 * i));
+  expect(watch.oneWay(looks.at(-1)!, Instant(45_000))).toMatchObject({ hasReturned: true, packets: 16 });
+});
+
 test("an answer since the last look counts at once", () => {
   const looks = range(9).map((i) => [pair(0x1000, 0, 2 * (i + 1))]);
   const watch = new OneWayWatch();
