@@ -239,6 +239,24 @@ describe("cisco-ios", () => {
   });
 });
 
+describe("cisco-asa", () => {
+  test("AES-CBC with SHA-1 for the child, and we rekey before its eight hours are over", () => {
+    const { world, a, b } = opposite(
+      ours("cisco-asa", ", keep: up, children: { lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16 } }"),
+      played({
+        ikeProposals: ["aes256-sha256-modp2048", "aes256-sha384-ecp384"],
+        espProposals: ["aes256-sha1-noesn"],
+        networks: ["10.2.0.0/16", "10.1.0.0/16"],
+        ike: { liveness: hours(1), rekey: { time: seconds(86_400), jitter: 0 } },
+        ofChild: { rekey: { time: seconds(28_800), jitter: 0 } },
+      }),
+    );
+    world.run(hours(9));
+    expectUp(a, b);
+    expect(requests(b, ExchangeType.CREATE_CHILD_SA)).toBe(0);
+  });
+});
+
 describe("fortigate", () => {
   test("its defaults meet ours; two days of rekeys", () => {
     const { world, a, b } = opposite(
@@ -345,8 +363,27 @@ describe("cloudflare", () => {
   });
 });
 
+describe("strongswan", () => {
+  test("its rekey begins up to a tenth before 4 h and 1 h: ours is always first", () => {
+    const { world, a, b } = opposite(
+      ours("strongswan", ", keep: up, children: { lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16 } }"),
+      played({
+        ikeProposals: ["aes256-sha256-prfsha256-x25519", "aes256gcm16-prfsha256-x25519"],
+        espProposals: ["aes256gcm16", "aes256-sha256"],
+        networks: ["10.2.0.0/16", "10.1.0.0/16"],
+        ike: { rekey: { time: hours(4), jitter: 0.1 } },
+        ofChild: { rekey: { time: hours(1), jitter: 0.1 } },
+      }),
+    );
+    world.run(hours(12));
+    expectUp(a, b);
+    expect(requests(a, ExchangeType.CREATE_CHILD_SA)).toBeGreaterThan(15);
+    expect(requests(b, ExchangeType.CREATE_CHILD_SA)).toBe(0);
+  });
+});
+
 describe("libreswan", () => {
-  test("exactly its networks, without narrowing, and no MOBIKE in our messages", () => {
+  test("exactly its networks, a rekey before its salifetime, and MOBIKE is off", () => {
     const own = ours("libreswan", ", children: { lan: { local: 10.1.0.0/16, remote: 10.2.0.0/16 } }");
     const { world, a, b } = opposite(
       own,
