@@ -307,6 +307,7 @@ function addProbe(program: Command, context: CommandContext, setStatus: SetStatu
     .addOption(new Option("--port <n>", "where it listens for IKE").argParser(parsePort).default(500))
     .addOption(new Option("--from <address>", "own address to ask from"))
     .addOption(new Option("-c, --config <file>", "compare with the connections of this configuration"))
+    .addOption(new Option("--preset <name>", "say whether it takes what this preset offers for IKE"))
     .addOption(jsonOption())
     .action(async (host: string, options: ProbeOptions) => {
       const { probe } = await import("./probe.ts");

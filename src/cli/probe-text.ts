@@ -17,6 +17,14 @@ export function probeLines(probe: ProbeDocument): string[] {
         : "";
     lines.push("", `${connection}: ${text}${advice}`);
   }
+  if (probe.preset !== undefined) {
+    const { name, text, verdict } = probe.preset;
+    const advice =
+      verdict === "refused" && probe.suggestion !== undefined
+        ? `; beside the preset write ike: { proposals: [${probe.suggestion.proposal}] }`
+        : "";
+    lines.push("", `preset ${name}: ${text}${advice}`);
+  }
   const cookies = probe.cookies === 0 ? "" : `, ${probe.cookies} cookies`;
   const cut = probe.isCutShort ? "; then the peer was left alone, so that some of it is not known" : "";
   lines.push("", `${probe.questions} questions from ${probe.from}${cookies}${cut}`);

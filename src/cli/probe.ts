@@ -7,6 +7,7 @@ import { ConfigError } from "../config/config-error.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
+import { ikeProposalsOf, presetNamed } from "../config/preset.ts";
 import type { ProbeDocument } from "../control/probe-schema.ts";
 import { type CapabilityOptions, interviewCapabilities } from "../ike/probe/capabilities.ts";
 import { createNameResolver } from "../io/dns.ts";
@@ -21,6 +22,8 @@ export interface ProbeOptions {
   readonly from?: string;
   /** Absent: the default one, where it is there and can be read. */
   readonly config?: string;
+  /** A preset whose proposals are tried as well. */
+  readonly preset?: string;
   readonly json: boolean;
 }
 
@@ -40,19 +43,29 @@ export async function probe(
   defaultConfiguration: string,
   context: CommandContext,
 ): Promise<number> {
+  const preset = options.preset === undefined ? undefined : presetNamed(options.preset);
   const configuration = readConfiguration(options, defaultConfiguration, context);
   const from = options.from === undefined ? undefined : addressOf(options.from);
   const address = await resolve(host, from);
   const remote = { address, port: options.port };
   const mark = configuration?.gateway.routing.mark.value;
   const held = await holdInterview({
-    interview: interviewCapabilities({ configured: concerned(configuration, host, address) }),
+    interview: interviewCapabilities({
+      configured: concerned(configuration, host, address),
+      ...(preset === undefined ? {} : { preset: ikeProposalsOf(preset) }),
+    }),
     remote,
     natPort: NAT_PORT,
     ...(from === undefined ? {} : { from }),
     ...(mark === undefined ? {} : { mark }),
   });
-  const document: ProbeDocument = probeWords({ ...held, host, remote, capabilities: held.value });
+  const document: ProbeDocument = probeWords({
+    ...held,
+    host,
+    remote,
+    capabilities: held.value,
+    ...(preset === undefined ? {} : { preset: preset.name }),
+  });
   if (options.json) context.write(`${JSON.stringify(document, null, 2)}\n`);
   else context.write(`${probeLines(document).join("\n")}\n`);
   return document.answer === "ikev2" ? 0 : 1;

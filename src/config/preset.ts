@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { nearestWord } from "../base/nearest-word.ts";
+import { DEFAULT_IKE_PROPOSALS, parseProposal } from "../policy/proposal-keyword.ts";
+import type { ProposalSuite } from "../policy/proposal-suite.ts";
 import { findingsOf, kindOf, leaf, listOf, mapping, Refusal, text } from "./leaf.ts";
 import { printable, readYaml } from "./yaml-text.ts";
 
@@ -87,6 +89,15 @@ export function presetNamed(value: unknown): Preset {
   const read = readPreset(name);
   known.set(name, read);
   return read;
+}
+
+/** What a connection with this preset offers for IKE, unless it says otherwise itself. */
+export function ikeProposalsOf({ connection }: Preset): readonly ProposalSuite[] {
+  const ike = connection["ike"];
+  const written = isMapping(ike) ? ike["proposals"] : undefined;
+  return Array.isArray(written)
+    ? written.map((one) => parseProposal(text(one, "a proposal"), "ike"))
+    : DEFAULT_IKE_PROPOSALS;
 }
 
 function readPreset(name: PresetName): Preset {

@@ -5,6 +5,12 @@ import * as z from "zod";
 const words = z.array(z.string());
 const judged = z.strictObject({ accepted: words, refused: words, unclear: words });
 
+/** Whether the peer takes proposals that somebody has. */
+const triedProposals = {
+  verdict: z.enum(["accepted", "refused", "unclear"]),
+  text: z.string(),
+};
+
 export const probeDocument = z.strictObject({
   host: z.string(),
   address: z.string(),
@@ -51,13 +57,9 @@ export const probeDocument = z.strictObject({
   /** For `ike.proposals`, with what is to be said against it. */
   suggestion: z.strictObject({ proposal: z.string(), warnings: z.array(z.string()) }).optional(),
   /** Connections of the configuration that are for this peer, and whether it takes their proposals. */
-  configured: z.array(
-    z.strictObject({
-      connection: z.string(),
-      verdict: z.enum(["accepted", "refused", "unclear"]),
-      text: z.string(),
-    }),
-  ),
+  configured: z.array(z.strictObject({ connection: z.string(), ...triedProposals })),
+  /** The same for the preset that was asked for. */
+  preset: z.strictObject({ name: z.string(), ...triedProposals }).optional(),
   questions: z.number(),
   cookies: z.number(),
   /** It was left alone before all was asked: it fell silent, or had been asked enough. */

@@ -18,6 +18,8 @@ export interface ProbeFacts {
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
   readonly capabilities: Capabilities;
+  /** The name of the preset whose proposals were tried. */
+  readonly preset?: string;
   readonly questions: number;
   readonly cookies: number;
   readonly isLeftAlone: boolean;
@@ -79,6 +81,9 @@ export function probeWords(facts: ProbeFacts) {
       connection,
       ...configuredWords(reply),
     })),
+    ...(facts.preset === undefined || !("preset" in capabilities)
+      ? {}
+      : { preset: { name: facts.preset, ...configuredWords(capabilities.preset) } }),
     questions: facts.questions,
     cookies: facts.cookies,
     isCutShort: facts.isLeftAlone,

@@ -55,6 +55,20 @@ describeWith(["tun", "build", "strongswan", "nft"], "probe", () => {
     expect(log.split("IKE_SA (unnamed)").length, "half-open IKE SAs").toBeLessThan(5);
   });
 
+  test("a preset: whether the peer takes what it offers, and what to write beside it where not", async () => {
+    await peer.load(strongSwan("aes256gcm16-prfsha384-ecp384"));
+    expect((await cli(SITE_B.outer4, "--preset", "aws")).stdout).toContain(
+      "\npreset aws: its proposals are accepted, with ecp384\n",
+    );
+    expect((await cli(SITE_B.outer4, "--preset", "fortigate")).stdout).toContain(
+      "\npreset fortigate: none of its proposals is accepted; beside the preset write ike: { proposals: [aes256gcm16-prfsha384-ecp384] }\n",
+    );
+    expect(await cli(SITE_B.outer4, "--preset", "fortygate")).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('did you mean "fortigate"?'),
+    });
+  });
+
   test("several proposals, over IPv6 too: each kind's set", async () => {
     const settings = strongSwan("aes128-sha256-modp2048,aes256-sha512-prfsha256-ecp256-modp3072");
     await peer.load({ ...strongSwanSettings({ site: SITE_B, outer: 6 }), ike: settings.ike });

@@ -1,6 +1,7 @@
 /** The interviews of `tungate probe` and `doctor` with simulated peers: what is found, what it costs them, and what hostile ones achieve. */
 import { describe, expect, test } from "vitest";
 import { concat, fromHex, utf8 } from "../../src/base/bytes.ts";
+import { ikeProposalsOf, presetNamed } from "../../src/config/preset.ts";
 import { probeDocument } from "../../src/control/probe-schema.ts";
 import { notify } from "../../src/ike/exchange/payload-list.ts";
 import {
@@ -59,9 +60,10 @@ const TAKES_EVERYTHING_TWICE = 2;
 
 const nobody: CapabilityOptions = { configured: [] };
 const ask = (peer: SimulatedPeer, options = nobody) => hold(interviewCapabilities(options), through(peer));
-const documentOf = ({ value, counts }: Held<Capabilities>) =>
+const documentOf = ({ value, counts }: Held<Capabilities>, preset = {}) =>
   probeDocument.parse(
     probeWords({
+      ...preset,
       host: "peer.test",
       local: LOCAL,
       remote: REMOTE,
@@ -125,6 +127,24 @@ describe("what a peer accepts", () => {
       { connection: "yes", verdict: "accepted", text: "its proposals are accepted, with x25519" },
       { connection: "no", verdict: "refused", text: "none of its proposals is accepted" },
     ]);
+  });
+
+  test("what a preset offers is tried as well, and nothing is said of it where nobody answers", () => {
+    const judged = (name: string, peer: SimulatedPeer) => {
+      const preset = ikeProposalsOf(presetNamed(name));
+      return documentOf(ask(peer, { configured: [], preset }), { preset: name }).preset;
+    };
+    const fortigate = judged("fortigate", peerWith({ suites: [CBC] }));
+    expect(fortigate).toEqual({
+      name: "fortigate",
+      verdict: "accepted",
+      text: "its proposals are accepted, with modp2048",
+    });
+    expect(judged("aws", peerWith({ suites: [CBC] }))).toMatchObject({ name: "aws", verdict: "refused" });
+    // It has no proposals of its own: those of a connection without a preset count.
+    expect(judged("strongswan", peerWith({ suites: [GCM] }))).toMatchObject({ verdict: "accepted" });
+    expect(judged("aws", peerWith({ suites: [] }))).toBeUndefined();
+    expect(documentOf(ask(peerWith({ suites: [CBC] })))).not.toHaveProperty("preset");
   });
 
   test("what else it says: notifies, CAs, vendor IDs, in words that command no terminal", () => {

@@ -56,6 +56,8 @@ export interface Capabilities {
   readonly sets?: AcceptedSets;
   /** By connection: whether its own proposals are accepted, and the method that the peer asks for. */
   readonly configured: readonly ConfiguredAnswer[];
+  /** The same for the preset's proposals, where they were asked for. */
+  readonly preset?: Reply | undefined;
 }
 
 export interface ConfiguredAnswer {
@@ -69,13 +71,15 @@ export interface CapabilityOptions {
     readonly connection: string;
     readonly proposals: readonly ProposalSuite[];
   }[];
+  /** Proposals of a preset that may be meant for this kind of peer. */
+  readonly preset?: readonly ProposalSuite[];
 }
 
 /** Transmissions of what is asked besides; the first question has told whether much gets lost. */
 const OTHER_TRIES = 2;
 const DECOY = KeyExchangeMethod.MODP_768;
 
-export function* interviewCapabilities({ configured }: CapabilityOptions): Interview<Capabilities> {
+export function* interviewCapabilities({ configured, preset }: CapabilityOptions): Interview<Capabilities> {
   let opening = yield* open(ADVISABLE);
   const isLegacy = opening?.kind === "refused";
   if (isLegacy) opening = yield* open(ALL);
@@ -93,7 +97,8 @@ export function* interviewCapabilities({ configured }: CapabilityOptions): Inter
   const answers: ConfiguredAnswer[] = [];
   for (const { connection, proposals } of configured)
     answers.push({ connection, reply: yield ownOffer(proposals) });
-  const base = { ...found, ...facts, nat, configured: answers };
+  const ofPreset = preset === undefined ? {} : { preset: yield ownOffer(preset) };
+  const base = { ...found, ...facts, nat, configured: answers, ...ofPreset };
   // Whoever answers an impossible offer with a method looks at the KE payload first: then such an answer proves nothing.
   const control = yield decoyed(IMPOSSIBLE);
   if (control?.kind !== "refused") return base;
