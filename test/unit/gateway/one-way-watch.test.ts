@@ -68,6 +68,12 @@ test("a rekey takes over the silence, in either SA", () => {
   expect(after([...looks, [pair(0x2000, 0, 6), pair(0x1000, 1, 5)]])).toBeUndefined();
 });
 
+test("SAs that were taken over begin with nothing: what they sent before a restart is nobody's to judge", () => {
+  const watch = new OneWayWatch();
+  for (const i of range(9)) watch.sample([pair(0x1000, 0, 900 + (i >> 1))], Instant(5_000 * i));
+  expect(watch.oneWay(pair(0x1000, 0, 904), Instant(40_000))).toBeUndefined();
+});
+
 test("an SA that sends of its own accord says nothing", () => {
   const flow = { aggfrag: "off", dummiesPerSecond: 10 };
   expect(after(range(9).map((i) => [pair(0x1000, 0, 50 * (i + 1), { flow })]))).toBeUndefined();
