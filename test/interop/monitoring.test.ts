@@ -3,11 +3,13 @@ import { readFileSync } from "node:fs";
 import type { RequestOptions } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ca, dns, gateway, makeKey, subjectAltName } from "../unit/pki/certificate-maker.ts";
+import { certificatePem, writeOurs } from "./harness/certified.ts";
 import { run, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith, ROOT } from "./harness/prerequisites.ts";
 import { Prometheus } from "./harness/prometheus.ts";
-import { startGateway } from "./harness/settings.ts";
+import { type TunnelFacts, tungateSettings } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
 const FOLDER = join(ROOT, "docs/monitoring");
@@ -40,8 +42,36 @@ const ruleExpressions = [...readFileSync(RULES, "utf8").matchAll(/^ +expr: (.*)$
     compared: expression!.replaceAll(/ (?:[=!]=|[<>]=?) [\d.e]+/g, ""),
   }),
 );
-/** What has series only with certificates. */
-const NEEDS_CERTIFICATES = /tungate_certificate_/;
+const DAY = 86_400_000;
+const root = ca("CN=Monitoring", { notBefore: Date.now() - DAY, notAfter: Date.now() + 900 * DAY });
+
+/** A renewal keeps the key, so that one file changes. */
+const keys = { a: makeKey(), b: makeKey() };
+
+/** Of a gateway, with a certificate that ends in so many days. */
+function writeCertificate(ours: Gateway, name: "a" | "b", days: number): void {
+  const names = {
+    key: keys[name],
+    subject: `CN=${name}.test`,
+    extensions: [subjectAltName(dns(`${name}.test`))],
+  };
+  const validity = { notBefore: Date.now() - DAY, notAfter: Date.now() + days * DAY };
+  writeOurs(ours, "own", [gateway(root, { ...names, ...validity })]);
+}
+
+/** The pair proves itself by certificates, so that what is said of those has series. */
+async function startCertified(ours: Gateway, name: "a" | "b", facts: TunnelFacts): Promise<void> {
+  writeCertificate(ours, name, 400);
+  ours.writeSecret("ca.pem", certificatePem(root));
+  const settings = tungateSettings(facts)
+    .replace(
+      `local: { id: ${name}.test }`,
+      `local: { id: ${name}.test, certificate: own.pem, private_key: own.key }`,
+    )
+    .replace(/remote: \{ (address: .*) \}/, "remote: { $1, ca: ca.pem }")
+    .replace("    psk: { file: secret }\n", "");
+  await ours.start(settings);
+}
 
 test("the board is one: panels have numbers of their own and lie beside each other", () => {
   expect(boardExpressions.length).toBeGreaterThan(30);
@@ -71,8 +101,8 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
     b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
     const gateway = `  metrics: 127.0.0.1:${PORT}`;
     await Promise.all([
-      startGateway(a, { site: SITE_A, gateway, liveness: "2s" }),
-      startGateway(b, { site: SITE_B, keep: "respond" }),
+      startCertified(a, "a", { site: SITE_A, gateway, liveness: "2s" }),
+      startCertified(b, "b", { site: SITE_B, keep: "respond" }),
     ]);
     prometheus = await Prometheus.start(
       sites.a.gateway,
@@ -122,9 +152,7 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
     expect(pings.stdout).toContain("100 received");
     await a.cli("rekey", "peer/lan");
     await until("what passed is counted", async () => (await counted()) >= before + 100);
-    const asked = [...boardExpressions, ...ruleExpressions.map(({ compared }) => compared)].filter(
-      (expression) => !NEEDS_CERTIFICATES.test(expression),
-    );
+    const asked = [...boardExpressions, ...ruleExpressions.map(({ compared }) => compared)];
     // rate() wants two scrapes.
     const empty = async () => {
       const answers = await prometheus.query(...asked);
@@ -162,6 +190,19 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
     expect((await a.connection("peer")).state).toBe("up");
   });
 
+  test("a certificate that ends soon has its alert, without a word to the gateway; a new one ends it", async () => {
+    const firing = async () =>
+      (await prometheus.alerts())
+        .filter(({ labels }) => labels["alertname"] === "TungateCertificateExpires")
+        .map(({ labels }) => `${labels["connection"]} ${labels["use"]} ${labels["number"]}`);
+    writeCertificate(a, "a", 7);
+    await until("the alert fires", async () => (await firing()).length > 0, 40_000);
+    expect(await firing()).toEqual(["peer local 1"]);
+    writeCertificate(a, "a", 400);
+    await until("the alert is over", async () => (await firing()).length === 0, 40_000);
+    expect((await a.connection("peer")).state).toBe("up");
+  });
+
   test("a tunnel that goes down is not ready, and its alert fires; one that is up again ends both", async () => {
     const child = { connection: "peer", child: "lan" };
     const isFiring = async () =>
@@ -176,7 +217,7 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
     await until("the alert fires", isFiring, 40_000);
     expect(await page("/readyz")).toEqual({ status: 503, text: "1 of 1 are not up\npeer/lan\n" });
     expect((await page("/healthz")).status).toBe(200);
-    await startGateway(b, { site: SITE_B, keep: "respond" });
+    await startCertified(b, "b", { site: SITE_B, keep: "respond" });
     await a.isUp("peer");
     await until("the alert is over", async () => !(await isFiring()), 40_000);
     expect((await page("/readyz")).status).toBe(200);
