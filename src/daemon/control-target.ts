@@ -5,13 +5,12 @@ import type { Configuration, ConfiguredConnection } from "../config/configuratio
 import type { EventStream } from "../control/event-stream.ts";
 import type { ExplainAnswer, ExplainQuery } from "../control/explain-schema.ts";
 import type { MetricsSource } from "../control/health.ts";
-import {
-  CONNECTIONS_TOLD_MAX,
-  type CommandKind,
-  type CommandOutcome,
-  type CommandRequest,
-  type StatusDocument,
-  type StatusQuery,
+import type {
+  CommandKind,
+  CommandOutcome,
+  CommandRequest,
+  StatusDocument,
+  StatusQuery,
 } from "../control/schema.ts";
 import { type ControlTarget, UnknownNameError } from "../control/target.ts";
 import type { TrafficDocument } from "../control/traffic-schema.ts";
@@ -39,6 +38,8 @@ import { RateMeter } from "./rate-meter.ts";
 import type { Reloads } from "./reload/reloads.ts";
 import type { RunningGateway } from "./running-gateway.ts";
 import { buildStatus } from "./status.ts";
+import { outlinesOf } from "./status-outline.ts";
+import { secondsBetween } from "./status-traffic.ts";
 import { trafficOf } from "./traffic.ts";
 
 export interface DaemonControlOptions {
@@ -172,7 +173,18 @@ export class DaemonControl implements ControlTarget {
   }
 
   traffic(): TrafficDocument {
-    return trafficOf(this.status({ limit: CONNECTIONS_TOLD_MAX }));
+    const running = this.#running;
+    const now = this.#options.clock.now();
+    const outlines = outlinesOf({
+      configuration: this.#configuration,
+      connection: undefined,
+      states: running?.describe() ?? [],
+      pairs: running?.pairs() ?? [],
+      loss: (pair) => this.#loss.loss(pair, now),
+      oneWay: (pair) => this.#oneWay.oneWay(pair, now),
+    });
+    const uptimeSeconds = secondsBetween(this.#startedAt, now);
+    return trafficOf(outlines, { uptimeSeconds, drops: running?.drops() ?? {} });
   }
 
   async explain(query: ExplainQuery): Promise<ExplainAnswer | undefined> {

@@ -6,14 +6,26 @@ import {
   type StatusDocument,
   type Trouble,
 } from "../control/schema.ts";
+import type { Loss } from "../gateway/loss-meter.ts";
+import type { OneWay } from "../gateway/one-way-watch.ts";
+import type { ChildState, ConnectionState } from "../ike/connection-state.ts";
 
 /** Of the peer's packets in the last minute, with so many at least to go by. */
 const LOSS_SHARE = 0.02;
 const LOSS_SENT_MIN = 200;
 
-type Judged<T> = Omit<T, "troubles">;
+/** Absent with manual keys: what only IKE has. */
+interface JudgedChild {
+  readonly state: ChildStatus["state"];
+  readonly keep?: ChildState["keep"];
+  readonly waitsFor?: ChildState["waitsFor"] | undefined;
+  readonly failure?: ChildState["lastFailure"] | undefined;
+  readonly leftOut?: ChildState["leftOut"] | undefined;
+  readonly oneWay: OneWay | undefined;
+  readonly loss: Loss | undefined;
+}
 
-export function childTroubles(child: Judged<ChildStatus>): Trouble[] {
+export function childTroubles(child: JudgedChild): Trouble[] {
   const { state, keep, waitsFor, failure, leftOut = [], oneWay, loss } = child;
   const isUp = state === "up" || state === "rekeying" || state === "manual";
   const isWanted = keep === undefined || (keep === "up" && waitsFor !== "operator");
@@ -29,7 +41,13 @@ export function childTroubles(child: Judged<ChildStatus>): Trouble[] {
   ];
 }
 
-export function connectionTroubles(connection: Judged<ConnectionStatus>): Trouble[] {
+interface JudgedConnection extends Pick<ConnectionState, "keep"> {
+  readonly state: ConnectionStatus["state"];
+  readonly waitsFor: ConnectionState["waitsFor"] | undefined;
+  readonly failure: ConnectionState["lastFailure"] | undefined;
+}
+
+export function connectionTroubles(connection: JudgedConnection): Trouble[] {
   const { state, keep, waitsFor, failure } = connection;
   if (state === "up" || state === "rekeying" || state === "manual") return [];
   const isWanted = keep === "up" && waitsFor !== "operator";
@@ -41,13 +59,23 @@ function whyNotUp(isWanted: boolean, hasFailed: boolean): Trouble[] {
   return isWanted ? ["notUp"] : hasFailed ? ["failed"] : [];
 }
 
-export function isInTrouble({ troubles, children }: ConnectionStatus): boolean {
+/** What totals and the choice of what is told rest on. */
+interface Judged {
+  readonly state: ConnectionStatus["state"];
+  readonly troubles: readonly Trouble[];
+  readonly children: readonly {
+    readonly state: ChildStatus["state"];
+    readonly troubles: readonly Trouble[];
+  }[];
+}
+
+export function isInTrouble({ troubles, children }: Judged): boolean {
   return troubles.length > 0 || children.some((child) => child.troubles.length > 0);
 }
 
-export function totalsOf(connections: readonly ConnectionStatus[]): StatusDocument["totals"] {
+export function totalsOf(connections: readonly Judged[]): StatusDocument["totals"] {
   const children = connections.flatMap((connection) => connection.children);
-  const isUp = ({ state }: ConnectionStatus | ChildStatus) =>
+  const isUp = ({ state }: Pick<ConnectionStatus | ChildStatus, "state">) =>
     state === "up" || state === "rekeying" || state === "manual";
   return {
     connections: connections.length,
@@ -62,11 +90,11 @@ export function totalsOf(connections: readonly ConnectionStatus[]): StatusDocume
  * At most `limit` of them in their order, with at most `entries` connections and children; where that leaves some out, those in
  * trouble before the others.
  */
-export function toldOf(
-  connections: readonly ConnectionStatus[],
+export function toldOf<One extends Judged>(
+  connections: readonly One[],
   limit: number,
   entries = STATUS_ENTRIES_MAX,
-): ConnectionStatus[] {
+): One[] {
   const fit = fitting(connections, limit, entries);
   if (fit === connections.length) return [...connections];
   const first = connections.filter(isInTrouble);
@@ -75,7 +103,7 @@ export function toldOf(
 }
 
 /** How many from the front there is room for; one at least. */
-function fitting(connections: readonly ConnectionStatus[], limit: number, entries: number): number {
+function fitting(connections: readonly Judged[], limit: number, entries: number): number {
   let used = 0;
   for (const [i, { children }] of connections.entries()) {
     used += 1 + children.length;

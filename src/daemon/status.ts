@@ -17,7 +17,6 @@ import {
 import type { SaPairState } from "../dataplane/data-plane.ts";
 import type {
   ChildSaState,
-  ChildState,
   ConnectionState,
   IkeSaState,
   LeftOut,
@@ -32,9 +31,9 @@ import { formatIdentity } from "../policy/pad.ts";
 import { formatSelector } from "../policy/selector-text.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import { recentDrops } from "./recent-drops.ts";
-import { shownChildState, shownConnectionState } from "./shown-state.ts";
+import { type ChildOutline, type ConnectionOutline, outlinesOf } from "./status-outline.ts";
 import { pairWords, secondsBetween, type TrafficInput, trafficWords } from "./status-traffic.ts";
-import { childTroubles, connectionTroubles, toldOf, totalsOf } from "./status-trouble.ts";
+import { toldOf, totalsOf } from "./status-trouble.ts";
 
 export interface StatusInput extends TrafficInput {
   readonly version: string;
@@ -70,17 +69,10 @@ export function buildStatus(given: StatusInput): StatusDocument {
     pairOf: new Map(given.pairs.map((pair) => [pair.inboundSpi, pair])),
     configured: new Map(given.configuration.connections.map((one) => [one.connection.name, one])),
   };
-  const { query } = input;
-  const manualNames = [...new Set(input.configuration.manual.map((child) => child.connection))];
-  const byIke = new Set(input.states.map((state) => state.connection));
-  const isAsked = (name: string) => query.connection === undefined || query.connection === name;
-  const connections = [
-    ...input.states.map((state) => connectionStatus(state, input)),
-    ...manualNames
-      .filter((name) => !byIke.has(name) && isAsked(name))
-      .map((name) => manualStatus(name, input)),
-  ];
-  const told = toldOf(connections, query.limit);
+  const connections = outlinesOf({ ...input, connection: input.query.connection });
+  const told = toldOf(connections, input.query.limit).map((one) =>
+    one.ike === undefined ? manualStatus(one, input) : connectionStatus(one, one.ike, input),
+  );
   return {
     apiVersion: CONTROL_API_VERSION,
     version: input.version,
@@ -109,11 +101,16 @@ function once<T>(read: () => T): () => T {
   };
 }
 
-function connectionStatus(state: ConnectionState, input: StatusSource): ConnectionStatus {
+function connectionStatus(
+  outline: ConnectionOutline,
+  state: ConnectionState,
+  input: StatusSource,
+): ConnectionStatus {
   const configured = input.configured.get(state.connection);
-  const status = {
-    name: state.name,
-    state: shownConnectionState(state),
+  return {
+    name: outline.name,
+    state: outline.state,
+    troubles: [...outline.troubles],
     keep: state.keep,
     remote: remoteText(state, configured),
     ...(configured?.preset === undefined ? {} : { preset: configured.preset }),
@@ -125,15 +122,9 @@ function connectionStatus(state: ConnectionState, input: StatusSource): Connecti
     ...unreachableWords(state, input),
     ...failureWords(state.lastFailure, input),
     ...refusedWords(state, input),
-    children: [
-      ...state.children.map((child) => childStatus(child, state, configured, input)),
-      ...input.configuration.manual
-        .filter((child) => child.connection === state.connection)
-        .map((child) => manualChildStatus(child, input)),
-    ],
+    children: outline.children.map((one) => childStatus(one, state, configured, input)),
     ...(input.query.connection === undefined ? {} : { recentDrops: dropsOf(state, configured, input) }),
   };
-  return { ...status, troubles: connectionTroubles(status) };
 }
 
 function dropsOf(state: ConnectionState, configured: ConfiguredConnection | undefined, input: StatusSource) {
@@ -183,11 +174,14 @@ function movedWords(moved: IkeSaState["moved"], now: Instant): Pick<ConnectionSt
 }
 
 function childStatus(
-  child: ChildState,
-  { name: connection, ikeSa }: ConnectionState,
+  outline: ChildOutline,
+  state: ConnectionState,
   configured: ConfiguredConnection | undefined,
   input: StatusSource,
 ): ChildStatus {
+  const { child, manual } = outline;
+  if (child === undefined) return manualChildStatus(outline, manual!, input);
+  const { name: connection, ikeSa } = state;
   const { sa } = child;
   const selectors =
     sa?.selectors ?? configured?.connection.children.find(({ name }) => name === child.name)?.selectors;
@@ -195,9 +189,10 @@ function childStatus(
   const siblings = child.siblings?.filter(({ inboundSpi }) => inboundSpi !== sa?.inboundSpi) ?? [];
   const words = selectorWords(selectors);
   const ofChild = { connection, remote: words.remote, ...(ikeSa === undefined ? {} : { ikeSa }) };
-  const status = {
-    name: child.name,
-    state: shownChildState(child),
+  return {
+    name: outline.name,
+    state: outline.state,
+    troubles: [...outline.troubles],
     keep: child.keep,
     ...words,
     ...(sa === undefined
@@ -220,7 +215,6 @@ function childStatus(
       : { nextTryInSeconds: secondsBetween(input.now, child.nextTryAt) }),
     ...failureWords(child.lastFailure, input),
   };
-  return { ...status, troubles: childTroubles(status) };
 }
 
 function partWords(part: ChildSaState, input: StatusSource) {
@@ -256,24 +250,25 @@ function siblingWords(sibling: SiblingState, input: StatusSource) {
   };
 }
 
-function manualStatus(name: string, input: StatusSource): ConnectionStatus {
-  const children = input.configuration.manual.filter((child) => child.connection === name);
+function manualStatus({ name, children }: ConnectionOutline, input: StatusSource): ConnectionStatus {
+  const keyed = children.flatMap((one) => (one.manual === undefined ? [] : [[one, one.manual] as const]));
   return {
     name,
     state: "manual",
     troubles: [],
-    remote: [...new Set(children.map((child) => formatIpAddress(child.remoteAddress)))].join(", "),
-    children: children.map((child) => manualChildStatus(child, input)),
+    remote: [...new Set(keyed.map(([, { remoteAddress }]) => formatIpAddress(remoteAddress)))].join(", "),
+    children: keyed.map(([one, manual]) => manualChildStatus(one, manual, input)),
   };
 }
 
-function manualChildStatus(child: ManualChild, input: StatusSource): ChildStatus {
-  const pair = input.pairOf.get(child.inbound.spi);
+function manualChildStatus(outline: ChildOutline, child: ManualChild, input: StatusSource): ChildStatus {
+  const [pair] = outline.pairs;
   const words = selectorWords(child.selectors);
   const ofChild = { connection: child.connection, remote: words.remote };
-  const status = {
-    name: child.name,
-    state: pair === undefined ? ("down" as const) : ("manual" as const),
+  return {
+    name: outline.name,
+    state: outline.state,
+    troubles: [...outline.troubles],
     ...words,
     suite: espSuiteText(child.outbound.suite),
     encapsulation: child.encapsulation,
@@ -281,7 +276,6 @@ function manualChildStatus(child: ManualChild, input: StatusSource): ChildStatus
     outboundSpi: formatSpi(child.outbound.spi),
     ...(pair === undefined ? {} : pairWords(pair, ofChild, input)),
   };
-  return { ...status, troubles: childTroubles(status) };
 }
 
 function selectorWords(selectors: SelectorPair | undefined) {

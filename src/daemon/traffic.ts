@@ -1,25 +1,27 @@
 /** The traffic document: counters of every child as they are now. */
-import type { StatusDocument } from "../control/schema.ts";
 import { TRAFFIC_ROWS_MAX, type TrafficDocument, type TrafficRow } from "../control/traffic-schema.ts";
+import type { ConnectionOutline } from "./status-outline.ts";
 
 /** Every SA of a child together: those beside the first one carry a part of it. */
-export function trafficOf({ uptimeSeconds, connections, drops }: StatusDocument): TrafficDocument {
+export function trafficOf(
+  connections: readonly ConnectionOutline[],
+  { uptimeSeconds, drops }: Pick<TrafficDocument, "uptimeSeconds" | "drops">,
+): TrafficDocument {
   const rows = connections.flatMap((connection) =>
-    connection.children.map((child): TrafficRow => {
-      const sas = [child, ...(child.siblings ?? []), ...(child.parts ?? [])];
+    connection.children.map(({ name, state, troubles, pairs, loss }): TrafficRow => {
       const sum = (field: "inboundPackets" | "inboundOctets" | "outboundPackets" | "outboundOctets") =>
-        sas.reduce((total, { counters }) => total + (counters?.[field] ?? 0), 0);
+        pairs.reduce((total, { usage }) => total + usage[field], 0);
       return {
         connection: connection.name,
-        child: child.name,
-        state: child.state,
-        troubles: [...new Set([...connection.troubles, ...child.troubles])],
+        child: name,
+        state,
+        troubles: [...new Set([...connection.troubles, ...troubles])],
         inboundPackets: sum("inboundPackets"),
         inboundOctets: sum("inboundOctets"),
         outboundPackets: sum("outboundPackets"),
         outboundOctets: sum("outboundOctets"),
-        recentSent: child.loss?.recent.sent ?? 0,
-        recentLost: child.loss?.recent.lost ?? 0,
+        recentSent: loss?.recent.sent ?? 0,
+        recentLost: loss?.recent.lost ?? 0,
       };
     }),
   );
