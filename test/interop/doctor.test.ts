@@ -31,7 +31,6 @@ describeWith(["tun", "build", "nft"], "doctor", () => {
   const here = (words: readonly string[], input?: string) =>
     sites.a.gateway.run(words, input === undefined ? {} : { input });
   const sysctl = (setting: string) => here(["sysctl", "-q", "-w", setting]);
-  const filter = (rules: string) => here(["nft", "-f", "-"], rules);
 
   async function doctor(...words: string[]): Promise<DoctorDocument> {
     const command = [process.execPath, join(ROOT, "dist/cli/main.js"), "doctor", "--json"];
@@ -53,13 +52,22 @@ describeWith(["tun", "build", "nft"], "doctor", () => {
     };
   }
 
-  /** Makes a fault, looks, and takes it back. */
-  async function withFault(make: () => Promise<unknown>, undo: () => Promise<unknown>, ...words: string[]) {
-    await make();
+  interface Fault {
+    readonly make: () => Promise<unknown>;
+    readonly undo: () => Promise<unknown>;
+  }
+
+  /** Makes faults, looks, and takes them back. */
+  async function withFaults(faults: readonly Fault[], ...words: string[]) {
+    const made: Fault[] = [];
     try {
+      for (const fault of faults) {
+        made.unshift(fault);
+        await fault.make();
+      }
       return await found(...words);
     } finally {
-      await undo();
+      for (const { undo } of made) await undo();
     }
   }
 
@@ -72,121 +80,118 @@ describeWith(["tun", "build", "nft"], "doctor", () => {
     );
   });
 
-  const table = (chain: string) => `table inet fault {
-    chain c {
-      ${chain}
-    }
-  }`;
-  const unfilter = () => here(["nft", "delete", "table", "inet", "fault"]);
-  const filtered = (chain: string) => withFault(() => filter(table(chain)), unfilter, "--no-ask");
+  /** Chains of one table; what is written to nft at once is there at once. */
+  const table = (...chains: readonly string[]) =>
+    `table inet fault {\n${chains.map((chain, i) => `chain c${i} {\n${chain}\n}\n`).join("")}}`;
+  const filtered = (...chains: readonly string[]): Fault => ({
+    make: () => here(["nft", "-f", "-"], table(...chains)),
+    undo: () => here(["nft", "delete", "table", "inet", "fault"]),
+  });
+  const set = (setting: string, value: number, before: number): Fault => ({
+    make: () => sysctl(`${setting}=${value}`),
+    undo: () => sysctl(`${setting}=${before}`),
+  });
+  const routed = (route: string, rule: string, number: number): Fault => ({
+    make: () => sites.a.gateway.ip(`route add ${route} table ${number}\nrule add ${rule}`),
+    undo: () => sites.a.gateway.ip(`rule del ${rule}\nroute flush table ${number}`),
+  });
+  const mode = (path: () => string, wrong: string, right: string): Fault => ({
+    make: () => run(["chmod", wrong, path()]),
+    undo: () => run(["chmod", right, path()]),
+  });
+  const INPUT = "type filter hook input priority 0; policy drop; iif lo accept;";
+  const FORWARD = "type filter hook forward priority 0; policy drop;";
+  const NAT = "type nat hook postrouting priority srcnat; ip saddr 10.1.0.0/16";
+  const inner = `10.2.0.0/16 via ${SITE_B.outer4}`;
 
-  test("a LAN that is not forwarded", async () => {
-    const setting = "net.ipv4.conf.lan0.forwarding";
-    const { what, text } = await withFault(
-      () => sysctl(`${setting}=0`),
-      () => sysctl(`${setting}=1`),
+  // Checks without a fault in one of the two groups have one in the other: a fault that another check complained about would show.
+  test("faults of one kind: a LAN not forwarded, the filter to us, masquerading, a rule that takes our packets", async () => {
+    const { what, text } = await withFaults(
+      [
+        set("net.ipv4.conf.lan0.forwarding", 0, 1),
+        filtered(`${INPUT} tcp dport 22 accept`, `${NAT} masquerade`),
+        routed(inner, "to 10.2.0.0/16 lookup 78 priority 100", 78),
+      ],
       "--no-ask",
     );
-    expect(what).toEqual(["forwarding: problem"]);
+    expect(new Set(what)).toEqual(
+      new Set(["forwarding: problem", "filterInput: problem", "translation: problem", "routes: problem"]),
+    );
     expect(text).toContain("sysctl -w net.ipv4.conf.lan0.forwarding=1");
-  });
-
-  test("a strict reverse path filter, where the peer is routed elsewhere without our mark", async () => {
-    const rule = `to ${SITE_B.outer4} lookup 77 priority 230`;
-    const { what, text } = await withFault(
-      async () => {
-        await sites.a.gateway.ip(`route add ${SITE_B.outer4} dev lan0 table 77
-          rule add not fwmark 0x54470000/0xffff0000 ${rule}`);
-        await sysctl("net.ipv4.conf.wan0.rp_filter=1");
-      },
-      async () => {
-        await sysctl("net.ipv4.conf.wan0.rp_filter=0");
-        await sites.a.gateway.ip(`rule del not fwmark 0x54470000/0xffff0000 ${rule}
-          route flush table 77`);
-      },
-      "--no-ask",
+    expect(text).toContain(
+      "the policy of inet fault c0 drops what comes to UDP ports 500 and 4500 from 192.0.2.2",
     );
-    expect(what).toEqual(["reversePath: problem"]);
-    expect(text).toContain("rp_filter on wan0 drops packets of the peer 192.0.2.2");
-  });
-
-  test("the packet filter: to us, in both strengths, and forward; what is let through is no fault", async () => {
-    const input = "type filter hook input priority 0; policy drop; iif lo accept;";
-    const all = await filtered(`${input} tcp dport 22 accept`);
-    expect(all.what).toEqual(["filterInput: problem"]);
-    expect(all.text).toContain(
-      "the policy of inet fault c drops what comes to UDP ports 500 and 4500 from 192.0.2.2",
-    );
-    const stateful = await filtered(`${input} ct state established,related accept`);
-    expect(stateful.what).toEqual(["filterInput: warning"]);
-    const forward = "type filter hook forward priority 0; policy drop;";
-    const nothing = await filtered(`${forward} iifname "lan0" oifname "wan0" accept`);
-    expect(new Set(nothing.what)).toEqual(new Set(["filterForward: problem"]));
-    const well = await filtered(
-      `type filter hook input priority 0; policy drop; udp dport { 500, 4500 } accept; ct state established,related accept`,
-    );
-    expect(well.what).toEqual([]);
-    expect((await filtered(`${forward} iifname { "lan0", "tungate0" } accept`)).what).toEqual([]);
-  });
-
-  test("masquerading that catches the tunnel, and one that does not", async () => {
-    const nat = "type nat hook postrouting priority srcnat; ip saddr 10.1.0.0/16";
-    const { what, text } = await filtered(`${nat} masquerade`);
-    expect(what).toEqual(["translation: problem"]);
     expect(text).toContain('oifname != "tungate0"');
-    expect((await filtered(`${nat} oifname "wan0" masquerade`)).what).toEqual([]);
+    expect(text).toContain("are routed to wan0 instead of tungate0");
+    expect(text).toContain("rule 100: from all to 10.2.0.0/16 lookup 78 comes before ours");
   });
 
-  test("rules of other software before ours: one that takes our packets, and one that might", async () => {
-    const made = (rule: string) =>
-      withFault(
-        () => sites.a.gateway.ip(`route add 10.2.0.0/16 via ${SITE_B.outer4} table 78\nrule add ${rule}`),
-        () => sites.a.gateway.ip(`rule del ${rule}\nroute flush table 78`),
-        "--no-ask",
-      );
-    const taken = await made("to 10.2.0.0/16 lookup 78 priority 100");
-    expect(taken.what).toContain("routes: problem");
-    expect(taken.text).toContain("are routed to wan0 instead of tungate0");
-    expect(taken.text).toContain("rule 100: from all to 10.2.0.0/16 lookup 78 comes before ours");
-    const other = await made("fwmark 0x99 lookup 78 priority 100");
-    expect(other.what).toEqual(["routes: warning"]);
-  });
-
-  test("the kernel's own IPsec for the same networks", async () => {
+  test("faults of the other: reverse paths, forwarding filtered, the kernel's own IPsec, an open socket", async () => {
     const selector = ["src", "10.1.0.0/16", "dst", "10.2.0.0/16", "dir", "out"];
     const template = ["tmpl", "src", SITE_A.outer4, "dst", SITE_B.outer4, "proto", "esp", "mode", "tunnel"];
-    const { what, text } = await withFault(
-      () => here(["ip", "xfrm", "policy", "add", ...selector, ...template]),
-      () => here(["ip", "xfrm", "policy", "delete", ...selector]),
+    const unmarked = `not fwmark 0x54470000/0xffff0000 to ${SITE_B.outer4} lookup 77 priority 230`;
+    const { what, text } = await withFaults(
+      [
+        routed(`${SITE_B.outer4} dev lan0`, unmarked, 77),
+        set("net.ipv4.conf.wan0.rp_filter", 1, 0),
+        filtered(`${FORWARD} iifname "lan0" oifname "wan0" accept`),
+        {
+          make: () => here(["ip", "xfrm", "policy", "add", ...selector, ...template]),
+          undo: () => here(["ip", "xfrm", "policy", "delete", ...selector]),
+        },
+        mode(() => a.controlPath, "666", "660"),
+      ],
       "--no-ask",
     );
-    expect(what).toEqual(["kernelPolicies: problem"]);
+    expect(new Set(what)).toEqual(
+      new Set([
+        "reversePath: problem",
+        "filterForward: problem",
+        "kernelPolicies: problem",
+        "daemon: problem",
+      ]),
+    );
+    expect(text).toContain("rp_filter on wan0 drops packets of the peer 192.0.2.2");
     expect(text).toContain("peer/lan: the kernel's own IPsec has a policy for the same packets");
   });
 
-  test("files that everybody can write", async () => {
-    const changed = (path: string, mode: string, before: string) =>
-      withFault(
-        () => run(["chmod", mode, path]),
-        () => run(["chmod", before, path]),
-        "--no-ask",
-      );
-    expect((await changed(a.controlPath, "666", "660")).what).toEqual(["daemon: problem"]);
-    const { what, text } = await changed(a.configurationPath, "666", "644");
+  test("a configuration that everybody can write is not used", async () => {
+    const open = mode(() => a.configurationPath, "666", "644");
+    const { what, text } = await withFaults([open], "--no-ask");
     expect(what).toEqual(["configuration: problem"]);
     expect(text).toContain("anyone on this machine can change it");
   });
 
+  test("what may do harm is a warning: a filter for answers alone, a rule that might take our packets", async () => {
+    const { what } = await withFaults(
+      [
+        filtered(`${INPUT} ct state established,related accept`),
+        routed(inner, "fwmark 0x99 lookup 78 priority 100", 78),
+      ],
+      "--no-ask",
+    );
+    expect(what).toEqual(["filterInput: warning", "routes: warning"]);
+  });
+
+  test("filters and translations that let everything of ours through are no fault", async () => {
+    const chains = [
+      "type filter hook input priority 0; policy drop; udp dport { 500, 4500 } accept; ct state established,related accept",
+      `${FORWARD} iifname { "lan0", "tungate0" } accept`,
+      `${NAT} oifname "wan0" masquerade`,
+    ];
+    expect((await withFaults([filtered(...chains)], "--no-ask")).what).toEqual([]);
+  });
+
   test("the way to the peer: port 4500 blocked, fragments lost, silence, and refusal", async () => {
-    const there = (rule: string) =>
-      sites.b.gateway.run(["nft", "-f", "-"], {
-        input: table(`type filter hook prerouting priority -450; iifname "wan0" ${rule}`),
-      });
-    const faulty = (rule: string) =>
-      withFault(
-        () => there(rule),
-        () => sites.b.gateway.run(["nft", "delete", "table", "inet", "fault"]),
-      );
+    const faulty = (rule: string) => {
+      const input = table(`type filter hook prerouting priority -450; iifname "wan0" ${rule}`);
+      return withFaults([
+        {
+          make: () => sites.b.gateway.run(["nft", "-f", "-"], { input }),
+          undo: () => sites.b.gateway.run(["nft", "delete", "table", "inet", "fault"]),
+        },
+      ]);
+    };
     const lossy = await faulty("udp dport 4500 drop; ip frag-off & 0x1fff != 0 drop".replace("; ", "\n"));
     expect(lossy.what).toEqual(["reachability: problem", "pathSize: warning"]);
     expect(lossy.text).toContain("answers on UDP port 500, but not on 4500");
