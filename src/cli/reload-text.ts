@@ -38,6 +38,7 @@ const CONNECTION_WORDS = {
   added: "is new",
   removed: "is removed",
   reconnects: "ends and is negotiated anew",
+  reauthenticates: "is authenticated anew, nothing is interrupted if the peer has the new settings in time",
   changed: "goes on",
 } as const;
 const CHILD_WORDS = {

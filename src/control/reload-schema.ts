@@ -13,8 +13,11 @@ export const reloadRequest = z.strictObject({
 });
 export type ReloadRequest = z.infer<typeof reloadRequest>;
 
-/** `reconnects`: its SAs end and are negotiated anew. `changed`: without that. */
-const connectionChange = z.enum(["added", "removed", "reconnects", "changed"]);
+/**
+ * `reconnects`: its SAs end and are negotiated anew. `reauthenticates`: that happens beside them, and they end when it is done, or when it
+ * does not succeed in time. `changed`: without either.
+ */
+const connectionChange = z.enum(["added", "removed", "reconnects", "reauthenticates", "changed"]);
 /** `rekeys`: the old SA carries on until its successor is there. */
 const childChange = z.enum(["added", "removed", "reconnects", "rekeys", "changed"]);
 
@@ -57,6 +60,8 @@ export const reloadPlan = z.strictObject({
     tunnelsTouched: z.number(),
     /** Children that are up and would get new keys without interruption. */
     rekeys: z.number(),
+    /** Connections that are up and would be authenticated anew, without interruption where the peer agrees. */
+    reauthentications: z.number(),
   }),
 });
 export type ReloadPlan = z.infer<typeof reloadPlan>;

@@ -9,6 +9,7 @@ import type { GatewayConfiguration } from "../gateway/gateway-configuration.ts";
 import type { PathState } from "../gateway/path-mtus.ts";
 import type { ConnectionState } from "../ike/connection-state.ts";
 import type { IkeCommand } from "../ike/machine.ts";
+import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
 import type { DescriptorStore } from "../io/descriptor-store.ts";
 import { createNameResolver } from "../io/dns.ts";
@@ -77,6 +78,8 @@ export class RunningGateway {
   #held: LaneUpcall[] | undefined;
   /** With the certificates and keys of now. */
   #configuration: Configuration;
+  /** No SA rests on settings that have changed since. */
+  #isSettled = true;
   readonly #unresolved = new Map<string, string>();
   readonly #means: Means;
   readonly #taken: TakenOver | undefined;
@@ -159,7 +162,13 @@ export class RunningGateway {
   #setConnections(before?: GatewayPredecessor): void {
     const effective = this.#effective();
     this.#loop.setConnections(effective, before);
-    this.#keeping.settle(this.#gateway.fingerprints(effective));
+    this.#settle(effective);
+  }
+
+  #settle(effective = this.#effective()): void {
+    const fingerprints = this.#gateway.fingerprints(effective);
+    this.#isSettled = fingerprints.connections.size === effective.connections.length;
+    this.#keeping.settle(fingerprints);
   }
 
   get configuration(): Configuration {
@@ -418,13 +427,17 @@ export class RunningGateway {
         else if (effect.kind === "reserveSequence") this.#manual.reserve(effect.policy);
         else if (effect.kind === "pathMtuChanged") this.#onPathMtu(effect.remote, effect.state);
         else {
-          if (effect.kind === "notice" && this.#routes.areChangedBy(effect.notice))
-            this.#routes.refreshForPeer();
+          if (effect.kind === "notice") this.#onNotice(effect.notice);
           onEffect(effect);
         }
       },
       onTurn,
     });
+  }
+
+  #onNotice(notice: IkeNotice): void {
+    if (this.#routes.areChangedBy(notice)) this.#routes.refreshForPeer();
+    if (!this.#isSettled && notice.code === "ikeSaDown") this.#settle();
   }
 
   #makeLanes(): Lanes {

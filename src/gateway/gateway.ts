@@ -231,12 +231,10 @@ export class Gateway {
     perform(news);
   }
 
-  /** What the SAs depend on, for a process that comes after this one. */
+  /** What the SAs depend on, for a process that comes after this one; without connections whose SAs are yet to follow. */
   fingerprints(configuration: GatewayConfiguration): Fingerprints {
-    return gatewayFingerprints(
-      configuration,
-      this.#numbered(configuration).map(({ connection }) => connection),
-    );
+    const connections = this.#numbered(configuration).map(({ connection }) => connection);
+    return gatewayFingerprints(configuration, connections, (name) => this.#machine.isOutdated(name));
   }
 
   /** IKE SAs for a process that comes after this one; this gateway must not be used any more. */
@@ -477,8 +475,9 @@ export class Gateway {
 function gatewayFingerprints(
   { manual }: GatewayConfiguration,
   connections: readonly Connection[],
+  outdated?: (connection: string) => boolean,
 ): Fingerprints {
-  const negotiated = fingerprintsOf(connections);
+  const negotiated = fingerprintsOf(connections, outdated);
   const given = manual.map(({ place: _, ...child }) => [child.policy, fingerprint(child)] as const);
   return { ...negotiated, policies: new Map([...negotiated.policies, ...given]) };
 }

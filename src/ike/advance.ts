@@ -189,7 +189,8 @@ function advanceEstablished(turn: Turn, sa: EstablishedIkeSa): void {
   }
   const { endsAt } = sa.authentication;
   if (endsAt !== undefined && now >= endsAt) {
-    leave(turn, sa, "authenticationExpired", { deletedBy: "us" });
+    const reason = sa.authentication.isOutdated ? "configurationChanged" : "authenticationExpired";
+    leave(turn, sa, reason, { deletedBy: "us" });
     return;
   }
   if (sa.redundantUntil !== undefined && now >= sa.redundantUntil) {

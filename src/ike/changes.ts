@@ -13,6 +13,8 @@ type Settings = Readonly<Record<string, unknown>>;
 export interface ConnectionChanges {
   /** Keys that an IKE SA rests on: it ends, with its children, and begins anew. */
   readonly ending: readonly string[];
+  /** Keys that a repeated authentication brings: the old IKE SA carries on until the new one is there, for a while. */
+  readonly renewing: readonly string[];
   /** Keys that count from now on without that. */
   readonly quiet: readonly string[];
 }
@@ -28,7 +30,8 @@ export interface ChildChanges {
 
 export function connectionChanges(old: Connection, fresh: Connection): ConnectionChanges {
   return {
-    ending: differing(ikeSaSettings(old), ikeSaSettings(fresh)),
+    ending: differing(peerSettings(old), peerSettings(fresh)),
+    renewing: differing(provenSettings(old), provenSettings(fresh)),
     quiet: differing(otherSettings(old), otherSettings(fresh)),
   };
 }
@@ -49,17 +52,28 @@ function differing(old: Settings, fresh: Settings): readonly string[] {
 }
 
 /** What an IKE SA depends on besides the peer's address. */
-export function ikeSaSettings({ local, remote, encapsulation, ike, ppk, oneOf }: Connection): Settings {
+export function ikeSaSettings(connection: Connection): Settings {
+  return { ...peerSettings(connection), ...provenSettings(connection) };
+}
+
+/** Who and where both ends are: under other ones nothing takes the place of an IKE SA that stands. */
+function peerSettings({ local, remote, encapsulation, oneOf }: Connection): Settings {
   return {
     "local.address": local.address,
     "local.id": local.id,
-    "local.auth": keyEssence(local.auth),
     "remote.port": remote.port,
     "remote.id": remote.id,
-    "remote.auth": keyEssence(remote.auth),
     "remote.ids": oneOf?.networks,
-    ppk,
     encapsulation,
+  };
+}
+
+/** By what they prove it, and with which algorithms. */
+function provenSettings({ local, remote, ike, ppk }: Connection): Settings {
+  return {
+    "local.auth": keyEssence(local.auth),
+    "remote.auth": keyEssence(remote.auth),
+    ppk,
     "ike.proposals": ike.proposals,
   };
 }

@@ -105,7 +105,15 @@ function takeChildDown(turn: Turn, sa: EstablishedIkeSa, child: ChildSa): void {
 
 /** Ends every IKE SA of a connection, those in the making too. */
 export function closeConnection(turn: Turn, connection: string, reason: IkeDownReason): void {
-  for (const sa of ikeSasOf(turn.machine, connection)) close(turn, sa, reason);
+  for (const sa of ikeSasOf(turn.machine, connection))
+    if (sa.state === "established") leave(turn, sa, reason, { deletedBy: "us" });
+  closeUnfinished(turn, connection);
+}
+
+/** Ends those in the making. */
+export function closeUnfinished(turn: Turn, connection: string): void {
+  for (const sa of ikeSasOf(turn.machine, connection))
+    if (sa.state !== "established" && sa.state !== "leaving") forget(turn, sa);
   for (const sa of [...turn.machine.sas.values()])
     if (sa.state === "halfOpen" && sa.candidates.includes(connection)) forget(turn, sa);
 }

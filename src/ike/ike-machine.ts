@@ -24,7 +24,7 @@ import { COOKIE_REPLIES_PER_SECOND, STATELESS_REPLIES_PER_SECOND } from "./limit
 import type { IkeAction, IkeEvent, IkeMachine, Timeout, WorkResult } from "./machine.ts";
 import { newCookieJar } from "./negotiation/cookie.ts";
 import type { DropReason } from "./notice.ts";
-import { claims, type Predecessor, resume, takeOver } from "./predecessor.ts";
+import { claims, isOutdated, type Predecessor, resume, takeOver } from "./predecessor.ts";
 import { hasMovedAway, replaceConnections } from "./reload.ts";
 import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import type { IkeSaId } from "./sa/ike-sa-id.ts";
@@ -70,6 +70,8 @@ export interface DescribedIkeMachine extends IkeMachine {
   ): readonly IkeAction[];
   /** Names of those connections whose IKE SAs would end with {@link setConnections}, since their peers are where it no longer looks. */
   movedAway(connections: readonly Connection[]): ReadonlySet<string>;
+  /** Whether an IKE SA of the connection was authenticated under settings that are no longer in force. */
+  isOutdated(connection: string): boolean;
   /** Whether one of the IKE SAs has this child SA. */
   claims(inboundSpi: Spi): boolean;
   /** Messages dropped since the start, by reason. */
@@ -114,6 +116,7 @@ export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachin
         if (before !== undefined) takeOver(turn, before);
         for (const name of machine.connections.keys()) touchConnection(machine, name);
       }),
+    isOutdated: (connection) => isOutdated(machine, connection),
     claims: (inboundSpi) => claims(machine, inboundSpi),
     movedAway: (connections) =>
       new Set(connections.filter((one) => hasMovedAway(machine, one)).map(({ name }) => name)),

@@ -129,6 +129,8 @@ export const OUTBOUND_DEFERRAL_POLL = DurationMs(200);
 export const REPLACED_PATIENCE = seconds(30);
 /** Whoever repeats an authentication has so long to set up all children on the new IKE SA before the old one is closed. */
 export const HAND_OVER_PATIENCE = seconds(30);
+/** What was authenticated under settings that have changed ends then, unless that has been repeated: peers are changed one after the other. */
+export const OUTDATED_PATIENCE = seconds(60);
 /** A child that the peer makes beside one on an older IKE SA is sent through at the latest after this. */
 export const BESIDE_DEFERRAL = seconds(3);
 /** A peer that announces a shorter AUTH_LIFETIME is believed to mean this. */

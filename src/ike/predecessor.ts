@@ -38,12 +38,24 @@ export interface Fingerprints {
   readonly policies: ReadonlyMap<PolicyName, string>;
 }
 
-/** What an SA depends on in the configuration, as texts of which nothing can be read back. */
-export function fingerprintsOf(connections: readonly Connection[]): Fingerprints {
+/** Whether an IKE SA of the connection was authenticated under settings that are no longer in force. */
+export function isOutdated(machine: Machine, connection: string): boolean {
+  return establishedOf(machine, connection).some(({ authentication }) => authentication.isOutdated);
+}
+
+/**
+ * What an SA depends on in the configuration, as texts of which nothing can be read back.
+ * @param outdated - connections whose SAs rest on something else: what is left of them is not to pass for theirs
+ */
+export function fingerprintsOf(
+  connections: readonly Connection[],
+  outdated: (connection: string) => boolean = () => false,
+): Fingerprints {
+  const settled = connections.filter(({ name }) => !outdated(name));
   return {
-    connections: new Map(connections.map((one) => [one.name, connectionFingerprint(one)])),
+    connections: new Map(settled.map((one) => [one.name, connectionFingerprint(one)])),
     policies: new Map(
-      connections.flatMap((one) =>
+      settled.flatMap((one) =>
         one.children.map((child) => [policyOf(one, child.name), policyFingerprint(one, child)] as const),
       ),
     ),
@@ -56,6 +68,8 @@ export function takeOver(turn: Turn, before: Predecessor): void {
   const resumed = before.ikeSas.flatMap((bytes) => resume(machine, bytes, before.isOurs) ?? []);
   for (const name of new Set(resumed.map(({ connection }) => connection))) {
     const connection = machine.connections.get(name)!;
+    // What was about to be authenticated anew still is, and ends soon if it is not.
+    if (isOutdated(machine, name)) continue;
     if (before.fingerprints.connections.get(name) !== connectionFingerprint(connection))
       closeConnection(turn, name, "configurationChanged");
     else endChangedChildren(turn, connection, before.fingerprints);

@@ -5,8 +5,9 @@ import { indexCallers } from "../policy/caller-index.ts";
 import type { ChildConfiguration, Connection } from "../policy/connection.ts";
 import { keepNumbers } from "../policy/peer-numbers.ts";
 import { childChanges, connectionChanges } from "./changes.ts";
-import { closeConnection } from "./command.ts";
+import { closeConnection, closeUnfinished } from "./command.ts";
 import { clearFailures, type Keeper } from "./keep-state.ts";
+import { outdate } from "./sa/authentication.ts";
 import { markDeleting } from "./sa/child-lifecycle.ts";
 import type { IkeSa } from "./sa/ike-sa.ts";
 import { establishedOf, ikeSasOf, keeperOf, type Machine, type Turn } from "./turn.ts";
@@ -25,16 +26,30 @@ export function replaceConnections(turn: Turn, connections: readonly Connection[
     const fresh = machine.connections.get(name);
     if (fresh === undefined) {
       closeConnection(turn, name, "configurationChanged");
-    } else if (connectionChanges(old, fresh).ending.length > 0 || hasMovedAway(machine, fresh)) {
+      continue;
+    }
+    const { ending, renewing } = connectionChanges(old, fresh);
+    if (ending.length > 0 || hasMovedAway(machine, fresh)) {
       closeConnection(turn, name, "configurationChanged");
       clearFailures(keeperOf(machine, name));
     } else {
+      if (renewing.length > 0) renew(turn, fresh);
       // Other addresses, for instance, are tried at once.
       if (!isSameValue(old, fresh)) clearFailures(keeperOf(machine, name));
       changeChildren(turn, old, fresh);
     }
   }
   forgetKeepers(turn, before);
+}
+
+/** What stands goes on until a new authentication has taken its place; what is in the making begins anew. */
+function renew(turn: Turn, connection: Connection): void {
+  const { machine, now } = turn;
+  closeUnfinished(turn, connection.name);
+  for (const sa of establishedOf(machine, connection.name)) {
+    outdate(sa.authentication, connection, now);
+    machine.touched.sas.add(sa.id);
+  }
 }
 
 /** Of names that have become those of something else: a connection, or the peers of one together. */

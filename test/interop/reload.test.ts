@@ -201,17 +201,27 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
     expect((await a.connection("own")).children[0]?.suite).toMatch(/^aes128-sha256/);
   });
 
+  test("other IKE proposals come beside what stands, without a lost packet", async () => {
+    const before = await identity("own");
+    const suite = "aes128gcm16-prfsha256-x25519";
+    const lost = await lostDuring(async () => {
+      write(settings({ own: `    ike: { proposals: [${suite}] }` }));
+      expect(await reload()).toMatchObject({
+        outcome: "applied",
+        plan: { counts: { tunnelsTouched: 0, reauthentications: 1 } },
+      });
+      await until("it is authenticated anew", async () => (await a.connection("own")).suite === suite);
+    });
+    expect(lost).toBe(0);
+    expect((await identity("own")).ike).not.toBe(before.ike);
+  });
+
   test("what its IKE SA rests on ends a tunnel, which comes back with the new settings", async () => {
     const before = await identity("own");
-    write(
-      settings({
-        own: "    ike: { proposals: [aes128gcm16-prfsha256-x25519] }",
-        networks: "2001:db8:1::/64",
-      }),
-    );
+    const own6 = `  own:\n    local: { id: a.test, address: "${SITE_A.outer6}" }`;
+    write(settings({ networks: "2001:db8:1::/64" }).replace("  own:\n    local: { id: a.test }", own6));
     expect(await reload()).toMatchObject({ outcome: "applied", plan: { counts: { tunnelsTouched: 1 } } });
     const own = await a.isUp("own");
-    expect(own.suite).toBe("aes128gcm16-prfsha256-x25519");
     expect(own.children[0]?.local).toEqual(["2001:db8:1::/64"]);
     expect(own.initiatorSpi).not.toBe(before.ike);
     await until("IPv6 passes", () => sites.a.host.ping(SITE_B.host6), 10_000);

@@ -17,6 +17,9 @@ export function summaryOf(
     ...(live > 0 ? [`${counted(live, "setting")} changed`] : []),
     `${counted(counts.tunnelsTouched, "tunnel")} touched`,
     ...(counts.rekeys > 0 ? [`${counted(counts.rekeys, "child", "children")} will rekey`] : []),
+    ...(counts.reauthentications > 0
+      ? [`${counted(counts.reauthentications, "connection")} will be authenticated anew`]
+      : []),
     ...(restarts.length > 0 ? [`${restarts.join(", ")}: only by a restart`] : []),
   ].join(", ");
 }

@@ -4,6 +4,7 @@ import type { Configuration, ConfiguredConnection, ManualChild } from "../../con
 import type { ReloadPlan } from "../../control/reload-schema.ts";
 import { childChanges, connectionChanges } from "../../ike/changes.ts";
 import type { ConnectionState } from "../../ike/connection-state.ts";
+import { OUTDATED_PATIENCE } from "../../ike/limits.ts";
 import { planSettings } from "./plan-settings.ts";
 import { summaryOf } from "./plan-text.ts";
 
@@ -17,6 +18,8 @@ export interface PlanInput {
   /** How many lanes run; what a configuration asks for in words comes to a number. */
   readonly lanesOf: (configured: "auto" | number) => number;
 }
+
+const RENEWAL_SECONDS = OUTDATED_PATIENCE / 1000;
 
 type ConnectionPlan = ReloadPlan["connections"][number];
 type ChildPlan = ConnectionPlan["children"][number];
@@ -133,18 +136,23 @@ function planKnown(
   up: Up,
   manual: readonly ChildPlan[],
 ): ConnectionPlan | undefined {
-  const { ending, quiet } = connectionChanges(old.connection, fresh.connection);
+  const { ending, renewing, quiet } = connectionChanges(old.connection, fresh.connection);
   const isUp = up.isUp(name);
   const children = [...planChildren(name, old, fresh, up), ...manual];
   const away = hasMoved && ending.length === 0 ? ["remote.address no longer holds where the peer is"] : [];
   const reasons = [
     ...ending.map((key) => `${key}: the IKE SA rests on it`),
     ...away,
+    ...renewing.map(
+      (key) =>
+        `${key}: the IKE SA serves until one with the new setting stands, at most ${RENEWAL_SECONDS} s`,
+    ),
     ...quiet.map((key) => `${key}: from now on, nothing is interrupted`),
     ...routingReasons(old, fresh),
   ];
   if (ending.length + away.length > 0) return { name, change: "reconnects", isUp, reasons, children };
   if (reasons.length + children.length === 0) return undefined;
+  if (renewing.length > 0) return { name, change: "reauthenticates", isUp, reasons, children };
   return { name, change: "changed", isUp, reasons, children };
 }
 
@@ -216,7 +224,7 @@ function countsOf(connections: readonly ConnectionPlan[], up: Up): ReloadPlan["c
     return manual + ending.reduce((sum, child) => sum + up.tunnels(name, child.name), 0);
   };
   const rekeys = ({ name, change, children }: ConnectionPlan) =>
-    change !== "changed"
+    change !== "changed" && change !== "reauthenticates"
       ? 0
       : children
           .filter((child) => child.change === "rekeys")
@@ -226,5 +234,6 @@ function countsOf(connections: readonly ConnectionPlan[], up: Up): ReloadPlan["c
     removed: connections.filter(({ change }) => change === "removed").length,
     tunnelsTouched: connections.reduce((sum, one) => sum + touched(one), 0),
     rekeys: connections.reduce((sum, one) => sum + rekeys(one), 0),
+    reauthentications: connections.filter(({ change, isUp }) => change === "reauthenticates" && isUp).length,
   };
 }

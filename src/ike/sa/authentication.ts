@@ -10,6 +10,7 @@ import {
   AUTH_LIFETIME_LEAST,
   EXPIRY_FACTOR,
   EXPIRY_MARGIN_MIN,
+  OUTDATED_PATIENCE,
   REAUTH_LEAD,
   REAUTH_PATIENCE_FACTOR,
 } from "../limits.ts";
@@ -26,6 +27,8 @@ export interface Authentication {
   isRenewing: boolean;
   /** Tries that came to nothing. */
   failures: number;
+  /** Of settings that are no longer in force. */
+  isOutdated?: true;
 }
 
 /** @param told - what the peer, as responder, has announced by AUTH_LIFETIME [LIFE-01] */
@@ -64,6 +67,19 @@ function inTime(told: DurationMs, jitter: number, now: Instant): Instant {
 export function shortenAuthentication(authentication: Authentication, told: DurationMs, now: Instant): void {
   if (authentication.by !== "us") return;
   authentication.renewAt = earlier(authentication.renewAt, inTime(told, 0, now));
+}
+
+/** The settings that it was made with have changed: it is repeated with those of now, or ends soon. */
+export function outdate(authentication: Authentication, { keep, remote }: Connection, now: Instant): void {
+  const limit = after(now, OUTDATED_PATIENCE);
+  const { endsAt, isOutdated } = authentication;
+  authentication.endsAt = isOutdated === true || endsAt === undefined ? limit : earlier(endsAt, limit);
+  authentication.isOutdated = true;
+  // Whoever is never called by us calls.
+  const mayCall = keep !== "respond" && remote.addresses.some(isSingle);
+  authentication.renewAt = authentication.by === "us" || mayCall ? now : undefined;
+  authentication.isRenewing = false;
+  authentication.failures = 0;
 }
 
 /** What AUTH_LIFETIME says: four octets, in seconds; `undefined` when it is not there or of another length. */

@@ -42,6 +42,7 @@ function makeGateway(respond: (event: IkeEvent) => readonly IkeAction[] = () => 
     ikeSaCount: () => 0,
     ikeSaCounts: () => ({ halfOpen: 0, initiating: 0, authenticating: 0, established: 0, leaving: 0 }),
     claims: () => false,
+    isOutdated: () => false,
     exportState: () => [],
   };
   const paths = createPathTable([]);

@@ -87,24 +87,45 @@ test("a connection more touches no tunnel; one less touches its own", () => {
 test.each([
   ["    encapsulation: esp\n", "encapsulation"],
   ["    local: { id: a.test }\n", "local.id"],
-  ["    ike: { proposals: [aes256gcm16-prfsha384-x25519] }\n", "ike.proposals"],
 ])("what an IKE SA rests on ends it: %s", (more, key) => {
   const made = plan(BASE, read(file(connection("paris", more) + connection("berlin"))));
-  expect(made.counts).toEqual({ added: 0, removed: 0, tunnelsTouched: 1, rekeys: 0 });
+  expect(made.counts).toEqual({ added: 0, removed: 0, tunnelsTouched: 1, rekeys: 0, reauthentications: 0 });
   expect(changeOf(made, "paris")).toMatchObject({
     change: "reconnects",
     reasons: [`${key}: the IKE SA rests on it`],
   });
 });
 
-test("another secret ends the tunnel that rests on it, and shows nothing of itself", () => {
+test("other IKE proposals come by a repeated authentication, and the tunnel stays meanwhile", () => {
+  const more = "    ike: { proposals: [aes256gcm16-prfsha384-x25519] }\n";
+  const after = read(file(connection("paris", more) + connection("berlin")));
+  const made = plan(BASE, after);
+  expect(made.summary).toBe(
+    "1 connection changed, 0 tunnels touched, 1 connection will be authenticated anew",
+  );
+  expect(changeOf(made, "paris")).toMatchObject({
+    change: "reauthenticates",
+    reasons: ["ike.proposals: the IKE SA serves until one with the new setting stands, at most 60 s"],
+  });
+  // What is down has nothing to authenticate anew.
+  expect(plan(BASE, after, { states: [] }).counts.reauthentications).toBe(0);
+});
+
+test("with something that ends the IKE SA beside it, it ends", () => {
+  const more = "    local: { id: a.test }\n    ike: { proposals: [aes256gcm16-prfsha384-x25519] }\n";
+  const made = plan(BASE, read(file(connection("paris", more) + connection("berlin"))));
+  expect(made.counts).toMatchObject({ tunnelsTouched: 1, reauthentications: 0 });
+  expect(changeOf(made, "paris")?.change).toBe("reconnects");
+});
+
+test("another secret comes by a repeated authentication, and shows nothing of itself", () => {
   const made = plan(
     BASE,
     read(file(connection("paris") + connection("berlin")), "a very different secret, 32 octets\n"),
   );
   expect(changeOf(made, "paris")?.reasons).toEqual([
-    "local.auth: the IKE SA rests on it",
-    "remote.auth: the IKE SA rests on it",
+    "local.auth: the IKE SA serves until one with the new setting stands, at most 60 s",
+    "remote.auth: the IKE SA serves until one with the new setting stands, at most 60 s",
   ]);
   expect(JSON.stringify(made)).not.toMatch(/0123456789abcdef|very different/);
 });
@@ -114,7 +135,7 @@ test.each([
   ["    keep: on-demand\n", "keep"],
 ])("other settings count without interruption: %s", (more, key) => {
   const made = plan(BASE, read(file(connection("paris", more) + connection("berlin"))));
-  expect(made.counts).toEqual({ added: 0, removed: 0, tunnelsTouched: 0, rekeys: 0 });
+  expect(made.counts).toEqual({ added: 0, removed: 0, tunnelsTouched: 0, rekeys: 0, reauthentications: 0 });
   expect(changeOf(made, "paris")?.reasons).toContain(`${key}: from now on, nothing is interrupted`);
 });
 
@@ -142,7 +163,7 @@ test("other networks end a child's SAs and leave its sibling and the IKE SA alon
   const before = read(file(connection("paris", "", "", dmz) + connection("berlin")));
   const after = read(file(connection("paris", "", "", dmz.replace("10.9.", "10.8.")) + connection("berlin")));
   const made = plan(before, after);
-  expect(made.counts).toEqual({ added: 0, removed: 0, tunnelsTouched: 1, rekeys: 0 });
+  expect(made.counts).toEqual({ added: 0, removed: 0, tunnelsTouched: 1, rekeys: 0, reauthentications: 0 });
   expect(changeOf(made, "paris")).toMatchObject({
     change: "changed",
     children: [{ name: "dmz", change: "reconnects" }],
@@ -155,7 +176,7 @@ test("what is not up is not counted", () => {
     file(connection("paris", "    encapsulation: esp\n", ", esp: [aes128gcm16]") + connection("berlin")),
   );
   const made = plan(BASE, after, { states: allUp(BASE).map((one) => ({ ...one, children: [] })) });
-  expect(made.counts).toMatchObject({ tunnelsTouched: 0, rekeys: 0 });
+  expect(made.counts).toMatchObject({ tunnelsTouched: 0, rekeys: 0, reauthentications: 0 });
 });
 
 test("a peer that is where the file no longer looks loses its tunnel; one that is elsewhere anyway does not", () => {
