@@ -11,6 +11,7 @@ import { MUTANTS } from "./mutants.ts";
 import { MutatedTree } from "./mutated-tree.ts";
 import { OPTION_MUTANTS } from "./option-mutants.ts";
 import { PKI_MUTANTS } from "./pki-mutants.ts";
+import { RESTART_MUTANTS } from "./restart-mutants.ts";
 import { TRANSPORT_MUTANTS } from "./transport-mutants.ts";
 
 /** A file per subject. */
@@ -25,6 +26,7 @@ const ALL = [
   ...MANY_PEERS_MUTANTS,
   ...OPTION_MUTANTS,
   ...PKI_MUTANTS,
+  ...RESTART_MUTANTS,
   ...TRANSPORT_MUTANTS,
 ];
 
