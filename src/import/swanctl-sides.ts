@@ -99,11 +99,6 @@ export class Sides {
     const id = identity(from, "the connection is left out");
     // Without it whoever has the key or the CA's word would be let in.
     if (id === undefined && from.section.settings.has("id")) return { auth: "none", value: {} };
-    if (id !== undefined && id.text !== "any" && id.text.includes("*"))
-      from.note(
-        "id",
-        "is a pattern there and a name here, which nobody has: name the peers in remote.ids, or write id: any for whoever has the key or is certified",
-      );
     const certificates = this.#paths(from, "certs", "x509");
     const authorities = this.#paths(from, "cacerts", "x509ca");
     const publicKeys = this.#paths(from, "pubkeys", "pubkey");

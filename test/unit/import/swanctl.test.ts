@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { utf8 } from "../../../src/base/bytes.ts";
 import type { CommandContext } from "../../../src/cli/command-context.ts";
 import { runCommandLine } from "../../../src/cli/command-line.ts";
 import { importSwanctl } from "../../../src/import/swanctl.ts";
@@ -367,10 +368,13 @@ describe("identities and secrets", () => {
     ]);
   });
 
-  test("a pattern stays a name that nobody has, which is said", () => {
-    const imported = translate(office().replace("id = b.test", "id = *.b.test"));
-    expect(imported.notes[0]!.message).toMatch(/is a pattern there and a name here/);
-    expect(imported.yaml).not.toContain("any");
+  test("patterns mean the same in both", () => {
+    const idOf = (id: string) => translate(office().replace("id = b.test", `id = ${id}`));
+    expect(connectionOf(idOf("*.b.test")).remote.id).toMatchObject({ data: utf8("*.b.test") });
+    expect(idOf('"C=CH, CN=*"').yaml).toContain("id: dn:C=CH, CN=*\n");
+    expect(problemsOf(idOf("b*.test").yaml, { files: { "secrets/ike-office": SECRET } })[0]!.message).toMatch(
+      /a \* stands for all that comes before/,
+    );
   });
 
   test.each([
