@@ -123,11 +123,27 @@ export class Gateway {
     }
     const { metrics } = configuration.gateway;
     this.#cleanup.add("metrics", openMetrics(metrics, control.measurements, log), (one) => one.close());
-    this.#running = await this.#composition.start({
+    let failure: Error | undefined;
+    const running = await this.#composition.start({
       load: async () => load(),
-      onFatal: (error) => void this.stop().then(() => onFailure?.(error)),
+      onFatal: (error) => {
+        failure = error;
+        // While it starts, that fails instead.
+        if (this.#running !== undefined) void this.#endAfter(error, onFailure, log);
+      },
       store: openDescriptorStore(undefined, {}, process.pid),
     });
+    this.#running = running;
+    if (failure !== undefined) throw failure;
+  }
+
+  async #endAfter(error: Error, onFailure: GatewayOptions["onFailure"], log: Logger): Promise<void> {
+    try {
+      await this.stop();
+    } catch (reason) {
+      log.error({ err: reason }, "the gateway did not stop in order");
+    }
+    onFailure?.(error);
   }
 
   /** @param connection - this one alone, or all peers of it; absent: all. @throws when no such connection is configured */

@@ -77,6 +77,39 @@ const EXAMPLES = [...readFileSync(join(ROOT, "docs/api.md"), "utf8").matchAll(/^
 );
 const EMBEDDED = EXAMPLES.find((text) => text.includes("Gateway.start"))!;
 const CLIENT_EXAMPLES = EXAMPLES.filter((text) => text.includes("tungate/client"));
+/** Its device goes away, as when somebody deletes it. */
+const FAILING = `import { execFileSync } from "node:child_process";
+import { Gateway } from "tungate";
+
+let fail: (error: Error & { code?: string }) => void;
+const failure = new Promise<Error & { code?: string }>((resolve) => {
+  fail = resolve;
+});
+const gateway = await Gateway.start({
+  configuration: {
+    gateway: { listen: ["192.0.2.2"] },
+    connections: {
+      peer: {
+        local: { id: "b.test" },
+        remote: { address: "192.0.2.1", id: "a.test" },
+        psk: { env: "PSK" },
+        keep: "respond",
+        children: { lan: { local: "10.2.0.0/16", remote: "10.1.0.0/16" } },
+      },
+    },
+  },
+  environment: { PSK: process.env["PSK"] },
+  onFailure: (error) => fail(error),
+});
+const following = (async () => {
+  for await (const event of gateway.events()) if (event.type === "lost") return "lost";
+  return "ended";
+})();
+execFileSync("ip", ["link", "del", "tungate0"]);
+const { code, message } = await failure;
+await gateway.stop();
+console.log(JSON.stringify({ code, message, events: await following, up: (await gateway.up("peer")).outcome }));
+`;
 /** Each of these lines must be an error. */
 const WRONG = [
   "const one: number = (await client.status()).version;",
@@ -219,5 +252,22 @@ describeWith(["tun", "build"], "the package", () => {
     expect(stdout, stderr).toBe("up nothing is to be kept up\n");
     expect(stderr).toContain("info IKE SA with 192.0.2.1 (a.test) is up");
     await a.logSays(/the peer deleted it/);
+  });
+
+  test("a gateway in one's own process that loses its device stops, and says so to whoever embeds it", async () => {
+    await b.stop();
+    expect(await compile("failing.ts", FAILING)).toBe("");
+    const { stdout, stderr } = await sites.b.gateway.run([process.execPath, join(folder, "out/failing.js")], {
+      env: { PSK: SECRET },
+      timeoutMs: 60_000,
+      mayFail: true,
+    });
+    expect(stdout, stderr).not.toBe("");
+    expect(JSON.parse(stdout)).toEqual({
+      code: "IO_LANE_FAILED",
+      message: expect.stringContaining("the TUN device was deleted while in use"),
+      events: "ended",
+      up: "failed",
+    });
   });
 });
