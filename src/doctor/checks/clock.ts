@@ -28,7 +28,7 @@ export function checkClock({
   if (isClockSynchronised === undefined)
     return [
       notChecked(
-        `the clock says ${shown} UTC; neither timedatectl nor chronyc tells whether it is synchronised`,
+        `the clock says ${shown} UTC; neither timedatectl nor chronyc nor systemd-timesyncd tells whether it is synchronised`,
       ),
     ];
   const text = `the clock says ${shown} UTC, and nobody keeps it right`;

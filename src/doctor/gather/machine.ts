@@ -1,5 +1,5 @@
 /** The machine: clock, sysctls, processor, container, TUN driver. */
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { arch, release } from "node:os";
 import type { MachineFacts, TunFacts } from "../facts.ts";
 import { look } from "./run.ts";
@@ -28,13 +28,29 @@ export async function gatherMachine(devices: readonly string[]): Promise<Machine
   };
 }
 
-/** As systemd says it, which asks the kernel (adjtimex); else as chrony does. */
+/** As systemd says it, which asks the kernel (adjtimex); else as chrony does, or a file of systemd-timesyncd. */
 async function clockState(): Promise<boolean | undefined> {
   const shown = await look("timedatectl", ["show", "--property=NTPSynchronized", "--value"]);
   if ("value" in shown && /^(yes|no)$/.test(shown.value.trim())) return shown.value.trim() === "yes";
   const tracking = await look("chronyc", ["-n", "tracking"]);
   const leap = "value" in tracking ? /^Leap status\s*:\s*(.+)$/m.exec(tracking.value)?.[1] : undefined;
-  return leap === undefined ? undefined : leap.trim() !== "Not synchronised";
+  if (leap !== undefined) return leap.trim() !== "Not synchronised";
+  return wasSetLately(TIMESYNC_FILE, Date.now()) ? true : undefined;
+}
+
+/** Touched whenever systemd-timesyncd has set the clock (systemd-timesyncd.service(8)), and left behind when it ends. */
+const TIMESYNC_FILE = "/run/systemd/timesync/synchronized";
+/** It asks every 34 minutes at the latest, unless that was changed. */
+const TIMESYNC_LATELY_MS = 2 * 3_600_000;
+
+/** A file that is older, or of the future, tells nothing. */
+export function wasSetLately(file: string, now: number): boolean {
+  try {
+    const age = now - statSync(file).mtimeMs;
+    return age >= 0 && age < TIMESYNC_LATELY_MS;
+  } catch {
+    return false;
+  }
 }
 
 function reversePath(device: string) {

@@ -202,6 +202,13 @@ describe("the packet filter", () => {
     expect(out("0x5/0xff", marking)[0]).toMatch(/^filterInput notChecked/);
   });
 
+  test("of thousands of peers the first ones are tried, and that is said", () => {
+    const peers = Array.from({ length: 70 }, () => way);
+    expect(bad({ routing: known({ ...routing, peers }) })).toEqual([
+      "filterInput notChecked: rules were not tried with 6 more peers",
+    ]);
+  });
+
   test("without the host's networks nothing is said of LANs", () => {
     const findings = bad({ network: unknown("a reason") });
     expect(findings).toEqual(["filterForward notChecked: a reason", "translation notChecked: a reason"]);
