@@ -27,6 +27,8 @@ export interface ControlServerOptions extends ControlSocket {
   /** Keeps other daemons from the path for as long as we have it. @throws {@link ControlError} who has it */
   readonly hold?: (path: string) => () => void;
   readonly target: ControlTarget;
+  /** The process is the gateway's alone: the library may put Request and Response of its own, which take less time, into its globals. */
+  readonly mayReplaceGlobals?: boolean;
   /** Told of failures that no client is told in full. */
   readonly reportFailure: (error: unknown) => void;
 }
@@ -83,7 +85,8 @@ async function listening(options: ControlServerOptions): Promise<Server> {
     maxHeaderSize: HEADER_OCTETS_MAX,
   });
   const isAdmitted = boundClients(server);
-  const answer = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const overrideGlobalObjects = options.mayReplaceGlobals === true;
+  const answer = getRequestListener(app.fetch, { overrideGlobalObjects });
   server.on("request", (request, response) => {
     if (isAdmitted(request, response)) void answer(request, response);
   });

@@ -67,7 +67,7 @@ export class ControlSockets {
 
   #start(socket: ControlSocket): Promise<ControlServer> {
     const { target, reportFailure } = this.#options;
-    return startControlServer({ ...socket, target, reportFailure, hold });
+    return startControlServer({ ...socket, target, reportFailure, hold, mayReplaceGlobals: true });
   }
 
   #close(key: string, patienceMs: number): void {
