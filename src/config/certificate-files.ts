@@ -15,9 +15,16 @@ const FILE_OCTETS_MAX = 1024 * 1024;
 const CERTIFICATES_MAX = 64;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----([\s\S]*?)-----END \1-----/g;
 
-/** All certificates of a file, in its order. */
+/** All certificates of a file, in its order; of one that was read before, those very ones. */
 export function certificatesOf(value: unknown, settings: SecretSettings): readonly Certificate[] {
-  const { shown, bytes } = keyFile(value, settings);
+  const path = pathOf(value, settings);
+  const known = settings.certificates.get(path) ?? readCertificates(path, settings);
+  settings.certificates.set(path, known);
+  return known;
+}
+
+function readCertificates(path: string, settings: SecretSettings): readonly Certificate[] {
+  const { shown, bytes } = keyFile(path, settings);
   const blocks = pemBlocks(bytes);
   if (blocks === undefined) return [decoded(bytes, shown, "")];
   const found = blocks.filter(({ label }) => label === "CERTIFICATE" || label === "X509 CERTIFICATE");
@@ -50,7 +57,7 @@ function decoded(octets: Uint8Array, shown: string, number: string): Certificate
 
 /** A SubjectPublicKeyInfo in DER: the file holds one in PEM (PUBLIC KEY) or DER, or a certificate. */
 export function publicKeyOf(value: unknown, settings: SecretSettings): Uint8Array {
-  const { shown, bytes } = keyFile(value, settings);
+  const { shown, bytes } = keyFile(pathOf(value, settings), settings);
   const blocks = pemBlocks(bytes);
   const block = blocks?.find(({ label }) => label === "PUBLIC KEY");
   if (blocks !== undefined && block === undefined) {
@@ -70,10 +77,15 @@ export function publicKeyOf(value: unknown, settings: SecretSettings): Uint8Arra
   return octets;
 }
 
-function keyFile(value: unknown, settings: SecretSettings): { shown: string; bytes: Uint8Array } {
+/** From here on the file is one of those that are looked at for renewals. */
+function pathOf(value: unknown, settings: SecretSettings): string {
   const path = resolve(settings.directory, text(value, "the name of a file"));
-  const shown = printable(path);
   settings.files.add(path);
+  return path;
+}
+
+function keyFile(path: string, settings: SecretSettings): { shown: string; bytes: Uint8Array } {
+  const shown = printable(path);
   const reading = settings.reader.readFile(path, FILE_OCTETS_MAX);
   switch (reading.kind) {
     case "file":
@@ -91,7 +103,7 @@ function keyFile(value: unknown, settings: SecretSettings): { shown: string; byt
 
 /** DER of all CRLs of a file. */
 export function revocationListsOf(value: unknown, settings: SecretSettings): readonly Uint8Array[] {
-  const { shown, bytes } = keyFile(value, settings);
+  const { shown, bytes } = keyFile(pathOf(value, settings), settings);
   const blocks = pemBlocks(bytes);
   const lists = blocks?.filter(({ label }) => label === "X509 CRL").map(({ octets }) => octets) ?? [bytes];
   if (lists.length === 0)

@@ -75,7 +75,13 @@ class Loading {
     this.#yaml = yaml;
     this.#findings = new Findings(file, yaml);
     this.#findings.problems.push(...yaml.problems.map((problem) => ({ ...problem, file })));
-    this.#settings = { reader, directory: dirname(resolve(file)), read: this.#secrets, files: new Set() };
+    this.#settings = {
+      reader,
+      directory: dirname(resolve(file)),
+      read: this.#secrets,
+      files: new Set(),
+      certificates: new Map(),
+    };
   }
 
   run(): Configuration {

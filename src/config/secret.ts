@@ -1,7 +1,9 @@
 /** Secrets of the configuration: from a file, an environment variable or a systemd credential; checked and decoded. */
+
 import { isAbsolute, join, resolve } from "node:path";
 import { fromHex, fromStrictUtf8, utf8, wipe } from "../base/bytes.ts";
 import { nearestWord } from "../base/nearest-word.ts";
+import type { Certificate } from "../wire/x509/certificate.ts";
 import { kindOf, Refusal } from "./leaf.ts";
 import type { ConfigurationReader } from "./reader.ts";
 import { printable } from "./yaml-text.ts";
@@ -25,6 +27,8 @@ export interface SecretSettings {
   readonly directory: string;
   /** Receives the paths of certificate and key files, which may be renewed while the gateway runs. */
   readonly files: Set<string>;
+  /** By path: many connections name the same CA, which is read once, and is the same octets in all of them. */
+  readonly certificates: Map<string, readonly Certificate[]>;
   /** Receives every secret that was read, to be wiped when the configuration is refused. */
   readonly read: Uint8Array[];
 }

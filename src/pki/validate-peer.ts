@@ -91,6 +91,17 @@ function decode(bytes: Uint8Array, position: number): Certificate | CertificateR
   }
 }
 
+/** What was read of configured octets, for as long as the configuration has them: each peer is checked against the same. */
+const read = new WeakMap<Uint8Array, Certificate>();
+
+function configured(bytes: Uint8Array): Certificate {
+  const known = read.get(bytes);
+  if (known !== undefined) return known;
+  const certificate = decodeCertificate(bytes);
+  read.set(bytes, certificate);
+  return certificate;
+}
+
 function validateTarget(
   peer: PeerCertificates,
   target: Certificate,
@@ -98,8 +109,8 @@ function validateTarget(
 ): TrustedPath | Refused {
   const { trustAnchors, pinned, intermediates, wallClock } = peer;
   const budget = new SignatureBudget();
-  const anchors = trustAnchors.map(decodeCertificate);
-  const others = distinct([...sent, ...intermediates.map(decodeCertificate)], [target, ...anchors]);
+  const anchors = trustAnchors.map(configured);
+  const others = distinct([...sent, ...intermediates.map(configured)], [target, ...anchors]);
   const findings: SearchFindings = { refusal: undefined };
   let refusal: CertificateRefusal | undefined;
   let paths = 0;

@@ -88,7 +88,13 @@ function keysBelow(schema: unknown, into: Set<string> = new Set()): Set<string> 
 }
 
 test("every key of the schema is in the guide", () => {
-  const secrets: SecretSettings = { reader: memoryReader({}), directory: "/", read: [], files: new Set() };
+  const secrets: SecretSettings = {
+    reader: memoryReader({}),
+    directory: "/",
+    read: [],
+    files: new Set(),
+    certificates: new Map(),
+  };
   const { connection, oneOfMany } = connectionSchemas(secrets);
   const schemas = [fileSchema, connection, oneOfMany, childSchema, manualSchema(secrets)];
   const keys = new Set(schemas.flatMap((schema) => [...keysBelow(schema)]));
