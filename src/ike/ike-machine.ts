@@ -296,6 +296,7 @@ function newMachine(options: IkeMachineOptions): Machine {
     sas: new Map(),
     byConnection: new Map(),
     byPeer: new Map(),
+    knownPeers: new Map(),
     touched: { sas: new Set(), connections: new Set() },
     bySpi: new Map(),
     carriers: new Map(),

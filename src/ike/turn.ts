@@ -18,6 +18,7 @@ import type { DataPlaneCommand, DataPlaneQuery, PolicyName, SpiAllocator } from 
 import { isPattern } from "../policy/pad.ts";
 import type { IkeSaName } from "./connection-state.ts";
 import { childKeeper, type Keeper, newKeeper } from "./keep-state.ts";
+import { addKnown, dropKnown, type KnownPeers } from "./known-peers.ts";
 import { DROP_NOTICE_INTERVAL, JOB_DEADLINE, PEER_KEY_OCTETS_MAX, PEERS_REMEMBERED_MAX } from "./limits.ts";
 import type { IkeAction, JobId, Work, WorkResult } from "./machine.ts";
 import { childProtocolId } from "./negotiation/child-protocol.ts";
@@ -65,6 +66,7 @@ export interface Machine extends Environment {
   readonly byConnection: Map<string, Set<IkeSaId>>;
   /** Established ones with one peer of a connection that serves many, by `NAME#N`. */
   readonly byPeer: Map<string, Set<IkeSaId>>;
+  readonly knownPeers: KnownPeers;
   /** What happened to something in this turn: these are looked at before it ends. */
   readonly touched: { readonly sas: Set<IkeSaId>; readonly connections: Set<string> };
   /** By our own SPI. */
@@ -255,8 +257,10 @@ export function addIkeSa(machine: Machine, sa: IkeSa): void {
   machine.bySpi.set(ownSpi(sa), sa.id);
   machine.touched.sas.add(sa.id);
   if (sa.state === "halfOpen") return;
-  if (sa.state === "established")
+  if (sa.state === "established") {
+    addKnown(machine.knownPeers, sa);
     for (const { inboundSpi } of sa.children) machine.carriers.set(inboundSpi, sa.id);
+  }
   const known = machine.byConnection.get(sa.connection);
   if (known === undefined) machine.byConnection.set(sa.connection, new Set([sa.id]));
   else known.add(sa.id);
@@ -267,9 +271,11 @@ export function addIkeSa(machine: Machine, sa: IkeSa): void {
   machine.touched.connections.add(sa.connection);
 }
 
-/** One of many peers has an IKE SA less; the others with it are looked at. */
+/** A peer has an established IKE SA less; the others with one of many peers are looked at. */
 function dropPeer(machine: Machine, sa: IkeSa | undefined): void {
-  if (sa?.state !== "established" || sa.instance === 0) return;
+  if (sa?.state !== "established") return;
+  dropKnown(machine.knownPeers, sa);
+  if (sa.instance === 0) return;
   const name = displayName(sa.connection, sa.instance);
   const known = machine.byPeer.get(name);
   known?.delete(sa.id);

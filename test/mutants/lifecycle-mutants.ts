@@ -21,7 +21,7 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
   {
     bug: "INITIAL_CONTACT is said beside an IKE SA that stands",
     file: "src/ike/exchange/ike-auth-initiator.ts",
-    find: 'connection.ike.unique !== "never" && !mayBeKnown && !hasAnother(turn, sa)',
+    find: 'connection.ike.unique !== "never" && !mayBeKnown && !isKnown(knownPeers, sas, sa)',
     replace: 'connection.ike.unique !== "never" && !mayBeKnown',
     test: "test/sim/ike-reauth.test.ts",
     killedBy: "no INITIAL_CONTACT is said beside",

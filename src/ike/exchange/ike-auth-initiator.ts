@@ -1,13 +1,7 @@
 /** IKE_AUTH as its initiator: prove who we are, check who the peer is, take the first child along (RFC 7296 sections 1.2 and 2.15). */
-import { equal, wipe } from "../../base/bytes.ts";
+import { wipe } from "../../base/bytes.ts";
 import type { ChildConfiguration, Connection, Ppk } from "../../policy/connection.ts";
-import {
-  expectedIdentity,
-  isPattern,
-  isSameIdentity,
-  localIdentity,
-  matchIdentity,
-} from "../../policy/pad.ts";
+import { expectedIdentity, isPattern, localIdentity, matchIdentity } from "../../policy/pad.ts";
 import { encodeChildSpi } from "../../wire/ike/child-spi.ts";
 import type { AuthPayload, IdPayload, Payload } from "../../wire/ike/payload.ts";
 import { ExchangeType, NAT_TRAVERSAL_PORT, NotifyType } from "../../wire/ike/registries.ts";
@@ -20,6 +14,7 @@ import { rejectionOf } from "../auth/rejection.ts";
 import { authOctets } from "../auth/signed-octets.ts";
 import type { ProofFacts } from "../connection-state.ts";
 import { childKeeper, isChildWanted, type Keeper } from "../keep-state.ts";
+import { isKnown } from "../known-peers.ts";
 import type { WorkResult } from "../machine.ts";
 import { childProtocol } from "../negotiation/child-protocol.ts";
 import { selectorPayloads } from "../negotiation/child-selectors.ts";
@@ -329,8 +324,9 @@ function sendAuth(
   const expected = connection.remote.id;
   const idr: readonly IdPayload[] =
     expected === undefined || expected === "any" || isPattern(expected) ? [] : [{ kind: "IDr", ...expected }];
+  const { knownPeers, sas } = turn.machine;
   const { mayBeKnown } = keeperOf(turn.machine, connection.name);
-  const isOnly = connection.ike.unique !== "never" && !mayBeKnown && !hasAnother(turn, sa);
+  const isOnly = connection.ike.unique !== "never" && !mayBeKnown && !isKnown(knownPeers, sas, sa);
   const payloads: Payload[] = [
     { kind: "IDi", ...identity },
     ...sa.certificates,
@@ -365,15 +361,6 @@ function ppkNotifies(sa: AuthenticatingIkeSa, connection: Connection): readonly 
   if (ppk === undefined) return [];
   const bare = sa.noPpkAuth === undefined ? [] : [notify(NotifyType.NO_PPK_AUTH, sa.noPpkAuth)];
   return [ppkIdentity(ppk), ...bare];
-}
-
-/** Another IKE SA of ours with this peer under this identity, whichever connection it serves [CHILD-22]. */
-function hasAnother({ machine }: Turn, { localIdentity: own, remote }: AuthenticatingIkeSa): boolean {
-  for (const sa of machine.sas.values()) {
-    if (sa.state !== "established" || !equal(sa.remote.address, remote.address)) continue;
-    if (isSameIdentity(sa.localIdentity, own)) return true;
-  }
-  return false;
 }
 
 /** The response; it is protected by the keys, but only AUTH says who made it. */

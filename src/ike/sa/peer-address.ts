@@ -2,6 +2,7 @@
 import { sameEndpoint } from "../../base/udp-endpoint.ts";
 import { connectionsFor } from "../../policy/pad.ts";
 import type { Move } from "../connection-state.ts";
+import { addKnown, dropKnown } from "../known-peers.ts";
 import { about, command, notice, type Turn } from "../turn.ts";
 import { encapsulationOf } from "./child-lifecycle.ts";
 import type { EstablishedIkeSa } from "./ike-sa.ts";
@@ -61,8 +62,11 @@ export function speakOver(turn: Turn, sa: EstablishedIkeSa, { local, remote }: E
   sa.pathProbe = undefined;
   if (waiting !== undefined) turn.actions.push({ kind: "pathProbed", probe: waiting, outcome: "unknown" });
   delete sa.roundTrip;
+  const { knownPeers } = turn.machine;
+  dropKnown(knownPeers, sa);
   sa.local = local;
   sa.remote = remote;
+  addKnown(knownPeers, sa);
 }
 
 /** Whether the peer might as well have called from and to these addresses: those of its connection hold for moves too. */
