@@ -16,7 +16,7 @@ import { HostNetworkFollower } from "./host-network.ts";
 import { keptGuards } from "./kept-guards.ts";
 import { confinedAdvice, type Means } from "./means.ts";
 import type { Resources } from "./resources.ts";
-import { giveAddresses } from "./tun-addresses.ts";
+import { TunAddresses } from "./tun-addresses.ts";
 
 export interface HostRoutesOptions {
   readonly resources: Pick<Resources, "tuns" | "watch" | "parts">;
@@ -36,6 +36,7 @@ export interface HostRoutesOptions {
 export class HostRoutes {
   readonly #options: HostRoutesOptions;
   readonly #follower: HostNetworkFollower;
+  readonly #addresses: TunAddresses;
   readonly #mtus = new Map<string, number>();
   #planned: RoutePlan | undefined;
   /** Children may negotiate suites that leave different room for packets. */
@@ -44,6 +45,7 @@ export class HostRoutes {
 
   constructor(options: HostRoutesOptions) {
     this.#options = options;
+    this.#addresses = new TunAddresses(options.resources.watch);
     this.#follower = this.#makeFollower();
   }
 
@@ -170,7 +172,7 @@ export class HostRoutes {
       tuns.names.map((name) => this.#mtus.get(name)!),
     );
     const { forwarding, interfaces } = configuration().gateway;
-    await giveAddresses(interfaces, network, watch);
+    await this.#addresses.settle(interfaces, network);
     const selectors = this.#routedChildren().map((child) => child.selectors);
     return settleForwarding(forwarding, neededSwitches(network, tuns.names, selectors), systemSwitchBoard);
   }

@@ -60,6 +60,7 @@ export interface NetworkWatch {
   setLinkUp(index: number, mtu: number, queueLength?: number): Promise<void>;
   /** Gives the link an address, of which its network is reached through it. */
   addAddress(index: number, address: InterfaceAddress): Promise<void>;
+  removeAddress(index: number, address: InterfaceAddress): Promise<void>;
   close(): void;
 }
 
@@ -127,14 +128,17 @@ export function watchNetwork(onChange: () => void): NetworkWatch {
         ),
       );
     },
-    async addAddress(index, { address, bits }) {
-      const octets = Buffer.from(address);
-      await oneByOne(`give link ${index} the address ${formatIpAddress(address)}/${bits}`, () =>
-        requests.newAddress(
-          { family: address.length === 4 ? AF_INET : AF_INET6, prefixlen: bits, index },
-          address.length === 4 ? { local: octets, address: octets } : { address: octets },
-          { timeout: REQUEST_TIMEOUT_MS, flags: NLM_F_CREATE },
-        ),
+    async addAddress(index, address) {
+      await oneByOne(`give link ${index} the address ${textOf(address)}`, () =>
+        requests.newAddress(...addressRequest(index, address), {
+          timeout: REQUEST_TIMEOUT_MS,
+          flags: NLM_F_CREATE,
+        }),
+      );
+    },
+    async removeAddress(index, address) {
+      await oneByOne(`take the address ${textOf(address)} from link ${index}`, () =>
+        requests.delAddress(...addressRequest(index, address), { timeout: REQUEST_TIMEOUT_MS }),
       );
     },
     close() {
@@ -143,6 +147,21 @@ export function watchNetwork(onChange: () => void): NetworkWatch {
       requests.socket.close();
     },
   };
+}
+
+function textOf({ address, bits }: InterfaceAddress): string {
+  return `${formatIpAddress(address)}/${bits}`;
+}
+
+function addressRequest(
+  index: number,
+  { address, bits }: InterfaceAddress,
+): [{ family: number; prefixlen: number; index: number }, { local?: Buffer; address: Buffer }] {
+  const octets = Buffer.from(address);
+  return [
+    { family: address.length === 4 ? AF_INET : AF_INET6, prefixlen: bits, index },
+    address.length === 4 ? { local: octets, address: octets } : { address: octets },
+  ];
 }
 
 function open(): RtNetlinkSocket {

@@ -227,6 +227,25 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
     await until("IPv6 passes", () => sites.a.host.ping(SITE_B.host6), 10_000);
   });
 
+  test("addresses of the device come and go, and what others gave it stays", async () => {
+    await sites.a.gateway.ip("addr add 10.99.1.1/32 dev tungate0");
+    const ours = async () =>
+      (await sites.a.gateway.run(["ip", "-4", "-o", "addr", "show", "dev", "tungate0"])).stdout.match(
+        /10\.99\.[\d./]+/g,
+      );
+    const withAddresses = (addresses: string) =>
+      settings({ own: `    interface: { name: tungate0, addresses: [${addresses}] }` });
+    write(withAddresses("10.99.0.1/30, 10.99.1.1/32"));
+    expect(await reload()).toMatchObject({ outcome: "applied", plan: { counts: { tunnelsTouched: 0 } } });
+    await until("it is there", async () => (await ours())?.includes("10.99.0.1/30"));
+    write(withAddresses("10.99.0.5/30"));
+    await reload();
+    await until("it is another one", async () => (await ours())?.join() === "10.99.1.1/32,10.99.0.5/30");
+    write(settings({}));
+    await reload();
+    await until("it is gone", async () => (await ours())?.join() === "10.99.1.1/32");
+  });
+
   describe("a file that is none", () => {
     const good = settings({});
     test.each<[string, () => void, RegExp]>([

@@ -30,7 +30,7 @@ const SETTINGS: readonly Setting[] = [
   {
     key: "interface.addresses",
     of: ({ interfaces }) => interfaces.map(({ addresses }) => addresses),
-    live: "what is new is given to the device; what is gone stays there until it is taken away by hand",
+    live: "given to the device or taken from it; what somebody else gave it stays",
   },
   { key: "gateway.metrics", of: ({ metrics }) => metrics, live: "served there from now on" },
   {

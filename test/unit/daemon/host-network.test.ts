@@ -29,6 +29,7 @@ function watch(routeMtu?: number): NetworkWatch {
     follow: async () => ({ kind: "local" }),
     setLinkUp: async () => undefined,
     addAddress: async () => undefined,
+    removeAddress: async () => undefined,
     close: () => undefined,
   };
 }
