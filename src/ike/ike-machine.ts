@@ -30,6 +30,7 @@ import type { EstablishedIkeSa, IkeSa } from "./sa/ike-sa.ts";
 import type { IkeSaId } from "./sa/ike-sa-id.ts";
 import { CONNECT_PLAN, ESTABLISHED_PLAN, type RetransmissionPlan } from "./sa/retransmission.ts";
 import { encodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
+import { exportTakenDown } from "./taken-down.ts";
 import { besideOf, type Machine, type OwnAddresses, type Turn, touch, touchConnection } from "./turn.ts";
 import { noteUnreachable } from "./unreachable.ts";
 
@@ -83,8 +84,8 @@ export interface DescribedIkeMachine extends IkeMachine {
   /** The same by state. */
   ikeSaCounts(): Readonly<Record<IkeSa["state"], number>>;
   /**
-   * The established IKE SAs that another process can take up by `resume`; they hold keys, and this machine must not be used
-   * any more.
+   * The established IKE SAs that another process can take up by `resume`, and what an operator has taken down; they hold keys, and this
+   * machine must not be used any more.
    */
   exportState(): readonly Uint8Array[];
 }
@@ -121,8 +122,11 @@ export function createIkeMachine(options: IkeMachineOptions): DescribedIkeMachin
     movedAway: (connections) =>
       new Set(connections.filter((one) => hasMovedAway(machine, one)).map(({ name }) => name)),
     drops: () => new Map([...machine.drops].map(([reason, { total }]) => [reason, total])),
-    exportState: () =>
-      [...machine.sas.values()].filter((sa) => resumeIkeSa(sa) !== undefined).map(encodeIkeSa),
+    exportState: () => {
+      const down = exportTakenDown(machine);
+      const sas = [...machine.sas.values()].filter((sa) => resumeIkeSa(sa) !== undefined);
+      return [...sas.map(encodeIkeSa), ...(down === undefined ? [] : [down])];
+    },
     exportKeys: () => exportIkeKeys(machine),
     ikeSaCount: () => machine.sas.size,
     ikeSaCounts: () => countByState(machine),

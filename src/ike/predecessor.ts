@@ -12,6 +12,7 @@ import type { EstablishedIkeSa } from "./sa/ike-sa.ts";
 import { IkeSaId } from "./sa/ike-sa-id.ts";
 import { StateError } from "./sa/plain-value.ts";
 import { decodeIkeSa, resumeIkeSa } from "./sa/state-codec.ts";
+import { keepDown } from "./taken-down.ts";
 import {
   addIkeSa,
   childConfiguration,
@@ -23,7 +24,7 @@ import {
 } from "./turn.ts";
 
 export interface Predecessor {
-  /** Its IKE SAs, as `exportState` gave them; none after a crash. */
+  /** Its IKE SAs, and what was taken down, as `exportState` gave them; none after a crash. */
   readonly ikeSas: readonly Uint8Array[];
   /** What its connections and policies were, by name, as {@link fingerprintsOf} said. */
   readonly fingerprints: Fingerprints;
@@ -65,6 +66,7 @@ export function fingerprintsOf(
 /** Takes up what fits the configuration; what has changed since ends as with a reload. */
 export function takeOver(turn: Turn, before: Predecessor): void {
   const { machine } = turn;
+  for (const bytes of before.ikeSas) keepDown(machine, bytes);
   const resumed = before.ikeSas.flatMap((bytes) => resume(machine, bytes, before.isOurs) ?? []);
   for (const name of new Set(resumed.map(({ connection }) => connection))) {
     const connection = machine.connections.get(name)!;

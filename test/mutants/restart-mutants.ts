@@ -27,6 +27,14 @@ export const RESTART_MUTANTS: readonly Mutant[] = [
     killedBy: "what has changed in the configuration ends as with a reload",
   },
   {
+    bug: "an upgrade brings up what an operator took down",
+    file: "src/ike/taken-down.ts",
+    find: "keeper.isDown = found.isDown;",
+    replace: "keeper.isDown = false;",
+    test: "test/sim/ike-restart.test.ts",
+    killedBy: "what an operator took down stays down",
+  },
+  {
     bug: "a reload that the gateway refuses leaves its surroundings with the new configuration",
     file: "src/daemon/reload/reloads.ts",
     find: "        await follow(former);\n",

@@ -1,10 +1,12 @@
 /** A process that comes after another: IKE SAs that were handed over go on, and those that were lost are replaced beside their children. */
 import { describe, expect, test } from "vitest";
+import { utf8 } from "../../src/base/bytes.ts";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { createIkeMachine } from "../../src/ike/ike-machine.ts";
 import { type Fingerprints, fingerprintsOf } from "../../src/ike/predecessor.ts";
 import { encodePlain } from "../../src/ike/sa/plain-value.ts";
 import type { Connection } from "../../src/policy/connection.ts";
+import { IdType } from "../../src/wire/ike/registries.ts";
 import { child, connection, type IkeNode, LAN_A, LAN_B, pair, World } from "./ike-world.ts";
 
 const NET = connection("192.0.2.2", [LAN_A]);
@@ -55,6 +57,63 @@ function running(): { world: World; a: IkeNode; b: IkeNode } {
 }
 
 describe("after a clean stop", () => {
+  test("what an operator took down stays down, until it is wanted again", () => {
+    const { world, a } = running();
+    a.command({ kind: "down", target: { connection: "net" } });
+    world.run(seconds(5));
+    restart(a, { ikeSas: a.machine.exportState() });
+    world.run(minutes(10));
+    expect([a.state().waitsFor, a.dataPlane.pairs.size]).toEqual(["operator", 0]);
+
+    a.command({ kind: "up", target: { connection: "net" } });
+    world.run(seconds(5));
+    expect(a.state().state).toBe("up");
+    // The control: nothing else is down, and nothing is said of it.
+    expect(a.machine.exportState()).toHaveLength(1);
+  });
+
+  test("a single child stays down as well, beside one that carries on", () => {
+    const dmz = child("dmz", "10.3.0.0/16", "10.4.0.0/16");
+    const world = new World(4);
+    const both = connection("192.0.2.2", [LAN_A, dmz]);
+    const [a] = pair(
+      world,
+      { children: [LAN_A, dmz] },
+      { keep: "respond", children: [LAN_B, child("dmz", "10.4.0.0/16", "10.3.0.0/16")] },
+    );
+    world.run(seconds(10));
+    a.command({ kind: "down", target: { connection: "net", child: "dmz" } });
+    world.run(seconds(5));
+    const given = { connections: [both], fingerprints: fingerprintsOf([both]) };
+    restart(a, { ...given, ikeSas: a.machine.exportState() });
+    world.run(minutes(10));
+    expect(a.state().children.map(({ name, state }) => [name, state])).toEqual([
+      ["lan", "up"],
+      ["dmz", "down"],
+    ]);
+    // After a crash nobody knows of it.
+    restart(a, given);
+    world.run(minutes(2));
+    expect(a.state().children.map(({ state }) => state)).toEqual(["up", "up"]);
+  });
+
+  test("of peers that share a connection the one that was down stays so, whatever its number is now", () => {
+    const peer = (number: number, id: string) =>
+      connection(`192.0.2.${10 + number}`, [LAN_A], {
+        name: `many#${number}`,
+        oneOf: { connection: "many", number, networks: "shared" } as never,
+        remote: { id: { idType: IdType.FQDN, data: utf8(id) } },
+      });
+    const world = new World(6);
+    const a = world.add("A", "192.0.2.1", [peer(1, "one.test"), peer(2, "two.test")]);
+    a.command({ kind: "down", target: { connection: "many#2" } });
+    const waits = (name: string) => a.machine.describe(world.now, name)[0]?.waitsFor;
+    expect([waits("many#1") === "operator", waits("many#2") === "operator"]).toEqual([false, true]);
+    restart(a, { ikeSas: a.machine.exportState(), connections: [peer(1, "two.test"), peer(2, "one.test")] });
+    world.run(seconds(1));
+    expect([waits("many#1") === "operator", waits("many#2") === "operator"]).toEqual([true, false]);
+  });
+
   test("nothing is said, and IKE SA and child SAs work", () => {
     const { world, a, b } = running();
     const sent = world.wire.length;
