@@ -14,7 +14,7 @@ export interface RoundOptions extends PeerOptions {
   readonly seconds: number;
   /** Steps of the search for the highest rate; 0: no UDP. */
   readonly udpSteps: number;
-  /** Whether to look for garbage, which takes twice {@link GARBAGE_SECONDS}. */
+  /** Whether to look for garbage, which takes 40 s. */
   readonly withGarbage: boolean;
   /** Words said while it goes on. */
   readonly say: (words: string) => void;
@@ -27,6 +27,8 @@ const LOSS_MAX = 0.01;
 const MANY_FLOWS = 200;
 const UDP_SECONDS = 0.5;
 const GARBAGE_SECONDS = 10;
+/** Of load before that: code that runs once per batch is optimised late. */
+const STEADY_SECONDS = 20;
 
 /** Measures the peer. @throws Error in words; what was measured before is lost, so that no half round counts */
 export async function measureRound(peer: Peer, wire: Wire, options: RoundOptions): Promise<Sample> {
@@ -138,6 +140,7 @@ async function measureGarbage(
     await work();
     return counts().reduce((sum, count, i) => sum + count - before[i]!, 0);
   };
+  await load.tcp(STEADY_SECONDS, 4, false);
   const idle = await during(() => sleep(GARBAGE_SECONDS * 1000));
   const loaded = await during(() => load.tcp(GARBAGE_SECONDS - 1, 4, false));
   sample["minorCollections"] = Math.max(0, loaded - idle);
