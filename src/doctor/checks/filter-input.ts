@@ -41,7 +41,7 @@ const PEERS_MAX = 64;
 
 /** With the mark of our outer packets. */
 type MarkedWay = PeerWay & { readonly mark: number };
-type Judgement = Pick<Finding, "result"> & { readonly where: string };
+type Judgement = Pick<Finding, "result"> & { readonly where: string; readonly kind: Fate["kind"] };
 
 /** One finding for the ports that share a fate. */
 function peerFindings(
@@ -73,7 +73,10 @@ function judge(
   const fate = (state: "new" | "established") =>
     lossOf(rules, ["prerouting", "input"], { ...inbound(peer, port), state });
   const [answers, calls] = [fate("established"), fate("new")];
-  const say = (result: Finding["result"], by: Fate, isOut = false) => ({ result, where: whereOf(by), isOut });
+  const say = (result: Finding["result"], by: Fate, isOut = false) => ({
+    ...{ result, isOut, kind: by.kind },
+    where: whereOf(by),
+  });
   if (out?.isSure === true) return say("problem", out, true);
   if (answers?.isSure === true) return say("problem", answers);
   if (calls?.isSure === true) return say(callers.has(peer.connection) ? "problem" : "warning", calls);
@@ -82,7 +85,7 @@ function judge(
 }
 
 function wordsFor(
-  { result, where, isOut }: Judgement & { isOut: boolean },
+  { result, where, isOut, kind }: Judgement & { isOut: boolean },
   { address }: PeerWay,
   ports: readonly number[],
 ): Finding {
@@ -94,7 +97,7 @@ function wordsFor(
     );
   const what = isOut
     ? `${where} lets nothing out to ${list} of ${who}`
-    : `${where} drops what comes to ${list} from ${who}`;
+    : `${where} ${kind === "drop" ? "drops" : "leads elsewhere"} what comes to ${list} from ${who}`;
   const only =
     result === "warning"
       ? ", unless we have called: the peer cannot call, and does not reach us when the filter has forgotten our call"

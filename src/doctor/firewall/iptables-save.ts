@@ -13,8 +13,12 @@ const HOOKS: Readonly<Record<string, Hook>> = {
 /** NF_IP_PRI_*: the order of tables on a hook. */
 const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, filter: 0, security: 50 };
 
-export function readIptablesSave(text: string, family: "ip" | "ip6"): readonly Chain[] {
-  const program = family === "ip" ? "iptables" : "ip6tables";
+/** @param program - in front of the names of chains, which a host with both kinds of iptables has twice */
+export function readIptablesSave(
+  text: string,
+  family: "ip" | "ip6",
+  program: string = family === "ip" ? "iptables" : "ip6tables",
+): readonly Chain[] {
   const chains = new Map<string, Chain & { readonly rules: Rule[]; setsMarks?: true }>();
   let table = "";
   for (const line of text.split("\n")) {

@@ -44,9 +44,9 @@ async function legacyChains(family: "ip" | "ip6") {
   } catch {
     return unknown(`${names} cannot be read; run doctor as root`);
   }
-  const program = family === "ip" ? "iptables-legacy-save" : "ip6tables-legacy-save";
-  const saved = await look(program, []);
+  const program = family === "ip" ? "iptables-legacy" : "ip6tables-legacy";
+  const saved = await look(`${program}-save`, []);
   return "value" in saved
-    ? known(readIptablesSave(saved.value, family))
+    ? known(readIptablesSave(saved.value, family, program))
     : unknown(`there are rules of the older iptables, and ${saved.unknown}`);
 }

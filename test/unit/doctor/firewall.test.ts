@@ -256,6 +256,15 @@ describe("nftables", () => {
 });
 
 describe("iptables", () => {
+  test("the older tables and those in nftables have names of their own", () => {
+    const names = (program?: string) =>
+      readIptablesSave("*filter\n:INPUT DROP [0:0]\nCOMMIT\n", "ip", program).map(({ name }) => name);
+    expect([...names(), ...names("iptables-legacy")]).toEqual([
+      "iptables filter INPUT",
+      "iptables-legacy filter INPUT",
+    ]);
+  });
+
   test("marks of connections are no marks of packets, and targets of nobody's decide nothing", () => {
     const saved = (rule: string) =>
       ({
