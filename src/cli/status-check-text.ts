@@ -26,11 +26,14 @@ export function checkStatus({ lanes, totals, connections }: StatusDocument): Che
   const counts = `${connectionsUp} of ${all} connections and ${childrenUp} of ${children} children are up`;
   if (inTrouble === 0) return { isGood: true, line: `tungate: all is well, ${counts}` };
   const troubles = connections.flatMap(troublesOf);
-  const rest = troubles.length - TROUBLES_SHOWN_MAX;
+  // Of many connections only some are told, each of which may have several.
+  const untold = inTrouble - connections.filter((one) => troublesOf(one).length > 0).length;
+  const rest = Math.max(0, troubles.length - TROUBLES_SHOWN_MAX) + untold;
+  const more = rest === 0 ? "" : `; and ${untold > 0 ? "at least " : ""}${rest} more`;
   const shown = troubles.slice(0, TROUBLES_SHOWN_MAX).join("; ");
   return {
     isGood: false,
-    line: printable(`tungate: ${shown}${rest > 0 ? `; and ${rest} more` : ""} (${counts})`),
+    line: printable(`tungate: ${shown}${more} (${counts})`),
   };
 }
 

@@ -403,6 +403,11 @@ test("a line for monitoring names what is wrong, and the first of what many are"
   });
   const many = Array.from({ length: 9 }, (_, i) => ({ ...OSLO, name: `o${i}` }));
   expect(checkStatus(document({ connections: many })).line).toContain("; and 4 more (0 of 9");
+  // Of two thousand a hundred are asked for.
+  const totals = { ...document({ connections: many }).totals, inTrouble: 2_000 };
+  expect(checkStatus({ ...document({ connections: many }), totals }).line).toContain(
+    "; and at least 1995 more",
+  );
   expect(checkStatus(document({ lanes: 0 })).isGood).toBe(false);
 });
 
