@@ -182,8 +182,8 @@ table inet see {
     for (const secret of [SECRET, OTHER_SECRET])
       for (const encoding of ["utf8", "hex", "base64"] as const)
         expect(all).not.toContain(Buffer.from(secret).toString(encoding));
-    // Nothing longer than an SPI is there in octets.
-    expect(all.match(/[0-9a-f]{17,}/gi)).toBeNull();
+    // Nothing longer than an SPI is there in octets, save fractions of seconds.
+    expect(all.replaceAll(/\d\.\d+/g, "").match(/[0-9a-f]{17,}/gi)).toBeNull();
     expect((await a.cli("blackbox", "nobody")).stderr).toContain("no connection is named nobody");
   });
 
@@ -208,7 +208,8 @@ table inet see {
       for (let i = 0; i < 20; i++) open(get("/v1/status").repeat(50)).resume();
       for (const path of ["/v1/blackbox", "/v1/traffic", "/metrics", "/v1/nothing"]) open(get(path)).resume();
       for (const socket of clients.splice(0, clients.length - 100)) socket.destroy();
-      if ((await a.cli("status", "--check", "peer")).status === 0) answered++;
+      // What was lost on purpose may still be told.
+      if ((await a.cli("status", "--check", "peer")).stdout.includes("children are up")) answered++;
     }
     expect((await pings).stdout).toContain(" 0% packet loss");
     for (const socket of clients) socket.destroy();
@@ -306,7 +307,7 @@ table inet see {
       env: { TERM: "xterm", NO_COLOR: "1", INSIDE: inside },
     });
     expect(stdout).toContain("\u001b[?1049h");
-    expect(stdout).toMatch(/2 children +in .*bit\/s +out .*bit\/s/);
+    expect(stdout).toMatch(/3 children +in .*bit\/s +out .*bit\/s/);
     expect(stdout).toMatch(/peer\/lan +up +.*bit\/s/);
     expect(stdout).toContain("s sort (in)");
     expect(stdout.indexOf("\u001b[?1049l")).toBeGreaterThan(stdout.indexOf("s sort (in)"));
