@@ -158,6 +158,11 @@ export class AggfragInbound {
   }
 
   /** When {@link begin} has something to give up on; Infinity: never. */
+  /** Nothing is ever due. */
+  get isIdle(): boolean {
+    return this.#streams.length === 0;
+  }
+
   nextTimeout(): number {
     let next = Number.POSITIVE_INFINITY;
     for (let k = 0; k < this.#streams.length; k++)

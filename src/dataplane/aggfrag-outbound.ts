@@ -204,6 +204,11 @@ export class AggfragOutbound {
     return this.#payloads.protect(i, slot, IpProtocol.AGGFRAG, now);
   }
 
+  /** Nothing is ever due. */
+  get isIdle(): boolean {
+    return this.#streams.length === 0;
+  }
+
   nextTimeout(): number {
     let next = Number.POSITIVE_INFINITY;
     for (let k = 0; k < this.#streams.length; k++) {

@@ -33,7 +33,7 @@ export class DummyPackets {
   }
 
   turn(now: number): void {
-    if (now < this.#next[0]!) return;
+    if (this.#slots.length === 0 || now < this.#next[0]!) return;
     let next = Number.POSITIVE_INFINITY;
     for (let k = 0; k < this.#slots.length; k++) {
       const slot = this.#slots[k]!;
@@ -41,6 +41,11 @@ export class DummyPackets {
       next = Math.min(next, this.#dueAt(slot));
     }
     this.#next[0] = next;
+  }
+
+  /** Nothing is ever due. */
+  get isIdle(): boolean {
+    return this.#slots.length === 0;
   }
 
   nextTimeout(): number {

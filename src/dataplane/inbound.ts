@@ -144,6 +144,7 @@ export class Inbound {
   }
 
   nextTimeout(): Instant | undefined {
+    if (this.#aggfrag.isIdle) return this.#inner.nextTimeout();
     const next = this.#aggfrag.nextTimeout();
     const aggfrag = next === Number.POSITIVE_INFINITY ? undefined : instant(next);
     return earlier(aggfrag, this.#inner.nextTimeout());

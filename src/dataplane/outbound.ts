@@ -165,6 +165,7 @@ export class Outbound {
       expiry === undefined ? expiry : instant(Math.min(expiry, this.#acquireDue[0]!)),
       earlier(this.#early?.nextExpiry(), this.#protection.nextTimeout()),
     );
+    if (this.#paced.isIdle) return held;
     const paced = this.#paced.nextTimeout();
     return paced === Number.POSITIVE_INFINITY ? held : earlier(held, instant(paced));
   }

@@ -28,6 +28,11 @@ export class PacedSas {
     const generation = Atomics.load(this.#context.table.u32, Header.PACED_GENERATION / 4);
     if (generation === this.#generation) return;
     this.#generation = generation;
+    this.#learn(now);
+  }
+
+  /** Apart from {@link begin}: whatever has functions of its own makes an object when it is called, until V8 optimises it. */
+  #learn(now: number): void {
     const aggfrag: number[] = [];
     const dummies: number[] = [];
     const { table, index } = this.#context;
@@ -60,6 +65,11 @@ export class PacedSas {
     this.aggfrag.turn(now);
     this.#dummies.turn(now);
     this.#payloads.flush();
+  }
+
+  /** Nothing is ever due; {@link nextTimeout} would say so with an object, until V8 optimises it. */
+  get isIdle(): boolean {
+    return this.aggfrag.isIdle && this.#dummies.isIdle;
   }
 
   /** When {@link turn} has something to send; Infinity: never. */
