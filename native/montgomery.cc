@@ -1,7 +1,9 @@
 // X25519 and X448 (RFC 7748) on raw octets. Node.js takes private keys in DER alone, and reading that takes OpenSSL 3.0
 // twenty times as long as the computation.
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
 #include <memory>
 
@@ -28,6 +30,23 @@ constexpr size_t kX448Octets = 56;
 int CurveOf(size_t octets) {
   if (octets == kX25519Octets) return EVP_PKEY_X25519;
   return octets == kX448Octets ? EVP_PKEY_X448 : 0;
+}
+
+// A private key for a key exchange and nothing else. Given the scalar alone OpenSSL computes the public value, which takes as
+// long as the exchange and is not asked for: zeros stand in its place.
+Key ForExchange(int curve, const Octets& scalar) {
+  const std::unique_ptr<EVP_PKEY_CTX, ContextDeleter> context(EVP_PKEY_CTX_new_id(curve, nullptr));
+  uint8_t none[kX448Octets] = {};
+  const OSSL_PARAM parts[] = {
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, scalar.data, scalar.size),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, none, scalar.size),
+      OSSL_PARAM_construct_end(),
+  };
+  EVP_PKEY* key = nullptr;
+  if (context == nullptr || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, const_cast<OSSL_PARAM*>(parts)) != 1)
+    return nullptr;
+  return Key(key);
 }
 
 // [scalar, into] The curve is the one whose values are as long as these. Throws when OpenSSL cannot.
@@ -57,7 +76,7 @@ napi_value SharedSecret(napi_env env, napi_callback_info info) {
   if (args.ok() && (curve == 0 || peer.size != scalar.size || into.size != scalar.size))
     args.RangeError("no curve has values of this length");
   if (!args.ok()) return nullptr;
-  const Key own(EVP_PKEY_new_raw_private_key(curve, nullptr, scalar.data, scalar.size));
+  const Key own = ForExchange(curve, scalar);
   const Key other(EVP_PKEY_new_raw_public_key(curve, nullptr, peer.data, peer.size));
   const std::unique_ptr<EVP_PKEY_CTX, ContextDeleter> context(
       own == nullptr ? nullptr : EVP_PKEY_CTX_new(own.get(), nullptr));
