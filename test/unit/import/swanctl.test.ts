@@ -508,6 +508,13 @@ describe("the command", () => {
       expect((await command([file, "-o", half])).error).toMatch(/secrets in .* is there already/);
       expect(readdirSync(half)).toEqual(["secrets"]);
 
+      const other = join(folder, "other");
+      mkdirSync(other);
+      writeFileSync(join(other, "tungate.yaml"), "mine");
+      expect(await command([file, "-o", other])).toMatchObject({ status: 1, out: "" });
+      expect(readdirSync(other)).toEqual(["tungate.yaml"]);
+      expect(readFileSync(join(other, "tungate.yaml"), "utf8")).toBe("mine");
+
       const json = await command([file, "--json"]);
       expect(JSON.parse(json.out)).toMatchObject({
         connections: 1,
