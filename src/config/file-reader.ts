@@ -1,5 +1,6 @@
 /** The {@link ConfigurationReader} over the machine's files and the process's environment. */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { userInfo } from "node:os";
 import type { ConfigurationReader, FileReading } from "./reader.ts";
 
 const PERMISSION_BITS = 0o777;
@@ -48,6 +49,14 @@ function readUpTo(descriptor: number, octetsMax: number, mode: number): FileRead
   return { kind: "file", bytes, mode };
 }
 
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user ${process.getuid?.()}`;
+  }
+}
+
 function failure(error: unknown): FileReading {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   switch (code) {
@@ -56,7 +65,10 @@ function failure(error: unknown): FileReading {
       return { kind: "missing" };
     case "EACCES":
     case "EPERM":
-      return { kind: "unreadable", reason: "permission denied; run as a user who may read it" };
+      return {
+        kind: "unreadable",
+        reason: `permission denied for ${userName()}; give it to that user (chown), or run as one who may read it`,
+      };
     case "ELOOP":
       return { kind: "unreadable", reason: "its symbolic links lead in a circle" };
     default:
