@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { utf8 } from "../../src/base/bytes.ts";
 import { minutes, seconds } from "../../src/base/instant.ts";
 import { createIkeMachine } from "../../src/ike/ike-machine.ts";
+import { OUTDATED_PATIENCE } from "../../src/ike/limits.ts";
 import type { ChildConfiguration, Connection, Identification } from "../../src/policy/connection.ts";
 import { parseSelector } from "../../src/policy/selector-text.ts";
 import { IdType } from "../../src/wire/ike/registries.ts";
@@ -283,10 +284,12 @@ describe("another configuration", () => {
     expect([state?.name, state?.lastRefused, state?.lastFailure]).toEqual(["hub", undefined, undefined]);
   });
 
-  test("a new key ends the IKE SA of the peer that it belongs to", () => {
+  test("a new key ends the IKE SA of the peer that it belongs to, unless it proves itself with it in time", () => {
     const { world, hub, branches } = three(11);
     reload(hub, [entry("a"), entry("b", { key: "another" }), entry("c")]);
     world.run(seconds(10));
+    expect(branches.map((node) => node.count("ikeSaDown"))).toEqual([0, 0, 0]);
+    world.run(OUTDATED_PATIENCE);
     expect(branches.map((node) => node.count("ikeSaDown"))).toEqual([0, 1, 0]);
     expect(states(hub)).toEqual(["hub#1 up", "hub#2 down", "hub#3 up"]);
   });
