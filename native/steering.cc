@@ -47,7 +47,7 @@ napi_value CopyOctets(napi_env env, napi_callback_info info) {
                     length > to.size - to_offset))
     args.RangeError("octets to copy lie outside of their memory");
   if (!args.ok()) return nullptr;
-  memmove(to.data + to_offset, from.data + from_offset, length);
+  if (length > 0) memmove(to.data + to_offset, from.data + from_offset, length);
   return nullptr;
 }
 
