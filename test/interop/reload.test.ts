@@ -228,13 +228,16 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
   });
 
   test("addresses of the device come and go, and what others gave it stays", async () => {
-    await sites.a.gateway.ip("addr add 10.99.1.1/32 dev tungate0");
+    await sites.a.gateway.ip("addr replace 10.99.1.1/32 dev tungate0");
     const ours = async () =>
       (await sites.a.gateway.run(["ip", "-4", "-o", "addr", "show", "dev", "tungate0"])).stdout.match(
         /10\.99\.[\d./]+/g,
       );
     const withAddresses = (addresses: string) =>
       settings({ own: `    interface: { name: tungate0, addresses: [${addresses}] }` });
+    // What the tests before have left.
+    write(settings({}));
+    await reload();
     write(withAddresses("10.99.0.1/30, 10.99.1.1/32"));
     expect(await reload()).toMatchObject({ outcome: "applied", plan: { counts: { tunnelsTouched: 0 } } });
     await until("it is there", async () => (await ours())?.includes("10.99.0.1/30"));
