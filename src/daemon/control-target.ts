@@ -1,4 +1,5 @@
 /** What the control server asks of the daemon: its status, and commands with their outcome. */
+import { once } from "node:events";
 import type { Instant } from "../base/instant.ts";
 import { nearestWord } from "../base/nearest-word.ts";
 import type { Configuration, ConfiguredConnection } from "../config/configuration.ts";
@@ -75,6 +76,11 @@ export class DaemonControl implements ControlTarget {
   readonly #startedAt: Instant;
   readonly reloads: Reloads;
   #running: RunningGateway | undefined;
+  #wake: () => void = () => undefined;
+  /** That it runs, or that it never will. */
+  readonly #started = new Promise<void>((resolve) => {
+    this.#wake = resolve;
+  });
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: DaemonControlOptions) {
@@ -107,6 +113,7 @@ export class DaemonControl implements ControlTarget {
     this.captures.attach(running.captured);
     sample();
     this.#timer = setInterval(sample, RATE_EVERY_MS).unref();
+    this.#wake();
   }
 
   #sample(pairs: readonly SaPairState[], now: Instant): void {
@@ -119,6 +126,7 @@ export class DaemonControl implements ControlTarget {
     this.captures.detach();
     clearInterval(this.#timer);
     this.#running = undefined;
+    this.#wake();
   }
 
   onNotice(notice: IkeNotice): void {
@@ -200,7 +208,7 @@ export class DaemonControl implements ControlTarget {
 
   async command(kind: CommandKind, request: CommandRequest, signal: AbortSignal): Promise<CommandOutcome> {
     const target = this.#target(request);
-    const running = this.#running;
+    const running = await this.#runningWithin(request.waitSeconds, signal);
     if (running === undefined) return { outcome: "failed", lines: ["the gateway is starting or stopping"] };
     if (kind === "up" && !this.#canCall(target.connection))
       return { outcome: "failed", lines: [`${target.connection} has no address to call; its peers call us`] };
@@ -216,6 +224,15 @@ export class DaemonControl implements ControlTarget {
     const outcome = this.#waiters.wait(kind, target, request.waitSeconds, signal);
     running.command({ kind, target });
     return outcome;
+  }
+
+  /** The socket is there before the gateway runs, and who asks in between wants to wait anyway. */
+  async #runningWithin(seconds: number, signal: AbortSignal): Promise<RunningGateway | undefined> {
+    if (this.#running === undefined && seconds > 0) {
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000)]);
+      if (!patience.aborted) await Promise.race([this.#started, once(patience, "abort")]);
+    }
+    return this.#running;
   }
 
   #requireName(connection: string): void {

@@ -90,7 +90,7 @@ END
       printf '[Service]\\nType=notify\\nNotifyAccess=all\\nRuntimeDirectory=control\\nEnvironment=NODE_OPTIONS=--no-warnings\\nExecStart=${program} /run/control/facts ${words}\\n' \
         >/run/systemd/system/control.service
       systemctl set-environment NODE_OPTIONS=--no-warnings
-      systemctl daemon-reload; systemctl start tungate control`);
+      systemctl daemon-reload; systemctl start tungate; systemctl start control`);
     const factsOf = async (name: string) => {
       const lines = (await machine.run(`cat /run/${name}/facts; systemctl stop ${name} >&2`)).split("\n");
       return Object.fromEntries(lines.map((line) => line.split(/=(.*)/s, 2).map((word) => word.trim())));

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { Instant } from "../../../src/base/instant.ts";
 import { statusLines } from "../../../src/cli/status-text.ts";
@@ -46,7 +47,7 @@ ${more}`,
   );
 
 /** A control target over a gateway that is down and carries out nothing. */
-function control(configuration: Configuration) {
+function control(configuration: Configuration, isRunning = true) {
   const commands: IkeCommand[] = [];
   const states = configuration.connections.map(
     ({ connection: { name, keep } }): ConnectionState => ({
@@ -79,8 +80,8 @@ function control(configuration: Configuration) {
     events: new EventStream("e"),
     ...more,
   });
-  made.attach(running);
-  return { made, commands, states };
+  if (isRunning) made.attach(running);
+  return { made, commands, states, running };
 }
 
 const ask = (made: DaemonControl, kind: "up" | "down" | "rekey", connection: string) =>
@@ -106,6 +107,31 @@ test("commands reach all peers, or one that is named or has called; names that n
   await expect(ask(made, "down", "hub#9")).rejects.toThrow("no connection is named hub#9; there is hub");
   await expect(ask(made, "down", "hub#3.1")).rejects.toThrow("no peer is named hub#3.1 now");
   made.detach();
+});
+
+test("a command that comes while the gateway starts waits for it, or is told that it stops", async () => {
+  const { made, commands, running } = control(configured(ENTRIES), false);
+  const early = (signal: AbortSignal) => made.command("up", { connection: "hub#2", waitSeconds: 60 }, signal);
+  const client = new AbortController();
+  const asked = early(client.signal);
+  await setImmediate();
+  expect(commands).toEqual([]);
+  made.attach(running);
+  await setImmediate();
+  expect(commands).toHaveLength(1);
+  client.abort();
+  await asked;
+  made.detach();
+
+  const stopped = control(configured(ENTRIES), false);
+  const refused = stopped.made.command(
+    "up",
+    { connection: "hub#2", waitSeconds: 60 },
+    new AbortController().signal,
+  );
+  stopped.made.detach();
+  expect(await refused).toEqual({ outcome: "failed", lines: ["the gateway is starting or stopping"] });
+  expect(stopped.commands).toEqual([]);
 });
 
 test("status says who a peer is before it has come", () => {
