@@ -2,6 +2,7 @@
 import type { BlackboxDocument, BlackboxEntry } from "../control/blackbox-schema.ts";
 import { createControlClient } from "../control/client.ts";
 import type { CommandContext } from "./command-context.ts";
+import { printable } from "./terminal.ts";
 
 /** @returns the exit status */
 export async function blackbox(
@@ -43,9 +44,4 @@ function entryLines(entry: BlackboxEntry, now: number): string[] {
     `${at}  ${name}  ${arrow} ${remote}  ${what}, ${size}${pieces}${again}${times}`,
     ...(entry.payloads.length === 0 ? [] : [`${INDENT}${entry.payloads.map(printable).join(", ")}`]),
   ];
-}
-
-/** Without characters that could command the terminal. */
-function printable(line: string): string {
-  return line.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -1,5 +1,6 @@
 /** What doctor found on one screen: problems first, what is well in one line. */
 import type { DoctorDocument } from "../control/doctor-schema.ts";
+import { printable } from "./terminal.ts";
 
 const NAMES: Readonly<Record<DoctorDocument["findings"][number]["check"], string>> = {
   configuration: "configuration",
@@ -49,9 +50,4 @@ export function doctorLines({ findings, counts }: DoctorDocument, isWhole: boole
 
 function counted(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
-}
-
-/** Without characters that could command the terminal. */
-function printable(line: string): string {
-  return line.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?");
 }

@@ -1,5 +1,6 @@
 /** What a reload would change or has changed, on one screen. */
 import type { ReloadOutcome, ReloadPlan } from "../control/reload-schema.ts";
+import { printable } from "./terminal.ts";
 
 /** Connections and children that are named one by one; a configuration may have thousands. */
 const NAMED_MAX = 200;
@@ -64,9 +65,4 @@ function planLines({ settings, connections }: ReloadPlan): string[] {
   if (lines.length <= NAMED_MAX) return lines.map((line) => `  ${line}`);
   const rest = lines.length - NAMED_MAX;
   return [...lines.slice(0, NAMED_MAX), `and ${rest} more lines (--json)`].map((line) => `  ${line}`);
-}
-
-/** Without characters that could command the terminal. */
-function printable(line: string): string {
-  return line.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "?");
 }

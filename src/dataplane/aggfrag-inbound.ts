@@ -157,12 +157,12 @@ export class AggfragInbound {
       if (this.#device[i] === device && out.status[i] !== PACKET_OK) this.#context.count(Drop.tunRefused);
   }
 
-  /** When {@link begin} has something to give up on; Infinity: never. */
   /** Nothing is ever due. */
   get isIdle(): boolean {
     return this.#streams.length === 0;
   }
 
+  /** When {@link begin} has something to give up on; Infinity: never. */
   nextTimeout(): number {
     let next = Number.POSITIVE_INFINITY;
     for (let k = 0; k < this.#streams.length; k++)
