@@ -139,10 +139,12 @@ napi_value Init(napi_env env, napi_value exports) {
   DefineKeyStore(env, exports);
   DefineMemfd(env, exports);
   DefineMontgomery(env, exports);
+  DefineNetlink(env, exports);
   DefinePacketIo(env, exports);
   DefinePrimitives(env, exports);
   DefineProcess(env, exports);
   DefineRaw(env, exports);
+  DefineReadiness(env, exports);
   DefineSdNotify(env, exports);
   DefineSteering(env, exports);
   DefineTun(env, exports);

@@ -16,6 +16,7 @@
 #include "memfd.h"
 #include "napi_args.h"
 #include "packet_io.h"
+#include "readiness.h"
 #include "wait.h"
 
 namespace tungate {
@@ -47,6 +48,7 @@ struct State {
   HandleTable<EspEngine> engines;
   HandleTable<PacketIo> packet_ios;
   HandleTable<Waiter> waiters;
+  HandleTable<Readiness> readinesses;
   // Who does the cryptography of engines made here, before OpenSSL; null: nobody.
   const EspProvider* provider = nullptr;
   // And before the provider: our own code for VAES.
@@ -100,10 +102,12 @@ void DefineEspEngine(napi_env env, napi_value exports);
 void DefineKeyStore(napi_env env, napi_value exports);
 void DefineMemfd(napi_env env, napi_value exports);
 void DefineMontgomery(napi_env env, napi_value exports);
+void DefineNetlink(napi_env env, napi_value exports);
 void DefinePacketIo(napi_env env, napi_value exports);
 void DefinePrimitives(napi_env env, napi_value exports);
 void DefineProcess(napi_env env, napi_value exports);
 void DefineRaw(napi_env env, napi_value exports);
+void DefineReadiness(napi_env env, napi_value exports);
 void DefineSdNotify(napi_env env, napi_value exports);
 void DefineSteering(napi_env env, napi_value exports);
 void DefineTun(napi_env env, napi_value exports);

@@ -11,7 +11,7 @@ const root = join(import.meta.dirname, "..");
 const outdir = join(root, "dist");
 
 /** They find files of their own beside themselves. */
-const external = ["netlink", "pino", "pino-pretty"];
+const external = ["pino", "pino-pretty"];
 
 rmSync(outdir, { recursive: true, force: true });
 await build({

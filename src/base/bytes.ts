@@ -3,6 +3,9 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8");
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
+/** Whether this machine writes the low octet of a number first. */
+export const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
+
 /** Returns the parts one after another in a new array. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;

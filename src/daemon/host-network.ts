@@ -1,4 +1,5 @@
 /** Keeps the host's routes as the policy wants them, and the gateway's idea of paths as the host's routes are. */
+import { setImmediate } from "node:timers/promises";
 import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
 import type { Path } from "../gateway/path-table.ts";
 import type { RoutePlan } from "../gateway/route-plan.ts";
@@ -25,6 +26,7 @@ export interface HostNetworkOptions {
 const REAPPLY_MS = 2_000;
 /** Looks that peers cause leave this many times as long between them as one takes. */
 const PEERS_SHARE = 10;
+const LOOKUPS_AT_ONCE = 64;
 
 export class HostNetworkFollower {
   readonly #options: HostNetworkOptions;
@@ -124,9 +126,12 @@ export class HostNetworkFollower {
   async #paths({ links }: HostNetwork): Promise<ReadonlyMap<string, Path>> {
     const { watch, mark, remotes } = this.#options;
     const paths = new Map<string, Path>();
+    let asked = 0;
     for (const remote of remotes()) {
       const key = formatIpAddress(remote);
       if (paths.has(key)) continue;
+      // The kernel is asked at once: with thousands of peers others get their turn in between.
+      if (++asked % LOOKUPS_AT_ONCE === 0) await setImmediate();
       const route = await watch.routeTo(remote, mark);
       if (route === undefined) continue;
       const link = links.find(({ index }) => index === route.link);

@@ -125,6 +125,14 @@ export interface NativeAddon {
   closeFd(fd: Fd): Result;
   setCloseOnExec(fd: Fd): Result;
 
+  // rtnetlink
+  /** @param groups - a bit for each multicast group: bit 0 is group 1 */
+  openNetlink(groups: number): Result;
+  sendNetlink(socket: Fd, message: Uint8Array): Result;
+  /** @returns octets; -EMSGSIZE when `into` is too short for the datagram, which is gone then */
+  receiveNetlink(socket: Fd, into: Uint8Array): Result;
+  drainNetlink(socket: Fd): Result;
+
   // Batched transfer
   createPacketIo(table: Handle, sendsRuns: boolean, coalesces: boolean): Result;
   closePacketIo(io: Handle): void;
@@ -155,6 +163,12 @@ export interface NativeAddon {
    * memory, because a number with a fraction is an object in most calls.
    */
   wait(waiter: Handle): Result;
+
+  /** Watches a descriptor in this thread's event loop, which it keeps alive while it is armed. */
+  createReadiness(fd: Fd, onReady: () => void): Result;
+  /** The next time that there is something to read, an error included, `onReady` is called, once. */
+  armReadiness(readiness: Handle): Result;
+  closeReadiness(readiness: Handle): void;
 
   // Curves of RFC 7748, named by the length of their values
   montgomeryPublicValue(scalar: Uint8Array, into: Uint8Array): void;

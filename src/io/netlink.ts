@@ -1,16 +1,31 @@
 /** The host's links, addresses and routes, and word of their changes, from the kernel over rtnetlink. */
-import { createRtNetlink, type RtNetlinkSocket } from "netlink/dist/rt/rt.js";
-import type * as rt from "netlink/dist/rt/structs.js";
 import type { InterfaceAddress } from "../base/address-range.ts";
-import { formatIpAddress, type IpAddress, IpAddress as toIpAddress } from "../base/ip-address.ts";
-import { IoError } from "./io-error.ts";
+import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import { NetlinkFlag, NetlinkType } from "../wire/netlink/netlink-message.ts";
+import {
+  type AddressMessage,
+  ALL_ADDRESSES,
+  ALL_LINKS,
+  decodeAddress,
+  decodeLink,
+  decodeRoute,
+  encodeAddress,
+  encodeLinkUp,
+  encodeRouteQuestion,
+  type LinkMessage,
+  type RouteMessage,
+  type RouteQuestion,
+  RouteType,
+} from "../wire/netlink/route-messages.ts";
+import {
+  type NetlinkAsker,
+  NetlinkRefusal,
+  type NetlinkRequest,
+  openNetlinkAsker,
+  openNetlinkEars,
+} from "./native-netlink.ts";
 
-export interface HostLink {
-  readonly index: number;
-  readonly name: string;
-  readonly mtu: number;
-  readonly isUp: boolean;
-}
+export type HostLink = LinkMessage;
 
 export interface HostAddress {
   readonly address: IpAddress;
@@ -66,236 +81,104 @@ export interface NetworkWatch {
 
 /** Changes come in bursts: one call tells of all within this time. */
 const SETTLE_MS = 100;
-const REQUEST_TIMEOUT_MS = 5_000;
-/** Received notifications that may wait; beyond them the kernel reports an overrun, and we look afresh. */
-const RECEIVE_BUFFER_OCTETS = 1024 * 1024;
-const SEND_BUFFER_OCTETS = 64 * 1024;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const GROUPS = [
-  "LINK",
-  "IPV4_IFADDR",
-  "IPV6_IFADDR",
-  "IPV4_ROUTE",
-  "IPV6_ROUTE",
-  "IPV4_RULE",
-  "IPV6_RULE",
-] as const;
+/** RTNLGRP_LINK; of IPv4 IFADDR, ROUTE, RULE; of IPv6 IFADDR, ROUTE, RULE. */
+const GROUPS = [1, 5, 7, 8, 9, 11, 19];
 const SCOPE_LINK = 253;
-const NLM_F_CREATE = 0x400;
 
 /**
- * @param onChange - something changed, was lost in an overrun, or could not be read: look afresh. Our own routes and
- *   rules are told of too, since others may have removed them
+ * @param onChange - something changed: look afresh. Our own routes and rules are told of too, since others may have
+ *   removed them
  */
 export function watchNetwork(onChange: () => void): NetworkWatch {
-  const requests = open();
-  const events = open();
-  const oneByOne = createQueue();
+  const kernel = openNetlinkAsker();
   let timer: NodeJS.Timeout | undefined;
-  const changed = () => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
+  // What is told is not read: looking afresh makes up for all of it, and for what the kernel lost in a flood.
+  const ears = openNetlinkEars(GROUPS, () => {
+    timer = setTimeout(() => {
+      ears.listen();
       onChange();
     }, SETTLE_MS);
-  };
-  events.socket.ref();
-  for (const group of GROUPS) events.addMembership(group);
-  events.on("message", changed);
-  events.on("invalid", changed);
-  // An overrun (ENOBUFS) loses notifications, never the state itself: looking afresh makes up for all of them.
-  events.socket.on("error", changed);
-  requests.socket.on("error", changed);
-
+  });
+  ears.listen();
   return {
     async snapshot() {
-      const links = await oneByOne("read the links", () =>
-        requests.getLinks({}, {}, { timeout: REQUEST_TIMEOUT_MS }),
-      );
-      const addresses = await oneByOne("read the addresses", () =>
-        requests.getAddresses({}, {}, { timeout: REQUEST_TIMEOUT_MS }),
-      );
-      return { links: links.map(readLink), addresses: addresses.flatMap(readAddress) };
+      const dump = { flags: NetlinkFlag.DUMP };
+      const links = { ...dump, type: NetlinkType.GET_LINK, body: ALL_LINKS };
+      const addresses = { ...dump, type: NetlinkType.GET_ADDRESS, body: ALL_ADDRESSES };
+      return {
+        links: kernel.ask("read the links", links, decodeLink),
+        addresses: kernel.ask("read the addresses", addresses, decodeAddress).flatMap(hostAddress),
+      };
     },
-    routeTo: (address, mark) => oneByOne("look up a route", () => routeTo(requests, address, mark)),
-    follow: (packet) => oneByOne("look up a route", () => follow(requests, packet)),
+    routeTo: async (address, mark) => routeTo(kernel, address, mark),
+    follow: async (packet) => follow(kernel, packet),
     async setLinkUp(index, mtu, queueLength) {
-      await oneByOne(`bring up link ${index} with MTU ${mtu}`, () =>
-        requests.setLink(
-          { index, change: { up: true }, flags: { up: true } },
-          { mtu, ...(queueLength === undefined ? {} : { txqlen: queueLength }) },
-          { timeout: REQUEST_TIMEOUT_MS },
-        ),
-      );
+      const body = encodeLinkUp(index, mtu, queueLength);
+      tell(kernel, `bring up link ${index} with MTU ${mtu}`, { type: NetlinkType.SET_LINK, body });
     },
-    async addAddress(index, address) {
-      await oneByOne(`give link ${index} the address ${textOf(address)}`, () =>
-        requests.newAddress(...addressRequest(index, address), {
-          timeout: REQUEST_TIMEOUT_MS,
-          flags: NLM_F_CREATE,
-        }),
-      );
+    async addAddress(index, { address, bits }) {
+      const body = encodeAddress(index, address, bits);
+      const request = { type: NetlinkType.NEW_ADDRESS, flags: NetlinkFlag.CREATE, body };
+      tell(kernel, `give link ${index} the address ${formatIpAddress(address)}/${bits}`, request);
     },
-    async removeAddress(index, address) {
-      await oneByOne(`take the address ${textOf(address)} from link ${index}`, () =>
-        requests.delAddress(...addressRequest(index, address), { timeout: REQUEST_TIMEOUT_MS }),
-      );
+    async removeAddress(index, { address, bits }) {
+      const body = encodeAddress(index, address, bits);
+      const request = { type: NetlinkType.DELETE_ADDRESS, body };
+      tell(kernel, `take the address ${formatIpAddress(address)}/${bits} from link ${index}`, request);
     },
     close() {
       clearTimeout(timer);
-      events.socket.close();
-      requests.socket.close();
+      ears.close();
+      kernel.close();
     },
   };
 }
 
-function textOf({ address, bits }: InterfaceAddress): string {
-  return `${formatIpAddress(address)}/${bits}`;
+function tell(kernel: NetlinkAsker, what: string, request: NetlinkRequest): void {
+  kernel.ask(what, request, () => undefined);
 }
 
-function addressRequest(
-  index: number,
-  { address, bits }: InterfaceAddress,
-): [{ family: number; prefixlen: number; index: number }, { local?: Buffer; address: Buffer }] {
-  const octets = Buffer.from(address);
-  return [
-    { family: address.length === 4 ? AF_INET : AF_INET6, prefixlen: bits, index },
-    address.length === 4 ? { local: octets, address: octets } : { address: octets },
-  ];
+function ask(kernel: NetlinkAsker, question: RouteQuestion): RouteMessage | undefined {
+  const request = { type: NetlinkType.GET_ROUTE, body: encodeRouteQuestion(question) };
+  return kernel.ask("look up a route", request, decodeRoute)[0];
 }
 
-function open(): RtNetlinkSocket {
+function routeTo(kernel: NetlinkAsker, destination: IpAddress, mark: number): HostRoute | undefined {
   try {
-    return createRtNetlink({
-      recvBufferSize: RECEIVE_BUFFER_OCTETS,
-      sendBufferSize: SEND_BUFFER_OCTETS,
-    });
+    const found = ask(kernel, { destination, mark });
+    if (found?.preferredSource === undefined || found.link === undefined) return undefined;
+    // What a lookup gives may have been learnt from anybody's ICMP; the route itself holds what the operator set.
+    const mtu = found.mtu === undefined ? undefined : ask(kernel, { destination, mark, isStored: true })?.mtu;
+    return { source: found.preferredSource, link: found.link, ...(mtu === undefined ? {} : { mtu }) };
   } catch (error) {
-    throw new IoError(
-      "IO_NETLINK_FAILED",
-      `the kernel's network state cannot be read: ${wordsOf(error)}; a sandbox has to allow AF_NETLINK sockets`,
-      error,
-    );
+    if (error instanceof NetlinkRefusal) return undefined;
+    throw error;
   }
 }
 
-/** The package matches no two dumps to their requests, so a socket carries one request at a time. */
-function createQueue(): <Result>(what: string, work: () => Promise<Result>) => Promise<Result> {
-  let last: Promise<unknown> = Promise.resolve();
-  return (what, work) => {
-    const result = last.then(work).catch((error: unknown) => {
-      throw new IoError("IO_NETLINK_FAILED", `cannot ${what}: ${wordsOf(error)}`, error);
-    });
-    last = result.catch(() => undefined);
-    return result;
-  };
-}
-
-async function routeTo(
-  socket: RtNetlinkSocket,
-  address: IpAddress,
-  mark: number,
-): Promise<HostRoute | undefined> {
-  const found = await lookUp(socket, address, mark, false);
-  if (found?.prefsrc === undefined || found.oif === undefined) return undefined;
-  // What a lookup gives may have been learnt from anybody's ICMP; the route itself holds what the operator set.
-  const hasMtu = numberOf(found.metrics?.mtu) !== 0;
-  const mtu = hasMtu ? numberOf((await lookUp(socket, address, mark, true))?.metrics?.mtu) : 0;
-  return {
-    source: toIpAddress(new Uint8Array(found.prefsrc)),
-    link: found.oif,
-    ...(mtu === 0 ? {} : { mtu }),
-  };
-}
-
-/** @param isStored - the route as it is in its table, instead of what a packet would meet */
-async function lookUp(
-  socket: RtNetlinkSocket,
-  address: IpAddress,
-  mark: number,
-  isStored: boolean,
-): Promise<rt.RouteMessage["attrs"] | undefined> {
-  const markOctets = Buffer.from(new Uint32Array([mark]).buffer);
+function follow(kernel: NetlinkAsker, { source, destination, arrivesOn }: FollowedPacket): PacketRoute {
+  const inputLink = arrivesOn === undefined ? {} : { inputLink: arrivesOn };
   try {
-    const answers = await socket.getRoute(
-      {
-        family: address.length === 4 ? AF_INET : AF_INET6,
-        dstLen: address.length * 8,
-        ...(isStored ? { flags: { fibMatch: true } } : {}),
-      },
-      { dst: Buffer.from(address), mark: markOctets },
-      { timeout: REQUEST_TIMEOUT_MS },
-    );
-    return answers[0]?.attrs;
-  } catch {
-    return undefined;
-  }
-}
-
-async function follow(
-  socket: RtNetlinkSocket,
-  { source, destination, arrivesOn }: FollowedPacket,
-): Promise<PacketRoute> {
-  const bits = destination.length * 8;
-  try {
-    const [answer] = await socket.getRoute(
-      { family: destination.length === 4 ? AF_INET : AF_INET6, dstLen: bits, srcLen: bits },
-      {
-        dst: Buffer.from(destination),
-        src: Buffer.from(source),
-        ...(arrivesOn === undefined ? {} : { iif: arrivesOn }),
-      },
-      { timeout: REQUEST_TIMEOUT_MS },
-    );
-    const type = answer?.data.type;
-    if (type === "LOCAL") return { kind: "local" };
-    if (answer?.attrs.oif === undefined || type !== "UNICAST")
-      return { kind: "refused", code: REFUSING[String(type)] ?? "ENETUNREACH" };
-    const { oif, gateway } = answer.attrs;
-    const via = gateway === undefined ? {} : { gateway: toIpAddress(new Uint8Array(gateway)) };
-    return { kind: "link", link: oif, ...via };
+    const found = ask(kernel, { source, destination, ...inputLink });
+    if (found?.type === RouteType.LOCAL) return { kind: "local" };
+    if (found?.link === undefined || found.type !== RouteType.UNICAST)
+      return { kind: "refused", code: REFUSING.get(found?.type) ?? "ENETUNREACH" };
+    const via = found.gateway === undefined ? {} : { gateway: found.gateway };
+    return { kind: "link", link: found.link, ...via };
   } catch (error) {
-    const [, code] = /rejected: (E[A-Z]+)/.exec(wordsOf(error)) ?? [];
-    if (code === undefined) throw error;
-    return { kind: "refused", code };
+    if (error instanceof NetlinkRefusal) return { kind: "refused", code: error.cause.code };
+    throw error;
   }
 }
 
 /** Routes that are there to refuse, as the system's error for them (IPv6 tells of them as of any other). */
-const REFUSING: Readonly<Record<string, string>> = {
-  BLACKHOLE: "EINVAL",
-  UNREACHABLE: "EHOSTUNREACH",
-  PROHIBIT: "EACCES",
-};
+const REFUSING: ReadonlyMap<number | undefined, string> = new Map([
+  [RouteType.BLACKHOLE, "EINVAL"],
+  [RouteType.UNREACHABLE, "EHOSTUNREACH"],
+  [RouteType.PROHIBIT, "EACCES"],
+]);
 
-/** A uint32 attribute in the machine's byte order; 0 when it is absent. */
-function numberOf(octets: Buffer | undefined): number {
-  return octets?.length === 4 ? new Uint32Array(new Uint8Array(octets).buffer)[0]! : 0;
-}
-
-function readLink({ data, attrs }: rt.LinkMessage): HostLink {
-  return {
-    index: data.index ?? 0,
-    name: attrs.ifname ?? "",
-    mtu: attrs.mtu ?? 0,
-    isUp: data.flags?.up === true,
-  };
-}
-
-function readAddress({ data, attrs }: rt.AddressMessage): HostAddress[] {
-  const octets = attrs.local ?? attrs.address;
-  if (octets === undefined || (octets.length !== 4 && octets.length !== 16)) return [];
-  const flags = { ...data.flags, ...attrs.flags };
-  return [
-    {
-      address: toIpAddress(new Uint8Array(octets)),
-      bits: data.prefixlen ?? octets.length * 8,
-      link: data.index ?? 0,
-      isUsable: flags.tentative !== true && flags.dadfailed !== true && (data.scope ?? 0) < SCOPE_LINK,
-    },
-  ];
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function hostAddress({ address, bits, link, scope, isTentative }: AddressMessage): HostAddress[] {
+  if (address === undefined) return [];
+  return [{ address, bits, link, isUsable: !isTentative && scope < SCOPE_LINK }];
 }

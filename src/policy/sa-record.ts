@@ -1,4 +1,5 @@
 /** One SA written to its slot of the table and read back (RFC 4301 section 4.4.2.1). */
+import { IS_LITTLE_ENDIAN } from "../base/bytes.ts";
 import { encrAlgorithm } from "../crypto/encr.ts";
 import { integAlgorithm } from "../crypto/integ.ts";
 import { addToSum, foldSum } from "../wire/ip/checksum.ts";
@@ -188,7 +189,6 @@ function writeSelectors(memory: SelectorMemory, at: number, selectors: readonly 
   return kept.length;
 }
 
-const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 const LOW = IS_LITTLE_ENDIAN ? 0 : 1;
 
 /** Reads a uint64 below 2^53 that another thread may be counting up. */

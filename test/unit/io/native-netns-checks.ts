@@ -36,6 +36,7 @@ import { allPackets, assign, GCM_128, installPair, octets, packetOf, packets } f
 import { type Capture, captureOf, nextToOthers, settings } from "./native-df-checks.ts";
 import { fragmentCheck } from "./native-fragment-checks.ts";
 import { outerSocketsOfLanes, rawLanes } from "./native-steering-checks.ts";
+import type { Checks } from "./netns-checks.ts";
 import { lengthOf } from "./tcp-segments.ts";
 
 const ip = (...words: string[]) =>
@@ -417,7 +418,7 @@ async function transfer(takesSuperpackets: boolean, coalesces: boolean, isDamagi
 }
 const TRANSFER_OCTETS = 2_000_000;
 
-export const CHECKS: Readonly<Record<string, () => void | Promise<void>>> = {
+export const CHECKS: Checks = {
   "packets go both ways through a TUN device, IPv4 and IPv6, with whole checksums": bothWays,
   "a full TUN queue is read in batches, in order": fullBatches,
   "packets that the host refuses are marked, others go": refusedWrites,

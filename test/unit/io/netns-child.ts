@@ -1,8 +1,9 @@
-/** Runs the checks of native-netns-checks.ts in the network namespace it was started in, and prints what failed. */
+/** Runs the checks that a module exports in the network namespace it was started in, and prints what failed. */
 import { execFileSync } from "node:child_process";
-import { CHECKS } from "./native-netns-checks.ts";
+import type { Checks } from "./netns-checks.ts";
 
 execFileSync("ip", ["link", "set", "lo", "up"]);
+const { CHECKS } = (await import(process.argv[2]!)) as { CHECKS: Checks };
 const failures: Record<string, string> = {};
 for (const [name, check] of Object.entries(CHECKS)) {
   try {
