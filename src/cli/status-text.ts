@@ -281,6 +281,7 @@ export function mtuText(mtu: NonNullable<ChildStatus["mtu"]>, isUdp: boolean): s
     interface: "from the interface",
     icmp: `learnt from ICMP of ${reporter ?? "a router"}`,
     probed: "probed",
+    kept: "found before the restart",
   }[source];
   return `${sum}, ${why}${isProbed ? "" : "; only ICMP can tell more"}`;
 }

@@ -6,7 +6,8 @@ import { after, Instant, minutes, seconds } from "../base/instant.ts";
 import type { IpAddress, IpFamily } from "../base/ip-address.ts";
 import { PATH_MTU_MIN } from "./path-report.ts";
 
-export type PathMtuSource = "interface" | "icmp" | "probed";
+/** `kept`: a process before this one had found it. */
+export type PathMtuSource = "interface" | "icmp" | "probed" | "kept";
 
 /** One path, IP header included in all sizes. */
 export interface PathMtu {
@@ -89,6 +90,21 @@ export function newPathMtu(family: IpFamily, ceiling: number, isProbed: boolean,
   };
   if (isProbed) beginSearch(path, now, "full");
   return path;
+}
+
+/**
+ * The path is known already: that holds until a search, which begins at once, or time, where nobody answers probes, says otherwise.
+ * @param reporter - with source `icmp`
+ */
+export function adoptPathMtu(
+  path: PathMtu,
+  known: Pick<PathMtu, "octets" | "source" | "reporter">,
+  now: Instant,
+): void {
+  if (known.octets >= path.ceiling) return;
+  keepTo(path, known.octets, known.source);
+  path.reporter = known.reporter;
+  if (!path.isProbed) endSearch(path, now);
 }
 
 /** The way out of this host carries another size than before. */
@@ -191,6 +207,7 @@ export function pathDueAt({ dueAt }: PathMtu): Instant | undefined {
 function noteFit(path: PathMtu, asked: number, octets: number): void {
   const isTop = asked === top(path);
   path.asked = Math.max(path.asked, asked);
+  if (path.source === "kept" && asked === path.octets) path.source = "probed";
   path.good = Math.max(path.good, octets);
   // It carries more than it used to.
   if (path.bad <= path.good) path.bad = path.ceiling + 1;

@@ -136,6 +136,7 @@ export class Gateway {
     this.#manual = new ManualChildren(dataPlane, natPort);
     this.#inherited = new InheritedPairs(dataPlane);
     this.#policies = [...dataPlane.policies().keys()];
+    this.#pathMtus.inherit(dataPlane.pairs());
   }
 
   /**
@@ -220,6 +221,7 @@ export class Gateway {
       if (fits) this.#inherited.take(pair);
       else this.#endInherited({ kind: "inherited", what: "unfit", policy, inboundSpi }, perform);
     }
+    this.#pathMtus.forgetUnused();
     perform({ kind: "wakeLanes" });
   }
 

@@ -1,9 +1,10 @@
 /** The paths that SAs use, what each carries, and who finds that out (RFC 4301 section 8.2). */
 import { after, DurationMs, Instant } from "../base/instant.ts";
-import { familyOf, formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import { familyOf, formatIpAddress, type IpAddress, parseIpAddress } from "../base/ip-address.ts";
 import type { Spi } from "../base/spi.ts";
-import type { DataPlane } from "../dataplane/data-plane.ts";
+import type { DataPlane, SaPairState } from "../dataplane/data-plane.ts";
 import {
+  adoptPathMtu,
   advancePath,
   endProbe,
   hintAtPath,
@@ -58,12 +59,30 @@ export class PathMtus {
   readonly #paths = new Map<string, KnownPath>();
   readonly #pathOf = new Map<Spi, KnownPath>();
   readonly #outcomes = new Map<ReportOutcome, number>();
+  /** What a process before this one had found, of paths that no SA uses yet. */
+  readonly #kept = new Map<string, number>();
   readonly #due = new Agenda<KnownPath>();
   readonly #steps: Allowance = { allowance: STEPS_PER_SECOND, since: Instant(0) };
   #restsUntil = Instant(0);
 
   constructor(options: PathMtusOptions) {
     this.#options = options;
+  }
+
+  /** SAs that another process left say what their paths carry; to be called before any is used. */
+  inherit(pairs: readonly Pick<SaPairState, "remote" | "pathMtu">[]): void {
+    for (const { remote, pathMtu } of pairs) {
+      const key = formatIpAddress(remote.address);
+      const octets = Math.min(pathMtu, this.#kept.get(key) ?? pathMtu);
+      this.#kept.set(key, octets);
+      this.#options.paths.note(remote.address, octets);
+    }
+  }
+
+  /** Whatever uses the SAs of another process uses them by now. */
+  forgetUnused(): void {
+    for (const key of this.#kept.keys()) this.#options.paths.note(parseIpAddress(key)!, undefined);
+    this.#kept.clear();
   }
 
   /** An SA pair uses the way to `remote` from now on; a pair that was known elsewhere has moved. */
@@ -76,7 +95,10 @@ export class PathMtus {
       const ceiling = this.#options.paths.ceilingTo(remote);
       const sas = path?.sas ?? new Set<Spi>();
       if (path !== undefined) this.#due.set(path, undefined);
-      path = { remote, mtu: newPathMtu(familyOf(remote), ceiling, isProbed, now), sas };
+      const mtu = newPathMtu(familyOf(remote), ceiling, isProbed, now);
+      const known = path?.mtu ?? this.#takeKept(key);
+      if (known !== undefined) adoptPathMtu(mtu, known, now);
+      path = { remote, mtu, sas };
       this.#paths.set(key, path);
       for (const spi of sas) this.#pathOf.set(spi, path);
     }
@@ -84,6 +106,12 @@ export class PathMtus {
     this.#pathOf.set(inboundSpi, path);
     this.#options.dataPlane.setPathMtu(inboundSpi, path.mtu.octets);
     this.#schedule(path);
+  }
+
+  #takeKept(key: string): Pick<PathMtu, "octets" | "source" | "reporter"> | undefined {
+    const octets = this.#kept.get(key);
+    this.#kept.delete(key);
+    return octets === undefined ? undefined : { octets, source: "kept", reporter: undefined };
   }
 
   release(inboundSpi: Spi): void {

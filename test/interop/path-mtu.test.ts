@@ -7,7 +7,7 @@ import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { NarrowPath } from "./harness/narrow-path.ts";
 import { describeWith } from "./harness/prerequisites.ts";
-import { startGateway, strongSwanSettings } from "./harness/settings.ts";
+import { SECRET, startGateway, strongSwanSettings, tungateSettings } from "./harness/settings.ts";
 import { StrongSwan } from "./harness/strongswan.ts";
 import { SITE_A, SITE_B, type Site, TwoSites } from "./harness/two-sites.ts";
 
@@ -146,6 +146,37 @@ describeWith(["tun", "build", "nft", "strongswan"], "path MTU", () => {
     // The request was tried whole at first.
     expect(await path.silenced()).toBeGreaterThan(0);
     expect(await sites.a.host.ping(SITE_B.host4)).toBe(true);
+  });
+
+  test("what was found outlives a restart and a crash", async () => {
+    await path.narrow(NARROW);
+    await path.setIcmp(false);
+    await startGateway(b, { site: SITE_B, keep: "respond" });
+    a.writeSecret("secret", `${SECRET}\n`);
+    await a.start(tungateSettings({ site: SITE_A }), { isSupervised: true });
+    await a.isUp("peer");
+    await until("the path was probed", async () => (await mtuOf(a))?.path === NARROW, BOUND_MS);
+    const routeMtu = async () =>
+      (await sites.a.gateway.run(["ip", "route", "get", SITE_B.host4])).stdout.match(/mtu \d+/)?.[0];
+    const route = await until("routes say so", async () => {
+      const found = await routeMtu();
+      return found !== undefined && /mtu 12\d\d/.test(found) && found;
+    });
+
+    for (const how of ["clean", "kill"] as const) {
+      await a.restart(how);
+      const seen = new Set<number | undefined>();
+      const look = async () => {
+        const mtu = await mtuOf(a);
+        if (mtu !== undefined) seen.add(mtu.path);
+        return mtu?.path === NARROW && mtu.source === "probed";
+      };
+      await look();
+      expect(await routeMtu()).toBe(route);
+      await expectTcp(sites.a, sites.b, SITE_B.host4);
+      await until("the path was probed anew", look, BOUND_MS);
+      expect([...seen]).toEqual([NARROW]);
+    }
   });
 
   test("`df: clear`: what is too big for the path is fragmented on the way, and reassembled by the peer's kernel", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { DurationMs, Instant, after as later, minutes } from "../../../src/base/instant.ts";
 import { IpAddress } from "../../../src/base/ip-address.ts";
 import {
+  adoptPathMtu,
   advancePath,
   endProbe,
   hintAtPath,
@@ -131,6 +132,44 @@ describe("a path whose peer answers probes", () => {
     learnPathMtu(path, 1300, ROUTER, Instant(5000));
     expect(settle(path, () => 1300, Instant(5000), 100)).toEqual([1500, 1300]);
     expect(path).toMatchObject({ octets: 1300, source: "icmp", reporter: ROUTER });
+  });
+});
+
+describe("a path that a process before this one had found", () => {
+  const known = (octets: number) => ({ octets, source: "kept", reporter: undefined }) as const;
+
+  test("keeps its size while it is searched anew, and has it confirmed", () => {
+    const path = newPathMtu(4, 1500, true, START);
+    adoptPathMtu(path, known(1300), START);
+    expect(path).toMatchObject({ octets: 1300, source: "kept" });
+    expect(advancePath(path, START)).toBe(1500);
+    expect(path.octets).toBe(1300);
+    endProbe(path, 1500, "tooBig", START);
+    expect(path).toMatchObject({ octets: 1300, source: "kept" });
+    expect(settle(path, () => 1300, START, 1000)[0]).toBe(1300);
+    expect(path).toMatchObject({ octets: 1300, source: "probed" });
+  });
+
+  test("carries more meanwhile: the first probe says so", () => {
+    const path = newPathMtu(4, 1500, true, START);
+    adoptPathMtu(path, known(1300), START);
+    expect(settle(path, () => 1500, START, 1000)).toEqual([1500]);
+    expect(path).toMatchObject({ octets: 1500, source: "probed" });
+  });
+
+  test("keeps its size for ten minutes where nobody answers probes", () => {
+    const path = newPathMtu(4, 1500, false, START);
+    adoptPathMtu(path, known(1300), START);
+    advancePath(path, Instant(START + PATH_MTU_AGE - 1));
+    expect(path.octets).toBe(1300);
+    advancePath(path, Instant(START + PATH_MTU_AGE));
+    expect(path).toMatchObject({ octets: 1500, source: "interface" });
+  });
+
+  test("is as wide as the interface at most", () => {
+    const path = newPathMtu(4, 1300, true, START);
+    adoptPathMtu(path, known(1500), START);
+    expect(path).toMatchObject({ octets: 1300, source: "interface" });
   });
 });
 
