@@ -16,7 +16,7 @@ import { HostNetworkFollower } from "./host-network.ts";
 import { keptGuards } from "./kept-guards.ts";
 import { confinedAdvice, type Means } from "./means.ts";
 import type { Resources } from "./resources.ts";
-import { TunAddresses } from "./tun-addresses.ts";
+import { type GivenAddress, TunAddresses } from "./tun-addresses.ts";
 
 export interface HostRoutesOptions {
   readonly resources: Pick<Resources, "tuns" | "watch" | "parts">;
@@ -28,6 +28,9 @@ export interface HostRoutesOptions {
   readonly effective: () => GatewayConfiguration;
   readonly states: () => readonly ConnectionState[];
   readonly addressesOf: (name: string) => readonly IpAddress[];
+  /** Addresses that devices have from the process before, and what they have from this one. */
+  readonly given: readonly GivenAddress[];
+  readonly onGiven: (given: readonly GivenAddress[]) => void;
   /** The gateway knows the paths; these are our addresses on them. */
   readonly onPaths: (sources: readonly IpAddress[]) => void;
   readonly onError: (error: unknown) => void;
@@ -45,7 +48,7 @@ export class HostRoutes {
 
   constructor(options: HostRoutesOptions) {
     this.#options = options;
-    this.#addresses = new TunAddresses(options.resources.watch);
+    this.#addresses = new TunAddresses(options.resources.watch, options.given, options.onGiven);
     this.#follower = this.#makeFollower();
   }
 

@@ -20,12 +20,15 @@ import { encodeLaneState, type Ground } from "./lane-state.ts";
 import type { LaneOrders } from "./lanes.ts";
 import type { Resources } from "./resources.ts";
 import { SETTLE_MS, type TakenOver } from "./take-over.ts";
+import type { GivenAddress } from "./tun-addresses.ts";
 
 export interface KeepingOptions {
   readonly store: DescriptorStore;
   readonly resources: Pick<Resources, "parts" | "tuns" | "sockets">;
   readonly ground: Ground;
   readonly taken: TakenOver | undefined;
+  /** By the process before, see {@link Keeping.noteGiven}. */
+  readonly given: readonly GivenAddress[];
   /** What index stands for which policy now. */
   readonly policies: () => ReadonlyMap<PolicyName, number>;
 }
@@ -51,11 +54,13 @@ export class Keeping {
   #state: Fd | undefined;
   #orders: LaneOrders = { spds: [], outerAddresses: [], peers: [] };
   #fingerprints: Fingerprints;
+  #given: readonly GivenAddress[];
 
   constructor(options: KeepingOptions) {
     this.#options = options;
     const { taken } = options;
     this.#generation = taken?.state.generation ?? 0;
+    this.#given = options.given;
     this.#fingerprints = taken?.state.fingerprints ?? { connections: new Map(), policies: new Map() };
     if (options.store.isThere && taken?.lanes === undefined) this.#putGround();
   }
@@ -84,6 +89,7 @@ export class Keeping {
       ground,
       policies: policies(),
       fingerprints: this.#fingerprints,
+      given: this.#given,
       ...orders,
     });
     const fd = keepOctets("tungate-lanes", octets);
@@ -102,6 +108,12 @@ export class Keeping {
    */
   settle(fingerprints: Fingerprints): void {
     this.#fingerprints = fingerprints;
+    this.save(this.#orders);
+  }
+
+  /** Devices have these addresses from us. */
+  noteGiven(given: readonly GivenAddress[]): void {
+    this.#given = given;
     this.save(this.#orders);
   }
 

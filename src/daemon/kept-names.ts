@@ -24,13 +24,17 @@ export function keptSocket(socket: number, number: number): string {
   return `${PREFIX}socket.${socket}.${number}`;
 }
 
+export function keptSockets({ sockets }: Ground): readonly string[] {
+  return sockets.flatMap(({ count }, i) =>
+    Array.from({ length: count }, (_, number) => keptSocket(i, number)),
+  );
+}
+
 /** Of all devices and sockets. */
-export function keptGround({ devices, lanes, sockets }: Ground): readonly string[] {
+export function keptGround(ground: Ground): readonly string[] {
+  const { devices, lanes } = ground;
   const queues = devices.flatMap(({ name }) =>
     Array.from({ length: lanes }, (_, lane) => keptQueue(name, lane)),
   );
-  return [
-    ...queues,
-    ...sockets.flatMap(({ count }, i) => Array.from({ length: count }, (_, number) => keptSocket(i, number))),
-  ];
+  return [...queues, ...keptSockets(ground)];
 }

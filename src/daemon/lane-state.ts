@@ -1,6 +1,6 @@
 /**
  * What lanes need besides the SA table and the keys, as plain data in memory: with it a new process has them running before it has
- * read its configuration.
+ * read its configuration. And what else only this process knows.
  */
 import { IpAddress } from "../base/ip-address.ts";
 import type { LaneSocket, SocketRole } from "../dataplane/packet-io.ts";
@@ -12,9 +12,11 @@ import type { PolicyName } from "../policy/data-plane.ts";
 import { SelectorRecord } from "../policy/sa-table.ts";
 import { selectorMemory } from "../policy/selector-record.ts";
 import type { CompiledSpd, SpdSearch } from "../policy/spd.ts";
+import type { OuterSocketsOptions } from "./outer-sockets.ts";
+import type { GivenAddress } from "./tun-addresses.ts";
 
 /** Goes up whenever the meaning of what is below changes, compiled SPDs included; another version is not read. */
-export const LANE_STATE_VERSION = 1;
+export const LANE_STATE_VERSION = 2;
 
 /** What lanes stand on. Descriptors follow from it, see `kept-names.ts`. */
 export interface Ground {
@@ -24,14 +26,13 @@ export interface Ground {
   readonly isConfined: boolean;
   readonly devices: readonly KeptDevice[];
   readonly sockets: readonly KeptSocket[];
-  /** What the configuration asked of the sockets, as a text to compare. */
-  readonly socketsAsked: string;
+  /** What the sockets were opened for. */
+  readonly asked: OuterSocketsOptions;
 }
 
 export interface KeptDevice {
   readonly name: string;
   readonly asked: Superpackets;
-  readonly granted: Superpackets;
 }
 
 export interface KeptSocket extends LaneSocket {
@@ -52,10 +53,12 @@ export interface LaneState {
   readonly spds: readonly CompiledSpd[];
   readonly outerAddresses: readonly IpAddress[];
   readonly peers: readonly IpAddress[];
+  /** Addresses of devices that they have from us. */
+  readonly given: readonly GivenAddress[];
 }
 
 export function encodeLaneState(state: LaneState): Uint8Array {
-  const { fingerprints, policies, spds, outerAddresses, peers, generation, ground } = state;
+  const { fingerprints, policies, spds, outerAddresses, peers, given, generation, ground } = state;
   return encodePlain({
     version: LANE_STATE_VERSION,
     generation,
@@ -66,6 +69,7 @@ export function encodeLaneState(state: LaneState): Uint8Array {
     spds: spds.map(plainSpd),
     outerAddresses,
     peers,
+    given,
   });
 }
 
@@ -85,6 +89,10 @@ export function decodeLaneState(octets: Uint8Array): LaneState {
     spds: listOf(state["spds"], spdOf),
     outerAddresses: listOf(state["outerAddresses"], addressOf),
     peers: listOf(state["peers"], addressOf),
+    given: listOf(state["given"], (one) => {
+      const { device, address, bits } = recordOf(one);
+      return { device: textOf(device), address: addressOf(address), bits: numberOf(bits) };
+    }),
   };
 }
 
@@ -97,11 +105,24 @@ function groundOf(ground: Plain): Ground {
     offloads: { sendsRuns: flagOf(offloads["sendsRuns"]), coalesces: flagOf(offloads["coalesces"]) },
     isConfined: flagOf(ground["isConfined"]),
     devices: listOf(ground["devices"], (one) => {
-      const { name, asked, granted } = recordOf(one);
-      return { name: textOf(name), asked: superpacketsOf(asked), granted: superpacketsOf(granted) };
+      const { name, asked } = recordOf(one);
+      return { name: textOf(name), asked: superpacketsOf(asked) };
     }),
     sockets: listOf(ground["sockets"], socketOf),
-    socketsAsked: textOf(ground["socketsAsked"]),
+    asked: askedOf(recordOf(ground["asked"])),
+  };
+}
+
+function askedOf(asked: Plain): OuterSocketsOptions {
+  const ports = recordOf(asked["ports"]);
+  return {
+    listen: listOf(asked["listen"], addressOf),
+    ports: { ike: numberOf(ports["ike"]), nat: numberOf(ports["nat"]) },
+    mark: numberOf(asked["mark"]),
+    lanes: numberOf(asked["lanes"]),
+    isConfined: flagOf(asked["isConfined"]),
+    receivesAh: flagOf(asked["receivesAh"]),
+    mergesReceived: flagOf(asked["mergesReceived"]),
   };
 }
 

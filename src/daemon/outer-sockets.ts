@@ -32,9 +32,9 @@ export interface OuterSocketsOptions {
   readonly mark: number;
   readonly lanes: number;
   /** UDP alone: this process may open nothing else. */
-  readonly isConfined?: boolean;
+  readonly isConfined: boolean;
   /** Some SA is of AH. */
-  readonly receivesAh?: boolean;
+  readonly receivesAh: boolean;
   /** The kernel may merge what one peer sends (UDP_GRO). */
   readonly mergesReceived: boolean;
 }
@@ -124,7 +124,7 @@ export function askedOfSockets({
   isConfined,
 }: OuterSocketsOptions): string {
   const addresses = listen.map(formatIpAddress).sort();
-  const flags = [receivesAh === true, mergesReceived, isConfined === true];
+  const flags = [receivesAh, mergesReceived, isConfined];
   return JSON.stringify([addresses, ports.ike, ports.nat, mark, lanes, ...flags]);
 }
 
@@ -170,8 +170,8 @@ function openAll(opening: Opening, family: IpFamily, address?: IpAddress): void 
   sockets.push({ fds: [open(ike.fd)], role: "ike", localPort: ike.localPort, ...kept });
   const nat = openGroup({ ...where, port: ports.nat, mergesReceived }, lanes, open);
   sockets.push({ fds: nat, role: "nat", localPort: ports.nat, ...kept });
-  if (opening.isConfined === true) return;
-  for (const role of opening.receivesAh === true ? (["esp", "ah"] as const) : (["esp"] as const)) {
+  if (opening.isConfined) return;
+  for (const role of opening.receivesAh ? (["esp", "ah"] as const) : (["esp"] as const)) {
     const fds = Array.from({ length: lanes }, (_, lane) => {
       const fd = open(openRawSocket(where, role).fd);
       if (lanes > 1) attachFilter(fd, rawFilter(family, lane, lanes, role));

@@ -22,12 +22,7 @@ import { hasAh } from "./has-ah.ts";
 import { laneCount } from "./lane-count.ts";
 import type { Ground } from "./lane-state.ts";
 import type { Means } from "./means.ts";
-import {
-  askedOfSockets,
-  type OuterSockets,
-  type OuterSocketsOptions,
-  openOuterSockets,
-} from "./outer-sockets.ts";
+import { type OuterSockets, type OuterSocketsOptions, openOuterSockets } from "./outer-sockets.ts";
 import type { TakenOver } from "./take-over.ts";
 import { openTunDevices, type TunDevices } from "./tun-devices.ts";
 
@@ -139,9 +134,9 @@ export function groundOf(configuration: Configuration, { tuns, sockets }: Resour
     lanes: tuns.lanes,
     offloads: laneOffloads(gateway),
     isConfined: means.isConfined,
-    devices: tuns.names.map((name) => ({ name, asked: superpacketsOf(gateway), granted: tuns.superpackets })),
+    devices: tuns.names.map((name) => ({ name, asked: superpacketsOf(gateway) })),
     sockets: sockets.all.map(({ fds, ...socket }) => ({ ...socket, count: fds.length })),
-    socketsAsked: askedOfSockets(socketsOptions(configuration, tuns.lanes, means)),
+    asked: socketsOptions(configuration, tuns.lanes, means),
   };
 }
 

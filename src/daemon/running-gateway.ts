@@ -22,7 +22,7 @@ import { Cleanup } from "./cleanup.ts";
 import type { DaemonLog } from "./daemon-log.ts";
 import { gatewayConfiguration, remoteNames } from "./effective-configuration.ts";
 import type { ExplainSource } from "./explain.ts";
-import { fitting } from "./fitting.ts";
+import { type Fitted, fitting } from "./fitting.ts";
 import { systemSwitchBoard } from "./forwarding.ts";
 import { type ForwardedEffect, GatewayLoop } from "./gateway-loop.ts";
 import { HostRoutes } from "./host-routes.ts";
@@ -39,6 +39,7 @@ import { RemoteNames } from "./remote-names.ts";
 import { expectedWork, groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
 import { wipeSecrets } from "./secrets.ts";
 import type { TakenOver } from "./take-over.ts";
+import type { GivenAddress } from "./tun-addresses.ts";
 
 /** Peers have so long to answer our deletes. */
 const GOODBYE_MS = 2_000;
@@ -89,13 +90,14 @@ export class RunningGateway {
     const cleanup = new Cleanup();
     const { configuration, store, log } = options;
     const means = findMeans(store.given, options.taken);
-    const taken = options.taken && (await fitting(options.taken, configuration, store, log, means));
+    const fitted = options.taken && (await fitting(options.taken, configuration, store, log, means));
     try {
-      const running = new RunningGateway(options, cleanup, means, taken);
+      const running = new RunningGateway(options, cleanup, means, fitted);
       await running.#start();
       return running;
     } catch (error) {
       await cleanup.run();
+      fitted?.takeBack();
       throw error;
     }
   }
@@ -104,11 +106,12 @@ export class RunningGateway {
     options: RunningGatewayOptions,
     cleanup: Cleanup,
     means: Means,
-    taken: TakenOver | undefined,
+    fitted: Fitted | undefined,
   ) {
     this.#options = options;
     this.#cleanup = cleanup;
     this.#means = means;
+    const taken = fitted?.taken;
     this.#taken = taken;
     const { configuration, clock } = options;
     this.#configuration = configuration;
@@ -121,6 +124,7 @@ export class RunningGateway {
       means,
       taken,
     );
+    fitted?.commit();
     this.#loop = this.#makeLoop();
     this.#manual = new PlacedManual({
       keys: new ManualKeys(lockFile),
@@ -182,6 +186,7 @@ export class RunningGateway {
       resources: this.#resources,
       ground: groundOf(configuration, this.#resources, this.#means),
       taken: this.#taken,
+      given: this.#givenBefore(),
       policies: () => this.#gateway.policyIndices(),
     });
     this.#lanes.keepOrders((orders) => keeping.save(orders));
@@ -463,6 +468,11 @@ export class RunningGateway {
     return lanes;
   }
 
+  /** Also where nothing else of the process before is taken over. */
+  #givenBefore(): readonly GivenAddress[] {
+    return this.#options.taken?.state.given ?? [];
+  }
+
   #makeRoutes(): HostRoutes {
     return new HostRoutes({
       resources: this.#resources,
@@ -472,6 +482,8 @@ export class RunningGateway {
       effective: () => this.#effective(),
       states: () => this.describe(),
       addressesOf: (name) => this.#names.addressesOf(name),
+      given: this.#givenBefore(),
+      onGiven: (given) => this.#keeping.noteGiven(given),
       onPaths: (sources) => {
         this.#loop.feed({ kind: "pathsChanged" });
         this.#lanes.setOuterAddresses([...this.#configuration.gateway.listen, ...sources]);

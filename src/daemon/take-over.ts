@@ -14,7 +14,7 @@ import {
   openNativeKeyStore,
   openNativeSaTable,
 } from "../io/native-memory.ts";
-import { closeFd, describeTun, type TunDevice, udpPort } from "../io/native-socket.ts";
+import { adoptTun, closeFd, describeTun, type TunDevice, udpPort } from "../io/native-socket.ts";
 import { claimMemory } from "../io/sole-user.ts";
 import { recoverSaTable } from "../policy/sa-recovery.ts";
 import { DEFAULT_SA_TABLE_SIZE } from "../policy/sa-table.ts";
@@ -172,10 +172,10 @@ function one(given: DescriptorStore["given"], name: string): Fd {
 /** Somebody may have deleted a device meanwhile: its queues lead nowhere. */
 function keptDevices(given: DescriptorStore["given"], { ground }: LaneState): ReadonlyMap<string, TunDevice> {
   const devices = new Map<string, TunDevice>();
-  for (const { name, granted } of ground.devices) {
+  for (const { name, asked } of ground.devices) {
     const queues = Array.from({ length: ground.lanes }, (_, lane) => one(given, keptQueue(name, lane)));
     const isThere = queues.every((fd) => describeTun(fd)?.name === name);
-    if (isThere) devices.set(name, { name, queues, superpackets: granted });
+    if (isThere) devices.set(name, adoptTun(name, queues, asked));
     else for (const fd of queues) closeFd(fd);
   }
   return devices;

@@ -7,43 +7,59 @@ import type { HostNetwork, NetworkWatch } from "../io/netlink.ts";
 
 type AddressWatch = Pick<NetworkWatch, "addAddress" | "removeAddress">;
 
-interface Given {
-  readonly link: number;
-  readonly one: InterfaceAddress;
+export interface GivenAddress extends InterfaceAddress {
+  /** The device's name. */
+  readonly device: string;
 }
 
 export class TunAddresses {
   readonly #watch: AddressWatch;
   /** By us; what others gave a device is theirs to take away. */
-  #given: readonly Given[] = [];
+  #given: readonly GivenAddress[];
+  readonly #onGiven: (given: readonly GivenAddress[]) => void;
 
-  constructor(watch: AddressWatch) {
+  /**
+   * @param given - by the process before
+   * @param onGiven - told before anything is given, so that whoever comes after this process knows
+   */
+  constructor(
+    watch: AddressWatch,
+    given: readonly GivenAddress[],
+    onGiven: (given: readonly GivenAddress[]) => void,
+  ) {
     this.#watch = watch;
+    this.#given = given;
+    this.#onGiven = onGiven;
   }
 
   /** Adds those that are missing, and removes what we added and nobody wants any more; a device that is not there yet gets its own at the next look. */
   async settle(devices: readonly TunSettings[], { links, addresses }: HostNetwork): Promise<void> {
-    const wanted = devices.flatMap(({ name, addresses: own = [] }) => {
-      const link = links.find((one) => one.name === name)?.index;
-      return link === undefined ? [] : own.map((one): Given => ({ link, one }));
-    });
-    const isThere = ({ link, one }: Given) =>
+    const linkOf = ({ device }: GivenAddress) => links.find(({ name }) => name === device)?.index;
+    const wanted = devices
+      .flatMap(({ name, addresses: own = [] }) => own.map((one): GivenAddress => ({ ...one, device: name })))
+      .filter((one) => linkOf(one) !== undefined);
+    const isThere = (given: GivenAddress) =>
       addresses.some(
-        ({ link: index, address, bits }) =>
-          index === link && bits === one.bits && equal(address, one.address),
+        ({ link, address, bits }) =>
+          link === linkOf(given) && bits === given.bits && equal(address, given.address),
       );
     const gone = this.#given.filter((given) => !wanted.some((one) => isSame(one, given)));
     for (const given of gone) {
-      if (isThere(given)) await this.#watch.removeAddress(given.link, given.one);
-      this.#given = this.#given.filter((one) => one !== given);
+      if (isThere(given)) await this.#watch.removeAddress(linkOf(given)!, given);
+      this.#note(this.#given.filter((one) => one !== given));
     }
     for (const missing of wanted.filter((one) => !isThere(one))) {
-      await this.#watch.addAddress(missing.link, missing.one);
-      if (!this.#given.some((one) => isSame(one, missing))) this.#given = [...this.#given, missing];
+      if (!this.#given.some((one) => isSame(one, missing))) this.#note([...this.#given, missing]);
+      await this.#watch.addAddress(linkOf(missing)!, missing);
     }
+  }
+
+  #note(given: readonly GivenAddress[]): void {
+    this.#given = given;
+    this.#onGiven(given);
   }
 }
 
-function isSame(a: Given, b: Given): boolean {
-  return a.link === b.link && a.one.bits === b.one.bits && equal(a.one.address, b.one.address);
+function isSame(a: GivenAddress, b: GivenAddress): boolean {
+  return a.device === b.device && a.bits === b.bits && equal(a.address, b.address);
 }

@@ -1,10 +1,11 @@
 /** Restarts under traffic: what a process leaves with its service manager, the next one goes on with. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { START_LASTS_MS, STARTS_MAX } from "../../src/daemon/starts.ts";
 import { Capture, clearFrames, type Frame } from "./harness/capture.ts";
-import { until } from "./harness/command.ts";
+import { BackgroundProcess, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { SECRET, startGateway, tungateSettings } from "./harness/settings.ts";
@@ -192,6 +193,19 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
     await isUpAgain("lan");
     expect(await device()).toBe(index);
 
+    const address = async () =>
+      (await sites.a.gateway.run(["ip", "-brief", "addr", "show", "dev", "tungate0"])).stdout;
+    const own = "    interface: { name: tungate0, addresses: [10.9.0.1/30] }\n    children:";
+    a.configure(settings.replace("    children:", own));
+    await a.restart("clean");
+    expect(await address()).toContain("10.9.0.1/30");
+    await sites.a.gateway.ip("addr add 10.9.0.9/32 dev tungate0");
+    // What the process before gave goes, what others gave stays.
+    a.configure(settings.replace("    children:", own.replace(", addresses: [10.9.0.1/30]", "")));
+    await a.restart("clean");
+    expect(await address()).toContain("10.9.0.9/32");
+    expect(await address()).not.toContain("10.9.0.1/30");
+
     a.configure(settings.replace("lan:", "other:"));
     await a.restart("clean");
     await isUpAgain("other");
@@ -205,6 +219,41 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
     // Not even the IKE SA is another one.
     expect(await ikeSpis()).toBe(before);
   });
+
+  test("a start that is refused loses nothing, whatever it had already put aside", async () => {
+    const settings = tungateSettings({ site: SITE_A });
+    const spis = [await ikeSpis(), (await lan()).inboundSpi];
+    const notOurs = settings.replace(`listen: ["${SITE_A.outer4}"]`, 'listen: ["192.0.2.77"]');
+    const otherLanes = /^ {2}lanes: .*$/m;
+    const holder = new BackgroundProcess(
+      sites.a.gateway.command([
+        "python3",
+        "-c",
+        `import socket, signal; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("${SITE_A.outer4}", 1500)); print("bound", flush=True); signal.pause()`,
+      ]),
+      join(sites.folder, "holder"),
+    );
+    await until("port 1500 is taken", () => readFileSync(join(sites.folder, "holder"), "utf8") === "bound\n");
+
+    // The last one twice: what the first refusal put back is what the second one finds.
+    for (const [refused, why, times] of [
+      [notOurs.replace(otherLanes, "  lanes: 4"), /all SAs begin anew/, 1],
+      [notOurs.replace(otherLanes, "  tun: { name: other0 }\n  offloads: { tso: off }"), /192\.0\.2\.77/, 1],
+      [settings.replace("on_exit:", "ports: { ike: 1500, nat: 4500 }\n  on_exit:"), /port 1500/, 2],
+    ] as const) {
+      const starts = () => a.log().match(/^supervisor: start/gm)!.length;
+      const [said, before] = [a.log().length, starts()];
+      a.configure(refused);
+      a.process.signal("SIGHUP");
+      await until("starts are refused", () => starts() > before + times, 30_000);
+      expect(a.log().slice(said)).toMatch(why);
+      a.configure(settings);
+      await isUpAgain("lan");
+      expect(await sites.a.host.ping(SITE_B.host4)).toBe(true);
+      expect([await ikeSpis(), (await lan()).inboundSpi]).toEqual(spis);
+    }
+    await holder.stop("SIGKILL");
+  }, 120_000);
 
   test("20 SIGKILLs under traffic: no pair of SPI and sequence number is on the wire twice", async () => {
     const starts = () => a.log().match(/^supervisor: start \d+/gm)!.length;

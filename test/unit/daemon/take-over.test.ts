@@ -1,6 +1,7 @@
 /** What is taken from the service manager's store, what is refused, and that nothing of it stays when it is given up. */
 import { openSync } from "node:fs";
 import { expect, test } from "vitest";
+import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import { Keeping } from "../../../src/daemon/keeping.ts";
 import { KEPT_IKE, KEPT_KEYS, KEPT_LANES, KEPT_STARTS, KEPT_TABLE } from "../../../src/daemon/kept-names.ts";
 import { decodeLaneState, encodeLaneState, type LaneState } from "../../../src/daemon/lane-state.ts";
@@ -31,13 +32,22 @@ const STATE: LaneState = {
     offloads: { sendsRuns: false, coalesces: false },
     devices: [],
     sockets: [],
-    socketsAsked: "[]",
+    asked: {
+      listen: [],
+      ports: { ike: 500, nat: 4500 },
+      mark: 0,
+      lanes: 1,
+      isConfined: false,
+      receivesAh: false,
+      mergesReceived: true,
+    },
   },
   policies: new Map(),
   fingerprints: NO_FINGERPRINTS,
   spds: [compileSpd([])],
   outerAddresses: [],
   peers: [],
+  given: [],
 };
 
 interface Manager {
@@ -160,6 +170,7 @@ describeNative("keeping", () => {
       resources: { sockets: { all: [] }, tuns: { queues: [] }, parts: taken } as never,
       ground: STATE.ground,
       taken: { ...taken, state: { ...taken.state, fingerprints: was } },
+      given: [],
       policies: () => new Map(),
     });
     const newest = () => {
@@ -175,6 +186,9 @@ describeNative("keeping", () => {
     keeping.settle(is);
     expect(newest()).toMatchObject({ generation: 3, fingerprints: is });
     expect(newest().spds).toHaveLength(2);
+    const given = [{ device: "tungate0", address: parseIpAddress("10.9.0.1")!, bits: 30 }];
+    keeping.noteGiven(given);
+    expect(newest()).toMatchObject({ generation: 4, fingerprints: is, given });
     keeping.close();
   });
 });

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { InterfaceAddress } from "../../../src/base/address-range.ts";
 import { formatIpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import type { TunSettings } from "../../../src/config/configuration.ts";
-import { TunAddresses } from "../../../src/daemon/tun-addresses.ts";
+import { type GivenAddress, TunAddresses } from "../../../src/daemon/tun-addresses.ts";
 import type { HostNetwork } from "../../../src/io/netlink.ts";
 
 const address = (text: string): InterfaceAddress => {
@@ -16,6 +16,7 @@ const device = (name: string, ...own: string[]) =>
 /** Two devices of a host that does as it is told. */
 function makeHost(...others: string[]) {
   const there = new Set(others);
+  let given: readonly GivenAddress[] = [];
   const done: string[] = [];
   const change = (what: string) => async (index: number, one: InterfaceAddress) => {
     const text = `${index} ${formatIpAddress(one.address)}/${one.bits}`;
@@ -23,7 +24,12 @@ function makeHost(...others: string[]) {
     if (what === "add") there.add(text);
     else there.delete(text);
   };
-  const addresses = new TunAddresses({ addAddress: change("add"), removeAddress: change("remove") });
+  const watch = { addAddress: change("add"), removeAddress: change("remove") };
+  const start = () =>
+    new TunAddresses(watch, given, (now) => {
+      given = now;
+    });
+  let addresses = start();
   const settle = async (...devices: TunSettings[]) => {
     const network = {
       links: [
@@ -38,7 +44,10 @@ function makeHost(...others: string[]) {
     await addresses.settle(devices, network);
     return done.splice(0);
   };
-  return { settle, there };
+  const restart = () => {
+    addresses = start();
+  };
+  return { settle, restart, there, isKnown: () => given.length };
 }
 
 test("what is missing is added once, and what leaves the configuration goes", async () => {
@@ -69,4 +78,25 @@ test("what somebody has taken away already is not taken away again", async () =>
   await settle(device("tungate0", "10.9.0.1/30"));
   there.clear();
   expect(await settle(device("tungate0"))).toEqual([]);
+});
+
+test("the next process takes away what this one gave, and nothing of others", async () => {
+  const { settle, restart, isKnown } = makeHost("3 10.9.0.9/32");
+  await settle(device("tungate0", "10.9.0.1/30", "10.9.0.9/32"));
+  restart();
+  expect(await settle(device("tungate0", "10.9.0.1/30"))).toEqual([]);
+  restart();
+  expect(await settle(device("tungate0"))).toEqual(["remove 3 10.9.0.1/30"]);
+  expect(isKnown()).toBe(0);
+});
+
+test("what is about to be given is told before: a process that is killed in between leaves nothing that nobody knows", async () => {
+  const told: number[] = [];
+  const failing = () => Promise.reject(new Error("killed"));
+  const addresses = new TunAddresses({ addAddress: failing, removeAddress: failing }, [], (given) =>
+    told.push(given.length),
+  );
+  const network = { links: [{ index: 3, name: "tungate0" }], addresses: [] } as unknown as HostNetwork;
+  await expect(addresses.settle([device("tungate0", "10.9.0.1/30")], network)).rejects.toThrow("killed");
+  expect(told).toEqual([1]);
 });

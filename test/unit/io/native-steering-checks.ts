@@ -39,7 +39,15 @@ export function rawLanes(family: 4 | 6, from: string, to: string, protocol: "esp
 }
 
 export function outerSocketsOfLanes(): void {
-  const options = { listen: [], ports: { ike: 500, nat: 4500 }, mark: 0, lanes: 3, mergesReceived: true };
+  const options = {
+    listen: [],
+    ports: { ike: 500, nat: 4500 },
+    mark: 0,
+    lanes: 3,
+    mergesReceived: true,
+    isConfined: false,
+    receivesAh: false,
+  };
   const sockets = openOuterSockets(options);
   const [first, ...others] = sockets.lanes;
   const roles = (lane: typeof first) => lane!.map(({ role, family, localPort }) => [role, family, localPort]);
