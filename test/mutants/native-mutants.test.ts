@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import { addonSources } from "../../src/io/addon-sources.ts";
 import { MutatedTree, ROOT } from "./mutated-tree.ts";
 import { NATIVE_MUTANTS } from "./native-mutants.ts";
+import { TAKE_OVER_MUTANTS } from "./take-over-mutants.ts";
 
 const isBuilt =
   existsSync(join(ROOT, "native/build/Makefile")) &&
@@ -14,7 +15,10 @@ if (!isBuilt && process.env["CI"] === "true") throw new Error("the native addon 
 
 const hasLibrary = existsSync(join(ROOT, "native/build/Release/obj.target/tungate_ipsec_mb"));
 const TARGETS = hasLibrary ? ["tungate", "tungate_ipsec_mb"] : ["tungate"];
-const mutants = NATIVE_MUTANTS.filter(({ file }) => hasLibrary || !file.includes("/ipsec_mb/"));
+const mutants = [
+  ...NATIVE_MUTANTS.filter(({ file }) => hasLibrary || !file.includes("/ipsec_mb/")),
+  ...TAKE_OVER_MUTANTS,
+];
 
 const BUILD_MS = 200_000;
 

@@ -66,7 +66,7 @@ function before() {
     lanes: undefined,
     ikeSas: [Uint8Array.of(7)],
   } as unknown as TakenOver;
-  const fit = (changes: object) => {
+  const fitTo = (changes: object) => {
     const gateway = {
       lanes: "auto",
       listen: asked.listen,
@@ -87,7 +87,7 @@ function before() {
       return false;
     }
   };
-  return { asked, taken, kept, fit, isFree, names: [...kept.keys()] };
+  return { asked, taken, kept, fitTo, isFree, names: [...kept.keys()] };
 }
 
 function memoryOf(fd: Fd): Uint8Array {
@@ -97,16 +97,16 @@ function memoryOf(fd: Fd): Uint8Array {
 
 describeNative("fitting", () => {
   test("the control: with the same configuration sockets stay as they are", async () => {
-    const { fit, kept, names, isFree, taken } = before();
-    const fitted = await fit({});
+    const { fitTo, kept, names, isFree, taken } = before();
+    const fitted = await fitTo({});
     expect(fitted.taken?.sockets).toBe(taken.sockets);
     expect([[...kept.keys()], isFree()]).toEqual([names, false]);
     taken.sockets!.close();
   });
 
   test("other ports: the former ones are free, and after a refusal they are bound and kept again", async () => {
-    const { fit, kept, names, isFree, asked } = before();
-    const fitted = await fit({ ports: { ike: 1, nat: 2 } });
+    const { fitTo, kept, names, isFree } = before();
+    const fitted = await fitTo({ ports: { ike: 1, nat: 2 } });
     expect(fitted.taken?.sockets).toBeUndefined();
     expect([[...kept.keys()], isFree()]).toEqual([[KEPT_TABLE, KEPT_KEYS], true]);
 
@@ -115,16 +115,16 @@ describeNative("fitting", () => {
   });
 
   test("once all is open nothing comes back", async () => {
-    const { fit, kept, isFree } = before();
-    const fitted = await fit({ ports: { ike: 1, nat: 2 } });
+    const { fitTo, kept, isFree } = before();
+    const fitted = await fitTo({ ports: { ike: 1, nat: 2 } });
     fitted.commit();
     fitted.takeBack();
     expect([[...kept.keys()], isFree()]).toEqual([[KEPT_TABLE, KEPT_KEYS], true]);
   });
 
   test("another number of lanes: keys and IKE SAs go when all is open, and not before", async () => {
-    const { fit, kept, taken, names } = before();
-    const first = await fit({ lanes: 2 });
+    const { fitTo, kept, taken, names } = before();
+    const first = await fitTo({ lanes: 2 });
     expect(first.taken).toBeUndefined();
     first.takeBack();
     expect([...kept.keys()].toSorted()).toEqual(names.toSorted());
@@ -133,7 +133,7 @@ describeNative("fitting", () => {
     const other = before();
     const memory = memoryOf(other.taken.keys.fd);
     memory[memory.length - 1] = 7;
-    const second = await other.fit({ lanes: 2 });
+    const second = await other.fitTo({ lanes: 2 });
     expect(memory.includes(7)).toBe(true);
     second.commit();
     expect([...other.kept.keys()]).toEqual([]);
