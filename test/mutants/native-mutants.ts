@@ -102,10 +102,10 @@ export const NATIVE_MUTANTS: readonly Mutant[] = [
     killedBy: "forged ones among many",
   },
   {
-    bug: "an overrun is left where it is, and heard of again and again",
+    bug: "what waits after an overrun is heard of again and again",
     file: "native/netlink.cc",
-    find: " || errno == ENOBUFS || errno == EINTR) continue;",
-    replace: ") continue;",
+    find: "i < kDrainMax;",
+    replace: "i < kDrainMax / 4096;",
     test: "test/unit/io/netlink-netns.test.ts",
     killedBy: "more changes than the kernel remembers are one change",
   },
