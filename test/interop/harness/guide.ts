@@ -32,7 +32,8 @@ export async function runGuide(page: string, more = ""): Promise<GuideRun> {
       "--mount-proc",
       "bash",
       "-c",
-      `set -em\ncd "$1"\nmount -t tmpfs tmpfs /run\nmount -t tmpfs tmpfs /tmp\n${more}\nexec 2>&1\ntrap "tail -n 20 /tmp/*/*.log" ERR\n${script}`,
+      // The tree is seen elsewhere too: it may lie below what is hidden.
+      `set -em\nmount --bind "$1" /mnt\ncd /mnt\nmount -t tmpfs tmpfs /run\nmount -t tmpfs tmpfs /tmp\n${more}\nexec 2>&1\ntrap "tail -n 20 /tmp/*/*.log" ERR\n${script}`,
       "guide",
       ROOT,
     ],

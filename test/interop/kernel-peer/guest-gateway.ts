@@ -1,6 +1,6 @@
 /** Our own daemon inside a kernel peer: this checkout on an older kernel, unprivileged, with the unit's capabilities. */
 import { realpathSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { StatusDocument } from "../../../src/control/schema.ts";
 import { until } from "../harness/command.ts";
 import { UNPRIVILEGED } from "../harness/gateway.ts";
@@ -12,10 +12,13 @@ import type { KernelPeer } from "./kernel-peer.ts";
 const SLOW_MS = 60_000;
 const FOLDER = "/run/tungate";
 const CONTROL = `${FOLDER}/control/control.sock`;
+const NODE_SOURCE = realpathSync(process.execPath);
 const CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service";
-const NODE = realpathSync(process.execPath);
-const PROGRAM = `${NODE} ${join(ROOT, "dist/cli/main.js")}`;
-const AGENT = `${NODE} ${join(ROOT, "test/interop/harness/traffic-agent.mjs")}`;
+/** Where the guest finds the tree and Node: it has a /tmp of its own, and not everybody may look into root's folder. */
+const TREE = "/run/tree";
+const NODE = `/run/node/${basename(NODE_SOURCE)}`;
+const PROGRAM = `${NODE} ${TREE}/dist/cli/main.js`;
+const AGENT = `${NODE} ${TREE}/test/interop/harness/traffic-agent.mjs`;
 
 export class GuestGateway {
   readonly #peer: KernelPeer;
@@ -39,6 +42,9 @@ export class GuestGateway {
     }
     await peer.run(`
       set -e
+      mkdir ${TREE} /run/node
+      mount -t hostfs -o ro,${ROOT} none ${TREE}
+      mount -t hostfs -o ro,${dirname(NODE_SOURCE)} none /run/node
       /run/modprobe tun
       mkdir -p /dev/net ${FOLDER}
       [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
