@@ -140,7 +140,7 @@ async function serve(
     log.info(`tungate ${version} is running, ${status}; ESP by ${crypto.name}`);
     const signal = await stopped;
     clearTimeout(lasts);
-    const staysBehind = await isForAnother(service, signal);
+    const staysBehind = await isForAnother(service, signal, log);
     const words = `stopping on ${signal}${staysBehind ? "; SAs, devices and sockets stay for the next start" : ""}`;
     service.stopping(words);
     log.info(words);
@@ -167,9 +167,15 @@ async function serve(
  * Whether another process goes on with what this one has: there is a store, and nobody says that this is the end. A stop by hand
  * (SIGINT), and one that systemd calls a stop, are.
  */
-async function isForAnother(service: ServiceManager, signal: string): Promise<boolean> {
-  if (!service.store.isThere || signal !== "SIGTERM") return false;
-  return service.unit === undefined || (await isRestart(service.unit)) !== false;
+async function isForAnother({ store, unit }: ServiceManager, signal: string, log: Logger): Promise<boolean> {
+  if (!store.isThere || signal !== "SIGTERM") return false;
+  if (unit === undefined) return true;
+  try {
+    return await isRestart(unit);
+  } catch (error) {
+    log.warn({ err: error }, "systemd does not say whether a start follows: peers are told nothing");
+    return true;
+  }
 }
 
 function readyText(

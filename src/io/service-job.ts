@@ -6,13 +6,15 @@ const PATIENCE_MS = 30_000;
 
 /**
  * @param unit - name of our unit
- * @returns whether a start follows; `undefined` when nobody says so
+ * @returns whether a start follows
+ * @throws Error with the words of systemctl when nobody says so
  */
-export function isRestart(unit: string): Promise<boolean | undefined> {
+export function isRestart(unit: string): Promise<boolean> {
   const words = ["list-jobs", "--plain", "--no-legend", "--no-pager", unit];
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     execFile("systemctl", words, { timeout: PATIENCE_MS, env: { PATH: "/usr/bin:/bin" } }, (error, text) => {
-      resolve(error === null ? saysRestart(text, unit) : undefined);
+      if (error === null) resolve(saysRestart(text, unit));
+      else reject(error);
     });
   });
 }
