@@ -62,7 +62,7 @@ export class GuestGateway {
   }
 
   async log(): Promise<string> {
-    return (await this.#peer.run(`cat ${FOLDER}/log`)).stdout;
+    return (await this.#peer.run(`cat ${FOLDER}/log 2>/dev/null || :`)).stdout;
   }
 
   async logSays(pattern: RegExp): Promise<void> {
