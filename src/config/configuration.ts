@@ -21,11 +21,15 @@ export interface Configuration {
   readonly privateKeys: ReadonlyMap<PrivateKeyId, PrivateKeyHandle>;
   /** Absolute paths of certificate and key files, which may be renewed while the gateway runs. */
   readonly keyFiles: readonly string[];
+  /** Absolute paths of files with pre-shared keys and passwords: another secret is taken over by a reload. */
+  readonly secretFiles: readonly string[];
   /** What works but should be looked at. */
   readonly warnings: readonly ConfigProblem[];
 }
 
 export interface GatewaySettings {
+  /** Where the file has what it says of each key of `gateway`. */
+  readonly lines: ReadonlyMap<string, number>;
   /** Outer addresses to receive on; empty: all of the machine's. */
   readonly listen: readonly IpAddress[];
   readonly ports: { readonly ike: number; readonly nat: number };
@@ -33,9 +37,9 @@ export interface GatewaySettings {
   readonly interfaces: readonly TunSettings[];
   readonly offloads: OffloadSettings;
   readonly routing: RoutingSettings;
-  /** Threads that carry packets. */
   /** Private and local addresses where CRLs and OCSP responders may be asked. */
   readonly revocationTargets: readonly AddressRange[];
+  /** Threads that carry packets. */
   readonly lanes: "auto" | number;
   readonly forwarding: "check" | "lan";
   readonly onExit: "block" | "open";

@@ -42,7 +42,9 @@ export function gatewaySettings(input: GatewayInput | undefined, findings: Findi
   const group = input?.control?.group;
   const metrics = metricsSettings(input?.metrics, findings);
   const readOnly = readOnlySocket(input, findings);
+  const keys = Object.keys(input ?? {});
   return {
+    lines: new Map(keys.map((key) => [key, findings.place(["gateway", key]).line])),
     listen: input?.listen ?? [],
     ports,
     interfaces: [

@@ -57,6 +57,7 @@ const NO_SECRETS: SecretSettings = {
   directory: "/",
   read: [],
   files: new Set(),
+  secretFiles: new Set(),
   certificates: new Map(),
 };
 

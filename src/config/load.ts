@@ -80,6 +80,7 @@ class Loading {
       directory: dirname(resolve(file)),
       read: this.#secrets,
       files: new Set(),
+      secretFiles: new Set(),
       certificates: new Map(),
     };
   }
@@ -101,6 +102,7 @@ class Loading {
       manual: read.manual,
       privateKeys: read.privateKeys,
       keyFiles: [...this.#settings.files],
+      secretFiles: [...this.#settings.secretFiles],
       warnings: findings.warnings,
     };
     if (read.inlineKeys.length > 0 && (this.#mode & READABLE_BY_OTHERS) !== 0)

@@ -27,6 +27,8 @@ export interface SecretSettings {
   readonly directory: string;
   /** Receives the paths of certificate and key files, which may be renewed while the gateway runs. */
   readonly files: Set<string>;
+  /** Receives the paths of files with keys and passwords that both ends know. */
+  readonly secretFiles: Set<string>;
   /** By path: many connections name the same CA, which is read once, and is the same octets in all of them. */
   readonly certificates: Map<string, readonly Certificate[]>;
   /** Receives every secret that was read, to be wiped when the configuration is refused. */
@@ -114,8 +116,11 @@ function encodingOf(value: unknown, usual: Encoding): Encoding {
 
 function rawSecret(source: Source, name: string, settings: SecretSettings): Uint8Array {
   switch (source) {
-    case "file":
-      return secretFile(resolve(settings.directory, name), settings.reader, EXPOSED_BITS, PSK_FILE);
+    case "file": {
+      const path = resolve(settings.directory, name);
+      settings.secretFiles.add(path);
+      return secretFile(path, settings.reader, EXPOSED_BITS, PSK_FILE);
+    }
     case "env": {
       const found = settings.reader.environment(name);
       if (found === undefined)

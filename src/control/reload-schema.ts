@@ -51,6 +51,8 @@ export const reloadPlan = z.strictObject({
       text: z.string(),
       /** The running gateway cannot take it over: a reload with it is refused as a whole. */
       needsRestart: z.boolean(),
+      /** Of the new file, where it says this. */
+      line: z.number().optional(),
     }),
   ),
   counts: z.strictObject({

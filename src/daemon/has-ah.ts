@@ -1,11 +1,17 @@
-/** Whether some SA of a configuration may be of AH, which has sockets of its own. */
+/** SAs of AH, which have sockets of their own. */
 import type { Configuration } from "../config/configuration.ts";
+import type { ConfigurationPlace } from "../policy/connection.ts";
 
-export function hasAh({ connections, manual }: Configuration): boolean {
+/** Whether some SA of a configuration may be of AH. */
+export function hasAh(configuration: Configuration): boolean {
+  return placeOfAh(configuration) !== undefined;
+}
+
+/** Where a configuration has its first child with AH. */
+export function placeOfAh({ connections, manual }: Configuration): ConfigurationPlace | undefined {
+  const children = connections.flatMap(({ connection }) => connection.children);
   return (
-    manual.some(({ inbound }) => inbound.suite.protocol === "ah") ||
-    connections.some(({ connection }) =>
-      connection.children.some(({ proposals }) => proposals.some(({ protocol }) => protocol === "ah")),
-    )
+    manual.find(({ inbound }) => inbound.suite.protocol === "ah")?.place ??
+    children.find(({ proposals }) => proposals.some(({ protocol }) => protocol === "ah"))?.place
   );
 }

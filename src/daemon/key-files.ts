@@ -1,5 +1,4 @@
 /** Certificates and keys that are renewed while the gateway runs: noticed, read, and used from the next authentication on. */
-import { statSync } from "node:fs";
 import { TungateError } from "../base/errors.ts";
 import { isSameValue } from "../base/same-value.ts";
 import { ConfigError, formatConfigProblem } from "../config/config-error.ts";
@@ -7,6 +6,7 @@ import type { Configuration } from "../config/configuration.ts";
 import type { Connection, OwnAuthentication, PrivateKeyId } from "../policy/connection.ts";
 import { connectionKey } from "../policy/peer-numbers.ts";
 import type { DaemonLog } from "./daemon-log.ts";
+import { fileMark } from "./file-mark.ts";
 import { wipeSecrets } from "./secrets.ts";
 
 /** How often the files are looked at. */
@@ -67,7 +67,6 @@ export class KeyFiles {
     const isReminding = performance.now() - this.#remindedAt > REMIND_MS;
     if (!isAtRest || (marks === this.#read && !isReminding)) return;
     const isRenewed = marks !== this.#read;
-    const mayBeTheSame = this.#read === UNKNOWN;
     this.#read = marks;
     if (isReminding) this.#remindedAt = performance.now();
     this.#isReading = true;
@@ -85,7 +84,7 @@ export class KeyFiles {
     if (isReminding) this.#remind(fresh);
     if (!isRenewed) return;
     const renewed = withAuthentication(this.#current, fresh);
-    if (mayBeTheSame && isSameValue(authentications(renewed), authentications(this.#current))) return;
+    if (isSameValue(authentications(renewed), authentications(this.#current))) return;
     this.#current = renewed;
     this.#options.log.info(
       "certificates and keys were renewed; they are used from the next authentication on",
@@ -112,17 +111,12 @@ export class KeyFiles {
   }
 
   #marks(): string {
-    return this.#current.keyFiles.map(markOf).join();
+    return this.#current.keyFiles.map(fileMark).join();
   }
 }
 
 function authentications({ connections }: Configuration): unknown {
   return connections.map(({ connection: { local, remote } }) => [local.auth, remote.auth]);
-}
-
-function markOf(path: string): string {
-  const status = statSync(path, { throwIfNoEntry: false });
-  return status === undefined ? "" : `${status.ino}:${status.size}:${status.mtimeMs}`;
 }
 
 /** The running configuration with the certificates and keys of another; everything else waits for a restart. */

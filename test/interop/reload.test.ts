@@ -307,7 +307,10 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
     const outcome = await reload();
     expect(outcome).toMatchObject({
       outcome: "refused",
-      lines: [expect.stringContaining("gateway.lanes: needs a restart")],
+      lines: [
+        expect.stringMatching(/tungate.yaml:4: gateway.lanes: needs a restart/),
+        expect.stringContaining("systemctl restart tungate takes it over"),
+      ],
     });
     expect((await a.status()).connections.map(({ name }) => name)).toEqual(["swan", "own"]);
   });

@@ -2,7 +2,7 @@
 import { isSameValue } from "../../base/same-value.ts";
 import type { Configuration, GatewaySettings } from "../../config/configuration.ts";
 import type { ReloadPlan } from "../../control/reload-schema.ts";
-import { hasAh } from "../has-ah.ts";
+import { placeOfAh } from "../has-ah.ts";
 
 type PlannedChange = ReloadPlan["settings"][number];
 
@@ -68,27 +68,41 @@ export function planSettings(
     ({ key, live, restart }): PlannedChange =>
       restart === undefined
         ? { key, text: live ?? "", needsRestart: false }
-        : { key, text: `needs a restart: ${restart}`, needsRestart: true },
+        : needingRestart(key, restart, lineOf(key, running, fresh)),
   );
   return [
     ...changes,
-    ...lanesChange(lanesOf(running.gateway.lanes), lanesOf(fresh.gateway.lanes)),
-    ...ahChange(hasAh(running), hasAh(fresh)),
+    ...lanesChange(lanesOf(running.gateway.lanes), lanesOf(fresh.gateway.lanes), fresh),
+    ...ahChange(running, fresh),
     ...policiesChange(running.policies, fresh.policies),
   ];
 }
 
-function lanesChange(before: number, after: number): readonly PlannedChange[] {
-  if (before === after) return [];
-  const text = `needs a restart: ${before} run, ${after} are asked for, and the SA table is divided among them`;
-  return [{ key: "gateway.lanes", text, needsRestart: true }];
+function needingRestart(key: string, why: string, line: number | undefined): PlannedChange {
+  const text = `needs a restart: ${why}`;
+  return { key, text, needsRestart: true, ...(line === undefined ? {} : { line }) };
 }
 
-function ahChange(before: boolean, after: boolean): readonly PlannedChange[] {
-  if (before || !after) return [];
-  return [
-    { key: "ah", text: "needs a restart: the first child with AH brings sockets for it", needsRestart: true },
-  ];
+/** `undefined`: the file no longer says anything of it. */
+function lineOf(
+  key: string,
+  { gateway: { interfaces: before } }: Configuration,
+  { gateway: { interfaces, lines } }: Configuration,
+): number | undefined {
+  if (key !== "interfaces") return lines.get(key.split(".")[1]!);
+  return interfaces.find(({ name }) => !before.some((known) => known.name === name))?.place.line;
+}
+
+function lanesChange(before: number, after: number, { gateway }: Configuration): readonly PlannedChange[] {
+  if (before === after) return [];
+  const why = `${before} run, ${after} are asked for, and the SA table is divided among them, so that it begins anew`;
+  return [needingRestart("gateway.lanes", why, gateway.lines.get("lanes"))];
+}
+
+function ahChange(before: Configuration, after: Configuration): readonly PlannedChange[] {
+  const place = placeOfAh(after);
+  if (place === undefined || placeOfAh(before) !== undefined) return [];
+  return [needingRestart("ah", "the first child with AH brings sockets for it", place.line)];
 }
 
 function policiesChange(

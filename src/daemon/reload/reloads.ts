@@ -45,6 +45,8 @@ interface Trial {
 }
 
 const NOT_RUNNING = "the gateway is starting or stopping";
+const RESTART_ADVICE =
+  "systemctl restart tungate takes it over, and the tunnels go on (with another number of lanes they are negotiated anew); or take it out of the file";
 const ENDING_OF_TRIAL = "tungate reload --keep keeps what runs, tungate reload --undo goes back";
 
 export class Reloads implements ReloadTarget {
@@ -65,6 +67,7 @@ export class Reloads implements ReloadTarget {
     this.#running = running;
     this.#watch = new ConfigurationWatch({
       file: running.configuration.file,
+      secrets: () => running.configuration.secretFiles,
       compare: () => this.#compare(),
       onFinding: (finding) => this.#onFinding(finding),
     });
@@ -137,9 +140,12 @@ export class Reloads implements ReloadTarget {
     const restarts = plan.settings.filter(({ needsRestart }) => needsRestart);
     if (restarts.length > 0) {
       wipeSecrets(fresh);
-      const lines = restarts.map(({ key, text }) => `${key}: ${text}`);
+      const { file } = running.configuration;
+      const lines = restarts.map(
+        ({ key, text, line }) => `${file}${line === undefined ? "" : `:${line}`}: ${key}: ${text}`,
+      );
       log.error(`the configuration was not reloaded: ${lines.join("; ")}`);
-      return { ...refused(...lines), plan };
+      return { ...refused(...lines, RESTART_ADVICE), plan };
     }
     return this.#apply(running, fresh, plan, asked.confirmSeconds);
   }
@@ -285,10 +291,10 @@ export class Reloads implements ReloadTarget {
 
   #onFinding({ onDisk, text }: Finding): void {
     const { log } = this.#options;
-    if (onDisk === "broken") log.warn(`the configuration file is broken, what runs stays: ${text ?? ""}`);
+    if (onDisk === "broken") log.warn(`the configuration on disk is broken, what runs stays: ${text ?? ""}`);
     else if (onDisk === "differs")
-      log.info(`the configuration file differs from what runs: ${text}; tungate reload takes it over`);
-    else log.info("the configuration file holds what runs");
+      log.info(`the configuration on disk differs from what runs: ${text}; tungate reload takes it over`);
+    else log.info("the configuration on disk is what runs");
   }
 }
 

@@ -1,5 +1,5 @@
 /** Renewed certificates and keys: read once they are at rest, refused without harm, and the rest of the configuration stays. */
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
@@ -71,6 +71,24 @@ test("a key is taken when its file has come to rest; a broken one is said, and t
   expect(log.error).toHaveBeenCalledTimes(2);
   await files.look();
   expect(log.error).toHaveBeenCalledTimes(2);
+});
+
+test("a key that others could read is used once they cannot; one that was only touched is not new", async () => {
+  writeKey("old");
+  writeFileSync(at("tungate.yaml"), text());
+  const renewed: Configuration[] = [];
+  const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  files = new KeyFiles({ configuration: load(), load: sent, log, onRenewed: (one) => renewed.push(one) });
+  writeKey("new");
+  chmodSync(at("gw.key"), 0o644);
+  for (let i = 0; i < 3; i++) await files.look();
+  expect(log.error.mock.calls.join("\n")).toContain("others can get at");
+  chmodSync(at("gw.key"), 0o600);
+  for (let i = 0; i < 3; i++) await files.look();
+  expect(renewed.map(keyOf)).toEqual([keyNamed("new").publicKey]);
+  writeKey("new");
+  for (let i = 0; i < 3; i++) await files.look();
+  expect(renewed).toHaveLength(1);
 });
 
 test("what cannot be read when certificates are looked at once a day is said once a day", async () => {

@@ -188,15 +188,33 @@ test("a peer that is where the file no longer looks loses its tunnel; one that i
 });
 
 test("what a running gateway cannot take over is said with its reason", () => {
-  const gateway = "gateway: { lanes: 4, listen: 192.0.2.1, on_exit: open }\n";
+  const gateway = "gateway:\n  lanes: 4\n  on_exit: open\n  listen: 192.0.2.1\n";
   const made = plan(BASE, read(file(connection("paris") + connection("berlin"), gateway)));
   const restarts = made.settings.filter(({ needsRestart }) => needsRestart).map(({ key }) => key);
   expect(restarts).toContain("gateway.lanes");
   expect(made.settings.find(({ key }) => key === "gateway.on_exit")).toMatchObject({ needsRestart: false });
   expect(made.summary).toContain("only by a restart");
+  // Of a file that no longer says anything of it there is no line.
+  const [lanes, listen] = ["gateway.lanes", "gateway.listen"].map((key) =>
+    made.settings.find((one) => one.key === key),
+  );
+  expect([lanes?.line, listen?.line]).toEqual([2, 4]);
+  const back = plan(read(file(connection("paris") + connection("berlin"), gateway)), BASE);
+  expect(back.settings.find(({ key }) => key === "gateway.listen")).toMatchObject({ needsRestart: true });
+  expect(back.settings.filter((one) => "line" in one)).toEqual([]);
   // As many as run already.
   const same = read(file(connection("paris") + connection("berlin"), "gateway: { lanes: 2 }\n"));
   expect(plan(BASE, same).isEmpty).toBe(true);
+});
+
+test("a new device and the first child with AH are named by their lines", () => {
+  const text = file(
+    connection("paris", "    interface: tungate1\n", ", ah: [sha256]") + connection("berlin"),
+  );
+  const { settings } = plan(BASE, read(text));
+  const lineOf = (words: string) => text.split("\n").findIndex((line) => line.includes(words)) + 1;
+  expect(settings.find(({ key }) => key === "interfaces")?.line).toBe(lineOf("interface: tungate1"));
+  expect(settings.find(({ key }) => key === "ah")?.line).toBe(lineOf("ah: [sha256]"));
 });
 
 test("policies are told by number", () => {

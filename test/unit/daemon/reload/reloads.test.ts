@@ -116,7 +116,10 @@ describe("not at all", () => {
     world.file = () => fresh;
     expect(await reloads.reload({ plan: false })).toMatchObject({
       outcome: "refused",
-      lines: [expect.stringContaining("gateway.ports: needs a restart")],
+      lines: [
+        "/etc/tungate/tungate.yaml:1: gateway.ports: needs a restart: lanes hold the sockets",
+        expect.stringContaining("systemctl restart tungate takes it over"),
+      ],
     });
     world.file = () => {
       throw new ConfigError([]);
