@@ -185,7 +185,8 @@ function openBits({ start, end }: AddressRange): number {
 }
 
 /**
- * Of the connections that fit the addresses, those that fit the identities too (RFC 7296 section 2.15).
+ * Of the connections that fit the addresses, those that say most exactly whom they expect: their secrets alone prove that
+ * identity (RFC 4301 section 4.4.3: the first entry that matches decides). Several are left only where they say it equally.
  * @param presented - the identity that the peer claims
  * @param wanted - the identity that the peer wants us to have (IDr of an initiator); absent: any of ours
  */
@@ -201,12 +202,12 @@ export function connectionsForIdentities(
     const expected = expectedIdentity(connection, remoteAddress);
     return expected === "any" || matchIdentity(expected, presented);
   });
-  // What is told exactly comes before what stands for many.
   const vagueness = (connection: Connection) => {
     const expected = expectedIdentity(connection, remoteAddress);
     return expected === "any" ? 2 : isPattern(expected) ? 1 : 0;
   };
-  return fitting.toSorted((a, b) => vagueness(a) - vagueness(b));
+  const least = fitting.reduce((most, one) => Math.min(most, vagueness(one)), 2);
+  return fitting.filter((one) => vagueness(one) === least);
 }
 
 /** An identity for operators: `gw-a.example.net`, `198.51.100.2`, or `type 11:c0ffee`. Peers choose the octets: escape before showing. */

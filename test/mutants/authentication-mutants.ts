@@ -66,4 +66,12 @@ export const AUTHENTICATION_MUTANTS: readonly Mutant[] = [
     test: "test/sim/ike-auth-computed.test.ts",
     killedBy: "and by the initiator, which tells the responder",
   },
+  {
+    bug: "who has the key of anybody may call itself by a name that another connection has",
+    file: "src/policy/pad.ts",
+    find: "return fitting.filter((one) => vagueness(one) === least);",
+    replace: "return fitting.toSorted((a, b) => vagueness(a) - vagueness(b) || least - 2);",
+    test: "test/sim/ike-auth.test.ts",
+    killedBy: "[AUTH-09] whom one connection names is let in by its key alone",
+  },
 ];

@@ -7,6 +7,7 @@ import { deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-ex
 import { find } from "../../src/ike/exchange/payload-list.ts";
 import { protectionFor } from "../../src/ike/sa/ike-keys.ts";
 import { sealMessage } from "../../src/ike/sa/sk-payload.ts";
+import type { Identification } from "../../src/policy/connection.ts";
 import { decodeMessage } from "../../src/wire/ike/message.ts";
 import type { Payload } from "../../src/wire/ike/payload.ts";
 import { AuthMethod, ExchangeType, IdType, NotifyType } from "../../src/wire/ike/registries.ts";
@@ -75,6 +76,34 @@ describe("identities and keys", () => {
     expect([a.state().state, b.state().state]).toEqual(["up", "up"]);
     const stranger = responder({ remote: { id: { idType: IdType.FQDN, data: utf8("*.example.org") } } });
     expect(notifyTypes(stranger.peer.connect().payloads)).toEqual([NotifyType.AUTHENTICATION_FAILED]);
+  });
+
+  test("[AUTH-09] whom one connection names is let in by its key alone, not by that of a connection for anybody", () => {
+    const world = new World();
+    const connectionFor = (name: string, id: Identification | "any", key: string) => ({
+      ...connection("192.0.2.1", [{ ...LAN_B, keep: "respond" }], {
+        keep: "respond",
+        remote: { id, addresses: [], auth: psk(key) },
+      }),
+      name,
+    });
+    const b = world.add("B", "192.0.2.2", [
+      connectionFor("anybody", "any", "the key of many"),
+      connectionFor("guests", "any", "the key of guests"),
+      connectionFor("named", FQDN_A, "a key of its own"),
+    ]);
+    const calling = (identity: Identification, key: string) => {
+      const peer = new RawPeer(world, b);
+      peer.identity = identity;
+      peer.secret = utf8(key);
+      return kinds(peer.connect().payloads).includes("AUTH");
+    };
+    expect(calling(FQDN_A, "the key of many")).toBe(false);
+    expect(b.find("authenticationFailed")).toMatchObject({ connection: "named", cause: "wrongKey" });
+    expect(calling(FQDN_A, "a key of its own")).toBe(true);
+    // Of connections that say it equally exactly, the key tells which one is meant.
+    expect(calling(FQDN_B, "the key of guests")).toBe(true);
+    expect(calling(FQDN_B, "a key of its own")).toBe(false);
   });
 
   test("a wrong key between two of us is seen by both, and tried again for ever with growing waits", () => {

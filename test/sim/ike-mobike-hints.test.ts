@@ -5,6 +5,12 @@ import { formatIpAddress } from "../../src/base/ip-address.ts";
 import { formatEndpoint } from "../../src/base/udp-endpoint.ts";
 import { connection, type IkeNode, ip, LAN_A, LAN_B, type Network, World } from "./ike-world.ts";
 
+const ID_B = { idType: 2, data: Uint8Array.of(98) };
+/** Where it is called, and where it may be besides. */
+const PLACES = [
+  { start: ip("198.51.100.1"), end: ip("198.51.100.1") },
+  { start: ip("198.51.100.0"), end: ip("198.51.100.255") },
+];
 const ID_A = { idType: 2, data: Uint8Array.of(97) };
 
 /** A NAT in front of 10.9.0.1 with an address and ports that may change; what comes to old ones is lost. */
@@ -79,6 +85,30 @@ test("[MOB-08] a NAT that changes its address again a moment later is followed a
     espFrom(b, outside, 24_500);
     world.run(100);
     expect([...childrenAt(b), ikeAt(b)]).toEqual([`${outside}:24500`, `${outside}:24500`]);
+  }
+});
+
+test("[MOB-08] as initiator too: a NAT in front of the peer that changes twice is followed twice", () => {
+  const world = new World();
+  const nat = new Nat();
+  nat.base = 0;
+  world.network = nat.network;
+  const a = world.add("A", "192.0.2.2", [
+    connection("198.51.100.1", [LAN_A], { local: { id: ID_A }, remote: { id: ID_B, addresses: PLACES } }),
+  ]);
+  world.add("B", "10.9.0.1", [
+    connection("192.0.2.2", [{ ...LAN_B, keep: "respond" }], {
+      keep: "respond",
+      local: { id: ID_B },
+      remote: { id: ID_A },
+    }),
+  ]);
+  world.run(seconds(2));
+  for (const outside of ["198.51.100.7", "198.51.100.8"]) {
+    nat.outside = outside;
+    espFrom(a, outside, 4500);
+    world.run(100);
+    expect([...childrenAt(a), ikeAt(a)]).toEqual([`${outside}:4500`, `${outside}:4500`]);
   }
 });
 

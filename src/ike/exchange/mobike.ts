@@ -327,6 +327,7 @@ function finishUpdate(
     return;
   }
   if (!hasCookie(turn, sa, cookie, payloads)) return;
+  if (cookie !== undefined) mobike.hintsFrom = undefined;
   mobike.natRefusals = 0;
   mobike.seenAs = findNotify(payloads, NotifyType.NAT_DETECTION_DESTINATION_IP)?.data.slice();
   learnNat(turn, sa, payloads, sa);

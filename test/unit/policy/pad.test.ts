@@ -193,9 +193,9 @@ describe("connections by identity", () => {
       ({ name }) => name,
     );
 
-  test("a named identity goes before any, and the peer's wish for our identity counts", () => {
-    expect(find(fqdn("paris"), fqdn("us"))).toEqual(["paris", "anyone"]);
-    expect(find(fqdn("paris"))).toEqual(["paris", "other-us", "anyone"]);
+  test("[AUTH-09] whom a connection names is nobody's of any, and the peer's wish for our identity counts", () => {
+    expect(find(fqdn("paris"), fqdn("us"))).toEqual(["paris"]);
+    expect(find(fqdn("paris"))).toEqual(["paris", "other-us"]);
     expect(find(fqdn("rome"), fqdn("us"))).toEqual(["anyone"]);
     expect(find(fqdn("paris"), fqdn("nobody"))).toEqual([]);
   });
