@@ -24,7 +24,8 @@ function readFile(path: string, octetsMax: number): FileReading {
         kind: "unreadable",
         reason: status.isDirectory() ? "it is a directory" : "it is no regular file",
       };
-    return readUpTo(descriptor, octetsMax, status.mode & PERMISSION_BITS);
+    const most = Math.min(status.size, octetsMax) + 1;
+    return readUpTo(descriptor, most, octetsMax, status.mode & PERMISSION_BITS);
   } catch (error) {
     return failure(error);
   } finally {
@@ -32,17 +33,24 @@ function readFile(path: string, octetsMax: number): FileReading {
   }
 }
 
-function readUpTo(descriptor: number, octetsMax: number, mode: number): FileReading {
-  const buffer = new Uint8Array(octetsMax + 1);
+/** @param room - octets to begin with, one more than what the file is said to have, so that its end is seen */
+function readUpTo(descriptor: number, room: number, octetsMax: number, mode: number): FileReading {
+  let buffer = new Uint8Array(room);
   let length = 0;
-  while (length < buffer.length) {
+  for (;;) {
     const count = readSync(descriptor, buffer, length, buffer.length - length, null);
-    if (count === 0) break;
     length += count;
-  }
-  if (length > octetsMax) {
+    if (count === 0) break;
+    if (length < buffer.length) continue;
+    if (length > octetsMax) {
+      buffer.fill(0);
+      return { kind: "tooBig" };
+    }
+    // It grows meanwhile, or is of a kind that tells no size.
+    const wider = new Uint8Array(octetsMax + 1);
+    wider.set(buffer);
     buffer.fill(0);
-    return { kind: "tooBig" };
+    buffer = wider;
   }
   const bytes = buffer.slice(0, length);
   buffer.fill(0);

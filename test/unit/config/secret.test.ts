@@ -1,5 +1,5 @@
 /** Secrets: where they come from, who may read them, how they are written; and that no message shows one. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -166,6 +166,12 @@ test("the reader of real files tells files, directories and nothing apart, and s
   });
   expect(reader.readFile(join(directory, "link"), 8)).toMatchObject({ kind: "file", mode: 0o640 });
   expect(reader.readFile(path, 7)).toEqual({ kind: "tooBig" });
+  // It is a file that says it is empty.
+  expect(reader.readFile("/proc/version", 4096)).toMatchObject({
+    kind: "file",
+    bytes: new Uint8Array(readFileSync("/proc/version")),
+  });
+  expect(reader.readFile("/proc/version", 7)).toEqual({ kind: "tooBig" });
   expect(reader.readFile(join(directory, "none"), 8)).toEqual({ kind: "missing" });
   expect(reader.readFile(join(path, "below"), 8)).toEqual({ kind: "missing" });
   expect(reader.readFile(join(directory, "folder"), 8)).toMatchObject({ kind: "unreadable" });
