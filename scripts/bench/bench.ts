@@ -13,15 +13,15 @@
  * --wireguard-go  one more binary, for instance of a newer Debian (dpkg-deb -x), besides the one that is installed
  * --write       docs/bench/ and the section of the README
  */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
-import { parseArgs } from "node:util";
 import { cryptoProvider } from "../../src/io/crypto-provider.ts";
 import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
 import { machineAndPeer, versionOf } from "./environment.ts";
 import type { Sample } from "./metrics.ts";
 import { buildFolder } from "./native-program.ts";
+import { usage as failUsage, numberOf, readOptions } from "./options.ts";
 import { writePages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
 import { OURS } from "./peer-ours.ts";
@@ -35,44 +35,23 @@ import { WIRES, type Wire } from "./world.ts";
 
 /** Above this the machine did something else before, and probably still does. */
 const BUSY_LOAD = 0.7;
-const USAGE_END = " */";
 const TOOLS = ["iperf3", "ping", "ethtool", "tcpdump", "g++", "setpriv"] as const;
 
-function usage(problem: string): never {
-  const words = readFileSync(import.meta.filename, "utf8").split(USAGE_END, 1)[0]!;
-  console.error(`bench: ${problem}\n${words.replace(/^\/\*\*\n/, "").replaceAll(/^ \* ?/gm, "")}`);
-  process.exit(2);
-}
+const usage = (problem: string): never => failUsage(import.meta.filename, problem);
+const positive = (text: string, name: string) => numberOf(import.meta.filename, name, text, 1);
 
-function positive(text: string, name: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) usage(`--${name} wants a number from 1`);
-  return value;
-}
-
-function options() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        rounds: { type: "string" },
-        seconds: { type: "string", default: "2" },
-        peers: { type: "string" },
-        cipher: { type: "string", default: "aes256gcm16" },
-        "wireguard-go": { type: "string" },
-        wire: { type: "string", default: "both" },
-        json: { type: "string" },
-        quick: { type: "boolean", default: false },
-        "no-udp": { type: "boolean", default: false },
-        write: { type: "boolean", default: false },
-      },
-    });
-    return values;
-  } catch (error) {
-    return usage(error instanceof Error ? error.message : String(error));
-  }
-}
-
-const words = options();
+const words = readOptions(import.meta.filename, {
+  rounds: { type: "string" },
+  seconds: { type: "string", default: "2" },
+  peers: { type: "string" },
+  cipher: { type: "string", default: "aes256gcm16" },
+  "wireguard-go": { type: "string" },
+  wire: { type: "string", default: "both" },
+  json: { type: "string" },
+  quick: { type: "boolean", default: false },
+  "no-udp": { type: "boolean", default: false },
+  write: { type: "boolean", default: false },
+});
 const rounds = positive(words.rounds ?? (words.quick ? "1" : "3"), "rounds");
 const seconds = positive(words.seconds, "seconds");
 const wires = words.wire === "both" ? WIRES : WIRES.filter((wire) => wire === words.wire);

@@ -1,10 +1,11 @@
 /**
  * For how long no packet moves when a gateway is started again under a service manager that keeps its descriptors: from the last
  * ESP packet of the one process to the first of the next, on the wire, under a packet each millisecond in each direction.
+ *
+ *   npm exec tsx scripts/bench/restarts.ts -- [--rounds N]
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { START_LASTS_MS } from "../../src/daemon/starts.ts";
 import { Capture } from "../../test/interop/harness/capture.ts";
 import { BackgroundProcess } from "../../test/interop/harness/command.ts";
@@ -13,10 +14,11 @@ import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
 import { SECRET, startGateway, tungateSettings } from "../../test/interop/harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "../../test/interop/harness/two-sites.ts";
 import { machineAndPeer } from "./environment.ts";
+import { numberOf, readOptions } from "./options.ts";
 import { percentile } from "./statistics.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "5" } } });
-const rounds = Number(values.rounds);
+const words = readOptions(import.meta.filename, { rounds: { type: "string", default: "5" } });
+const rounds = numberOf(import.meta.filename, "rounds", words.rounds, 1);
 
 const sites = await TwoSites.create();
 try {
