@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Capture, clearFrames, countOf } from "./harness/capture.ts";
 import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
-import { Namespace } from "./harness/namespace.ts";
+import { connect, Namespace } from "./harness/namespace.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { GatewayMachine, PACKAGE } from "./systemd/gateway-machine.ts";
 
@@ -15,8 +15,8 @@ const THREE_CAPABILITIES = "0000000000003400";
 const EXPOSURE_MAX = 2.0;
 const SECRET = "a key that only these two know";
 const WATCHDOG_SECONDS = 8;
-// A start alone takes half a minute on an emulated processor that has half a real one.
-vi.setConfig({ testTimeout: 400_000 });
+// Several starts each, and the machine may be busy with other things.
+vi.setConfig({ testTimeout: 200_000 });
 
 const configurationOf = (role: "machine" | "peer", psk: string): string => {
   const [own, other] = role === "machine" ? (["2", "1"] as const) : (["1", "2"] as const);
@@ -34,7 +34,7 @@ connections:
 `;
 };
 
-describeWith(["tun", "tcpdump", "kernelPeer", "debootstrap", "build"], "as a service of systemd", () => {
+describeWith(["tun", "tcpdump", "containers", "debootstrap", "build"], "as a service of systemd", () => {
   const folder = mkdtempSync(join(tmpdir(), "tungate-systemd-"));
   chmodSync(folder, 0o755);
   let namespace: Namespace;
@@ -43,7 +43,9 @@ describeWith(["tun", "tcpdump", "kernelPeer", "debootstrap", "build"], "as a ser
 
   beforeAll(async () => {
     namespace = await Namespace.create("sd");
-    machine = await GatewayMachine.boot(namespace, folder);
+    const inside = await Namespace.create("machine");
+    await connect({ namespace, name: "wan0" }, { namespace: inside, name: "eth0" });
+    machine = await GatewayMachine.boot(inside, folder);
     await namespace.ip("addr add 192.0.2.1/24 dev wan0\naddr add 10.1.0.1/16 dev lo");
     await namespace.ip("route add default via 192.0.2.2");
     await machine.run(`
@@ -62,7 +64,7 @@ END
 
   afterAll(async () => {
     await peer?.stop();
-    await machine?.peer.stop();
+    await machine?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -172,9 +174,8 @@ END
     const [answered, sent, after] = await pinging("systemctl restart tungate");
     const frames = await capture.stop();
 
-    // How many are lost meanwhile says nothing here: the machine is emulated, and takes its time for a start.
-    console.info(`${answered} of ${sent} pings were answered over a restart`);
-    expect(answered).toBeGreaterThan(0);
+    // They wait in the device meanwhile; the last one may be on its way when ping ends.
+    expect(answered).toBeGreaterThanOrEqual(sent - 1);
     expect(after).toBe(10);
     expect(clearFrames(frames)).toEqual([]);
     expect(await machine.property("MainPID")).not.toBe(pid);
@@ -187,8 +188,7 @@ END
     const ike = await ikeSa();
     const [answered, sent, after] = await pinging("kill -KILL $(systemctl show -P MainPID tungate); sleep 1");
 
-    console.info(`${answered} of ${sent} pings were answered over SIGKILL`);
-    expect(answered).toBeGreaterThan(0);
+    expect(answered).toBeGreaterThanOrEqual(sent - 1);
     expect(after).toBe(10);
     await until("there is another IKE SA", async () => (await ikeSa()) !== ike, 60_000);
     await machine.hasProperty("ActiveState", "active");
@@ -262,32 +262,6 @@ END
     await hasTunnel();
   });
 
-  test("a gateway that hangs is ended by the watchdog and started again", async () => {
-    await machine.run(`
-      printf '[Service]\\nWatchdogSec=${WATCHDOG_SECONDS}\\n' >/run/systemd/system/tungate.service.d/watchdog.conf
-      systemctl daemon-reload; systemctl restart tungate`);
-    await hasTunnel();
-    const before = await machine.property("MainPID");
-    // Fed for longer than its time, it stays.
-    await machine.run(`sleep ${WATCHDOG_SECONDS * 2}`);
-    expect(await machine.property("MainPID")).toBe(before);
-    const ike = await ikeSa();
-
-    await machine.run(`kill -STOP ${before}`);
-    await machine.hasProperty("NRestarts", "1");
-    await machine.hasProperty("ActiveState", "active");
-
-    expect(await machine.journal()).toContain("Watchdog timeout");
-    expect(await machine.property("MainPID")).not.toBe(before);
-    await hasTunnel();
-    await machine.run(
-      "rm /run/systemd/system/tungate.service.d/watchdog.conf; systemctl daemon-reload; systemctl restart tungate",
-    );
-    // Nobody has the keys to say goodbye with: for half a minute the peer keeps it beside its successor.
-    const gone = new RegExp(`ikeSaDown +site +${ike}_`);
-    await until("the peer lets go of the other IKE SA", () => gone.test(peer.log()), 60_000);
-  });
-
   test("a stop says goodbye to the peer, succeeds, and leaves the prefixes closed", async () => {
     const capture = await Capture.start(namespace, "wan0", join(folder, "stop.pcap"));
     await machine.run("systemctl stop tungate");
@@ -325,6 +299,28 @@ END
     await machine.hasProperty("ActiveState", "active");
     expect(await machine.property("MainPID")).not.toBe(before);
     await hasTunnel();
+  });
+
+  test("a gateway that hangs is ended by the watchdog and started again", async () => {
+    await machine.run(`
+      printf '[Service]\\nWatchdogSec=${WATCHDOG_SECONDS}\\n' >/run/systemd/system/tungate.service.d/watchdog.conf
+      systemctl daemon-reload; systemctl restart tungate`);
+    await hasTunnel();
+    const before = await machine.property("MainPID");
+    // Fed for longer than its time, it stays.
+    await machine.run(`sleep ${WATCHDOG_SECONDS * 2}`);
+    expect(await machine.property("MainPID")).toBe(before);
+
+    await machine.run(`kill -STOP ${before}`);
+    await machine.hasProperty("NRestarts", "1");
+    await machine.hasProperty("ActiveState", "active");
+
+    expect(await machine.journal()).toContain("Watchdog timeout");
+    expect(await machine.property("MainPID")).not.toBe(before);
+    await hasTunnel();
+    await machine.run(
+      "rm /run/systemd/system/tungate.service.d/watchdog.conf; systemctl daemon-reload; systemctl restart tungate",
+    );
   });
 
   test("removing the package leaves configuration and state, and nothing that works; purging leaves nothing", async () => {

@@ -18,6 +18,12 @@ const command = (name: string) => () =>
     }
   });
 
+const MOUNTS_OF_CONTAINERS = `
+  mount -t cgroup2 cgroup2 /mnt
+  mount -t tmpfs tmpfs /mnt
+  mkdir /mnt/upper /mnt/work /mnt/new
+  mount -t overlay -o lowerdir=/usr,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/new`;
+
 const NEEDS = {
   root: { words: "root (network namespaces)", isThere: () => process.getuid?.() === 0 },
   namespaces: {
@@ -52,6 +58,10 @@ const NEEDS = {
   kernelPeer: {
     words: "user-mode-linux (scripts/setup --tests)",
     isThere: () => command("linux.uml")() && existsSync("/usr/lib/uml/modules"),
+  },
+  containers: {
+    words: "the right to mount cgroup2 and an overlay",
+    isThere: () => spawnSync("unshare", ["--mount", "sh", "-ec", MOUNTS_OF_CONTAINERS]).status === 0,
   },
   debootstrap: { words: "debootstrap (scripts/setup --tests)", isThere: command("debootstrap") },
 } as const;

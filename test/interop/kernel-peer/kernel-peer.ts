@@ -11,19 +11,11 @@ const MEMORY_MB = 384;
 const BOOT_MS = 60_000;
 /** It emulates a whole machine on one processor, against clocks that do not wait: it goes before the other tests. */
 const NICENESS = "-5";
-/** What systemd would start besides, and nothing here needs. */
-const NOT_STARTED = ["e2scrub_reap", "systemd-logind", "systemd-update-utmp-runlevel"].map(
-  (name) => `systemd.mask=${name}.service`,
-);
 
 export interface KernelPeerOptions {
   /** Name of the peer's other end in the namespace; inside it is eth0. */
   readonly interfaceName?: string;
   readonly memoryMb?: number;
-  /** A root folder with systemd, which then is the first process; absent: this machine's own file system, read-only. */
-  readonly systemdRoot?: string;
-  /** Shown as /run/tree, read-only; with `systemdRoot` only. */
-  readonly tree?: string;
 }
 
 export class KernelPeer {
@@ -74,10 +66,6 @@ export class KernelPeer {
       `vec0:transport=tap,ifname=${tap},depth=128,gro=1`,
       `peer_folder=${exchange}`,
       `peer_modules=${modulesFolder()}`,
-      `peer_mode=${options.systemdRoot === undefined ? "agent" : "systemd"}`,
-      ...(options.systemdRoot === undefined
-        ? []
-        : [`peer_root=${options.systemdRoot}`, `peer_tree=${options.tree}`, ...NOT_STARTED]),
     ];
     // The console is our pipe: when this test ends, however, the peer reads its end and powers off.
     const machine = new BackgroundProcess(

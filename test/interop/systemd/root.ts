@@ -1,11 +1,11 @@
-/** A minimal Debian root with systemd for a kernel peer: made once by debootstrap, kept outside the project. */
+/** A minimal Debian root with systemd: made once by debootstrap, kept outside the project. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { run } from "../harness/command.ts";
 
-/** Without nftables: user-mode-linux has no tables of family inet, so the inbound filter's absence is what is met here. */
+/** Without nftables: the inbound filter's absence is what is met here. */
 const PACKAGES = "systemd,systemd-sysv,dbus,udev,kmod,iproute2,iputils-ping,procps,libstdc++6";
 const BUILD_MS = 600_000;
 
