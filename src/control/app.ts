@@ -64,7 +64,7 @@ export function createControlApp(
   addMetricsRoutes(app, target.measurements, paced);
   addCaptureRoutes(app, target.captures);
   addEventsRoutes(app, target.events);
-  addExplainRoutes(app, (query) => target.explain(query));
+  addExplainRoutes(app, (query) => target.explain(query), paced);
   addTrafficRoutes(app, () => target.traffic(), paced);
   addOpenApiRoutes(app, target.version);
   addBlackboxRoutes(app, target.blackbox, paced);

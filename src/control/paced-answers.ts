@@ -9,6 +9,7 @@ export const QUESTIONS_WAITING_MAX = 256;
 export class PacedAnswers {
   readonly #now: () => number;
   #free = Number.NEGATIVE_INFINITY;
+  #isMaking = false;
   /** In the order in which they are made. */
   readonly #waiting = new Map<string, Promise<string>>();
   #last: Promise<unknown> = Promise.resolve();
@@ -23,8 +24,12 @@ export class PacedAnswers {
    * @param question - the same for what has the same answer
    * @throws {@link BusyError}
    */
-  async answer(question: string, make: () => string): Promise<string> {
-    if (this.#waiting.size === 0 && this.#free <= this.#now()) return this.#measured(make);
+  async answer(question: string, make: () => string | Promise<string>): Promise<string> {
+    if (this.#waiting.size === 0 && !this.#isMaking && this.#free <= this.#now()) {
+      const answer = this.#measured(make);
+      this.#last = answer;
+      return answer;
+    }
     const known = this.#waiting.get(question);
     if (known !== undefined) return known;
     if (this.#waiting.size >= QUESTIONS_WAITING_MAX)
@@ -35,7 +40,11 @@ export class PacedAnswers {
     return answer;
   }
 
-  async #later(question: string, make: () => string, before: Promise<unknown>): Promise<string> {
+  async #later(
+    question: string,
+    make: () => string | Promise<string>,
+    before: Promise<unknown>,
+  ): Promise<string> {
     await before.catch(() => undefined);
     const wait = this.#free - this.#now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
@@ -43,11 +52,13 @@ export class PacedAnswers {
     return this.#measured(make);
   }
 
-  #measured(make: () => string): string {
+  async #measured(make: () => string | Promise<string>): Promise<string> {
     const begun = this.#now();
+    this.#isMaking = true;
     try {
-      return make();
+      return await make();
     } finally {
+      this.#isMaking = false;
       const ended = this.#now();
       this.#free = ended + SHARE * (ended - begun);
     }

@@ -42,7 +42,13 @@ export function translateConnection(
   sides: Sides,
   secrets: Secrets,
 ): TranslatedConnection | undefined {
-  if (from.take("version")?.value === "1") {
+  const version = from.take("version")?.value ?? "0";
+  if (version === "0")
+    from.note(
+      "version",
+      "strongSwan without version = 2 also answers IKEv1, which is not there; a peer that still calls with it no longer gets through",
+    );
+  if (version === "1") {
     from.note(
       "version",
       "IKEv1 is not there; the connection is left out. Most peers of the last fifteen years know IKEv2: set version = 2 on both sides",

@@ -170,6 +170,28 @@ test("a costly answer is made for all who wait for it at once, and after a rest"
   expect(await answer("a")).toBe("a5");
 });
 
+test("an answer that comes later is made alone, and counts with the time it took", async () => {
+  let now = 0;
+  let making = 0;
+  const paced = new PacedAnswers(() => now);
+  const most: number[] = [];
+  const answer = (question: string) =>
+    paced.answer(question, async () => {
+      most.push(++making);
+      await Promise.resolve();
+      now += 10;
+      making--;
+      return question;
+    });
+  const first = answer("a");
+  const others = ["b", "c", "b"].map(answer);
+  expect(await first).toBe("a");
+  expect([most, now]).toEqual([[1], 10]);
+  now += 1000;
+  expect(await Promise.all(others)).toEqual(["b", "c", "b"]);
+  expect(most).toEqual([1, 1, 1]);
+});
+
 test("questions of those who have gone are kept up to a number", async () => {
   let now = 0;
   const paced = new PacedAnswers(() => now);

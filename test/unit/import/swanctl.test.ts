@@ -48,7 +48,7 @@ const SECRET = "the key of both of them";
 /** A connection that works, with more of the connection, of its child, and of the file. */
 function office(connection = "", child = "", more = ""): string {
   return `connections {
-  office {
+  office { ${/version/.test(connection) ? "" : "version = 2"}
     local_addrs = 192.0.2.1
     remote_addrs = 192.0.2.2
     ${connection}
@@ -243,6 +243,14 @@ describe("connections", () => {
       expect.stringMatching(/^24 pools: address pools are not there/),
     ]);
     expect(connectionOf(translate(office("pools = dhcp"))).name).toBe("office");
+  });
+
+  test("a connection that also took IKEv1 is there, and that it no longer does is said", () => {
+    for (const text of [office("version = 0"), office().replace("version = 2", "")])
+      expect(notesOf(text)).toEqual([
+        expect.stringMatching(/^\d+ connections\.office\.version: .* also answers IKEv1/),
+      ]);
+    expect(notesOf(office())).toEqual([]);
   });
 
   test("IKEv1, EAP and children that nothing is left of are left out, which is said", () => {
