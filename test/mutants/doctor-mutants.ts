@@ -99,6 +99,14 @@ export const DOCTOR_MUTANTS: readonly Mutant[] = [
     killedBy: "marks that some rule sets are not known",
   },
   {
+    bug: "a chain of some device that nft does not name is one of every device",
+    file: "src/doctor/firewall/evaluate.ts",
+    find: 'return (hook?.hook !== "ingress" && hook?.hook !== "egress") || hook.devices !== undefined;',
+    replace: "return hook !== undefined;",
+    test: "test/unit/doctor/firewall.test.ts",
+    killedBy: "what a chain without a known device drops is not sure",
+  },
+  {
     bug: "what answers does not end the one-way alarm",
     file: "src/gateway/one-way-watch.ts",
     find: "if (inbound > 0) {",

@@ -3,8 +3,11 @@ import type { Facts } from "../facts.ts";
 import { type Finding, given, notChecked, ok, orOk, problem, warning } from "../finding.ts";
 import { type Fate, type FilteredPacket, fatesOf } from "../firewall/evaluate.ts";
 import { FIRST_FLOWS, type ProtectedFlow, protectedFlows } from "../firewall/flows.ts";
-import type { Ruleset } from "../firewall/ruleset.ts";
+import { FORWARDED, type Ruleset } from "../firewall/ruleset.ts";
 import { whereOf } from "../firewall/where.ts";
+
+/** Chains that are named. */
+const UNREAD_MAX = 8;
 
 export function checkFilterForward({
   ruleset,
@@ -17,10 +20,21 @@ export function checkFilterForward({
       const { flows, isAll } = protectedFlows(configuration, host);
       const forwarded = flows.filter(({ lan }) => lan !== undefined);
       if (forwarded.length === 0) return [ok("no LAN of a tunnel lies behind this host")];
-      return orOk(
-        forwarded.flatMap((flow) => flowFindings(rules, flow)),
-        `the packet filter forwards between LANs and tunnels${isAll ? "" : FIRST_FLOWS}`,
-      );
+      const unread =
+        rules.unread.length === 0
+          ? []
+          : [
+              notChecked(
+                `rules of bridges and ARP are not read: ${rules.unread.slice(0, UNREAD_MAX).join(", ")}`,
+              ),
+            ];
+      return [
+        ...orOk(
+          forwarded.flatMap((flow) => flowFindings(rules, flow)),
+          `the packet filter forwards between LANs and tunnels${isAll ? "" : FIRST_FLOWS}`,
+        ),
+        ...unread,
+      ];
     }),
   );
 }
@@ -33,17 +47,16 @@ function flowFindings(rules: Ruleset, flow: ProtectedFlow): readonly Finding[] {
     iif: device,
     oif: lan!,
   };
-  const loss = (packet: FilteredPacket) => dropOf(fatesOf(rules, "forward", packet));
-  const [out, inward, answers] = [
-    loss({ ...there, state: "new" }),
-    loss({ ...back, state: "new" }),
-    loss({ ...back, state: "established" }),
-  ];
+  const loss = (packet: FilteredPacket) => dropOf(FORWARDED.flatMap((hook) => fatesOf(rules, hook, packet)));
+  const [out, inward] = [loss({ ...there, state: "new" }), loss({ ...back, state: "new" })];
+  const [sent, answers] = [loss({ ...there, state: "established" }), loss({ ...back, state: "established" })];
   const advice = `accept iifname "${lan}" oifname "${device}" and the other way round in that chain`;
   const isDead = out?.isSure === true && (inward?.isSure === true || answers?.isSure === true);
   if (isDead) return [problem(`${policy}: ${whereOf(out)} forwards nothing into the tunnel`, advice)];
   if (answers?.isSure === true)
     return [problem(`${policy}: ${whereOf(answers)} drops what comes out of the tunnel`, advice)];
+  if (sent?.isSure === true)
+    return [problem(`${policy}: ${whereOf(sent)} drops what goes into the tunnel`, advice)];
   const unsure = [out, inward].find((fate) => fate !== undefined && !fate.isSure);
   const flowtable = fatesOf(rules, "forward", { ...there, state: "established" }).find(
     ({ kind }) => kind === "flow",

@@ -3,7 +3,7 @@ import { formatIpAddress } from "../../base/ip-address.ts";
 import type { Facts, PeerWay } from "../facts.ts";
 import { type Finding, given, notChecked, orOk } from "../finding.ts";
 import { type Fate, type FilteredPacket, fatesOf } from "../firewall/evaluate.ts";
-import type { Hook, Ruleset } from "../firewall/ruleset.ts";
+import { type Hook, RECEIVED, type Ruleset, SENT } from "../firewall/ruleset.ts";
 import { whereOf } from "../firewall/where.ts";
 
 export function checkFilterInput({
@@ -69,9 +69,8 @@ function judge(
   port: number,
   callers: ReadonlySet<string>,
 ): (Judgement & { isOut: boolean }) | undefined {
-  const out = lossOf(rules, ["output", "postrouting"], { ...outbound(peer, port), state: "new" });
-  const fate = (state: "new" | "established") =>
-    lossOf(rules, ["prerouting", "input"], { ...inbound(peer, port), state });
+  const out = lossOf(rules, SENT, { ...outbound(peer, port), state: "new" });
+  const fate = (state: "new" | "established") => lossOf(rules, RECEIVED, { ...inbound(peer, port), state });
   const [answers, calls] = [fate("established"), fate("new")];
   const say = (result: Finding["result"], by: Fate, isOut = false) => ({
     ...{ result, isOut, kind: by.kind },

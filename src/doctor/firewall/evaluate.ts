@@ -36,20 +36,29 @@ export function fatesOf(ruleset: Ruleset, hook: Hook, packet: FilteredPacket): r
   const knowsMarks = [...ruleset.chains.values()].every(({ setsMarks }) => setsMarks !== true);
   for (const chain of hooked(ruleset, hook, packet)) {
     const walk: Walk = { ruleset, packet, knowsMarks, fates: [], mayBeOver: false, steps: 0 };
-    const end = walkChain(walk, chain, true, 0);
+    const isSure = knowsDevices(chain);
+    const end = walkChain(walk, chain, isSure, 0);
     const drops = end !== "ended" && chain.policy === "drop";
-    if (drops) walk.fates.push({ kind: "drop", isSure: !walk.mayBeOver, chain: chain.name });
+    if (drops) walk.fates.push({ kind: "drop", isSure: isSure && !walk.mayBeOver, chain: chain.name });
     fates.push(...walk.fates);
     if (walk.fates.some(({ kind, isSure }) => kind === "drop" && isSure)) break;
   }
   return fates;
 }
 
-function hooked({ chains }: Ruleset, hook: Hook, { source, state }: FilteredPacket): readonly Chain[] {
-  const family = familyOf(source) === 4 ? "ip" : "ip6";
+/** Chains of ingress and egress are of single devices. */
+function knowsDevices({ hook }: Chain): boolean {
+  return (hook?.hook !== "ingress" && hook?.hook !== "egress") || hook.devices !== undefined;
+}
+
+function hooked({ chains }: Ruleset, hook: Hook, packet: FilteredPacket): readonly Chain[] {
+  const { source, state, iif, oif } = packet;
+  const families = ["inet", "netdev", familyOf(source) === 4 ? "ip" : "ip6"];
+  const device = (hook === "ingress" ? iif : oif) ?? "";
   return (
     [...chains.values()]
-      .filter((chain) => chain.hook?.hook === hook && (chain.family === "inet" || chain.family === family))
+      .filter((chain) => chain.hook?.hook === hook && families.includes(chain.family))
+      .filter((chain) => chain.hook?.devices?.includes(device) ?? true)
       // Only the first packet of a flow sees chains of NAT.
       .filter((chain) => chain.hook?.type !== "nat" || state === "new")
       .sort((a, b) => a.hook!.priority - b.hook!.priority)

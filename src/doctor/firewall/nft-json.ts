@@ -2,12 +2,24 @@
 import { type AddressRange, prefixRange } from "../../base/address-range.ts";
 import { parseIpAddress } from "../../base/ip-address.ts";
 import { MARKING_TARGETS, PASSIVE_TARGETS } from "./iptables-save.ts";
-import type { Chain, Condition, Field, Hook, Rule, Ruleset, Value, Verdict } from "./ruleset.ts";
+import {
+  type Chain,
+  type Condition,
+  type Field,
+  FORWARDED,
+  type Hook,
+  RECEIVED,
+  type Rule,
+  type Ruleset,
+  SENT,
+  type Value,
+  type Verdict,
+} from "./ruleset.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
-const HOOKS: readonly string[] = ["prerouting", "input", "forward", "output", "postrouting"];
-const FAMILIES: readonly string[] = ["ip", "ip6", "inet"];
+const HOOKS: readonly string[] = [...FORWARDED, ...RECEIVED, ...SENT];
+const FAMILIES: readonly string[] = ["ip", "ip6", "inet", "netdev"];
 
 /**
  * @param ownTable - our own inbound filter, which is no obstacle: only its counter is read
@@ -36,6 +48,11 @@ export function readNftRuleset(text: string, ownTable: string): Ruleset | undefi
   const chains = of("chain").map((chain) => readChain(chain, rules, marking));
   return {
     chains: new Map(chains.map((chain) => [chain.name, chain])),
+    unread: objects
+      .map((one) => one["chain"])
+      .filter(isObject)
+      .filter(({ family, hook }) => !FAMILIES.includes(String(family)) && hook !== undefined)
+      .map((chain) => `${keyOf(chain)} ${chain["name"]}`),
     clearPackets: clearPackets(objects, ownTable),
   };
 }
@@ -75,7 +92,7 @@ function readChain(
   marking: ReadonlySet<string>,
 ): Chain {
   const name = `${keyOf(chain)} ${chain["name"]}`;
-  const { hook, type, prio, policy, family } = chain;
+  const { hook, type, prio, policy, family, dev } = chain;
   return {
     name,
     family: family as Chain["family"],
@@ -85,6 +102,7 @@ function readChain(
             hook: hook as Hook,
             type: type === "nat" || type === "route" ? type : "filter",
             priority: Number(prio ?? 0),
+            ...(dev === undefined ? {} : { devices: (Array.isArray(dev) ? dev : [dev]).map(String) }),
           },
         }
       : {}),
@@ -241,6 +259,7 @@ const META_FIELDS: Readonly<Record<string, Field>> = {
   l4proto: "protocol",
   mark: "mark",
   nfproto: "family",
+  protocol: "family",
 };
 const PAYLOAD_FIELDS: Readonly<Record<string, Field>> = {
   "ip saddr": "source",

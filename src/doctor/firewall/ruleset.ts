@@ -1,7 +1,12 @@
 /** Packet filter rules of nftables and iptables, as far as they are understood here. */
 import type { AddressRange } from "../../base/address-range.ts";
 
-export type Hook = "prerouting" | "input" | "forward" | "output" | "postrouting";
+export type Hook = "ingress" | "prerouting" | "input" | "forward" | "output" | "postrouting" | "egress";
+
+/** What a packet passes on its way through this host, to it, and from it. */
+export const FORWARDED: readonly Hook[] = ["ingress", "prerouting", "forward", "postrouting", "egress"];
+export const RECEIVED: readonly Hook[] = ["ingress", "prerouting", "input"];
+export const SENT: readonly Hook[] = ["output", "postrouting", "egress"];
 
 /** Names may end with `*`; numbers are inclusive ranges. */
 export type Value =
@@ -52,12 +57,14 @@ export interface Rule {
 export interface Chain {
   /** Table and chain: `inet filter input`, `iptables nat POSTROUTING`. */
   readonly name: string;
-  readonly family: "ip" | "ip6" | "inet";
+  readonly family: "ip" | "ip6" | "inet" | "netdev";
   /** Absent: reached from other chains alone. */
   readonly hook?: {
     readonly hook: Hook;
     readonly type: "filter" | "nat" | "route";
     readonly priority: number;
+    /** Of ingress and egress; absent where nft does not tell (before 1.0.7). */
+    readonly devices?: readonly string[];
   };
   readonly policy: "accept" | "drop";
   readonly rules: readonly Rule[];
@@ -67,6 +74,8 @@ export interface Chain {
 
 export interface Ruleset {
   readonly chains: ReadonlyMap<string, Chain>;
+  /** Hooked chains of families that are not understood here, by name. */
+  readonly unread: readonly string[];
   /** Packets that arrived in clear from protected prefixes, as our own table counts them. */
   readonly clearPackets: number;
 }

@@ -22,6 +22,7 @@ const bad = (change: Partial<Facts>) => {
 const filtered = (rules: string) => ({
   ruleset: known({
     chains: new Map(readIptablesSave(rules, "ip").map((chain) => [chain.name, chain])),
+    unread: [],
     clearPackets: 0,
   }),
 });
@@ -212,6 +213,23 @@ describe("the packet filter", () => {
   test("without the host's networks nothing is said of LANs", () => {
     const findings = bad({ network: unknown("a reason") });
     expect(findings).toEqual(["filterForward notChecked: a reason", "translation notChecked: a reason"]);
+  });
+
+  test("forward: what falls on the way there, before and after forwarding; and rules of bridges", () => {
+    const raw = (rule: string) => bad(filtered(`*raw\n:PREROUTING ACCEPT [0:0]\n${rule}\nCOMMIT\n`));
+    expect(raw("-A PREROUTING -i lan0 -p tcp -j DROP")[0]).toContain("drops what goes into the tunnel");
+    expect(raw("-A PREROUTING -i tungate0 -p tcp -j DROP")[0]).toContain(
+      "drops what comes out of the tunnel",
+    );
+    expect(raw("-A PREROUTING -i wan9 -p tcp -j DROP")).toEqual([]);
+    const late = bad(
+      filtered("*mangle\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -o lan0 -p tcp -j DROP\nCOMMIT\n"),
+    );
+    expect(late[0]).toContain("drops what comes out of the tunnel");
+    const unread = Array.from({ length: 9 }, (_, i) => `bridge filter c${i}`);
+    expect(bad({ ruleset: known({ chains: new Map(), unread, clearPackets: 0 }) })).toEqual([
+      `filterForward notChecked: rules of bridges and ARP are not read: ${unread.slice(0, 8).join(", ")}`,
+    ]);
   });
 
   test("forward: dead flows are a problem, stateful one-way policies are not", () => {
@@ -430,7 +448,7 @@ test("drops: loops, bypasses, packets in clear; the Internet's weather is none",
   expect(
     bad({ daemon: running({ drops: { loop: 2, policyBypass: 1 } }) }).map((one) => one.split(":")[0]),
   ).toEqual(["drops problem", "drops warning"]);
-  expect(bad({ ruleset: known({ chains: new Map(), clearPackets: 5 }) })[0]).toMatch(
+  expect(bad({ ruleset: known({ chains: new Map(), unread: [], clearPackets: 5 }) })[0]).toMatch(
     /^drops warning: 5 packets arrived in clear/,
   );
   expect(bad({ ruleset: unknown("a reason") }).at(-1)).toMatch(/^drops notChecked: .*a reason$/);

@@ -138,7 +138,7 @@ export const HEALTHY: Facts = {
       { family: 4, priority: 32_766, text: "from all lookup main", table: "254", isOurs: false },
     ]),
   }),
-  ruleset: known({ chains: new Map(), clearPackets: 0 }),
+  ruleset: known({ chains: new Map(), unread: [], clearPackets: 0 }),
   ports: known([
     { port: 500, family: 4, pids: [1, 77], who: "node (pid 77)" },
     { port: 4500, family: 4, pids: [1, 77], who: "node (pid 77)" },

@@ -11,6 +11,7 @@ const read = (name: string) => readFileSync(new URL(name, import.meta.url), "utf
 const nft = readNftRuleset(read("ruleset.json"), "tungate-220")!;
 const iptables: Ruleset = {
   chains: new Map(readIptablesSave(read("ruleset.save"), "ip").map((chain) => [chain.name, chain])),
+  unread: [],
   clearPackets: 0,
 };
 
@@ -110,6 +111,72 @@ describe("nftables", () => {
     const ruleset = readNftRuleset(JSON.stringify(own), "tungate-220");
     expect(ruleset?.clearPackets).toBe(7);
     expect([...ruleset!.chains.keys()]).toEqual(["inet other c"]);
+  });
+
+  // As libnftables 1.0.6 printed it; later versions add the device, one or several.
+  describe("chains of devices", () => {
+    const where = { family: "netdev", table: "t" };
+    const chain = (more: object) => ({
+      chain: { ...where, name: "c", type: "filter", prio: 0, policy: "accept", hook: "ingress", ...more },
+    });
+    const rule = (...expr: object[]) => ({ rule: { ...where, chain: "c", handle: 3, expr } });
+    const ofIpv6 = { match: { op: "==", left: { meta: { key: "protocol" } }, right: "ip6" } };
+    const ofIke = {
+      match: {
+        op: "==",
+        left: { payload: { protocol: "udp", field: "dport" } },
+        right: { set: [500, 4500] },
+      },
+    };
+    const drop = { drop: null };
+    const fatesIn = (objects: readonly object[], hook: Hook, one: FilteredPacket) =>
+      fates(readNftRuleset(JSON.stringify({ nftables: objects }), "x")!, hook, one);
+
+    test("what a chain without a known device drops is not sure, and is of its hook alone", () => {
+      const objects = [chain({}), rule(ofIke, drop)];
+      expect(fatesIn(objects, "ingress", ike(500))).toEqual(["drop? rule 3"]);
+      expect(fatesIn(objects, "ingress", ike(501))).toEqual([]);
+      expect(fatesIn(objects, "egress", ike(500, { oif: "wan0" }))).toEqual([]);
+      expect(fatesIn([chain({ policy: "drop" })], "ingress", ike(500))).toEqual(["drop? policy"]);
+    });
+
+    test.each([
+      ["one", "wan0"],
+      ["several", ["lan0", "wan0"]],
+    ])("%s that it names", (_, dev) => {
+      const objects = [chain({ dev }), rule(ofIke, drop)];
+      expect(fatesIn(objects, "ingress", ike(500))).toEqual(["drop rule 3"]);
+      expect(fatesIn(objects, "ingress", ike(500, { iif: "wan1", oif: "wan0" }))).toEqual([]);
+      const leaving = [chain({ dev, hook: "egress" }), rule(ofIke, drop)];
+      expect(fatesIn(leaving, "egress", ike(500, { iif: "x", oif: "wan0" }))).toEqual(["drop rule 3"]);
+      expect(fatesIn(leaving, "egress", ike(500))).toEqual([]);
+    });
+
+    test("a family of packets, and another kind of chain on the same device", () => {
+      const objects = [
+        chain({ dev: "wan0", family: "inet" }),
+        { rule: { ...rule(ofIpv6, drop).rule, family: "inet" } },
+      ];
+      expect(fatesIn(objects, "ingress", ike(500))).toEqual([]);
+      expect(fatesIn(objects, "ingress", ike(500, { from: "2001:db8::1", to: "2001:db8::2" }))).toEqual([
+        "drop rule 3",
+      ]);
+    });
+
+    test("chains of bridges and ARP are named, and decide nothing", () => {
+      const read = readNftRuleset(
+        JSON.stringify({
+          nftables: [
+            chain({ family: "bridge", hook: "forward", policy: "drop" }),
+            chain({ family: "arp", hook: "input", policy: "drop" }),
+            { chain: { family: "bridge", table: "t", name: "own" } },
+          ],
+        }),
+        "x",
+      )!;
+      expect(read.unread).toEqual(["bridge t c", "arp t c"]);
+      expect(read.chains.size).toBe(0);
+    });
   });
 
   test("a flowtable that takes the flow, as libnftables-json(5) writes it", () => {
@@ -274,6 +341,7 @@ describe("iptables", () => {
             one,
           ]),
         ),
+        unread: [],
         clearPackets: 0,
       }) as const;
     const of = (rule: string) => fates(saved(rule), "input", ike(500)).map((one) => one.split(" ")[0]);
