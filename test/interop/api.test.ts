@@ -110,6 +110,41 @@ const { code, message } = await failure;
 await gateway.stop();
 console.log(JSON.stringify({ code, message, events: await following, up: (await gateway.up("peer")).outcome }));
 `;
+/** Its lane cannot start at first. */
+const STARTING = `import { execFileSync } from "node:child_process";
+import { Gateway } from "tungate";
+
+const links = (): boolean => execFileSync("ip", ["-br", "link"], { encoding: "utf8" }).includes("tungate0");
+let failures = 0;
+const options = {
+  configuration: {
+    gateway: { listen: ["192.0.2.2"] },
+    connections: {
+      peer: {
+        local: { id: "b.test" },
+        remote: { address: "192.0.2.1", id: "a.test" },
+        psk: { env: "PSK" },
+        keep: "respond",
+        children: { lan: { local: "10.2.0.0/16", remote: "10.1.0.0/16" } },
+      },
+    },
+  },
+  onFailure: () => void failures++,
+};
+const error = await Gateway.start(options).then(
+  () => undefined,
+  (reason: Error & { code?: string }) => reason,
+);
+const left = links();
+delete process.env["NO_LANES"];
+const gateway = await Gateway.start(options);
+const made = links();
+await gateway.stop();
+console.log(JSON.stringify({ code: error?.code, message: error?.message, left, made, failures }));
+`;
+const WITHOUT_LANES = `const { isMainThread, workerData } = require("node:worker_threads");
+if (!isMainThread && workerData?.data?.tuns && process.env.NO_LANES) throw new Error("no room for a lane");
+`;
 /** Each of these lines must be an error. */
 const WRONG = [
   "const one: number = (await client.status()).version;",
@@ -268,6 +303,23 @@ describeWith(["tun", "build"], "the package", () => {
       message: expect.stringContaining("the TUN device was deleted while in use"),
       events: "ended",
       up: "failed",
+    });
+  });
+
+  test("a gateway in one's own process whose lane cannot start fails as a whole, and may be tried again", async () => {
+    expect(await compile("starting.ts", STARTING)).toBe("");
+    writeFileSync(join(folder, "without-lanes.cjs"), WITHOUT_LANES);
+    const { stdout, stderr } = await sites.b.gateway.run(
+      [process.execPath, "--require", join(folder, "without-lanes.cjs"), join(folder, "out/starting.js")],
+      { env: { PSK: SECRET, NO_LANES: "1" }, timeoutMs: 60_000, mayFail: true },
+    );
+    expect(stdout, stderr).not.toBe("");
+    expect(JSON.parse(stdout)).toEqual({
+      code: "IO_LANE_FAILED",
+      message: "lane 0 failed: no room for a lane",
+      left: false,
+      made: true,
+      failures: 0,
     });
   });
 });
