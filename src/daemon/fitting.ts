@@ -8,7 +8,7 @@ import { adoptTun, closeFd, type Superpackets, type TunDevice } from "../io/nati
 import type { DaemonLog } from "./daemon-log.ts";
 import { KEPT_KEYS, KEPT_LANES, KEPT_TABLE, keptGround, keptSocket, keptSockets } from "./kept-names.ts";
 import type { Means } from "./means.ts";
-import { askedOfSockets, type OuterSockets, openOuterSockets } from "./outer-sockets.ts";
+import { askedOfSockets, openOuterSockets } from "./outer-sockets.ts";
 import { laneOffloads, socketsOptions, superpacketsOf } from "./resources.ts";
 import { SETTLE_MS, type TakenOver } from "./take-over.ts";
 
@@ -50,8 +50,9 @@ export async function fitting(
     log.warn(`gateway.lanes is ${gateway.lanes} now and was ${ground.lanes}: all SAs begin anew`);
   else if (!areSocketsSame)
     log.info("gateway.listen, ports, marks or lanes have changed: the outer sockets are opened anew");
-  if (!areSocketsSame) releaseSockets(taken, store);
+  // First what may be refused: sockets are given back by whoever gets what this returns.
   const devices = areLanesSame ? stillWanted(taken, names, superpackets) : new Map<string, TunDevice>();
+  if (!areSocketsSame) releaseSockets(taken, store);
   let isOver = false;
   return {
     taken: areLanesSame
@@ -93,18 +94,16 @@ function releaseSockets({ sockets, state }: TakenOver, store: DescriptorStore): 
 }
 
 function restoreSockets({ state: { ground } }: TakenOver, store: DescriptorStore, log: DaemonLog): void {
-  let sockets: OuterSockets;
   try {
-    sockets = openOuterSockets(ground.asked);
+    const sockets = openOuterSockets(ground.asked);
+    for (const [i, { fds }] of sockets.all.entries())
+      for (const [number, fd] of fds.entries()) store.put(keptSocket(i, number), fd);
+    store.settle(SETTLE_MS);
+    sockets.close();
   } catch (error) {
     if (!(error instanceof IoError)) throw error;
     log.error(`the sockets of the process before cannot be opened again, its SAs are lost: ${error.message}`);
-    return;
   }
-  for (const [i, { fds }] of sockets.all.entries())
-    for (const [number, fd] of fds.entries()) store.put(keptSocket(i, number), fd);
-  store.settle(SETTLE_MS);
-  sockets.close();
 }
 
 function endSas({ table, keys, ikeSas }: TakenOver, store: DescriptorStore): void {

@@ -121,6 +121,8 @@ function goOn(store: DescriptorStore): TakenOver {
     devices.size === ground.devices.length && state.spds.length === devices.size
       ? startLanes(state, table, keys, devices, sockets)
       : undefined;
+  // Not before: whoever gives up closes all that was given, and a number that was closed may be another one's by then.
+  closeUnused(given, state, devices);
   return { state, table, keys, devices, sockets, lanes, ikeSas };
 }
 
@@ -176,9 +178,22 @@ function keptDevices(given: DescriptorStore["given"], { ground }: LaneState): Re
     const queues = Array.from({ length: ground.lanes }, (_, lane) => one(given, keptQueue(name, lane)));
     const isThere = queues.every((fd) => describeTun(fd)?.name === name);
     if (isThere) devices.set(name, adoptTun(name, queues, asked));
-    else for (const fd of queues) closeFd(fd);
   }
   return devices;
+}
+
+/** What has been read, and queues that lead nowhere. */
+function closeUnused(
+  given: DescriptorStore["given"],
+  { ground }: LaneState,
+  devices: ReadonlyMap<string, TunDevice>,
+): void {
+  const gone = ground.devices.filter(({ name }) => !devices.has(name));
+  const queues = gone.flatMap(({ name }) =>
+    Array.from({ length: ground.lanes }, (_, lane) => keptQueue(name, lane)),
+  );
+  for (const name of [KEPT_IKE, ...KEPT_LANES, ...queues])
+    for (const fd of given.get(name) ?? []) closeFd(fd);
 }
 
 function keptSockets(given: DescriptorStore["given"], { ground }: LaneState): OuterSockets {
@@ -196,10 +211,7 @@ function keptSockets(given: DescriptorStore["given"], { ground }: LaneState): Ou
 function takeIkeSas(store: DescriptorStore): readonly Uint8Array[] {
   const fds = store.given.get(KEPT_IKE) ?? [];
   const octets = fds.length === 1 ? readKept(fds[0]!) : undefined;
-  for (const fd of fds) {
-    wipeKept(fd);
-    closeFd(fd);
-  }
+  for (const fd of fds) wipeKept(fd);
   if (fds.length > 0) store.remove(KEPT_IKE);
   if (octets === undefined) return [];
   const list = plainOf(octets);

@@ -43,15 +43,13 @@ export class TunAddresses {
         ({ link, address, bits }) =>
           link === linkOf(given) && bits === given.bits && equal(address, given.address),
       );
+    const missing = wanted.filter((one) => !isThere(one));
+    const fresh = missing.filter((one) => !this.#given.some((given) => isSame(one, given)));
+    if (fresh.length > 0) this.#note([...this.#given, ...fresh]);
     const gone = this.#given.filter((given) => !wanted.some((one) => isSame(one, given)));
-    for (const given of gone) {
-      if (isThere(given)) await this.#watch.removeAddress(linkOf(given)!, given);
-      this.#note(this.#given.filter((one) => one !== given));
-    }
-    for (const missing of wanted.filter((one) => !isThere(one))) {
-      if (!this.#given.some((one) => isSame(one, missing))) this.#note([...this.#given, missing]);
-      await this.#watch.addAddress(linkOf(missing)!, missing);
-    }
+    for (const given of gone) if (isThere(given)) await this.#watch.removeAddress(linkOf(given)!, given);
+    if (gone.length > 0) this.#note(this.#given.filter((given) => !gone.includes(given)));
+    for (const one of missing) await this.#watch.addAddress(linkOf(one)!, one);
   }
 
   #note(given: readonly GivenAddress[]): void {

@@ -37,8 +37,8 @@ export const TAKE_OVER_MUTANTS: readonly Mutant[] = [
   {
     bug: "IKE SAs are taken over twice",
     file: "src/daemon/take-over.ts",
-    find: "  for (const fd of fds) {\n    wipeKept(fd);\n    closeFd(fd);\n  }\n  if (fds.length > 0)",
-    replace: "  for (const fd of fds) closeFd(fd);\n  if (fds.length > 9)",
+    find: "  for (const fd of fds) wipeKept(fd);\n  if (fds.length > 0)",
+    replace: "  if (fds.length > 9)",
     test: "test/unit/daemon/take-over.test.ts",
     killedBy: "IKE SAs are read once",
   },

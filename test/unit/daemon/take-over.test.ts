@@ -1,9 +1,16 @@
 /** What is taken from the service manager's store, what is refused, and that nothing of it stays when it is given up. */
 import { openSync } from "node:fs";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import { Keeping } from "../../../src/daemon/keeping.ts";
-import { KEPT_IKE, KEPT_KEYS, KEPT_LANES, KEPT_STARTS, KEPT_TABLE } from "../../../src/daemon/kept-names.ts";
+import {
+  KEPT_IKE,
+  KEPT_KEYS,
+  KEPT_LANES,
+  KEPT_STARTS,
+  KEPT_TABLE,
+  keptQueue,
+} from "../../../src/daemon/kept-names.ts";
 import { decodeLaneState, encodeLaneState, type LaneState } from "../../../src/daemon/lane-state.ts";
 import { takeOver } from "../../../src/daemon/take-over.ts";
 import type { Fingerprints } from "../../../src/ike/predecessor.ts";
@@ -133,6 +140,28 @@ describeNative("taking over", () => {
     expect(ikeMemory.every((octet) => octet === 0)).toBe(true);
   });
 
+  test.each([
+    ["a queue leads nowhere", kept(withDevice(STATE)), true],
+    ["a socket is missing besides", kept(withDevice(withSocket())), false],
+  ])("%s: what was read is closed, and nothing is closed twice", (_, state, isTaken) => {
+    const ike = keepOctets("ike", encodePlain([Uint8Array.of(1, 2, 3)]));
+    const queue = openSync("/dev/null", "r");
+    const { store } = manager({
+      [KEPT_LANES[0]]: [state],
+      [KEPT_IKE]: [ike],
+      [keptQueue("gone", 0)]: [queue],
+    });
+    const close = vi.spyOn(loadAddon(), "closeFd");
+    try {
+      expect(takeOver(store).taken !== undefined).toBe(isTaken);
+      const closed = close.mock.calls.map(([fd]) => fd);
+      expect(closed).toEqual([...new Set(closed)]);
+      expect(closed).toEqual(expect.arrayContaining([state, ike, queue]));
+    } finally {
+      close.mockRestore();
+    }
+  });
+
   test("keys of another version are wiped too", () => {
     const { store, keys } = manager({});
     const memory = memoryOf(keys.fd);
@@ -196,6 +225,11 @@ describeNative("keeping", () => {
 function withSocket(): LaneState {
   const socket = { role: "ike", family: 4, localPort: 500, count: 1 } as const;
   return { ...STATE, ground: { ...STATE.ground, sockets: [socket] } };
+}
+
+function withDevice(state: LaneState): LaneState {
+  const device = { name: "gone", asked: { tcp: true, udp: true } };
+  return { ...state, ground: { ...state.ground, devices: [device] } };
 }
 
 /** Stays mapped, whatever becomes of the descriptor. */

@@ -97,6 +97,8 @@ test("what is about to be given is told before: a process that is killed in betw
     told.push(given.length),
   );
   const network = { links: [{ index: 3, name: "tungate0" }], addresses: [] } as unknown as HostNetwork;
-  await expect(addresses.settle([device("tungate0", "10.9.0.1/30")], network)).rejects.toThrow("killed");
-  expect(told).toEqual([1]);
+  const wanted = device("tungate0", "10.9.0.1/30", "10.9.0.2/30", "10.9.0.3/30");
+  await expect(addresses.settle([wanted], network)).rejects.toThrow("killed");
+  // Of all of them at once: each time the whole state is kept.
+  expect(told).toEqual([3]);
 });
