@@ -1,10 +1,12 @@
 /** An upgrade while the gateway runs: until it is started again, it is the version that it was, whatever it loads. */
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -126,4 +128,54 @@ describeWith(["root", "tun", "build"], "scripts/install", () => {
     expect(versions()).toEqual(before);
     expect((await run([installed, "--version"])).stdout).toMatch(/^\d+\.\d+/);
   });
+
+  test("two at once: the second one does nothing", async () => {
+    const before = versions();
+    const held = new BackgroundProcess(
+      ["flock", join(destination, "usr/lib/tungate.d"), "sh", "-c", "echo held; exec sleep 60"],
+      join(folder, "held"),
+    );
+    try {
+      await until("the lock is held", () => /held/.test(held.log()), 10_000);
+      const { status, stderr } = await run([join(ROOT, "scripts/install"), "--destdir", destination], {
+        mayFail: true,
+      });
+      expect(status).toBe(1);
+      expect(stderr).toContain("another scripts/install is at work");
+      expect(versions()).toEqual(before);
+    } finally {
+      await held.stop("SIGKILL");
+    }
+  });
+
+  test.skipIf(!existsSync("/usr/bin/dpkg"))(
+    "a package in place of one that had a folder where the link is",
+    async () => {
+      const root = join(folder, "dpkg");
+      mkdirSync(join(root, "var/lib/dpkg/info"), { recursive: true });
+      for (const one of ["updates", "triggers"]) mkdirSync(join(root, "var/lib/dpkg", one));
+      writeFileSync(join(root, "var/lib/dpkg/status"), "");
+      const unpack = (file: string) =>
+        run(["dpkg", `--root=${root}`, "--force-script-chrootless", "--unpack", file], { timeoutMs: 60_000 });
+
+      const former = join(folder, "former");
+      mkdirSync(join(former, "DEBIAN"), { recursive: true });
+      mkdirSync(join(former, "usr/lib/tungate/bin"), { recursive: true });
+      writeFileSync(join(former, "usr/lib/tungate/bin/tungate"), "the former version\n");
+      writeFileSync(
+        join(former, "DEBIAN/control"),
+        "Package: tungate\nVersion: 0.0.1\nArchitecture: all\nMaintainer: nobody <nobody@localhost>\nDescription: none\n",
+      );
+      await run(["dpkg-deb", "--build", former, join(folder, "former.deb")]);
+      await unpack(join(folder, "former.deb"));
+      expect(readFileSync(join(root, "usr/lib/tungate/bin/tungate"), "utf8")).toBe("the former version\n");
+
+      const { stdout } = await run([join(ROOT, "scripts/deb"), folder], { timeoutMs: 90_000 });
+      await unpack(stdout.trim());
+      const link = readlinkSync(join(root, "usr/lib/tungate"));
+      expect(link).toMatch(/^tungate\.d\/\w+$/);
+      const { stdout: version } = await run([join(root, "usr/lib", link, "bin/tungate"), "--version"]);
+      expect(version).toMatch(/^\d+\.\d+/);
+    },
+  );
 });
