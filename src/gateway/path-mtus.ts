@@ -34,9 +34,14 @@ export interface PathState {
   readonly isProbed: boolean;
 }
 
-/** Steps of searches in a second, and at once: where thousands of tunnels come up, tunnels come before sizes. */
+/**
+ * Steps of searches in a second, and at once. A path that comes takes one as well: where thousands of tunnels come up, tunnels come
+ * before sizes, and a peer that has as many to set up answers late, which is taken for a size that does not get through.
+ */
 const STEPS_PER_SECOND = 25;
 const STEP_INTERVAL = DurationMs(1000 / STEPS_PER_SECOND);
+/** However many paths come, a step is done after this: no peer that moves for ever keeps the others waiting. */
+const REST_MAX = DurationMs(500);
 
 interface KnownPath {
   readonly remote: IpAddress;
@@ -64,6 +69,7 @@ export class PathMtus {
   readonly #due = new Agenda<KnownPath>();
   readonly #steps: Allowance = { allowance: STEPS_PER_SECOND, since: Instant(0) };
   #restsUntil = Instant(0);
+  #steppedAt = Instant(0);
 
   constructor(options: PathMtusOptions) {
     this.#options = options;
@@ -94,6 +100,7 @@ export class PathMtus {
     if (path === undefined || (isProbed && !path.mtu.isProbed)) {
       const ceiling = this.#options.paths.ceilingTo(remote);
       const sas = path?.sas ?? new Set<Spi>();
+      if (!this.#takeStep(now)) this.#steps.allowance = 0;
       if (path !== undefined) this.#due.set(path, undefined);
       const mtu = newPathMtu(familyOf(remote), ceiling, isProbed, now);
       const known = path?.mtu ?? this.#takeKept(key);
@@ -182,9 +189,16 @@ export class PathMtus {
   #nextDue(now: Instant): KnownPath | undefined {
     const at = this.#due.first()?.at;
     if (at === undefined || at > now || now < this.#restsUntil) return undefined;
-    if (takeAllowance(this.#steps, STEPS_PER_SECOND, STEPS_PER_SECOND, now)) return this.#due.takeFirst(now);
-    this.#restsUntil = after(now, STEP_INTERVAL);
-    return undefined;
+    if (!this.#takeStep(now) && now < after(this.#steppedAt, REST_MAX)) {
+      this.#restsUntil = after(now, STEP_INTERVAL);
+      return undefined;
+    }
+    this.#steppedAt = now;
+    return this.#due.takeFirst(now);
+  }
+
+  #takeStep(now: Instant): boolean {
+    return takeAllowance(this.#steps, STEPS_PER_SECOND, STEPS_PER_SECOND, now);
   }
 
   stateOf(remote: IpAddress): PathState | undefined {

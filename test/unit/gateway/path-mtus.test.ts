@@ -1,6 +1,6 @@
 /** Searches for many paths at once go a few a second, and each has its turn; what was found outlives the process. */
 import { describe, expect, test } from "vitest";
-import { after, Instant, seconds } from "../../../src/base/instant.ts";
+import { after, DurationMs, Instant } from "../../../src/base/instant.ts";
 import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import { Spi } from "../../../src/base/spi.ts";
 import type { DataPlane } from "../../../src/dataplane/data-plane.ts";
@@ -8,34 +8,68 @@ import { PATH_MTU_AGE } from "../../../src/esp/path-mtu.ts";
 import { PathMtus } from "../../../src/gateway/path-mtus.ts";
 import { createPathTable } from "../../../src/gateway/path-table.ts";
 
-const PEERS = 100;
+const NOW = Instant(1_000_000);
 
-test("a hundred new paths at once: 25 probes now, 25 more with each second", () => {
-  const probes: Spi[] = [];
-  const dataPlane = { setPathMtu: () => undefined } as unknown as DataPlane;
-  const paths = createPathTable([]);
-  const mtus = new PathMtus({
-    dataPlane,
-    paths,
-    probe: ({ inboundSpi }) => probes.push(inboundSpi),
-    onChange: () => undefined,
-  });
-  let now = Instant(1_000_000);
-  for (let i = 0; i < PEERS; i++) mtus.use(Spi(0x1000 + i), parseIpAddress(`198.51.100.${i}`)!, true, now);
-  // The first steps are due when the new SAs have settled.
-  now = mtus.nextTimeout()!;
-  const start = now;
-  const counts: number[] = [];
-  for (let second = 0; second < 4; second++) {
-    const end = after(start, seconds(second));
-    for (let next = mtus.nextTimeout(); next !== undefined && next <= end; next = mtus.nextTimeout()) {
-      expect(next, "a turn that does nothing is not asked for again at once").toBeGreaterThanOrEqual(now);
-      now = next;
-      mtus.advance(now);
-    }
-    counts.push(new Set(probes).size);
+class Paths {
+  readonly probed = new Set<Spi>();
+  #now = NOW;
+  readonly #mtus: PathMtus;
+
+  constructor() {
+    this.#mtus = new PathMtus({
+      dataPlane: { setPathMtu: () => undefined } as unknown as DataPlane,
+      paths: createPathTable([]),
+      probe: ({ inboundSpi }) => this.probed.add(inboundSpi),
+      onChange: () => undefined,
+    });
   }
-  expect(counts).toEqual([25, 50, 75, 100]);
+
+  come(from: number, to: number): void {
+    for (let i = from; i < to; i++)
+      this.#mtus.use(Spi(0x1000 + i), parseIpAddress(`198.51.100.${i}`)!, true, this.#now);
+  }
+
+  /** @returns paths that were probed by then */
+  runUntil(ms: number): number {
+    const end = after(NOW, DurationMs(ms));
+    for (
+      let next = this.#mtus.nextTimeout();
+      next !== undefined && next <= end;
+      next = this.#mtus.nextTimeout()
+    ) {
+      expect(next, "a turn that does nothing is not asked for again at once").toBeGreaterThanOrEqual(
+        this.#now,
+      );
+      this.#now = next;
+      this.#mtus.advance(next);
+    }
+    this.#now = end;
+    return this.probed.size;
+  }
+}
+
+test("a few new paths are all probed at once", () => {
+  const paths = new Paths();
+  paths.come(0, 12);
+  expect(paths.runUntil(0)).toBe(12);
+});
+
+test("of a hundred new paths at once 25 are probed with each second", () => {
+  const paths = new Paths();
+  paths.come(0, 100);
+  // The first one has waited long enough.
+  expect([0, 1000, 2000, 3000, 4000].map((ms) => paths.runUntil(ms))).toEqual([1, 26, 51, 76, 100]);
+});
+
+test("paths that come leave less for those that are there, but two a second; then all have their turn", () => {
+  const paths = new Paths();
+  paths.come(0, 50);
+  for (let ms = 0; ms < 3000; ms += 20) {
+    paths.runUntil(ms);
+    paths.come(50 + ms / 20, 51 + ms / 20);
+  }
+  expect(paths.runUntil(3000)).toBe(6);
+  expect(paths.runUntil(11_000)).toBe(200);
 });
 
 describe("SAs of a process before this one", () => {
