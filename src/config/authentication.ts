@@ -12,7 +12,7 @@ import type {
   PeerAuthentication,
   PrivateKeyId,
 } from "../policy/connection.ts";
-import { formatIdentity } from "../policy/pad.ts";
+import { formatIdentity } from "../policy/identity-text.ts";
 import { IdType } from "../wire/ike/registries.ts";
 import type { Certificate } from "../wire/x509/certificate.ts";
 import { nameText } from "../wire/x509/distinguished-name.ts";
@@ -307,7 +307,7 @@ class Reading {
     this.#findings.warn(
       "CONFIG_IDENTITY",
       [...this.#input.path, "local", "id"],
-      `${printable(formatIdentity(id))} is not in the certificate ${printable(nameText(without.subject))}, so that peers will refuse it; have it issued with this subjectAltName, or leave id out`,
+      `${formatIdentity(id, printable)} is not in the certificate ${printable(nameText(without.subject))}, so that peers will refuse it; have it issued with this subjectAltName, or leave id out`,
     );
   }
 

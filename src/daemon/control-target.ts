@@ -24,7 +24,6 @@ import type { IkeNotice } from "../ike/notice.ts";
 import type { Clock } from "../io/clock.ts";
 import { cryptoProvider } from "../io/crypto-provider.ts";
 import { peerCredentials } from "../io/native-process.ts";
-import { escapeForeign } from "../observe/escape.ts";
 import { failureWords } from "../observe/failure-words.ts";
 import type { Connection } from "../policy/connection.ts";
 import type { BlackBox } from "./black-box.ts";
@@ -176,7 +175,6 @@ export class DaemonControl implements ControlTarget {
       pathTo: (remote) => running?.pathTo(remote),
       failedAt: (failure) => this.#failures.at(failure, now),
       words: failureWords,
-      escape: escapeForeign,
     });
   }
 

@@ -27,7 +27,6 @@ import { proofText } from "../observe/authentication-words.ts";
 import { identityText } from "../observe/identity-text.ts";
 import { espSuiteText, ikeSuiteText } from "../observe/suite-words.ts";
 import { unreachableText } from "../observe/unreachable-words.ts";
-import { formatIdentity } from "../policy/pad.ts";
 import { formatSelector } from "../policy/selector-text.ts";
 import type { SelectorPair } from "../policy/traffic-selector.ts";
 import { recentDrops } from "./recent-drops.ts";
@@ -52,7 +51,6 @@ export interface StatusInput extends TrafficInput {
   readonly failedAt: (failure: FailureNotice) => Instant;
   /** Words for the operator, the summary first, peer-supplied parts escaped. */
   readonly words: (failure: FailureNotice) => readonly string[];
-  readonly escape: (text: string) => string;
   readonly query: StatusQuery;
 }
 
@@ -145,13 +143,13 @@ function expectedWords(configured: ConfiguredConnection | undefined) {
   return oneOf === undefined || typeof remote?.id !== "object" ? {} : { remoteId: identityText(remote.id) };
 }
 
-function ikeSaWords(sa: IkeSaState, { now, escape: escaped }: StatusSource) {
+function ikeSaWords(sa: IkeSaState, { now }: StatusSource) {
   const { weAreBehind, peerIsBehind } = sa.nat;
   const nat = weAreBehind ? (peerIsBehind ? "both" : "local") : peerIsBehind ? "remote" : "none";
   return {
     local: formatIpAddress(sa.local.address),
-    localId: escaped(formatIdentity(sa.localIdentity)),
-    remoteId: escaped(formatIdentity(sa.peerIdentity)),
+    localId: identityText(sa.localIdentity),
+    remoteId: identityText(sa.peerIdentity),
     nat: nat as "none" | "local" | "remote" | "both",
     suite: ikeSuiteText(sa.suite),
     localProof: proofText(sa.proofs.ours),

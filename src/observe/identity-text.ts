@@ -1,45 +1,25 @@
-/** Identities as the configuration would write them, safe to print whoever chose them (RFC 7296 section 3.5). */
-import { fromStrictUtf8, toHex } from "../base/bytes.ts";
-import { formatIpAddress } from "../base/ip-address.ts";
+/** Identities as the configuration would write them, safe to print whoever chose them. */
 import type { Identification } from "../policy/connection.ts";
-import { IdType, nameOf } from "../wire/ike/registries.ts";
-import { WireError } from "../wire/wire-error.ts";
-import { decodeName, nameText } from "../wire/x509/distinguished-name.ts";
+import { formatIdentity } from "../policy/identity-text.ts";
+import { IdType } from "../wire/ike/registries.ts";
 import { escapeForeign } from "./escape.ts";
 
-/** Octets of an identity that are shown in hexadecimal. */
-const HEX_OCTETS_MAX = 64;
+/** Octets of an identity that an operator would type. */
+const TYPED_OCTETS_MAX = 64;
 
-/** `gw.example.net`, `192.0.2.1`, `keyid:0xc0ffee`; what no configuration can say is `ID_TYPE:0x...`. */
-export function identityText({ idType, data }: Identification): string {
-  const text = fromStrictUtf8(data);
-  if (idType === IdType.IPV4_ADDR && data.length === 4) return formatIpAddress(data);
-  if (idType === IdType.IPV6_ADDR && data.length === 16) return formatIpAddress(data);
-  if (idType === IdType.FQDN && text !== undefined && text !== "")
-    return isPlainDomain(text) ? text : `fqdn:${escapeForeign(text)}`;
-  if (idType === IdType.RFC822_ADDR && text !== undefined && text !== "")
-    return /^[^\s@:=]+@[^\s@:=]+$/.test(text) ? escapeForeign(text) : `email:${escapeForeign(text)}`;
-  if (idType === IdType.KEY_ID)
-    return text !== undefined && /^[\x21-\x5b\x5d-\x7e]+$/.test(text) && !/^0x/i.test(text)
-      ? `keyid:${text}`
-      : `keyid:${hex(data)}`;
-  if (idType === IdType.DER_ASN1_DN) return nameOrHex(data);
-  return `${nameOf(IdType, idType)}:${hex(data)}`;
-}
+/** A distinguished name whose parts have names and one plain value each. */
+const NAME = /^dn:[A-Z]+=[^#+*\\]+(?:, [A-Z]+=[^#+*\\]+)*$/;
 
-/** `dn:C=DE, O=Example, CN=gw-a` */
-function nameOrHex(data: Uint8Array): string {
-  try {
-    const text = nameText(decodeName(data));
-    if (text !== "") return `dn:${escapeForeign(text)}`;
-  } catch (error) {
-    if (!(error instanceof WireError)) throw error;
+/** `gw.example.net`, `dn:C=DE, O=Example, CN=gw-a`, `keyid:0xc0ffee` */
+export const identityText = (identity: Identification): string => formatIdentity(identity, escapeForeign);
+
+/** The key `id` of the configuration can hold it, as {@link identityText} writes it. */
+export function isConfigurable(identity: Identification): boolean {
+  const { idType, data } = identity;
+  if (idType === IdType.DER_ASN1_DN) {
+    const text = formatIdentity(identity, String);
+    return NAME.test(text) && text === identityText(identity);
   }
-  return `${nameOf(IdType, IdType.DER_ASN1_DN)}:${hex(data)}`;
-}
-
-/** The key `id` of the configuration can hold it. */
-export function isConfigurable({ idType, data }: Identification): boolean {
   const types: readonly number[] = [
     IdType.IPV4_ADDR,
     IdType.IPV6_ADDR,
@@ -47,14 +27,5 @@ export function isConfigurable({ idType, data }: Identification): boolean {
     IdType.RFC822_ADDR,
     IdType.KEY_ID,
   ];
-  return types.includes(idType) && data.length > 0 && data.length <= HEX_OCTETS_MAX;
-}
-
-function isPlainDomain(text: string): boolean {
-  return /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$/.test(text) && !/^[\d.]+$/.test(text);
-}
-
-function hex(data: Uint8Array): string {
-  const shown = toHex(data.subarray(0, HEX_OCTETS_MAX));
-  return `0x${shown}${data.length > HEX_OCTETS_MAX ? "..." : ""}`;
+  return types.includes(idType) && data.length > 0 && data.length <= TYPED_OCTETS_MAX;
 }

@@ -1,7 +1,7 @@
 /** Lookups in the peer authorization database (RFC 4301 section 4.4.3): which connections a peer may be. */
 import { type AddressRange, contains } from "../base/address-range.ts";
-import { equal, fromUtf8, toHex } from "../base/bytes.ts";
-import { formatIpAddress, type IpAddress } from "../base/ip-address.ts";
+import { equal, toHex } from "../base/bytes.ts";
+import type { IpAddress } from "../base/ip-address.ts";
 import { IdType } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { type DistinguishedName, decodeName, matchesPattern } from "../wire/x509/distinguished-name.ts";
@@ -208,12 +208,4 @@ export function connectionsForIdentities(
   };
   const least = fitting.reduce((most, one) => Math.min(most, vagueness(one)), 2);
   return fitting.filter((one) => vagueness(one) === least);
-}
-
-/** An identity for operators: `gw-a.example.net`, `198.51.100.2`, or `type 11:c0ffee`. Peers choose the octets: escape before showing. */
-export function formatIdentity({ idType, data }: Identification): string {
-  if (idType === IdType.FQDN || idType === IdType.RFC822_ADDR) return fromUtf8(data);
-  if (idType === IdType.IPV4_ADDR && data.length === 4) return formatIpAddress(data);
-  if (idType === IdType.IPV6_ADDR && data.length === 16) return formatIpAddress(data);
-  return `type ${idType}:${Array.from(data, (octet) => octet.toString(16).padStart(2, "0")).join("")}`;
 }

@@ -3,8 +3,11 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { connect as openControl } from "../../src/control/connect.ts";
 import type { ExplainAnswer } from "../../src/control/explain-schema.ts";
 import type { ChildStatus } from "../../src/control/schema.ts";
+import { ca, gateway } from "../unit/pki/certificate-maker.ts";
+import { certificatePem, writeOurs } from "./harness/certified.ts";
 import { BackgroundProcess, run, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith, ROOT } from "./harness/prerequisites.ts";
@@ -14,7 +17,13 @@ import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 const HOST_A = SITE_A.host4;
 const HOST_B = SITE_B.host4;
 /** A peer that does not exist, for a child that cannot come up. */
-const OSLO = `  wrong:
+const OSLO = `  strange:
+    local: { id: a3.test, psk: { file: secret } }
+    remote: { address: 192.0.2.2, ca: ca.pem, id: "dn:O=Strange, CN=*" }
+    keep: respond
+    children:
+      lab: { local: [${SITE_A.lan4}], remote: [10.8.0.0/16] }
+  wrong:
     local: { id: a2.test }
     remote: { address: 192.0.2.2, id: b2.test }
     psk: { file: another }
@@ -31,7 +40,18 @@ policies:
   - { remote: "10.2.0.0/16[tcp/23]", action: discard }
 `;
 const OTHER_SECRET = "neither correct nor a horse";
-const WRONG_AT_B = `  wrong:
+/** A name that its peer proves: commands for a terminal, text turned around, markup. */
+const STRANGE = '\u001b[2J\u009b31m\r\n\u202e<script>alert(1)</script>"}';
+const HARMLESS = String.raw`\u{1b}[2J\u{9b}31m\u{d}\u{a}\u{202e}\\<script\\>alert(1)\\</script\\>\\"}`;
+/** What a terminal obeys, save the ends of lines. */
+const COMMANDS = /[^\P{C}\n]/u;
+const WRONG_AT_B = `  strange:
+    local: { certificate: strange.pem, private_key: strange.key }
+    remote: { address: 192.0.2.1, id: a3.test, psk: { file: secret } }
+    keep: respond
+    children:
+      lab: { local: [10.8.0.0/16], remote: [${SITE_A.lan4}] }
+  wrong:
     local: { id: b2.test }
     remote: { address: 192.0.2.1, id: a2.test }
     psk: { file: secret }
@@ -39,6 +59,8 @@ const WRONG_AT_B = `  wrong:
     children:
       lab: { local: [10.9.0.0/16], remote: [${SITE_A.lan4}] }
 `;
+const DAY = 86_400_000;
+const VALIDITY = { notBefore: Date.now() - DAY, notAfter: Date.now() + DAY };
 const FACTS: TunnelFacts = { site: SITE_A, more: OSLO, liveness: "10s" };
 
 /** ESP in UDP: IKE on the same port begins with four zeros. */
@@ -53,6 +75,10 @@ describeWith(["tun", "build", "nft"], "status, explain and top of a live pair", 
     sites = await TwoSites.create();
     a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
     b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
+    const root = ca("CN=Strange Root", VALIDITY);
+    a.writeSecret("ca.pem", certificatePem(root));
+    const subject = `O=Strange, CN=${STRANGE}`;
+    writeOurs(b, "strange", [gateway(root, { ...VALIDITY, subject, extensions: [] })]);
     await startGateway(b, { site: SITE_B, keep: "respond", more: WRONG_AT_B });
     a.writeSecret("another", `${OTHER_SECRET}\n`);
     await startGateway(a, FACTS);
@@ -185,6 +211,28 @@ table inet see {
     // Nothing longer than an SPI is there in octets, save fractions of seconds.
     expect(all.replaceAll(/\d\.\d+/g, "").match(/[0-9a-f]{17,}/gi)).toBeNull();
     expect((await a.cli("blackbox", "nobody")).stderr).toContain("no connection is named nobody");
+  });
+
+  test("a peer whose name has commands for a terminal and markup in it is up, and shown in words that do nothing", async () => {
+    expect(await a.command("up", "strange")).toMatchObject({ outcome: "done" });
+    const outputs = await Promise.all(
+      [["status"], ["status", "strange"], ["top", "--once"], ["blackbox", "strange"]].map((words) =>
+        a.cli(...words),
+      ),
+    );
+    for (const { status, stdout } of outputs) {
+      expect(status).toBe(0);
+      expect(stdout).not.toMatch(COMMANDS);
+    }
+    expect(outputs[1]!.stdout).toContain(`dn:O=Strange, CN=${HARMLESS}`);
+    expect(outputs[3]!.stdout).toContain(HARMLESS);
+    const log = readFileSync(join(a.folder, "log"), "utf8");
+    expect(log).not.toMatch(COMMANDS);
+    expect(log).toContain(JSON.stringify(HARMLESS).slice(1, -1));
+    const metrics = await openControl({ path: a.controlPath }).metrics();
+    expect(metrics).toMatch(/tungate_child_up\{connection="strange",child="lab".*\} 1/);
+    expect(metrics).not.toContain("script");
+    expect(await a.isUp("peer")).toMatchObject({ state: "up" });
   });
 
   test("whoever floods the control socket, hangs on it, or never reads keeps no packet and no operator waiting", async () => {

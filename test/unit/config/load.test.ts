@@ -16,6 +16,7 @@ import { FILE, KEY, load, paris, placesOf, problemsOf } from "./memory-reader.ts
 test("remote address, key and two prefixes are enough, and the rest has good defaults", () => {
   const { gateway, connections, policies, manual, warnings } = load(paris());
   expect(gateway).toEqual({
+    lines: new Map(),
     listen: [],
     ports: { ike: 500, nat: 4500 },
     interfaces: [{ name: "tungate0", mtu: "auto", place: { file: FILE, line: 1 } }],

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { fromUtf8, utf8 } from "../../../src/base/bytes.ts";
 import type { Connection } from "../../../src/policy/connection.ts";
 import { policyOf } from "../../../src/policy/connection.ts";
-import { formatIdentity } from "../../../src/policy/pad.ts";
+import { formatIdentity } from "../../../src/policy/identity-text.ts";
 import { formatSelectorPair } from "../../../src/policy/selector-text.ts";
 import { keyNamed } from "../../sim/ike-signatures.ts";
 import { load, placesOf, problemsOf } from "./memory-reader.ts";
@@ -48,7 +48,7 @@ describe("what entries make", () => {
       expect(one.oneOf).toEqual({ connection: "hub", networks: "shared" });
       expect(one.remote.addresses).toEqual([]);
       expect(one.keep).toBe("respond");
-      expect(typeof one.remote.id === "object" && formatIdentity(one.remote.id)).toBe(id);
+      expect(typeof one.remote.id === "object" && formatIdentity(one.remote.id, String)).toBe(id);
       expect([secretOf(one.local.auth), secretOf(one.remote.auth)]).toEqual([key, key]);
       expect(policyOf(one, "lan")).toBe("hub/lan");
       expect(one.children.map(({ keep }) => keep)).toEqual(["respond"]);

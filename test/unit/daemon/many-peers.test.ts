@@ -158,7 +158,6 @@ test("status says who a peer is before it has come", () => {
     pathTo: () => undefined,
     failedAt: () => Instant(0),
     words: ({ code }) => [code],
-    escape: (text) => text,
   });
   expect(status.connections.map(({ name, remoteId, remote }) => [name, remoteId, remote])).toEqual([
     ["hub#1", "a", "any"],

@@ -52,7 +52,6 @@ function statusOf(world: GatewayWorld, text: string, more: Partial<StatusInput> 
     pathTo: (remote) => gateway.pathTo(remote),
     failedAt: () => Instant(world.now - 12_000),
     words: (failure) => [failure.code],
-    escape: (text) => `<${text}>`,
     ...more,
   });
   return statusDocument.parse(JSON.parse(JSON.stringify(document)));
@@ -109,8 +108,8 @@ test("a connection that is up: suites, SPIs, counters, and where the MTU goes", 
     state: "up",
     remote: "198.51.100.2",
     local: "192.0.2.1",
-    localId: "<gw-1.example.net>",
-    remoteId: "<gw-2.example.net>",
+    localId: "gw-1.example.net",
+    remoteId: "gw-2.example.net",
     suite: "aes256gcm16-prfsha256-x25519",
     isInitiator: true,
   });

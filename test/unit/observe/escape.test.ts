@@ -8,7 +8,9 @@ import { dropWords, isWorthALook, LANE_DROPS } from "../../../src/observe/drop-w
 import { escapeForeign, FOREIGN_TEXT_LENGTH_MAX } from "../../../src/observe/escape.ts";
 import { identityText, isConfigurable } from "../../../src/observe/identity-text.ts";
 import { spanText } from "../../../src/observe/span-text.ts";
+import { matchIdentity } from "../../../src/policy/pad.ts";
 import { IdType } from "../../../src/wire/ike/registries.ts";
+import { name } from "../pki/certificate-maker.ts";
 
 test("controls, directions and invisible characters are written out, the rest stays", () => {
   expect(escapeForeign("gw-b.example.net")).toBe("gw-b.example.net");
@@ -48,6 +50,26 @@ test("an identity that is shown can be configured as it is shown", () => {
       expect(identity(identityText(value))).toEqual({ ...value, data: new Uint8Array(value.data) });
     }),
   );
+});
+
+test("a distinguished name can be configured unless it has what the configuration cannot say", () => {
+  const named = (text: string) => ({ idType: IdType.DER_ASN1_DN, data: name(text) });
+  for (const text of [
+    "CN=gw",
+    "C=CH, O=Example, OU=gates, CN=gw-a.example.net",
+    "DC=net, DC=example, E=a@b.test",
+  ]) {
+    expect(identityText(named(text))).toBe(`dn:${text}`);
+    expect([isConfigurable(named(text)), identity(`dn:${text}`)]).toEqual([
+      true,
+      expect.objectContaining({ idType: IdType.DER_ASN1_DN }),
+    ]);
+    expect(matchIdentity(identity(`dn:${text}`), named(text))).toBe(true);
+  }
+  const hostile = named("CN=\u001b[2J\u202e<script>");
+  expect(identityText(hostile)).toBe("dn:CN=\\u{1b}[2J\\u{202e}\\\\<script\\\\>");
+  for (const one of [hostile, named("CN=a+b"), named("CN=*"), named("1.2.3.4=a")])
+    expect([identityText(one), isConfigurable(one)]).toEqual([expect.stringMatching(/^dn:/), false]);
 });
 
 test("identities that do not follow their type are shown as octets", () => {

@@ -9,7 +9,6 @@ import {
   connectionsFor,
   connectionsForIdentities,
   expectedIdentity,
-  formatIdentity,
   isPattern,
   localIdentity,
   matchIdentity,
@@ -102,13 +101,6 @@ describe("identities", () => {
       data: address("192.0.2.1"),
     });
     expect(expectedIdentity(plain, address("2001:db8::1"))).toMatchObject({ idType: IdType.IPV6_ADDR });
-  });
-
-  test("are written for operators", () => {
-    expect(formatIdentity(fqdn("gw-a.example.net"))).toBe("gw-a.example.net");
-    expect(formatIdentity({ idType: IdType.IPV4_ADDR, data: address("192.0.2.1") })).toBe("192.0.2.1");
-    expect(formatIdentity({ idType: IdType.IPV4_ADDR, data: Uint8Array.of(1, 2) })).toBe("type 1:0102");
-    expect(formatIdentity({ idType: IdType.KEY_ID, data: Uint8Array.of(0xc0) })).toBe("type 11:c0");
   });
 });
 
