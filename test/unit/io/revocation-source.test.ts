@@ -155,7 +155,9 @@ test("failures, and what proved nothing, are asked for again after half a minute
   expect(requests).toBe(3);
 });
 
-test("a peer whose responders are slow holds up no other: four at once, some wait, and more are not asked for", async () => {
+test("a peer whose responders are slow holds up no other: four at once, some wait, and more are not asked for", {
+  timeout: 20_000,
+}, async () => {
   const asked: string[] = [];
   const waiting: (() => void)[] = [];
   const port = await serve((request, response) => {
