@@ -1,5 +1,5 @@
 /** scripts/tungate-routes in namespaces: what it leaves alone matters as much as what it makes. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -441,6 +441,43 @@ describeWith(["tun"], "tungate-routes", () => {
     expect(existsSync(`${saved}.new`)).toBe(false);
     writeFileSync(saved, "protect nonsense\n");
     expect((await script(["prepare", "--guards", saved, "tg1"])).status).toBe(2);
+  });
+
+  test("what was saved is read as a plain file only: nothing of another file is told, and no FIFO is waited for", async () => {
+    const secret = join(folder, "secret");
+    writeFileSync(secret, "hunter2 is a secret\n");
+    symlinkSync(secret, join(folder, "link"));
+    await run(["mkfifo", join(folder, "fifo")]);
+
+    const linked = await script(["prepare", "--guards", join(folder, "link"), "tg1"]);
+    expect(linked).toMatchObject({ status: 1, stderr: expect.stringContaining("cannot read") });
+    expect(linked.stdout + linked.stderr).not.toContain("hunter2");
+    expect((await script(["prepare", "--guards", join(folder, "fifo"), "tg1"])).status).toBe(0);
+    expect(await shown("link show tg1")).toContain("tg1");
+  });
+
+  test("who holds the script's lock for ever delays a change, and does not prevent it", async () => {
+    const holder = new BackgroundProcess(
+      [
+        "setpriv",
+        "--reuid=nobody",
+        "--clear-groups",
+        "flock",
+        SCRIPT,
+        "sh",
+        "-c",
+        "echo held; exec sleep 60",
+      ],
+      join(folder, "holder"),
+    );
+    try {
+      await until("the lock is held", () => /held/.test(holder.log()), 10_000);
+      const outcome = await apply(BASIC);
+      expect(outcome).toMatchObject({ status: 0, stderr: expect.stringContaining("going on without") });
+      expect(await wayTo("10.2.3.4")).toBe("tg0");
+    } finally {
+      await holder.stop("SIGKILL");
+    }
   });
 
   test("on a host without IPv6 the IPv4 prefixes are routed and the rest is said", async () => {
