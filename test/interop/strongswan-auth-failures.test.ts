@@ -1,10 +1,8 @@
 /** Proofs of identity that must not be believed, on either side and in both roles, with strongSwan as the peer. */
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type CertificateRequest,
   ca,
-  certificate,
   DAY,
   dns,
   extendedKeyUsage,
@@ -17,34 +15,21 @@ import { crl } from "../unit/pki/revocation-maker.ts";
 import {
   addPeerAddresses,
   type CertifiedConnection,
-  certificatePem,
   ourConnections,
   publicKeyPem,
   theirConnections,
   writeOurs,
-  writeTheirCa,
   writeTheirPublicKey,
   writeTheirs,
 } from "./harness/certified.ts";
+import { issue, oppositeCertified, root, validity } from "./harness/certified-world.ts";
 import { until } from "./harness/command.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
-import { TwoSites } from "./harness/two-sites.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
 
 const now = Date.now();
-const validity = { notBefore: now - 30 * DAY, notAfter: now + 365 * DAY };
-const root = ca("O=Tungate test, CN=Root", validity);
 const stranger = ca("O=Somebody, CN=Stranger", validity);
-
-function issue(name: string, options: Partial<CertificateRequest> = {}): Made {
-  return certificate({
-    ...validity,
-    ...{ subject: `CN=${name}`, key: makeKey(), issuer: root },
-    extensions: [keyUsage(0), subjectAltName(dns(`${name}.test`))],
-    ...options,
-  });
-}
 
 /** What is wrong on strongSwan's side, and what we say of it. */
 interface TheirFault {
@@ -157,42 +142,36 @@ const SECRETS = `secrets {
 `;
 
 describeWith(["tun", "build", "strongswan"], "strongSwan: proofs that are refused", () => {
-  let sites: TwoSites;
   let peer: StrongSwan;
   let ours: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-    writeTheirCa(peer, "root", root);
-    ours.writeSecret("root.pem", certificatePem(root));
-    ours.writeSecret("secret", "correct horse battery staple\n");
-    ours.writeSecret("somebody.pub", publicKeyPem(issue("somebody")));
-    const revoked = THEIRS.filter(({ name }) => name === "revoked").map(({ made }) => made);
-    ours.writeSecret(
-      "root.crl",
-      crl({ issuer: root, revoked, thisUpdate: now - DAY, nextUpdate: now + DAY }),
-    );
-    for (const { name, made } of THEIRS) {
-      const own = issue(`${name}-a`);
-      writeOurs(ours, `${name}-a`, [own]);
-      writeTheirs(peer, `${name}-b`, made);
-      writeTheirPublicKey(peer, `${name}-a`, own);
-      writeTheirPublicKey(peer, `${name}-b`, made);
-    }
-    for (const { name, made } of OURS) {
-      writeOurs(ours, `${name}-a`, [made]);
-      writeTheirs(peer, `${name}-b`, issue(`${name}-b`));
-    }
-    await addPeerAddresses(sites, CONNECTIONS.length);
-    await peer.loadText(theirConnections(CONNECTIONS, SECRETS));
-  });
-  afterAll(async () => {
-    await ours?.kill();
-    await peer?.stop();
-    await sites?.remove();
-  });
+  oppositeCertified(
+    (world) => {
+      ({ peer, ours } = world);
+    },
+    async ({ sites }) => {
+      ours.writeSecret("secret", "correct horse battery staple\n");
+      ours.writeSecret("somebody.pub", publicKeyPem(issue("somebody")));
+      const revoked = THEIRS.filter(({ name }) => name === "revoked").map(({ made }) => made);
+      ours.writeSecret(
+        "root.crl",
+        crl({ issuer: root, revoked, thisUpdate: now - DAY, nextUpdate: now + DAY }),
+      );
+      for (const { name, made } of THEIRS) {
+        const own = issue(`${name}-a`);
+        writeOurs(ours, `${name}-a`, [own]);
+        writeTheirs(peer, `${name}-b`, made);
+        writeTheirPublicKey(peer, `${name}-a`, own);
+        writeTheirPublicKey(peer, `${name}-b`, made);
+      }
+      for (const { name, made } of OURS) {
+        writeOurs(ours, `${name}-a`, [made]);
+        writeTheirs(peer, `${name}-b`, issue(`${name}-b`));
+      }
+      await addPeerAddresses(sites, CONNECTIONS.length);
+      await peer.loadText(theirConnections(CONNECTIONS, SECRETS));
+    },
+  );
 
   const failureOf = async (name: string) => (await ours.connection(name)).failure?.lines.join("\n") ?? "";
 

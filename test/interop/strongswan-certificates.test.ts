@@ -2,11 +2,17 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { run, until } from "./harness/command.ts";
+import {
+  addPeerAddresses,
+  type CertifiedConnection,
+  ourConnections,
+  theirConnections,
+} from "./harness/certified.ts";
+import { run } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
 import { StrongSwan } from "./harness/strongswan.ts";
-import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
+import { TwoSites } from "./harness/two-sites.ts";
 
 const SECRET = "correct horse battery staple";
 
@@ -125,47 +131,16 @@ async function makeKeys(folder: string): Promise<void> {
   );
 }
 
-const networks = (i: number) => [`10.1.${i}.0/24`, `10.2.${i}.0/24`] as const;
-
-function ourSettings(keep: "up" | "respond"): string {
-  const connections = CASES.map(({ name, local, remote }, i) => {
-    const [own, other] = networks(i);
-    return `  ${name}:
-    local: { id: ${name}-a.test, ${local(name)} }
-    remote: { address: ${SITE_B.outer4}, id: ${name}-b.test, ${remote(name)} }
-    keep: ${keep}
-    children: { lan: { local: ${own}, remote: ${other} } }
-`;
-  });
-  return `version: 1\ngateway: { listen: [${SITE_A.outer4}] }\nconnections:\n${connections.join("")}`;
-}
-
-function theirSettings(): string {
-  const connections = CASES.map(({ name, theirLocal, theirRemote }, i) => {
-    const [own, other] = networks(i);
-    return `    ${name} {
-        version = 2
-        local_addrs = ${SITE_B.outer4}
-        remote_addrs = ${SITE_A.outer4}
-        local {
-            ${theirLocal(name)}
-            id = ${name}-b.test
-        }
-        remote {
-            ${theirRemote(name)}
-            id = ${name}-a.test
-        }
-        children {
-            lan {
-                local_ts = ${other}
-                remote_ts = ${own}
-            }
-        }
-    }
-`;
-  });
-  return `connections {\n${connections.join("")}}
-secrets {
+const CONNECTIONS = CASES.map(
+  ({ name, local, remote, theirLocal, theirRemote }): CertifiedConnection => ({
+    name,
+    local: local(name),
+    remote: remote(name),
+    theirLocal: theirLocal(name),
+    theirRemote: theirRemote(name),
+  }),
+);
+const SECRETS = `secrets {
     ike-split {
         id-1 = split-a.test
         id-2 = split-b.test
@@ -178,7 +153,6 @@ secrets {
     }
 }
 `;
-}
 
 describeWith(["tun", "build", "strongswan"], "strongSwan: certificates and raw keys", () => {
   let sites: TwoSites;
@@ -204,10 +178,9 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: certificates and raw k
         ours.writeSecret(file, readFileSync(join(keys, file), "utf8"));
     }
     ours.writeSecret("ca.pem", readFileSync(join(keys, "ca.pem"), "utf8"));
-    // Without an address inside its own networks strongSwan refuses a child.
-    await sites.b.gateway.ip(CASES.map((_, i) => `addr add 10.2.${i}.2/32 dev lan0`).join("\n"));
+    await addPeerAddresses(sites, CASES.length);
     ours.writeSecret("secret", `${SECRET}\n`);
-    await peer.loadText(theirSettings());
+    await peer.loadText(theirConnections(CONNECTIONS, SECRETS));
   });
   afterEach(() => ours.stop());
   afterAll(async () => {
@@ -216,31 +189,20 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: certificates and raw k
     await sites.remove();
   });
 
-  const isUp = (name: string) =>
-    until(
-      `${name} is up`,
-      async () => {
-        const status = await ours.connection(name);
-        return status.state === "up" && status.children[0]?.state === "up" ? status : undefined;
-      },
-      20_000,
-      () => ours.log().slice(-4000),
-    );
-
   test("we call: strongSwan believes each kind of proof, and we believe its", async () => {
-    await ours.start(ourSettings("up"));
+    await ours.start(ourConnections(CONNECTIONS, "up"));
     for (const { name, ours: own, theirs } of CASES) {
-      const status = await isUp(name);
+      const status = await ours.isUp(name);
       expect(status.localProof, name).toMatch(own);
       expect(status.remoteProof, name).toMatch(theirs);
     }
   });
 
   test("strongSwan calls: the same in the other role", async () => {
-    await ours.start(ourSettings("respond"));
+    await ours.start(ourConnections(CONNECTIONS));
     for (const { name } of CASES) expect(await peer.initiate(10, name), name).toBe(true);
     for (const { name, ours: own, theirs } of CASES) {
-      const status = await isUp(name);
+      const status = await ours.isUp(name);
       expect(status.localProof, name).toMatch(own);
       expect(status.remoteProof, name).toMatch(theirs);
     }

@@ -1,16 +1,7 @@
 /** Chains of RSA-4096 certificates, several kilobytes, in IKE fragments over paths that swallow anything longer than they carry. */
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import {
-  ca,
-  certificate,
-  DAY,
-  dns,
-  keyUsage,
-  type Made,
-  makeKey,
-  subjectAltName,
-} from "../unit/pki/certificate-maker.ts";
+import { ca, type Made, makeKey } from "../unit/pki/certificate-maker.ts";
 import {
   type CertifiedConnection,
   certificatePem,
@@ -21,6 +12,7 @@ import {
   writeTheirCa,
   writeTheirs,
 } from "./harness/certified.ts";
+import { issue, validity } from "./harness/certified-world.ts";
 import { Gateway } from "./harness/gateway.ts";
 import { NarrowPath } from "./harness/narrow-path.ts";
 import { describeWith } from "./harness/prerequisites.ts";
@@ -28,7 +20,6 @@ import { StrongSwan } from "./harness/strongswan.ts";
 import { TwoSites } from "./harness/two-sites.ts";
 
 const INTERMEDIATES = 3;
-const validity = { notBefore: Date.now() - DAY, notAfter: Date.now() + 365 * DAY };
 const CONNECTION: CertifiedConnection = {
   name: "long",
   local: "certificate: long-a.pem, private_key: long-a.key",
@@ -46,11 +37,7 @@ function chainBelow(root: Made, side: "a" | "b"): readonly Made[] {
     issuer = ca(`O=Tungate test, CN=Middle ${i} ${side}`, { ...validity, key: makeKey("rsa4096"), issuer });
     chain.unshift(issuer);
   }
-  const own = certificate({
-    ...validity,
-    ...{ subject: `CN=long-${side}`, key: makeKey("rsa4096"), issuer },
-    extensions: [keyUsage(0), subjectAltName(dns(`long-${side}.test`))],
-  });
+  const own = issue(`long-${side}`, { key: makeKey("rsa4096"), issuer });
   return [own, ...chain];
 }
 

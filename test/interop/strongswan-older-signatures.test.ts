@@ -1,43 +1,20 @@
 /** strongSwan that does not know RFC 7427 (`signature_authentication = no`): AUTH methods 1, 9, 10 and 11, in both roles. */
-import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import {
-  ca,
-  certificate,
-  DAY,
-  dns,
-  type KeyKind,
-  keyUsage,
-  makeKey,
-  subjectAltName,
-} from "../unit/pki/certificate-maker.ts";
+import { afterEach, expect, test } from "vitest";
+import { type KeyKind, makeKey } from "../unit/pki/certificate-maker.ts";
 import {
   addPeerAddresses,
   type CertifiedConnection,
-  certificatePem,
   closeAll,
   ourConnections,
   theirConnections,
   writeOurs,
-  writeTheirCa,
   writeTheirs,
 } from "./harness/certified.ts";
+import { issue, oppositeCertified } from "./harness/certified-world.ts";
 import { until } from "./harness/command.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
-import { TwoSites } from "./harness/two-sites.ts";
-
-const validity = { notBefore: Date.now() - DAY, notAfter: Date.now() + 365 * DAY };
-const root = ca("O=Tungate test, CN=Root", validity);
-const issue = (name: string, kind: KeyKind) =>
-  certificate({
-    ...validity,
-    subject: `CN=${name}`,
-    key: makeKey(kind),
-    issuer: root,
-    extensions: [keyUsage(0), subjectAltName(dns(`${name}.test`))],
-  });
+import type { StrongSwan } from "./harness/strongswan.ts";
 
 const SHA1 = "ike: { sha1_signatures: true }";
 /** `refused`: SHA-256 in method 1, which strongSwan does not take, and SHA-1, which we don't. */
@@ -59,26 +36,24 @@ const CONNECTIONS = CASES.map(
 );
 
 describeWith(["tun", "build", "strongswan"], "strongSwan without RFC 7427", () => {
-  let sites: TwoSites;
   let peer: StrongSwan;
   let ours: Gateway;
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start(
-      "signature_authentication = no",
-    );
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-    writeTheirCa(peer, "root", root);
-    ours.writeSecret("root.pem", certificatePem(root));
-    for (const { name, kind } of CASES) {
-      writeOurs(ours, `${name}-a`, [issue(`${name}-a`, kind)]);
-      writeTheirs(peer, `${name}-b`, issue(`${name}-b`, kind));
-    }
-    await addPeerAddresses(sites, CASES.length);
-    await peer.loadText(theirConnections(CONNECTIONS));
-    await ours.start(ourConnections(CONNECTIONS));
-  });
+  oppositeCertified(
+    (world) => {
+      ({ peer, ours } = world);
+    },
+    async ({ sites }) => {
+      for (const { name, kind } of CASES) {
+        writeOurs(ours, `${name}-a`, [issue(`${name}-a`, { key: makeKey(kind) })]);
+        writeTheirs(peer, `${name}-b`, issue(`${name}-b`, { key: makeKey(kind) }));
+      }
+      await addPeerAddresses(sites, CASES.length);
+      await peer.loadText(theirConnections(CONNECTIONS));
+      await ours.start(ourConnections(CONNECTIONS));
+    },
+    "signature_authentication = no",
+  );
   afterEach(() =>
     closeAll(
       ours,
@@ -86,11 +61,6 @@ describeWith(["tun", "build", "strongswan"], "strongSwan without RFC 7427", () =
       CASES.map(({ name }) => name),
     ),
   );
-  afterAll(async () => {
-    await ours?.kill();
-    await peer?.stop();
-    await sites?.remove();
-  });
 
   async function expectProofs(name: string, scheme: string): Promise<void> {
     const status = await ours.isUp(name);

@@ -1,16 +1,8 @@
 /** Key and chain from PKCS#12 files on both sides, as OpenSSL makes them today and made them before, and a file that is renewed. */
 import { cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import {
-  ca,
-  certificate,
-  DAY,
-  dns,
-  keyUsage,
-  makeKey,
-  subjectAltName,
-} from "../unit/pki/certificate-maker.ts";
+import { afterEach, expect, test } from "vitest";
+import { ca, makeKey } from "../unit/pki/certificate-maker.ts";
 import {
   addPeerAddresses,
   type CertifiedConnection,
@@ -19,17 +11,14 @@ import {
   keyPem,
   ourConnections,
   theirConnections,
-  writeTheirCa,
 } from "./harness/certified.ts";
+import { issue, oppositeCertified, root, validity } from "./harness/certified-world.ts";
 import { run } from "./harness/command.ts";
-import { Gateway } from "./harness/gateway.ts";
+import type { Gateway } from "./harness/gateway.ts";
 import { describeWith } from "./harness/prerequisites.ts";
-import { StrongSwan } from "./harness/strongswan.ts";
-import { TwoSites } from "./harness/two-sites.ts";
+import type { StrongSwan } from "./harness/strongswan.ts";
 
 const PASSWORD = "a pass word";
-const validity = { notBefore: Date.now() - DAY, notAfter: Date.now() + 365 * DAY };
-const root = ca("O=Tungate test, CN=Root", validity);
 /** Each side gets to know the other's from the other alone. */
 const middle = {
   a: ca("O=Tungate test, CN=Middle A", { ...validity, issuer: root }),
@@ -60,18 +49,13 @@ ${NAMES.map(
 `;
 
 describeWith(["tun", "build", "strongswan"], "strongSwan: PKCS#12 on both sides", () => {
-  let sites: TwoSites;
   let peer: StrongSwan;
   let ours: Gateway;
   let folder: string;
 
   /** @returns the path of a file with key, certificate, intermediate and root */
   async function makeFile(kind: Kind, side: "a" | "b", subject = `CN=${kind}-${side}`): Promise<string> {
-    const own = certificate({
-      ...validity,
-      ...{ subject, key: makeKey("rsa"), issuer: middle[side] },
-      extensions: [keyUsage(0), subjectAltName(dns(`${kind}-${side}.test`))],
-    });
+    const own = issue(`${kind}-${side}`, { subject, key: makeKey("rsa"), issuer: middle[side] });
     const path = (ending: string) => join(folder, `${kind}-${side}.${ending}`);
     writeFileSync(path("key"), keyPem(own));
     writeFileSync(path("pem"), certificatePem(own));
@@ -84,30 +68,25 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: PKCS#12 on both sides"
     return path("p12");
   }
 
-  beforeAll(async () => {
-    sites = await TwoSites.create();
-    folder = join(sites.folder, "keys");
-    mkdirSync(folder);
-    peer = await new StrongSwan(sites.b.gateway, join(sites.folder, "strongswan")).start();
-    ours = new Gateway(sites.a.gateway, join(sites.folder, "tungate"));
-    ours.writeSecret("root.pem", certificatePem(root));
-    ours.writeSecret("password", `${PASSWORD}\n`);
-    writeTheirCa(peer, "root", root);
-    mkdirSync(join(peer.credentials, "pkcs12"));
-    for (const kind of NAMES) {
-      ours.writeSecret(`${kind}-a.p12`, readFileSync(await makeFile(kind, "a")));
-      cpSync(await makeFile(kind, "b"), join(peer.credentials, `pkcs12/${kind}-b.p12`));
-    }
-    await addPeerAddresses(sites, CONNECTIONS.length);
-    await peer.loadText(theirConnections(CONNECTIONS, SECRETS));
-    await ours.start(ourConnections(CONNECTIONS));
-  });
+  oppositeCertified(
+    (world) => {
+      ({ peer, ours } = world);
+    },
+    async ({ sites }) => {
+      folder = join(sites.folder, "keys");
+      mkdirSync(folder);
+      ours.writeSecret("password", `${PASSWORD}\n`);
+      mkdirSync(join(peer.credentials, "pkcs12"));
+      for (const kind of NAMES) {
+        ours.writeSecret(`${kind}-a.p12`, readFileSync(await makeFile(kind, "a")));
+        cpSync(await makeFile(kind, "b"), join(peer.credentials, `pkcs12/${kind}-b.p12`));
+      }
+      await addPeerAddresses(sites, CONNECTIONS.length);
+      await peer.loadText(theirConnections(CONNECTIONS, SECRETS));
+      await ours.start(ourConnections(CONNECTIONS));
+    },
+  );
   afterEach(() => closeAll(ours, peer, NAMES));
-  afterAll(async () => {
-    await ours?.kill();
-    await peer?.stop();
-    await sites?.remove();
-  });
 
   async function expectProofs(name: string): Promise<void> {
     const { localProof, remoteProof } = await ours.isUp(name);
