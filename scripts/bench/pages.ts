@@ -90,6 +90,8 @@ ${remarks === "" ? "" : `${remarks}\n`}${charts.join("\n")}
 ${tables.join("\n")}
 ## Targets
 
+In the last column the same of the native loop in the same rounds: what is left when nothing but moving and encrypting is done.
+
 ${markdown(verdictRows(results))}
 `;
 }

@@ -14,6 +14,8 @@ export interface Verdict {
   readonly wanted: string;
   /** Absent: one of the two was not measured. */
   readonly found?: string;
+  /** The same of the native loop in place of ours: what moving and encrypting alone reach. Absent: not measured, or no ratio. */
+  readonly loop?: string;
   readonly verdict: "met" | "not met" | "not measured";
 }
 
@@ -81,7 +83,11 @@ function ratios(results: Results, wire: Wire): Verdict[] {
       const found = ratioOf(results, wire, key, [OURS, peer]);
       const isMet = found !== undefined && (isAtLeast ? found >= bound : found <= bound);
       const wanted = `at ${isAtLeast ? "least" : "most"} ${shown(bound)}`;
-      return verdict(title, wire, wanted, found === undefined ? undefined : shown(found), isMet);
+      const loop = peer === NATIVE_LOOP ? undefined : ratioOf(results, wire, key, [NATIVE_LOOP, peer]);
+      return {
+        ...verdict(title, wire, wanted, found === undefined ? undefined : shown(found), isMet),
+        ...(loop === undefined ? {} : { loop: shown(loop) }),
+      };
     });
 }
 
@@ -138,13 +144,14 @@ function verdict(
 /** One row per target. */
 export function verdictRows(results: Results): string[][] {
   return [
-    ["target", "wire", "wanted", "found", ""],
-    ...verdictsOf(results).map(({ title, wire, wanted, found, verdict: word }) => [
+    ["target", "wire", "wanted", "found", "", "native loop"],
+    ...verdictsOf(results).map(({ title, wire, wanted, found, verdict: word, loop }) => [
       title,
       wire,
       wanted,
       found ?? "-",
       word,
+      loop ?? "-",
     ]),
   ];
 }

@@ -6,9 +6,16 @@ import { setFlagsFromString } from "node:v8";
 
 /** Machine code without optimisation at the first call. */
 const BASELINE = "--always-sparkplug";
-/** Octets of bytecode that a function may run before it is optimised: while tunnels come up, and then V8's own. */
-const EARLY_BUDGET = 1_000_000;
-const BUDGET = 132 * 1024;
+/** Octets of bytecode that a function runs from one look at whether it should be optimised to the next. */
+const LOOK_OCTETS = 32 * 1024;
+/**
+ * Looks that a function has to stay the same for, as many octets as V8 waits for by itself, and octets of the longest function
+ * that needs just one look. What is put off at first are V8's decisions, not the looks: a function counts down what it was
+ * given, and the code of a lane, which runs once for a packet that comes alone, would wait for minutes longer than it should.
+ */
+const LOOKS = 6;
+const SHORT_OCTETS = 81;
+const LOOKS_AT_FIRST = 120;
 /** Later nothing is gained by waiting, and code of lanes that runs once per batch would leave numbers on the heap for long. */
 const EARLY_MS = 15_000;
 
@@ -20,11 +27,18 @@ const MEMORY_FLAGS = ["--semi-space-growth-factor=1", "--no-parallel-scavenge"];
 
 /** For functions that are called for the first time from now on, in every thread. */
 export function compileForNegotiations(): void {
-  for (const flag of [BASELINE, ...MEMORY_FLAGS]) setFlagsFromString(flag);
-  setBudget(EARLY_BUDGET);
-  setTimeout(() => setBudget(BUDGET), EARLY_MS).unref();
+  for (const flag of [BASELINE, ...MEMORY_FLAGS, `--interrupt-budget=${LOOK_OCTETS}`])
+    setFlagsFromString(flag);
+  optimiseAfter(LOOKS_AT_FIRST, 0);
+  setTimeout(optimiseNow, EARLY_MS).unref();
 }
 
-function setBudget(octets: number): void {
-  setFlagsFromString(`--interrupt-budget=${octets}`);
+/** What has run much is optimised when it is looked at next. */
+export function optimiseNow(): void {
+  optimiseAfter(LOOKS, SHORT_OCTETS);
+}
+
+function optimiseAfter(looks: number, shortOctets: number): void {
+  setFlagsFromString(`--ticks-before-optimization=${looks}`);
+  setFlagsFromString(`--max-bytecode-size-for-early-opt=${shortOctets}`);
 }

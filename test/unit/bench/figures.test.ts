@@ -4,7 +4,7 @@ import { barChart } from "../../../scripts/bench/chart.ts";
 import type { Sample } from "../../../scripts/bench/metrics.ts";
 import { markdown, rowsOf } from "../../../scripts/bench/report.ts";
 import { middleOf, type Results, ratioOf } from "../../../scripts/bench/results.ts";
-import { verdictsOf } from "../../../scripts/bench/targets.ts";
+import { verdictRows, verdictsOf } from "../../../scripts/bench/targets.ts";
 
 const tcp = (bitsPerSecond: number, more: Sample = {}): Sample => ({
   tcp1: bitsPerSecond,
@@ -86,6 +86,21 @@ describe("targets", () => {
     expect(verdictOf(of(1.01), /load, p99/)).toEqual(["not met"]);
     expect(verdictOf(of(0.5), /CPU/)).toEqual(["not met"]);
     expect(verdictOf(of(0.33), /CPU/)).toEqual(["met"]);
+  });
+
+  test("beside each ratio stands what the native loop reached in the same rounds", () => {
+    const results = resultsOf({
+      ours: [{ gatewaySecondsPerGb: 5 }],
+      "native loop": [{ gatewaySecondsPerGb: 4 }],
+      "wireguard-go 2025": [{ gatewaySecondsPerGb: 10 }],
+    });
+    const row = (of: Results) => verdictRows(of).find(([title]) => title!.startsWith("CPU seconds per GB"));
+    expect(row(results)?.slice(2)).toEqual(["at most 0.33", "0.50", "not met", "0.40"]);
+    expect(
+      row({ ...results, samples: { offloads: { ...results.samples["offloads"], "native loop": [] } } })?.at(
+        -1,
+      ),
+    ).toBe("-");
   });
 
   test("memory and garbage have bounds of their own", () => {

@@ -1,0 +1,36 @@
+/** When V8 optimises what the daemon runs, in a process of its own: the flags are the whole process's. */
+import { execFileSync } from "node:child_process";
+import { describe, expect, test } from "vitest";
+import { RUN_TYPESCRIPT } from "../run-typescript.ts";
+
+const COMPILATION = new URL("../../../src/io/compilation.ts", import.meta.url).href;
+const LOOK_OCTETS = 32 * 1024;
+
+/** Runs some 20 octets of bytecode at a time, and says at the end of each stretch whether it is optimised. */
+const script = (stretches: string) => `
+  import { setFlagsFromString } from "node:v8";
+  import { compileForNegotiations, optimiseNow } from ${JSON.stringify(COMPILATION)};
+  setFlagsFromString("--allow-natives-syntax");
+  const statusOf = new Function("f", "return %GetOptimizationStatus(f)");
+  const TURBOFAN = 1 << 6;
+  function mix(a, b) { return ((a * 31) ^ (b >>> 3)) + (a & b); }
+  let sum = 0;
+  const told = [];
+  function run(octets) {
+    for (let i = 0; i < octets / 20; i++) sum = mix(sum, i) | 0;
+    return new Promise((done) => setTimeout(() => (mix(sum, 1), done(told.push((statusOf(mix) & TURBOFAN) !== 0))), 100));
+  }
+  (async () => { ${stretches}; console.log(told.join()); })();
+`;
+
+describe("when code is optimised", () => {
+  test("not while tunnels come up, and then at once what has run much", { timeout: 30_000 }, () => {
+    const stretches = `
+      compileForNegotiations();
+      await run(20 * ${LOOK_OCTETS});
+      optimiseNow();
+      await run(3 * ${LOOK_OCTETS});`;
+    const words = [...RUN_TYPESCRIPT, "--input-type=module", "-e", script(stretches)];
+    expect(execFileSync(process.execPath, words, { encoding: "utf8" }).trim()).toBe("false,true");
+  });
+});
