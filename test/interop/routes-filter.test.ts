@@ -1,3 +1,4 @@
+/** The inbound filter of scripts/tungate-routes: what arrives in clear from a protected prefix is dropped, and nothing else. */
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { run } from "./harness/command.ts";
