@@ -4,6 +4,7 @@ import {
   fchmodSync,
   fstatSync,
   ftruncateSync,
+  lstatSync,
   mkdirSync,
   openSync,
   rmSync,
@@ -36,9 +37,12 @@ export function openSink(path: string): CaptureSink {
 }
 
 function openFile(path: string): CaptureSink {
-  const fd = tried(path, () => openSync(path, "w", FILE_MODE));
+  // A file that was there may be another's, or open to others who read on: one of our own takes its place.
+  const found = tried(path, () => lstatSync(path, { throwIfNoEntry: false }));
+  if (found?.isFile() === true) tried(path, () => rmSync(path));
+  const isNew = found === undefined || found.isFile();
+  const fd = tried(path, () => openSync(path, isNew ? "wx" : "w", FILE_MODE));
   const isRegular = fstatSync(fd).isFile();
-  // One that was there already may be open to others.
   if (isRegular) tried(path, () => fchmodSync(fd, FILE_MODE));
   let written = 0;
   return {

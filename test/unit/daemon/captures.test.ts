@@ -1,4 +1,13 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -299,8 +308,12 @@ test("the command writes the file, for its owner alone; a full disk ends it in w
         err: expect.stringContaining(what),
       });
     chmodSync(file, 0o644);
+    const former = openSync(file, "r");
     expect((await run("-w", file, "--octets-max", "20000")).status).toBe(0);
     expect(statSync(file).mode & 0o777).toBe(0o600);
+    // Who had the former one open reads on in that.
+    expect(readFileSync(former)).toEqual(written);
+    closeSync(former);
 
     expect(await run("-w", "/dev/full")).toMatchObject({
       status: 1,
