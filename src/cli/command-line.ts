@@ -117,8 +117,11 @@ function addRun(program: Command, context: CommandContext, setStatus: SetStatus)
       new Option("--log-level <level>", "least level that is logged").choices(LOG_LEVELS).default("info"),
     )
     .addOption(
-      new Option("--log-format <format>", "auto: pretty on a terminal, JSON otherwise")
-        .choices(["auto", "pretty", "json"])
+      new Option(
+        "--log-format <format>",
+        "auto: pretty on a terminal, lines with priorities for the journal of systemd, JSON otherwise",
+      )
+        .choices(["auto", "pretty", "journal", "json"])
         .default("auto"),
     )
     .action(async (options: RunOptions) => {

@@ -1,7 +1,7 @@
 /** `tungate run`: the daemon in the foreground, with its log on stderr. */
-import { writeSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
 import { runDaemon } from "../daemon/daemon.ts";
-import { createLog } from "../observe/log.ts";
+import { createLog, type LogFormat } from "../observe/log.ts";
 import type { LogLevel } from "../observe/log-level.ts";
 import type { CommandContext } from "./command-context.ts";
 import { startEarly } from "./early-start.ts";
@@ -11,7 +11,7 @@ export interface RunOptions {
   /** Overrides `gateway.control.path`. */
   readonly control?: string;
   readonly logLevel: LogLevel;
-  readonly logFormat: "auto" | "pretty" | "json";
+  readonly logFormat: "auto" | LogFormat;
 }
 
 const STDERR = 2;
@@ -22,7 +22,8 @@ export function run(
   { version, environment, isErrorTerminal, early }: CommandContext,
 ): Promise<number> {
   const { config, control, logLevel, logFormat } = options;
-  const format = logFormat === "auto" ? (isErrorTerminal ? "pretty" : "json") : logFormat;
+  const fitting = isErrorTerminal ? "pretty" : isJournal(environment["JOURNAL_STREAM"]) ? "journal" : "json";
+  const format = logFormat === "auto" ? fitting : logFormat;
   const useColor = format === "pretty" && isErrorTerminal && (environment["NO_COLOR"] ?? "") === "";
   const log = createLog({ level: logLevel, format, useColor, destination: { write: writeToStderr } });
   return runDaemon({
@@ -32,6 +33,12 @@ export function run(
     ...(early ?? startEarly(environment)),
     ...(control === undefined ? {} : { controlPath: control }),
   });
+}
+
+/** Whether stderr is the stream that systemd connected with its journal (systemd.exec(5)). */
+function isJournal(stream: string | undefined): boolean {
+  const { dev, ino } = fstatSync(STDERR);
+  return stream === `${dev}:${ino}`;
 }
 
 /** Written before it returns. Whoever reads the log may be slow or gone; the gateway goes on. */

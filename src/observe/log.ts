@@ -1,4 +1,4 @@
-/** The log: pino, pretty on a terminal and JSON otherwise; notices become lines with a level, fields and words. */
+/** The log: pino, pretty on a terminal, plain lines with priorities for the journal, JSON otherwise; notices become lines with a level, fields and words. */
 import pino, { type DestinationStream, type Logger } from "pino";
 import { prettyFactory } from "pino-pretty";
 import type { Instant } from "../base/instant.ts";
@@ -20,18 +20,33 @@ export const STRANGER_LINES_PER_MINUTE = 20;
 /** Lines per minute about one kind of failure of one connection or child; the same words come once. */
 export const FAILURE_LINES_PER_MINUTE = 6;
 
+export type LogFormat = "pretty" | "journal" | "json";
+
 export interface LogOptions {
   readonly level: LogLevel;
-  readonly format: "pretty" | "json";
+  readonly format: LogFormat;
   readonly useColor: boolean;
   readonly destination: DestinationStream;
 }
 
 /** A logger that writes each line before it returns, so that nothing is lost when the process ends. */
 export function createLog({ level, format, useColor, destination }: LogOptions): Logger {
-  const stream = format === "json" ? destination : prettyStream(useColor, destination);
+  const stream = streamOf(format, useColor, destination);
   const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
   return pino({ ...options, formatters: { level: (label) => ({ level: label }) } }, stream);
+}
+
+function streamOf(format: LogFormat, useColor: boolean, destination: DestinationStream): DestinationStream {
+  switch (format) {
+    case "json":
+      return destination;
+    case "pretty":
+      return prettyStream(useColor, destination);
+    case "journal":
+      return journalStream(destination);
+    default:
+      return format satisfies never;
+  }
 }
 
 /** Fields that the sentence already says, or that stand in front of it. */
@@ -42,17 +57,52 @@ function prettyStream(useColor: boolean, destination: DestinationStream): Destin
     colorize: useColor,
     translateTime: "SYS:HH:MM:ss.l",
     ignore: HIDDEN,
-    messageFormat: (line, key) => {
-      const { connection, child, details } = line as PrettyLine;
-      const name = [connection, child].filter((part) => part !== undefined).join("/");
-      const lines = (details ?? []).map((detail) => `\n        ${detail}`).join("");
-      return `${name === "" ? "" : `${name}: `}${String(line[key])}${lines}`;
-    },
+    messageFormat: (line, key) => wordsOf(line, key),
   });
   return { write: (line) => destination.write(format(line)) };
 }
 
+/** As journald reads them from a stream (sd-daemon(3)). */
+const PRIORITIES: Readonly<Record<string, number>> = {
+  fatal: 2,
+  error: 3,
+  warn: 4,
+  info: 6,
+  debug: 7,
+  trace: 7,
+};
+
+/** The journal has the time, and takes the priority of each line from its head; the code stands behind the sentence. */
+function journalStream(destination: DestinationStream): DestinationStream {
+  const format = prettyFactory({
+    colorize: false,
+    ignore: `${HIDDEN},time,level`,
+    messageFormat(line, key) {
+      const { code } = line as PrettyLine;
+      return wordsOf(line, key, code === undefined ? "" : ` [${code}]`);
+    },
+  });
+  return {
+    write(line) {
+      const { level } = JSON.parse(line) as { readonly level: string };
+      const head = `<${PRIORITIES[level] ?? 6}>`;
+      const lines = format(line)
+        .split("\n")
+        .filter((one) => one.trim() !== "");
+      destination.write(lines.map((one) => `${head}${one}\n`).join(""));
+    },
+  };
+}
+
+function wordsOf(line: object, key: string, after = ""): string {
+  const { connection, child, details, [key]: sentence } = line as PrettyLine & Record<string, unknown>;
+  const name = [connection, child].filter((part) => part !== undefined).join("/");
+  const lines = (details ?? []).map((detail) => `\n        ${detail}`).join("");
+  return `${name === "" ? "" : `${name}: `}${String(sentence)}${after}${lines}`;
+}
+
 interface PrettyLine {
+  readonly code?: string;
   readonly connection?: string;
   readonly child?: string;
   readonly details?: readonly string[];

@@ -93,6 +93,14 @@ describeWith(["tun", "build"], "starting under difficulties", () => {
     expect(links.stdout).not.toContain("tungate0");
   });
 
+  test("where the journal reads: lines with priorities and no time; JSON where somebody else's journal is named", async () => {
+    const wrong = tungateSettings(facts).replace("keep: respond", "kepe: respond");
+    const stream = (change: string) =>
+      failure(wrong, { before: `export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)${change}` });
+    expect(await stream("")).toMatch(/^<3>\S*tungate\.yaml:\d+:\d+: .*kepe/m);
+    expect(await stream("1")).not.toContain("<3>");
+  });
+
   test("with a secret that others can read", async () => {
     const words = await failure(tungateSettings(facts), {
       before: `chmod 644 "$(dirname "$CONFIGURATION")/secret"`,

@@ -280,6 +280,9 @@ END
     await machine.run("systemctl start tungate || :");
 
     expect(await machine.journal()).toMatch(/pks.*psk/s);
+    const errors = await machine.run("journalctl --boot --no-pager -o cat -p err --unit tungate.service");
+    expect(errors).toMatch(/^\S*tungate\.yaml:\d+:\d+: .*pks/m);
+    expect(errors).not.toContain("is up");
     await machine.run("sed -i s/pks:/psk:/ /etc/tungate/tungate.yaml");
     await machine.hasProperty("ActiveState", "active");
     await hasTunnel();

@@ -9,6 +9,7 @@ import { CAUSES_MAX, LineLimiter } from "../../../src/observe/line-limiter.ts";
 import {
   createLog,
   FAILURE_LINES_PER_MINUTE,
+  type LogFormat,
   NoticeLog,
   noticeLevel,
   STRANGER_LINES_PER_MINUTE,
@@ -30,7 +31,7 @@ const wrongKey: IkeNotice = {
 };
 const stranger: IkeNotice = { code: "noConnectionFor", remote };
 
-function recorder(level: LogLevel = "info", format: "json" | "pretty" = "json") {
+function recorder(level: LogLevel = "info", format: LogFormat = "json") {
   let written = "";
   const destination = {
     write: (text: string) => {
@@ -87,6 +88,24 @@ test("on a terminal the sentence stands behind its connection, details are below
   );
   expect(second).toMatch(/^ {8}put the same key into connections\.rome\.psk/);
   expect(third).toMatch(/INFO: running$/);
+});
+
+test("for the journal each line has a priority in front and the code behind its sentence, and no time", () => {
+  const { notices, text, log } = recorder("debug", "journal");
+  notices.write({ ...wrongKey, child: "lan" }, Instant(0));
+  log.info({ suppressed: 3 }, "running");
+  for (const level of ["debug", "warn", "fatal"] as const) log[level]("so");
+  log.error({ err: new Error("unforeseen") }, "a request failed");
+  const lines = text().trimEnd().split("\n");
+  expect(lines[0]).toMatch(
+    /^<3>rome\/lan: the pre-shared key of 198\.51\.100\.77 \(gw-b\) .* \[authenticationFailed\]$/,
+  );
+  expect(lines[1]).toMatch(/^<3> {8}put the same key into connections\.rome\.psk/);
+  const rest = lines.slice(lines.indexOf("<6>running"));
+  expect(rest.slice(0, 5)).toEqual(["<6>running", "<6>    suppressed: 3", "<7>so", "<4>so", "<2>so"]);
+  expect(rest[5]).toBe("<3>a request failed");
+  expect(rest.slice(6).join("\n")).toContain("unforeseen");
+  for (const line of lines) expect(line).toMatch(/^<[2-7]>/);
 });
 
 test("levels: what stops a connection is an error, what was asked for is not", () => {
