@@ -173,7 +173,8 @@ async function isForAnother({ store, unit }: ServiceManager, signal: string, log
   try {
     return await isRestart(unit);
   } catch (error) {
-    log.warn({ err: error }, "systemd does not say whether a start follows: peers are told nothing");
+    const reason = error instanceof Error ? error.message.trim() : String(error);
+    log.warn(`systemd does not say whether a start follows (${reason}): peers are told nothing`);
     return true;
   }
 }

@@ -35,6 +35,14 @@ export const RESTART_MUTANTS: readonly Mutant[] = [
     killedBy: "what an operator took down stays down",
   },
   {
+    bug: "a stop is taken for a restart when systemd's signal meets who asks it",
+    file: "src/io/service-job.ts",
+    find: 'return signal === "SIGTERM" && killed !== true;',
+    replace: "return signal === undefined && killed !== true;",
+    test: "test/unit/io/descriptor-store.test.ts",
+    killedBy: "a question that systemd's own signal ended is asked again",
+  },
+  {
     bug: "a reload that the gateway refuses leaves its surroundings with the new configuration",
     file: "src/daemon/reload/reloads.ts",
     find: "        await follow(former);\n",
