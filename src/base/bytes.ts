@@ -36,10 +36,13 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Of each octet: every header that comes in has two SPIs, which are known by their hexadecimal form. */
+const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
+
 /** Lower-case hexadecimal without separators. */
 export function toHex(bytes: Uint8Array): string {
   let text = "";
-  for (const octet of bytes) text += octet.toString(16).padStart(2, "0");
+  for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i]!];
   return text;
 }
 
@@ -50,8 +53,14 @@ export function toHex(bytes: Uint8Array): string {
 export function fromHex(text: string): Uint8Array {
   if (text.length % 2 !== 0 || /[^0-9a-fA-F]/.test(text)) throw new RangeError("not hexadecimal octets");
   const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i++)
+    bytes[i] = (digitOf(text.charCodeAt(2 * i)) << 4) | digitOf(text.charCodeAt(2 * i + 1));
   return bytes;
+}
+
+/** @param code - of `0` to `9`, `a` to `f` or `A` to `F` */
+function digitOf(code: number): number {
+  return code <= 0x39 ? code - 0x30 : (code | 0x20) - 0x57;
 }
 
 /** The UTF-8 form of a string. */

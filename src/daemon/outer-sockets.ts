@@ -16,6 +16,7 @@ import {
   openRawSocket,
   openUdpSocket,
   sendDatagram,
+  type UdpSocket,
   type UdpSocketOptions,
   udpOffloads,
 } from "../io/native-socket.ts";
@@ -202,15 +203,15 @@ function send(sockets: readonly OuterSocket[], datagram: OutgoingDatagram): Send
   const family = familyOf(remote.address);
   const hasSource = familyOf(local.address) === family;
   const ofFamily = sockets.filter((socket) => socket.family === family);
-  const whole = ofFamily.filter(({ role }) => role === "whole");
-  if (inFragments === true && family === 6 && hasSource && needsFragments(bytes) && whole.length > 0)
-    return sendFragments(bestOf(whole, local.address)!, datagram);
+  if (inFragments === true && family === 6 && hasSource && needsFragments(bytes)) {
+    const whole = ofFamily.filter(({ role }) => role === "whole");
+    if (whole.length > 0) return sendFragments(bestOf(whole, local.address)!, datagram);
+  }
   const fitting = ofFamily.filter((socket) => isUdp(socket) && socket.localPort === local.port);
   const socket = bestOf(fitting, local.address);
   if (socket === undefined) return { text: `no socket of ours has ${formatEndpoint(local)}` };
-  const source = hasSource ? { local: local.address } : {};
-  const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, remote, bytes, { ...source, dontFragment });
-  return sendFailure(failure);
+  const own = hasSource ? local.address : undefined;
+  return sendFailure(sendDatagram(first(socket), remote, bytes, { local: own, dontFragment }));
 }
 
 /** The socket of that address, or of all addresses, or any. */
@@ -222,6 +223,10 @@ function bestOf(sockets: readonly OuterSocket[], local: IpAddress): OuterSocket 
   );
 }
 
+function first({ fds, family, localPort }: OuterSocket): UdpSocket {
+  return { fd: fds[0]!, family, localPort };
+}
+
 /** The first fragment that the system refuses is the last that is tried. */
 function sendFragments(
   socket: OuterSocket,
@@ -229,7 +234,7 @@ function sendFragments(
 ): SendFailure | undefined {
   const to = { address: remote.address, port: 0 };
   for (const fragment of fragmentsOfDatagram(local, remote, bytes, identification())) {
-    const failure = sendDatagram({ ...socket, fd: socket.fds[0]! }, to, fragment, { dontFragment: true });
+    const failure = sendDatagram(first(socket), to, fragment, { dontFragment: true });
     if (failure !== undefined) return sendFailure(failure);
   }
   return undefined;

@@ -414,7 +414,7 @@ export class Gateway {
     for (const action of actions) {
       switch (action.kind) {
         case "send":
-          perform({ ...action, bytes: this.#withMarker(action.local, action.bytes) });
+          perform(this.#withMarker(action));
           break;
         case "sendKeepalive":
           perform({ kind: "send", local: action.local, remote: action.remote, bytes: KEEPALIVE });
@@ -459,8 +459,9 @@ export class Gateway {
     else if (command.kind === "removePair") this.#pathMtus.release(command.inboundSpi);
   }
 
-  #withMarker(local: UdpEndpoint, bytes: Uint8Array): Uint8Array {
-    return local.port === this.#natPort ? concat(NON_ESP_MARKER, bytes) : bytes;
+  #withMarker(sending: Extract<IkeAction, { kind: "send" }>): Extract<GatewayEffect, { kind: "send" }> {
+    if (sending.local.port !== this.#natPort) return sending;
+    return { ...sending, bytes: concat(NON_ESP_MARKER, sending.bytes) };
   }
 
   #exclusively(work: () => void): void {

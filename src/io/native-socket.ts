@@ -205,7 +205,7 @@ function socketError({ family, address }: SocketOptions, port: number | undefine
 /** How one datagram is sent; nothing of it need be said. */
 export interface DatagramSending {
   /** The address it leaves from; absent: the kernel chooses. */
-  readonly local?: IpAddress;
+  readonly local?: IpAddress | undefined;
   readonly tos?: number;
   /** Nobody may fragment it: a path that does not carry it whole does not carry it. */
   readonly dontFragment?: boolean;

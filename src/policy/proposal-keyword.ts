@@ -514,11 +514,14 @@ function needlessIntegrity(
   );
 }
 
-function printedWord(type: number, id: number, keyBits: number): string | undefined {
-  return [...KEYWORDS, ...AH_KEYWORDS].find(
-    (keyword) => keyword.type === type && keyword.id === id && keyword.keyBits === keyBits,
-  )?.word;
-}
+const transformText = (type: number, id: number, keyBits: number) => `${type} ${id} ${keyBits}`;
+
+/** Of several keywords of a transform the first one: every SA that comes up is written with them. */
+const PRINTED: ReadonlyMap<string, string> = new Map(
+  [...KEYWORDS, ...AH_KEYWORDS]
+    .reverse()
+    .map(({ type, id, keyBits, word }) => [transformText(type, id, keyBits), word]),
+);
 
 const TYPE_WORDS: ReadonlyMap<number, string> = new Map([
   [ENCR, "encryption"],
@@ -533,7 +536,7 @@ export function transformKeyword(type: number, id: number, keyBits = 0): string 
   if (type === INTEG && id === Integ.NONE) return "none";
   const additional = additionalKeyExchange(type);
   if (additional !== undefined) return `ke${additional}_${transformKeyword(KE, id).replace(" ", "_")}`;
-  const word = printedWord(type, id, keyBits);
+  const word = PRINTED.get(transformText(type, id, keyBits));
   if (word !== undefined) return word;
   const kind = TYPE_WORDS.get(type) ?? `transform type ${type}`;
   return keyBits === 0 ? `${kind} ${id}` : `${kind} ${id} with ${keyBits} bits`;

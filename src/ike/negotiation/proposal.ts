@@ -183,9 +183,10 @@ function selectTransforms(
   const additionalKe =
     negotiation.ke === "absent" ? [] : pickAdditional(suite, proposal, mayAddKe ? first : undefined);
   if (additionalKe === undefined) return undefined;
-  const others = { prf: orAbsent(prf), ke: orAbsent(ke), additionalKe, esn: orAbsent(esn) };
   const algorithms = suite.protocol === "ah" ? pickAh(suite, proposal) : pickAlgorithms(suite, proposal);
-  return algorithms && { ...algorithms, ...others };
+  if (algorithms === undefined) return undefined;
+  const { encr, integ } = algorithms;
+  return { encr, integ, prf: orAbsent(prf), ke: orAbsent(ke), additionalKe, esn: orAbsent(esn) };
 }
 
 interface Algorithms {
