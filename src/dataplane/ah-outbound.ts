@@ -54,11 +54,12 @@ export class AhOutbound {
   readonly #socket = new Uint8Array(CAPACITY);
   /** Headers as they travel, while their mutable fields are masked. */
   readonly #headers = new Uint8Array(CAPACITY * HEADERS_MAX);
-  /** Of packets that may be fragmented; 0 is for the system to fill in, which the ICV would not cover. */
-  #identification = 0;
+  /** Of packets that may be fragmented, less one: lanes take turns, as their packets may have the same addresses. */
+  #identification: number;
 
   constructor(context: LaneContext) {
     this.#context = context;
+    this.#identification = context.index;
   }
 
   /**
@@ -205,9 +206,11 @@ export class AhOutbound {
       clearIpv4DontFragment(bytes, at, this.#nextIdentification());
   }
 
+  /** Not 0, which is for the system to fill in: the ICV would not cover that. */
   #nextIdentification(): number {
-    this.#identification = (this.#identification % 0xffff) + 1;
-    return this.#identification;
+    const next = this.#identification + 1;
+    this.#identification = (this.#identification + this.#context.table.size.lanes) % 0xffff;
+    return next;
   }
 
   /** Puts the ICV into AH and the header as it travels in front again; counts what the engine refused. */

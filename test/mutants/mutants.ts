@@ -566,4 +566,12 @@ export const MUTANTS: readonly Mutant[] = [
     test: "test/unit/io/compilation.test.ts",
     killedBy: "not while tunnels come up, and then at once what has run much",
   },
+  {
+    bug: "AH's lanes number fragmentable packets alike, and fragments of two make one",
+    file: "src/dataplane/ah-outbound.ts",
+    find: "this.#identification = context.index;",
+    replace: "this.#identification = 0;",
+    test: "test/unit/dataplane/ah.test.ts",
+    killedBy: "have numbers of their own, whichever lane sends them",
+  },
 ];

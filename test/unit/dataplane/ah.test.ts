@@ -292,6 +292,17 @@ describe.each([2, 4])("%i lanes", (lanes) => {
     expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
   });
 
+  test("[AH-13] packets that may be fragmented have numbers of their own, whichever lane sends them", () => {
+    const { a } = laned({ handling: { df: "clear" } });
+    for (let pair = 0; pair < lanes; pair++)
+      for (let i = 0; i < 5; i++)
+        send(a, packet({ source: `10.1.${pair}.5`, destination: `10.2.${pair}.9` }));
+    a.turn();
+    const sent = a.ios.map((io) => io.sent.map(({ header }) => new DataView(header!.buffer).getUint16(4)));
+    expect(sent.map(({ length }) => length)).toEqual(sent.map(() => 5));
+    expect(new Set(sent.flat()).size).toBe(5 * lanes);
+  });
+
   test("[AH-10] in transport mode options of the header that was handed over are authenticated and delivered", () => {
     const { a, b, spis } = hosts({ lanes });
     const inner = ipv4Packet(
