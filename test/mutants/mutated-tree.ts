@@ -1,7 +1,17 @@
 /** A copy of the tree in which bugs can be planted, and the tests that have to notice them. */
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
@@ -16,11 +26,19 @@ interface Outcome {
   readonly failed: readonly string[];
 }
 
+/** What the tests use in place of sources. */
+interface Product {
+  /** Makes it of the sources as they are. */
+  make(): void;
+  /** Brings back that of the sources without a bug. */
+  restore(): void;
+}
+
 export class MutatedTree {
   readonly folder = copyTree();
   readonly #mutants: readonly Mutant[];
   readonly #pool: "threads" | "forks";
-  readonly #afterChange: () => void;
+  readonly #product: Product | undefined;
   #runner: ChildProcess | undefined;
   /** What the killing tests of a file say without any bug: once for all its mutants. */
   readonly #healthy = new Map<string, Outcome>();
@@ -28,16 +46,12 @@ export class MutatedTree {
   /**
    * @param mutants - all that are planted in this copy
    * @param pool - `forks` where what a test loads can't be loaded twice by one process: the addon
-   * @param afterChange - makes of the changed file what the tests use
+   * @param product - absent where tests use the sources themselves
    */
-  constructor(
-    mutants: readonly Mutant[],
-    pool: "threads" | "forks" = "threads",
-    afterChange: () => void = () => undefined,
-  ) {
+  constructor(mutants: readonly Mutant[], pool: "threads" | "forks" = "threads", product?: Product) {
     this.#mutants = mutants;
     this.#pool = pool;
-    this.#afterChange = afterChange;
+    this.#product = product;
   }
 
   /** Requires that the test that the mutant names passes without the bug and fails with it. */
@@ -50,16 +64,20 @@ export class MutatedTree {
     const before = await this.#runHealthy(mutant.test);
     expect(before.failed).toEqual([]);
     expect(before.passed.filter((name) => name.includes(mutant.killedBy)).length).toBeGreaterThan(0);
-    const change = (text: string) => {
-      writeFileSync(path, text);
-      this.#afterChange();
-    };
+    const { atime, mtime } = statSync(path);
     try {
-      change(original.replace(mutant.find, () => mutant.replace));
+      writeFileSync(
+        path,
+        original.replace(mutant.find, () => mutant.replace),
+      );
+      this.#product?.make();
       const { failed } = await this.#run(mutant.test, [mutant.killedBy], path);
       expect(failed.length).toBeGreaterThan(0);
     } finally {
-      change(original);
+      writeFileSync(path, original);
+      // As old as it was: what was made of it is not older.
+      utimesSync(path, atime, mtime);
+      this.#product?.restore();
     }
   }
 

@@ -1,6 +1,6 @@
 /** Plants each bug of native-mutants.ts in a copy of the addon, builds that, and requires that the named test fails. */
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { addonSources } from "../../src/io/addon-sources.ts";
@@ -21,6 +21,7 @@ const mutants = [
 ];
 
 const BUILD_MS = 200_000;
+const AS_THEY_ARE = { recursive: true, preserveTimestamps: true };
 
 describe.skipIf(!isBuilt)("the addon", () => {
   /** Only what changed is compiled; the makefile itself must not be made again, it names the folder that it came from. */
@@ -35,15 +36,22 @@ describe.skipIf(!isBuilt)("the addon", () => {
     if (!readFileSync(join(native, "build/Release/tungate.node")).includes(addonSources(native)))
       throw new Error("the addon was not built from the sources that hold the bug");
   };
-  const tree = new MutatedTree(mutants, "forks", build);
+  // To compile what holds no bug again would take as long as to compile the bug.
+  const restore = () => {
+    const native = join(tree.folder, "native");
+    rmSync(join(native, "build"), { recursive: true });
+    cpSync(join(native, "healthy"), join(native, "build"), AS_THEY_ARE);
+  };
+  const tree = new MutatedTree(mutants, "forks", { make: build, restore });
 
   beforeAll(() => {
-    cpSync(join(ROOT, "native"), join(tree.folder, "native"), {
-      recursive: true,
-      preserveTimestamps: true,
+    const native = join(tree.folder, "native");
+    cpSync(join(ROOT, "native"), native, {
+      ...AS_THEY_ARE,
       filter: (path) => !path.endsWith("/build/Debug"),
     });
     build();
+    cpSync(join(native, "build"), join(native, "healthy"), AS_THEY_ARE);
   }, BUILD_MS);
   afterAll(() => tree.close());
 
