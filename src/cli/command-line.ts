@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { TungateError } from "../base/errors.ts";
 import { CONFIRM_SECONDS_MAX, CONFIRM_SECONDS_MIN } from "../control/reload-schema.ts";
 import { WAIT_SECONDS_MAX } from "../control/schema.ts";
+import { completeProvider } from "../crypto/providers/selected.ts";
 import { LOG_LEVELS } from "../observe/log-level.ts";
 import { addCapture } from "./capture-command.ts";
 import type { CheckOptions } from "./check.ts";
@@ -61,6 +62,7 @@ function createProgram(context: CommandContext, setStatus: SetStatus): Command {
     .helpOption("-h, --help", "print help")
     .helpCommand(false)
     .exitOverride()
+    .hook("preAction", completeProvider)
     .showSuggestionAfterError(true)
     .configureOutput({
       writeOut: context.write,

@@ -25,22 +25,25 @@ async function startEarly(): Promise<EarlyStart> {
   }
 }
 
-const words = process.argv.slice(2);
-// Everything else is loaded while lanes start: a word for commander comes after the first packet.
-const early = words[0] === "run" ? await startEarly() : undefined;
-const { runCommandLine } = await import("./command-line.ts");
+async function main(words: readonly string[]): Promise<void> {
+  // Everything else is loaded while lanes start: a word for commander comes after the first packet.
+  const early = words[0] === "run" ? await startEarly() : undefined;
+  const { runCommandLine } = await import("./command-line.ts");
 
-const context: CommandContext = {
-  ...(early === undefined ? {} : { early }),
-  version: programVersion(),
-  environment: process.env,
-  isErrorTerminal: process.stderr.isTTY === true,
-  terminal: terminalOf(process.stdout, process.env),
-  write: (text) => void process.stdout.write(text),
-  writeError: (text) => void process.stderr.write(text),
-};
+  const context: CommandContext = {
+    ...(early === undefined ? {} : { early }),
+    version: programVersion(),
+    environment: process.env,
+    isErrorTerminal: process.stderr.isTTY === true,
+    terminal: terminalOf(process.stdout, process.env),
+    write: (text) => void process.stdout.write(text),
+    writeError: (text) => void process.stderr.write(text),
+  };
 
-// `tungate status | head` closes the pipe early, which is no failure.
-process.stdout.on("error", () => process.exit(0));
-process.exitCode = await runCommandLine(words, context);
-setTimeout(() => process.exit(), LINGER_MS).unref();
+  // `tungate status | head` closes the pipe early, which is no failure.
+  process.stdout.on("error", () => process.exit(0));
+  process.exitCode = await runCommandLine(words, context);
+  setTimeout(() => process.exit(), LINGER_MS).unref();
+}
+
+void main(process.argv.slice(2));

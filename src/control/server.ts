@@ -1,10 +1,8 @@
 /** The control server: HTTP on a Unix socket that its own user and, if wanted, one group may open. */
 import { chownSync, lstatSync, mkdirSync, readFileSync, unlinkSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
-import { getRequestListener } from "@hono/node-server";
-import { createControlApp } from "./app.ts";
 import { boundClients } from "./clients.ts";
 import { ControlError, systemCode } from "./error.ts";
 import type { ControlTarget } from "./target.ts";
@@ -76,7 +74,6 @@ export async function startControlServer(options: ControlServerOptions): Promise
 }
 
 async function listening(options: ControlServerOptions): Promise<Server> {
-  const app = createControlApp(options.target, options.reportFailure, options.isReadOnly);
   const server = createServer({
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -85,16 +82,27 @@ async function listening(options: ControlServerOptions): Promise<Server> {
     maxHeaderSize: HEADER_OCTETS_MAX,
   });
   const isAdmitted = boundClients(server);
-  const overrideGlobalObjects = options.mayReplaceGlobals === true;
-  const answer = getRequestListener(app.fetch, { overrideGlobalObjects });
+  let answer: Promise<RequestListener> | undefined;
   server.on("request", (request, response) => {
-    if (isAdmitted(request, response)) void answer(request, response);
+    if (!isAdmitted(request, response)) return;
+    answer ??= requestListener(options);
+    void answer.then((listener) => listener(request, response));
   });
   server.maxHeadersCount = HEADERS_MAX;
   server.maxRequestsPerSocket = REQUESTS_MAX;
   await listen(server, options.path);
   server.on("error", options.reportFailure);
   return server;
+}
+
+/** Loaded with the first request: the library brings Node's fetch along, and no tunnel waits for either. */
+async function requestListener(options: ControlServerOptions): Promise<RequestListener> {
+  const [{ getRequestListener }, { createControlApp }] = await Promise.all([
+    import("@hono/node-server"),
+    import("./app.ts"),
+  ]);
+  const app = createControlApp(options.target, options.reportFailure, options.isReadOnly);
+  return getRequestListener(app.fetch, { overrideGlobalObjects: options.mayReplaceGlobals === true });
 }
 
 /** @returns whether it had to be made */

@@ -93,7 +93,6 @@ async function serve(
   blackBox: BlackBox,
 ): Promise<void> {
   forbidDumps();
-  compileForNegotiations();
   useNativePrimitives();
   const load = () => reloadConfiguration(configurationFile);
   let devices = "";
@@ -129,6 +128,8 @@ async function serve(
       store: service.store,
       ...(before.taken === undefined ? {} : { taken: before.taken }),
     });
+    // Not before the threads have their code: under other flags V8 would refuse it.
+    compileForNegotiations();
     const left = START_LASTS_MS - process.uptime() * 1000;
     const lasts = setTimeout(() => before.starts.forget(), Math.max(0, left));
     const watchdog = startWatchdog(service, () => running.lanes.turns());

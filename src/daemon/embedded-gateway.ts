@@ -11,6 +11,7 @@ import { loadConfiguration } from "../config/load.ts";
 import type { CommandOutcome, GatewayEvent, StatusDocument } from "../control/documents.ts";
 import type { Health } from "../control/health.ts";
 import { startControlServer } from "../control/server.ts";
+import { completeProvider } from "../crypto/providers/selected.ts";
 import { openDescriptorStore } from "../io/descriptor-store.ts";
 import { useNativePrimitives } from "../io/native-primitives.ts";
 import { createLog, type Logger } from "../observe/log.ts";
@@ -83,6 +84,7 @@ export class Gateway {
    * @throws {ConfigError} with every problem; errors with a `code` and words when the system refuses something
    */
   static async start(options: GatewayOptions): Promise<Gateway> {
+    await completeProvider();
     const load = configurationLoader(options);
     const configuration = load();
     useNativePrimitives();

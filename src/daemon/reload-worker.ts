@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { ConfigError } from "../config/config-error.ts";
 import { createFileReader } from "../config/file-reader.ts";
 import { loadConfiguration } from "../config/load.ts";
+import { completeProvider } from "../crypto/providers/selected.ts";
 import type { ReloadAnswer } from "./reload.ts";
 import { wipeSecrets } from "./secrets.ts";
 
@@ -15,7 +16,9 @@ function answer(file: string): ReloadAnswer {
   }
 }
 
-const found = answer(workerData as string);
-parentPort?.postMessage(found);
-// The other thread has copies by now.
-if (found.kind === "loaded") wipeSecrets(found.configuration);
+void completeProvider().then(() => {
+  const found = answer(workerData as string);
+  parentPort?.postMessage(found);
+  // The other thread has copies by now.
+  if (found.kind === "loaded") wipeSecrets(found.configuration);
+});

@@ -1,6 +1,7 @@
 /** The thread that does long computations: key exchanges, RSA, longer paths of certificates, one after the other. */
 import { parentPort } from "node:worker_threads";
 import { wipe } from "../base/bytes.ts";
+import { completeProvider } from "../crypto/providers/selected.ts";
 import type { ComputeRequest, Rehearsal } from "./compute.ts";
 import { performWork, rehearse } from "./compute-work.ts";
 import { nativeCurves } from "./native-curves.ts";
@@ -11,9 +12,11 @@ const curves = nativeCurves();
 /** ML-KEM is JavaScript: after so many it takes a millisecond, the first one takes fifty times that. */
 const REHEARSALS = 8;
 const port = parentPort;
-port?.on("message", (message: ComputeRequest | Rehearsal) => {
-  if ("kems" in message) rehearseAll(message.kems, REHEARSALS);
-  else answer(message);
+void completeProvider().then(() => {
+  port?.on("message", (message: ComputeRequest | Rehearsal) => {
+    if ("kems" in message) rehearseAll(message.kems, REHEARSALS);
+    else answer(message);
+  });
 });
 
 /** What is asked for meanwhile comes first. */

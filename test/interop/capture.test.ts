@@ -6,7 +6,7 @@ import { BlockType } from "../../src/wire/capture/pcapng.ts";
 import { PcapngReader } from "../../src/wire/capture/pcapng-reader.ts";
 import { BackgroundProcess, run } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
-import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { describeWith, PROGRAM } from "./harness/prerequisites.ts";
 import { SECRET, startGateway, type TunnelFacts, tungateSettings } from "./harness/settings.ts";
 import { type Addresses, SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
@@ -35,7 +35,6 @@ const B_FACTS: TunnelFacts = {
   site: SITE_B,
   more: chained(SITE_B, SITE_A, ["b6.test", "a6.test"]),
 };
-const MAIN = join(ROOT, "dist/cli/main.js");
 
 describeWith(["tun", "build", "tshark"], "a capture", () => {
   let sites: TwoSites;
@@ -157,7 +156,7 @@ describeWith(["tun", "build", "tshark"], "a capture", () => {
       sites.a.host.command(["ping", "-q", "-i", "0.05", SITE_B.host4]),
       path("ping.log"),
     );
-    const command = (to: string) => `${process.execPath} ${MAIN} capture -w ${to} --control ${a.controlPath}`;
+    const command = (to: string) => `${PROGRAM.join(" ")} capture -w ${to} --control ${a.controlPath}`;
     const { stdout } = await run([
       "bash",
       "-c",

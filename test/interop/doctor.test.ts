@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type DoctorDocument, doctorDocument } from "../../src/control/doctor-schema.ts";
 import { BackgroundProcess, run, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
-import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { describeWith, PROGRAM } from "./harness/prerequisites.ts";
 import { startGateway } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
@@ -33,7 +33,7 @@ describeWith(["tun", "build", "nft"], "doctor", () => {
   const sysctl = (setting: string) => here(["sysctl", "-q", "-w", setting]);
 
   async function doctor(...words: string[]): Promise<DoctorDocument> {
-    const command = [process.execPath, join(ROOT, "dist/cli/main.js"), "doctor", "--json"];
+    const command = [...PROGRAM, "doctor", "--json"];
     const { stdout, stderr } = await run(
       sites.a.gateway.command([...command, "-c", a.configurationPath, "--control", a.controlPath, ...words]),
       { mayFail: true, timeoutMs: 60_000 },

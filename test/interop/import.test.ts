@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { run, until } from "./harness/command.ts";
 import { Gateway, UNPRIVILEGED } from "./harness/gateway.ts";
-import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { describeWith, PROGRAM } from "./harness/prerequisites.ts";
 import { StrongSwan } from "./harness/strongswan.ts";
 import { type Site, TwoSites } from "./harness/two-sites.ts";
 
@@ -77,7 +77,7 @@ describeWith(["tun", "build", "strongswan"], "import swanctl", () => {
   const importAt = async (pair: Pair, { letter, ours }: Part): Promise<string> => {
     const folder = folderOf(pair.name, letter);
     const output = join(folder, "tungate");
-    const command = [process.execPath, join(ROOT, "dist/cli/main.js"), "import", "swanctl"];
+    const command = [...PROGRAM, "import", "swanctl"];
     const outcome = await run([...command, join(folder, "swanctl.conf"), "-o", output], { mayFail: true });
     expect(outcome).toMatchObject({ status: 0, stdout: "" });
     const lines = outcome.stderr.trim().split("\n");

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ProbeDocument, probeDocument } from "../../src/control/probe-schema.ts";
 import { run } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
-import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { describeWith, PROGRAM } from "./harness/prerequisites.ts";
 import { startGateway, strongSwanSettings } from "./harness/settings.ts";
 import { StrongSwan, swanctlSettings } from "./harness/strongswan.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
@@ -23,7 +23,7 @@ describeWith(["tun", "build", "strongswan", "nft"], "probe", () => {
   });
 
   const cli = (...words: string[]) =>
-    run(sites.a.gateway.command([process.execPath, join(ROOT, "dist/cli/main.js"), "probe", ...words]), {
+    run(sites.a.gateway.command([...PROGRAM, "probe", ...words]), {
       mayFail: true,
       timeoutMs: 90_000,
     });

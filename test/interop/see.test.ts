@@ -10,7 +10,7 @@ import { ca, gateway } from "../unit/pki/certificate-maker.ts";
 import { certificatePem, writeOurs } from "./harness/certified.ts";
 import { BackgroundProcess, run, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
-import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { describeWith, PROGRAM } from "./harness/prerequisites.ts";
 import { SECRET, startGateway, type TunnelFacts } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
@@ -347,7 +347,7 @@ table inet see {
 
   /** In a terminal, which it leaves as it was; elsewhere it prints one look or says so. */
   async function topDraws(): Promise<void> {
-    const live = `${process.execPath} ${join(ROOT, "dist/cli/main.js")} top --control ${a.controlPath}`;
+    const live = `${PROGRAM.join(" ")} top --control ${a.controlPath}`;
     const inside = `stty rows 24 cols 80; ${live}; echo left $?; stty -a`;
     const keys = "(sleep 4; printf s; sleep 1; printf q)";
     const { stdout } = await run(["sh", "-c", `${keys} | script -qec "$INSIDE" /dev/null`], {

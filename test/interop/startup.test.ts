@@ -1,9 +1,10 @@
 /** What stands in the way of a start gets a sentence that says what to do, and no stack trace. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { until } from "./harness/command.ts";
-import { Gateway, type GatewayOptions } from "./harness/gateway.ts";
-import { describeWith } from "./harness/prerequisites.ts";
+import { run, until } from "./harness/command.ts";
+import { Gateway, type GatewayOptions, TREE } from "./harness/gateway.ts";
+import { describeWith, ROOT } from "./harness/prerequisites.ts";
 import { startGateway, type TunnelFacts, tungateSettings } from "./harness/settings.ts";
 import { SITE_A, TwoSites } from "./harness/two-sites.ts";
 
@@ -35,6 +36,30 @@ describeWith(["tun", "build"], "starting under difficulties", () => {
 
     expect((await ours.status()).connections).toHaveLength(1);
     expect(await ours.stop()).toBe(0);
+  });
+
+  test("what a start needs, and the command line, find the code of their scripts", async () => {
+    const preload = "test/interop/harness/tell-scripts.cjs";
+    const settings = tungateSettings({ ...facts, ike: "aes256gcm16-prfsha384-x25519-ke1_mlkem768" });
+    await ours.start(settings, { nodeWords: ["--require", join(TREE, preload)] });
+    const node = join(sites.folder, "node");
+    writeFileSync(node, `#!/bin/sh\nexec ${process.execPath} --require ${join(ROOT, preload)} "$@"\n`, {
+      mode: 0o755,
+    });
+    const launched = await run([
+      "env",
+      `PATH=${sites.folder}:/usr/bin:/bin`,
+      join(ROOT, "bin/tungate"),
+      "--version",
+    ]);
+
+    const told = (log: string) => log.split("\n").filter((line) => /with(out)? its code$/.test(line));
+    expect(told(launched.stderr)).toEqual(["commands.script with its code"]);
+    expect([...new Set(told(ours.log()))].sort()).toEqual([
+      "compute-worker.script with its code",
+      "gateway.script with its code",
+      "lane-worker.script with its code",
+    ]);
   });
 
   test("without /dev/net/tun", async () => {

@@ -3,6 +3,14 @@ import type { Mutant } from "./mutants.ts";
 
 export const RESTART_MUTANTS: readonly Mutant[] = [
   {
+    bug: "the code of a script is taken for that of another one of the same length",
+    file: "src/io/compiled-script.ts",
+    find: 'createHash("sha256").update(script).update(code)',
+    replace: 'createHash("sha256").update(code)',
+    test: "test/unit/io/compiled-script.test.ts",
+    killedBy: "another script of the same length is not taken",
+  },
+  {
     bug: "after a crash the peer is told that there is nothing else, and drops the child SAs that still carry",
     file: "src/ike/predecessor.ts",
     find: "keeper.mayBeKnown = true;",

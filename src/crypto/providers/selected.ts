@@ -58,17 +58,22 @@ const PRIMITIVES: readonly Primitive[] = [
   "modp",
 ];
 
-/** Loading noble takes each thread longer than all the rest together, so that only an OpenSSL that lacks something has it. */
-const isComplete = PRIMITIVES.every((primitive) => nodeCrypto.supports(primitive));
+export const provider: CryptoProvider = { ...nodeCrypto };
 
-export const provider: CryptoProvider = isComplete
-  ? { ...nodeCrypto }
-  : preferring(nodeCrypto, (await import("./noble.ts")).noble);
+const isComplete = () => PRIMITIVES.every((primitive) => nodeCrypto.supports(primitive));
+
+/**
+ * For each thread that does IKE's cryptography, before it begins. Loading noble takes a thread longer than all the rest together,
+ * so that only an OpenSSL that lacks something has it.
+ */
+export async function completeProvider(): Promise<void> {
+  if (!isComplete()) Object.assign(provider, preferring(nodeCrypto, (await import("./noble.ts")).noble));
+}
 
 /** What is used in place of Node's, which makes several objects for each of these. */
 export type FasterPrimitives = Pick<CryptoProvider, "hash" | "hmac" | "seal" | "open">;
 
 /** From now on in this thread; unless OpenSSL lacks something, for then these may lack it too. */
 export function useFaster(make: (other: CryptoProvider) => FasterPrimitives): void {
-  if (isComplete) Object.assign(provider, make(nodeCrypto));
+  if (isComplete()) Object.assign(provider, make(nodeCrypto));
 }

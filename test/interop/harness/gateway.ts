@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { CommandOutcome, ConnectionStatus, StatusDocument } from "../../../src/control/schema.ts";
 import { BackgroundProcess, type Outcome, run, until } from "./command.ts";
 import type { Namespace } from "./namespace.ts";
-import { ROOT } from "./prerequisites.ts";
+import { PROGRAM, ROOT } from "./prerequisites.ts";
 import { addWitness } from "./witness.ts";
 
 /** A user that the machine does not know, as with DynamicUser. */
@@ -14,7 +14,7 @@ export const UNPRIVILEGED = 64_997;
 const READY_MS = 40_000;
 const CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service";
 /** Where the daemon finds the tree and Node, whatever the rights of the checkout's parents are. */
-const TREE = "/run/tree";
+export const TREE = "/run/tree";
 const NODE = "/run/node";
 
 export interface GatewayOptions {
@@ -139,7 +139,7 @@ export class Gateway {
 
   /** A command of the command line, run against this daemon. */
   cli(...words: string[]): Promise<Outcome> {
-    return run([process.execPath, join(ROOT, "dist/cli/main.js"), ...words, "--control", this.controlPath], {
+    return run([...PROGRAM, ...words, "--control", this.controlPath], {
       mayFail: true,
       timeoutMs: 60_000,
     });

@@ -13,6 +13,7 @@ const FILES = [
   "src/esp/lifetime.ts",
   "scripts/addon-sources.ts",
   "scripts/build.ts",
+  "scripts/compile",
   "package-lock.json",
   "tsconfig.json",
 ];
@@ -41,6 +42,7 @@ test.each([
   ["src/io/addon-sources.ts", true, true],
   ["scripts/addon-sources.ts", true, false],
   ["src/esp/lifetime.ts", false, true],
+  ["scripts/compile", false, true],
   ["native/build/Release/tungate.node", false, false],
 ])("after a change of %s the addon is built again: %s, dist/: %s", (file, addon, dist) => {
   const before = stamps();

@@ -1,0 +1,7 @@
+/** What lies in dist/ as the program: it runs the script that has the command. */
+import { join } from "node:path";
+import { runScript } from "../io/compiled-script.ts";
+
+/** As commander sees it: no option before it takes a value. */
+const command = process.argv.slice(2).find((word) => !word.startsWith("-"));
+runScript(join(import.meta.dirname, command === "run" ? "gateway" : "commands"));

@@ -1,0 +1,4 @@
+/** What lies in dist/ in the place of a worker thread: it runs the script of its own name. */
+import { runScript } from "./compiled-script.ts";
+
+runScript(import.meta.filename.slice(0, -".js".length));
