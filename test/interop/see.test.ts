@@ -355,7 +355,7 @@ table inet see {
       env: { TERM: "xterm", NO_COLOR: "1", INSIDE: inside },
     });
     expect(stdout).toContain("\u001b[?1049h");
-    expect(stdout).toMatch(/3 children +in .*bit\/s +out .*bit\/s/);
+    expect(stdout).toMatch(/4 children +in .*bit\/s +out .*bit\/s/);
     expect(stdout).toMatch(/peer\/lan +up +.*bit\/s/);
     expect(stdout).toContain("s sort (in)");
     expect(stdout.indexOf("\u001b[?1049l")).toBeGreaterThan(stdout.indexOf("s sort (in)"));
