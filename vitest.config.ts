@@ -32,8 +32,8 @@ export default defineConfig({
         test: {
           name: "mutants",
           include: ["test/mutants/**/*.test.ts"],
-          // Each file has a copy of the tree.
-          maxWorkers: 2,
+          // Each file has a copy of the tree, and waits for its compiler or its tests.
+          maxWorkers: 3,
           testTimeout: 300_000,
         },
       },
