@@ -4,6 +4,8 @@
  */
 import { setFlagsFromString } from "node:v8";
 
+/** Later ones than that of Node.js 20 count calls in place of looks, and say on stderr that they know no flags for these. */
+const V8_TAKES_LOOKS = Number.parseInt(process.versions.v8, 10) < 12;
 /** Machine code without optimisation at the first call. */
 const BASELINE = "--always-sparkplug";
 /** Octets of bytecode that a function runs from one look at whether it should be optimised to the next. */
@@ -27,8 +29,9 @@ const MEMORY_FLAGS = ["--semi-space-growth-factor=1", "--no-parallel-scavenge"];
 
 /** For functions that are called for the first time from now on, in every thread. */
 export function compileForNegotiations(): void {
-  for (const flag of [BASELINE, ...MEMORY_FLAGS, `--interrupt-budget=${LOOK_OCTETS}`])
-    setFlagsFromString(flag);
+  for (const flag of [BASELINE, ...MEMORY_FLAGS]) setFlagsFromString(flag);
+  if (!V8_TAKES_LOOKS) return;
+  setFlagsFromString(`--interrupt-budget=${LOOK_OCTETS}`);
   optimiseAfter(LOOKS_AT_FIRST, 0);
   setTimeout(optimiseNow, EARLY_MS).unref();
 }

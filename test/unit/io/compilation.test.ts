@@ -1,5 +1,5 @@
 /** When V8 optimises what the daemon runs, in a process of its own: the flags are the whole process's. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { RUN_TYPESCRIPT } from "../run-typescript.ts";
 
@@ -23,7 +23,15 @@ const script = (stretches: string) => `
   (async () => { ${stretches}; console.log(told.join()); })();
 `;
 
-describe("when code is optimised", () => {
+const { node, v8 } = process.versions;
+
+test(`V8 ${v8} knows each flag that it is given`, { timeout: 30_000 }, () => {
+  const begin = `import { compileForNegotiations } from ${JSON.stringify(COMPILATION)}; compileForNegotiations();`;
+  const words = [...RUN_TYPESCRIPT, "--input-type=module", "-e", begin];
+  expect(spawnSync(process.execPath, words, { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+});
+
+describe.runIf(node.startsWith("20."))("when code is optimised", () => {
   test("not while tunnels come up, and then at once what has run much", { timeout: 30_000 }, () => {
     const stretches = `
       compileForNegotiations();
