@@ -47,7 +47,7 @@ export const RESTART_MUTANTS: readonly Mutant[] = [
     file: "src/io/service-job.ts",
     find: 'return signal === "SIGTERM" && killed !== true;',
     replace: "return signal === undefined && killed !== true;",
-    test: "test/unit/io/descriptor-store.test.ts",
+    test: "test/unit/io/service-job.test.ts",
     killedBy: "a question that systemd's own signal ended is asked again",
   },
   {
