@@ -78,7 +78,7 @@ const mtu = z.strictObject({
   protocol: z.enum(["esp", "ah"]),
   /** What that protocol adds: headers, IV, trailer, ICV; and what a configured `mtu` leaves unused. */
   security: z.number(),
-  /** Why: the link's or route's own; ICMP told it; the peer answered probes up to it; the configuration's `mtu`. */
+  /** Why: the link's or route's own; ICMP told it; the peer answered probes up to it; the process before had it; the configuration's `mtu`. */
   source: z.enum(["interface", "icmp", "probed", "kept", "configured"]),
   /** Who sent the ICMP. */
   reporter: z.string().optional(),

@@ -86,7 +86,15 @@ async function listening(options: ControlServerOptions): Promise<Server> {
   server.on("request", (request, response) => {
     if (!isAdmitted(request, response)) return;
     answer ??= requestListener(options);
-    void answer.then((listener) => listener(request, response));
+    answer.then(
+      (listener) => void listener(request, response),
+      (error: unknown) => {
+        // Files of another version may lie there by now: that ends nothing but this answer.
+        answer = undefined;
+        options.reportFailure(error);
+        response.writeHead(500).end();
+      },
+    );
   });
   server.maxHeadersCount = HEADERS_MAX;
   server.maxRequestsPerSocket = REQUESTS_MAX;

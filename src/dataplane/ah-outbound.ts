@@ -48,6 +48,11 @@ const HEADERS_MAX = 320;
 /** In place of an MTU: the packet is on its way, or was dropped and counted. */
 export const AH_TAKEN = -1;
 
+/** Up to the last whole turn below 2^16: after that each lane begins again with numbers of its own, not with another's. */
+export function identificationAfter(identification: number, lanes: number): number {
+  return (identification + lanes) % (0xffff - (0xffff % lanes));
+}
+
 export class AhOutbound {
   readonly #context: LaneContext;
   readonly #cells = createPacketBatch(CAPACITY, WHOLE_PACKET_MAX);
@@ -209,7 +214,7 @@ export class AhOutbound {
   /** Not 0, which is for the system to fill in: the ICV would not cover that. */
   #nextIdentification(): number {
     const next = this.#identification + 1;
-    this.#identification = (this.#identification + this.#context.table.size.lanes) % 0xffff;
+    this.#identification = identificationAfter(this.#identification, this.#context.table.size.lanes);
     return next;
   }
 

@@ -98,10 +98,11 @@ export function openNetlinkEars(groups: readonly number[], onChange: () => void)
 function open(groups: number): Fd {
   const fd = loadAddon().openNetlink(groups);
   if (fd >= 0) return fd;
+  const forbidden = ["IO_NETLINK_FAILED", "a sandbox has to allow AF_NETLINK sockets"] as const;
   throw ioError("read the kernel's network state", "netlink", fd, {
-    EAFNOSUPPORT: ["IO_NETLINK_FAILED", "a sandbox has to allow AF_NETLINK sockets"],
-    EPERM: ["IO_NETLINK_FAILED", "a sandbox has to allow AF_NETLINK sockets"],
-    EACCES: ["IO_NETLINK_FAILED", "a sandbox has to allow AF_NETLINK sockets"],
+    EAFNOSUPPORT: forbidden,
+    EPERM: forbidden,
+    EACCES: forbidden,
   });
 }
 

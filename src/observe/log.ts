@@ -84,9 +84,9 @@ function journalStream(destination: DestinationStream): DestinationStream {
   });
   return {
     write(line) {
-      const { level } = JSON.parse(line) as { readonly level: string };
-      const head = `<${PRIORITIES[level] ?? 6}>`;
-      const lines = format(line)
+      const fields = JSON.parse(line) as { readonly level: string };
+      const head = `<${PRIORITIES[fields.level] ?? 6}>`;
+      const lines = format(fields)
         .split("\n")
         .filter((one) => one.trim() !== "");
       destination.write(lines.map((one) => `${head}${one}\n`).join(""));

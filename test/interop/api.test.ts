@@ -77,16 +77,7 @@ const EXAMPLES = [...readFileSync(join(ROOT, "docs/api.md"), "utf8").matchAll(/^
 );
 const EMBEDDED = EXAMPLES.find((text) => text.includes("Gateway.start"))!;
 const CLIENT_EXAMPLES = EXAMPLES.filter((text) => text.includes("tungate/client"));
-/** Its device goes away, as when somebody deletes it. */
-const FAILING = `import { execFileSync } from "node:child_process";
-import { Gateway } from "tungate";
-
-let fail: (error: Error & { code?: string }) => void;
-const failure = new Promise<Error & { code?: string }>((resolve) => {
-  fail = resolve;
-});
-const gateway = await Gateway.start({
-  configuration: {
+const OWN_CONFIGURATION = `{
     gateway: { listen: ["192.0.2.2"] },
     connections: {
       peer: {
@@ -97,7 +88,17 @@ const gateway = await Gateway.start({
         children: { lan: { local: "10.2.0.0/16", remote: "10.1.0.0/16" } },
       },
     },
-  },
+  }`;
+/** Its device goes away, as when somebody deletes it. */
+const FAILING = `import { execFileSync } from "node:child_process";
+import { Gateway } from "tungate";
+
+let fail: (error: Error & { code?: string }) => void;
+const failure = new Promise<Error & { code?: string }>((resolve) => {
+  fail = resolve;
+});
+const gateway = await Gateway.start({
+  configuration: ${OWN_CONFIGURATION},
   environment: { PSK: process.env["PSK"] },
   onFailure: (error) => fail(error),
 });
@@ -117,18 +118,7 @@ import { Gateway } from "tungate";
 const links = (): boolean => execFileSync("ip", ["-br", "link"], { encoding: "utf8" }).includes("tungate0");
 let failures = 0;
 const options = {
-  configuration: {
-    gateway: { listen: ["192.0.2.2"] },
-    connections: {
-      peer: {
-        local: { id: "b.test" },
-        remote: { address: "192.0.2.1", id: "a.test" },
-        psk: { env: "PSK" },
-        keep: "respond",
-        children: { lan: { local: "10.2.0.0/16", remote: "10.1.0.0/16" } },
-      },
-    },
-  },
+  configuration: ${OWN_CONFIGURATION},
   onFailure: () => void failures++,
 };
 const error = await Gateway.start(options).then(

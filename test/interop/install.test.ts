@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { BackgroundProcess, run, until } from "./harness/command.ts";
 import { Namespace } from "./harness/namespace.ts";
-import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { describeWith, PROGRAM, ROOT } from "./harness/prerequisites.ts";
 
 const SETTINGS = `
 gateway: { listen: [127.0.0.1] }
@@ -36,10 +36,7 @@ describeWith(["root", "tun", "build"], "scripts/install", () => {
 
   const install = (tree: string) => run([join(tree, "scripts/install"), "--destdir", destination]);
   const versions = () => readdirSync(join(destination, "usr/lib/tungate.d"));
-  const cli = (...words: string[]) =>
-    run([process.execPath, join(ROOT, "dist/cli/main.js"), ...words, "--control", control], {
-      mayFail: true,
-    });
+  const cli = (...words: string[]) => run([...PROGRAM, ...words, "--control", control], { mayFail: true });
   const httpStatus = (path: string) =>
     new Promise<number | undefined>((resolve, reject) => {
       const outgoing = request({ socketPath: control, path, headers: { host: "localhost" } }, (answer) => {

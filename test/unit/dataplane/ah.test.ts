@@ -1,5 +1,6 @@
 /** AH through two lanes: tunnel and transport, both families, both kinds of number, and whatever a wire may change (RFC 4302). */
 import { describe, expect, test } from "vitest";
+import { identificationAfter } from "../../../src/dataplane/ah-outbound.ts";
 import { laneOfSpi } from "../../../src/policy/lane-of-spi.ts";
 import { Slot } from "../../../src/policy/sa-table.ts";
 import { findBySpi, slotOffset } from "../../../src/policy/sad.ts";
@@ -301,6 +302,19 @@ describe.each([2, 4])("%i lanes", (lanes) => {
     const sent = a.ios.map((io) => io.sent.map(({ header }) => new DataView(header!.buffer).getUint16(4)));
     expect(sent.map(({ length }) => length)).toEqual(sent.map(() => 5));
     expect(new Set(sent.flat()).size).toBe(5 * lanes);
+  });
+
+  test("[AH-13] and so they stay when the numbers begin again", () => {
+    const next = Array.from({ length: lanes }, (_, lane) => lane);
+    const owner = new Map<number, number>();
+    for (let i = 0; i < 0x18000 / lanes; i++)
+      for (const [lane, number] of next.entries()) {
+        expect(owner.get(number) ?? lane).toBe(lane);
+        owner.set(number, lane);
+        next[lane] = identificationAfter(number, lanes);
+      }
+    const numbers = [...owner.keys()].toSorted((a, b) => a - b);
+    expect([numbers[0], numbers.at(-1)! < 0xffff, numbers.length > 0xffff - lanes]).toEqual([0, true, true]);
   });
 
   test("[AH-10] in transport mode options of the header that was handed over are authenticated and delivered", () => {
