@@ -81,8 +81,8 @@ export interface NetworkWatch {
 
 /** Changes come in bursts: one call tells of all within this time. */
 const SETTLE_MS = 100;
-/** RTNLGRP_LINK; of IPv4 IFADDR, ROUTE, RULE; of IPv6 IFADDR, ROUTE, RULE. */
-const GROUPS = [1, 5, 7, 8, 9, 11, 19];
+/** RTNLGRP_LINK; of IPv4 IFADDR, ROUTE, RULE; of IPv6 IFADDR, ROUTE, RULE; NETCONF of both (forwarding, rp_filter). */
+const GROUPS = [1, 5, 7, 8, 9, 11, 19, 24, 25];
 const SCOPE_LINK = 253;
 
 /**

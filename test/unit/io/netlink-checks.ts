@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import { IoError } from "../../../src/io/io-error.ts";
@@ -123,6 +124,22 @@ const floodRoutes = (verb: string, count: number) =>
     (_, i) => `route ${verb} 10.${40 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}/32 dev lo`,
   );
 
+/** Advice about forwarding goes away with its reason only if the switch itself is heard. */
+async function switches(): Promise<void> {
+  let told = 0;
+  const watch = watchNetwork(() => told++);
+  try {
+    for (const path of ["net/ipv4/conf/lo/forwarding", "net/ipv6/conf/all/forwarding"]) {
+      const before = told;
+      const now = readFileSync(`/proc/sys/${path}`, "utf8").trim();
+      writeFileSync(`/proc/sys/${path}`, now === "1" ? "0" : "1");
+      while (told === before) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  } finally {
+    watch.close();
+  }
+}
+
 /** More than the kernel remembers for us while the event loop is busy: the socket has an error waiting. */
 async function overrun(): Promise<void> {
   let told = 0;
@@ -177,6 +194,7 @@ export const CHECKS: Checks = {
   "links and addresses are told and changed, and what cannot be changed is refused": linksAndAddresses,
   "routes are looked up by mark, with their MTU, and followed to where packets end": routes,
   "all links are told where there are many": manyLinks,
+  "a changed switch of forwarding is told": switches,
   "more changes than the kernel remembers are one change": overrun,
   "watches begin and end while everything changes": comingAndGoing,
   "what a listener throws is an uncaught exception and nothing else": throwing,
