@@ -69,7 +69,10 @@ describeWith(["tun", "build", "nft"], "doctor", () => {
     } finally {
       for (const { undo } of made) await undo();
       // It looks at its routes again some seconds after the host changed, and would say it to the next test too.
-      await until("the gateway has nothing to say any more", async () => (await a.status()).advice.length === 0);
+      await until(
+        "the gateway has nothing to say any more",
+        async () => (await a.status()).advice.length === 0,
+      );
     }
   }
 
