@@ -96,6 +96,7 @@ export class Gateway {
     const script = `
       mount -t tmpfs -o mode=755 tmpfs /run && mkdir ${TREE} && : >${NODE} &&
       mount --bind "$TREE_SOURCE" ${TREE} && mount --bind "$NODE_SOURCE" ${NODE} || exit 125
+      unset NODE_OPTIONS NODE_PATH NODE_EXTRA_CA_CERTS
       ${options.before ?? ""}
       exec ${options.passes === undefined ? "" : `/usr/bin/python3 ${TREE}/test/interop/harness/pass-tun.py ${options.passes}`} setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
         --ambient-caps=${capabilities} --bounding-set=${capabilities} --no-new-privs \
@@ -109,7 +110,6 @@ export class Gateway {
         CONFIGURATION: this.configurationPath,
         CONTROL: this.controlPath,
         HOME: "/",
-        NODE_OPTIONS: "",
         ...options.env,
       },
     );

@@ -53,7 +53,8 @@ export class GuestGateway {
       chmod 600 ${FOLDER}/secret
       chown -R ${UNPRIVILEGED}:${UNPRIVILEGED} ${FOLDER}`);
     await peer.start(`
-      HOME=/ NODE_OPTIONS= exec setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups \\
+      unset NODE_OPTIONS NODE_PATH NODE_EXTRA_CA_CERTS
+      HOME=/ exec setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups \\
         --inh-caps=${CAPABILITIES} --ambient-caps=${CAPABILITIES} --bounding-set=${CAPABILITIES} --no-new-privs \\
         ${PROGRAM} run -c ${FOLDER}/tungate.yaml --control ${CONTROL} >${FOLDER}/log 2>&1`);
     const guest = new GuestGateway(peer);

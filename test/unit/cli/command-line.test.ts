@@ -236,15 +236,17 @@ test("the launcher says what is missing, in any place it is linked to", () => {
   mkdirSync(join(bare, "bin"), { recursive: true });
   execFileSync("cp", [join(ROOT, "bin/tungate"), join(bare, "bin/tungate")]);
   execFileSync("ln", ["-s", join(bare, "bin/tungate"), join(directory, "tungate")]);
-  const run = () => execFileSync(join(directory, "tungate"), ["check"], { encoding: "utf8", stdio: "pipe" });
+  const env = { ...process.env, NODE_OPTIONS: "--no-warnings", NODE_EXTRA_CA_CERTS: "/dev/null" };
+  const run = () =>
+    execFileSync(join(directory, "tungate"), ["check"], { encoding: "utf8", stdio: "pipe", env });
   expect(run).toThrow(/not built yet; run .*checkout\/scripts\/setup/);
   mkdirSync(join(bare, "dist/cli"), { recursive: true });
   writeFileSync(join(bare, "package.json"), '{"type":"module"}');
   writeFileSync(
     join(bare, "dist/cli/main.js"),
-    "console.log(process.argv.slice(2).join(), process.env.NODE_OPTIONS);",
+    "console.log(process.argv.slice(2).join(), process.env.NODE_OPTIONS, process.env.NODE_EXTRA_CA_CERTS);",
   );
-  expect(run()).toBe("check undefined\n");
+  expect(run()).toBe("check undefined undefined\n");
 });
 
 test("reload says what is asked for, and refuses what contradicts itself", async () => {
