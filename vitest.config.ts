@@ -1,10 +1,15 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/longest-first.ts";
+import { ResultsReporter } from "./test/results-reporter.ts";
+
+/** Where scripts/test wants to read what came out. */
+const report = process.env["TUNGATE_REPORT"];
 
 /** `unit` needs neither root nor a built package; `interop` needs root, namespaces and the peers. */
 export default defineConfig({
   test: {
+    reporters: report === undefined ? ["default"] : ["default", new ResultsReporter(report)],
     sequence: { sequencer: LongestFirst },
     projects: [
       {

@@ -58,4 +58,20 @@ export const CONTROL_MUTANTS: readonly Mutant[] = [
     test: "test/unit/daemon/captures.test.ts",
     killedBy: "keys are in a capture that asks for them where they may be",
   },
+  {
+    bug: "a test whose process died counts as left out",
+    file: "test/results.ts",
+    find: 'state === "failed" || state === "unfinished";',
+    replace: 'state === "failed";',
+    test: "test/unit/test-results.test.ts",
+    killedBy: "without a second run everything that is not passed or skipped is broken",
+  },
+  {
+    bug: "a test that ran once more counts as passed, however it ended",
+    file: "test/results.ts",
+    find: "return last ?? test;",
+    replace: 'return last === undefined ? test : { ...last, state: "passed" };',
+    test: "test/unit/test-results.test.ts",
+    killedBy: "what fails again fails, once",
+  },
 ];
