@@ -19,14 +19,16 @@ const SCRIPTS: readonly (readonly [name: string, source: string, without?: reado
   ["cli/gateway", "cli/main"],
   ["io/lane-worker", "io/lane-worker"],
   ["io/compute-worker", "io/compute-worker"],
+  ["daemon/reload-worker", "daemon/reload-worker"],
 ];
 /** What runs them. */
 const ENTRIES = {
   "cli/main": "src/cli/choose-script.ts",
   "io/lane-worker": "src/io/script-entry.ts",
   "io/compute-worker": "src/io/script-entry.ts",
+  "daemon/reload-worker": "src/io/script-entry.ts",
 };
-const MODULES = ["daemon/reload-worker", "control/connect", "daemon/embedded-gateway", "io/compile-scripts"];
+const MODULES = ["control/connect", "daemon/embedded-gateway", "io/compile-scripts"];
 /** They find files of their own beside themselves. */
 const external = ["pino"];
 

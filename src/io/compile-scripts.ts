@@ -1,4 +1,4 @@
-/** Puts beside each script of dist/ the code that this Node.js makes of it; run with the options of bin/tungate. */
+/** Puts beside each script of dist/ the code that this Node.js makes of it; run without options, as bin/tungate does. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { compileScript, SCRIPT } from "./compiled-script.ts";

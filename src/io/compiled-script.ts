@@ -7,7 +7,6 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
-import { setFlagsFromString } from "node:v8";
 import { Script } from "node:vm";
 
 export const SCRIPT = ".script";
@@ -38,6 +37,8 @@ export function runScript(path: string): boolean {
 /** Puts the code of all functions beside the script. The Node.js and its options have to be those of the program. */
 export function compileScript(path: string): void {
   const octets = readFileSync(path + SCRIPT);
+  // Asked for here: a start does without it.
+  const { setFlagsFromString } = process.getBuiltinModule("node:v8");
   // Otherwise each function is compiled at its first call, and would not be among what is kept.
   setFlagsFromString("--no-lazy");
   const script = new Script(textOf(octets), { filename: path + SCRIPT });

@@ -53,7 +53,7 @@ describeWith(["tun", "build"], "starting under difficulties", () => {
       "--version",
     ]);
 
-    const told = (log: string) => log.split("\n").filter((line) => /with(out)? its code$/.test(line));
+    const told = (log: string) => log.split("\n").filter((line) => /with(out)? its code\b/.test(line));
     expect(told(launched.stderr)).toEqual(["commands.script with its code"]);
     expect([...new Set(told(ours.log()))].sort()).toEqual([
       "compute-worker.script with its code",

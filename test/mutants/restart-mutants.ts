@@ -11,6 +11,14 @@ export const RESTART_MUTANTS: readonly Mutant[] = [
     killedBy: "another script of the same length is not taken",
   },
   {
+    bug: "eval still makes code of strings",
+    file: "src/io/no-code-from-strings.ts",
+    find: 'replace(globalThis, "eval", substitute);',
+    replace: "",
+    test: "test/unit/io/no-code-from-strings.test.ts",
+    killedBy: "eval and the constructors of functions throw",
+  },
+  {
     bug: "after a crash the peer is told that there is nothing else, and drops the child SAs that still carry",
     file: "src/ike/predecessor.ts",
     find: "keeper.mayBeKnown = true;",

@@ -100,7 +100,7 @@ export class Gateway {
       ${options.before ?? ""}
       exec ${options.passes === undefined ? "" : `/usr/bin/python3 ${TREE}/test/interop/harness/pass-tun.py ${options.passes}`} setpriv --reuid ${UNPRIVILEGED} --regid ${UNPRIVILEGED} --clear-groups --inh-caps=${capabilities} \
         --ambient-caps=${capabilities} --bounding-set=${capabilities} --no-new-privs \
-        ${options.isSupervised === true ? `/usr/bin/python3 ${TREE}/test/interop/harness/supervisor.py ` : ""}${NODE} ${options.nodeWords?.join(" ") ?? ""} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
+        ${options.isSupervised === true ? `/usr/bin/python3 ${TREE}/test/interop/harness/supervisor.py ` : ""}${NODE} ${options.nodeWords?.join(" ") ?? ""} ${TREE}/dist/cli/main.js run -c "$CONFIGURATION" --control "$CONTROL"`;
     this.#process = new BackgroundProcess(
       this.namespace.command(["sh", "-c", script]),
       join(this.folder, "log"),

@@ -7,12 +7,8 @@ import { removeNamespaces } from "./namespace.ts";
 import { testimony } from "./witness.ts";
 
 export const ROOT = join(import.meta.dirname, "../../..");
-/** With the option of bin/tungate, which the code beside dist/ was compiled with. */
-export const PROGRAM: readonly string[] = [
-  process.execPath,
-  "--disallow-code-generation-from-strings",
-  join(ROOT, "dist/cli/main.js"),
-];
+/** Without options, as in bin/tungate and as the code beside dist/ was compiled. */
+export const PROGRAM: readonly string[] = [process.execPath, join(ROOT, "dist/cli/main.js")];
 
 const command = (name: string) => () =>
   ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/bin"].some((folder) => {

@@ -17,7 +17,7 @@ const CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service";
 /** Where the guest finds the tree and Node: it has a /tmp of its own, and not everybody may look into root's folder. */
 const TREE = "/run/tree";
 const NODE = `/run/node/${basename(NODE_SOURCE)}`;
-const PROGRAM = `${NODE} --disallow-code-generation-from-strings ${TREE}/dist/cli/main.js`;
+const PROGRAM = `${NODE} ${TREE}/dist/cli/main.js`;
 const AGENT = `${NODE} ${TREE}/test/interop/harness/traffic-agent.mjs`;
 
 export class GuestGateway {
