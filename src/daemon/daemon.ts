@@ -129,7 +129,7 @@ async function serve(
       ...(before.taken === undefined ? {} : { taken: before.taken }),
     });
     // Not before the threads have their code: under other flags V8 would refuse it.
-    compileForNegotiations();
+    compileForNegotiations(() => running.lanes.runs());
     const left = START_LASTS_MS - process.uptime() * 1000;
     const lasts = setTimeout(() => before.starts.forget(), Math.max(0, left));
     const watchdog = startWatchdog(service, () => running.lanes.turns());

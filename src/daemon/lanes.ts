@@ -203,6 +203,19 @@ export class Lanes {
     };
   }
 
+  /** Superpackets and runs of datagrams that they have carried so far; up to a second old. */
+  runs(): number {
+    return this.#threads
+      .flatMap((thread) => thread.counters() ?? [])
+      .flatMap((each) => [
+        each.superpacketsRead,
+        each.superpacketsWritten,
+        each.datagramRunsReceived,
+        each.datagramRunsSent,
+      ])
+      .reduce((sum, count) => sum + count, 0);
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.stop()));
     // Any lane may wake any other: none of these numbers is another's before the last one has ended.

@@ -19,7 +19,9 @@ const LOOKS = 6;
 const SHORT_OCTETS = 81;
 const LOOKS_AT_FIRST = 120;
 /** Later nothing is gained by waiting, and code of lanes that runs once per batch would leave numbers on the heap for long. */
-const EARLY_MS = 15_000;
+const EARLY_SECONDS = 15;
+/** Nor where lanes carry so many runs of packets in a second: unoptimised they take half as much processor time again. */
+const BUSY_RUNS = 500;
 
 /**
  * Space for young objects stays as it is. V8 doubles it up to 16 MB, three times over, as soon as many objects stay, as those of
@@ -27,13 +29,26 @@ const EARLY_MS = 15_000;
  */
 const MEMORY_FLAGS = ["--semi-space-growth-factor=1", "--no-parallel-scavenge"];
 
-/** For functions that are called for the first time from now on, in every thread. */
-export function compileForNegotiations(): void {
+/**
+ * For functions that are called for the first time from now on, in every thread.
+ * @param runs - superpackets and runs of datagrams that lanes have carried so far; asked once a second for a while
+ */
+export function compileForNegotiations(runs: () => number): void {
   for (const flag of [BASELINE, ...MEMORY_FLAGS]) setFlagsFromString(flag);
   if (!V8_TAKES_LOOKS) return;
   setFlagsFromString(`--interrupt-budget=${LOOK_OCTETS}`);
   optimiseAfter(LOOKS_AT_FIRST, 0);
-  setTimeout(optimiseNow, EARLY_MS).unref();
+  let seconds = 0;
+  let before = runs();
+  const timer = setInterval(() => {
+    const now = runs();
+    const isBusy = now - before >= BUSY_RUNS;
+    before = now;
+    if (++seconds < EARLY_SECONDS && !isBusy) return;
+    clearInterval(timer);
+    optimiseNow();
+  }, 1000);
+  timer.unref();
 }
 
 /** What has run much is optimised when it is looked at next. */

@@ -559,6 +559,14 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: "[AH-12] [AH-13] may change nothing else, and what fails moves no window: HMAC",
   },
   {
+    bug: "a lane's code waits for its optimisation although it carries much",
+    file: "src/io/compilation.ts",
+    find: "const isBusy = now - before >= BUSY_RUNS;",
+    replace: "const isBusy = now - before >= 1e9 * BUSY_RUNS;",
+    test: "test/unit/io/compilation.test.ts",
+    killedBy: "sooner where lanes carry much: 500 runs in a second",
+  },
+  {
     bug: "code that waited for its optimisation goes on waiting when it need not any more",
     file: "src/io/compilation.ts",
     find: "const LOOK_OCTETS = 32 * 1024;",

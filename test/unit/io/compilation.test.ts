@@ -26,7 +26,7 @@ const script = (stretches: string) => `
 const { node, v8 } = process.versions;
 
 test(`V8 ${v8} knows each flag that it is given`, { timeout: 30_000 }, () => {
-  const begin = `import { compileForNegotiations } from ${JSON.stringify(COMPILATION)}; compileForNegotiations();`;
+  const begin = `import { compileForNegotiations } from ${JSON.stringify(COMPILATION)}; compileForNegotiations(() => 0);`;
   const words = [...RUN_TYPESCRIPT, "--input-type=module", "-e", begin];
   expect(spawnSync(process.execPath, words, { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
 });
@@ -34,11 +34,33 @@ test(`V8 ${v8} knows each flag that it is given`, { timeout: 30_000 }, () => {
 describe.runIf(node.startsWith("20."))("when code is optimised", () => {
   test("not while tunnels come up, and then at once what has run much", { timeout: 30_000 }, () => {
     const stretches = `
-      compileForNegotiations();
+      compileForNegotiations(() => 0);
       await run(20 * ${LOOK_OCTETS});
       optimiseNow();
       await run(3 * ${LOOK_OCTETS});`;
     const words = [...RUN_TYPESCRIPT, "--input-type=module", "-e", script(stretches)];
     expect(execFileSync(process.execPath, words, { encoding: "utf8" }).trim()).toBe("false,true");
+  });
+
+  test.each([
+    [499, "false,false"],
+    [500, "false,true"],
+  ])("sooner where lanes carry much: %i runs in a second", { timeout: 30_000 }, (perSecond, told) => {
+    const stretches = `
+      let asked = 0;
+      // What asks keeps no process alive.
+      const alive = setInterval(() => undefined, 1000);
+      const wasAsked = new Promise((done) => {
+        compileForNegotiations(() => {
+          if (++asked === 2) setImmediate(done);
+          return asked * ${perSecond};
+        });
+      });
+      await run(20 * ${LOOK_OCTETS});
+      await wasAsked;
+      clearInterval(alive);
+      await run(3 * ${LOOK_OCTETS});`;
+    const words = [...RUN_TYPESCRIPT, "--input-type=module", "-e", script(stretches)];
+    expect(execFileSync(process.execPath, words, { encoding: "utf8" }).trim()).toBe(told);
   });
 });
