@@ -57,6 +57,7 @@ export const iptfsSchema = z.optional(
       packet_size: optional(packetSize),
       delay: optional((value) => duration(value, DurationMs(0), DELAY_MOST)),
       fragment: optional(yesOrNo),
+      congestion_control: optional(choice(["off", "loss", "ecn"])),
       reorder: optional((value) => integer(value, "a window in packets", 0, REORDER_MOST)),
     },
     { elsewhere: { reorder_window: "reorder", dont_frag: "fragment", init_delay: "delay" } },
@@ -116,9 +117,10 @@ function aggfragHandling(
       "needs rate: the bandwidth that the tunnel takes, used or not, such as 10Mbit",
       true,
     );
-  const other = mode === "constant" ? "delay" : "rate";
-  if (input[other] !== undefined)
-    findings.refuse("CONFIG_CONFLICT", [...path, other], `means nothing with mode: ${mode}; leave it out`);
+  const others = mode === "constant" ? (["delay"] as const) : (["rate", "congestion_control"] as const);
+  for (const other of others)
+    if (input[other] !== undefined)
+      findings.refuse("CONFIG_CONFLICT", [...path, other], `means nothing with mode: ${mode}; leave it out`);
   return {
     mode,
     octetsPerSecond: rate ?? 0,
@@ -126,5 +128,6 @@ function aggfragHandling(
     delay: input.delay ?? DELAY_DEFAULT,
     mayFragment: input.fragment ?? true,
     reorderWindow: input.reorder ?? REORDER_DEFAULT,
+    congestion: input.congestion_control ?? "off",
   };
 }

@@ -392,6 +392,10 @@ export const KEY_DESCRIPTIONS: Readonly<Record<string, KeyDescription>> = {
   },
   "child.iptfs.delay": { description: "How long aggregate lets a packet wait (0s to 1s)", value: DURATION },
   "child.iptfs.fragment": { description: "false: no packet is cut in pieces", value: FLAG },
+  "child.iptfs.congestion_control": {
+    description:
+      "A constant rate gives way where packets are lost (loss) or also where routers mark them (ecn)",
+  },
   "child.iptfs.reorder": { description: "Payloads that wait for one that comes late", value: whole(0, 64) },
 
   "manual.out": { description: "The SA that we send with" },

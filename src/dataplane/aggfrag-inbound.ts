@@ -2,12 +2,20 @@
 import { type Instant, Instant as instant } from "../base/instant.ts";
 import { OctetCopy } from "../base/octet-copy.ts";
 import { createArenaBatch, PACKET_NOT_SENT, PACKET_OK, type PacketBatch } from "../base/packet-batch.ts";
+import type { AggfragCongestion } from "../esp/aggfrag-congestion.ts";
 import { AggfragLoss, type AggfragSink } from "../esp/aggfrag-reassembly.ts";
 import { AggfragReceiver } from "../esp/aggfrag-receiver.ts";
 import { AggfragMode, Slot, SlotState } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
+import {
+  AGGFRAG_CC_HEADER_LENGTH,
+  aggfragHeaderLength,
+  emptyReport,
+  readCongestionReport,
+} from "../wire/esp/aggfrag.ts";
 import { ipv4Tos } from "../wire/ip/ipv4.ts";
 import { ipv6TrafficClass } from "../wire/ip/ipv6.ts";
+import { aggfragPacketSize } from "./aggfrag-congestions.ts";
 import { Drop } from "./drop-reason.ts";
 import { ACCEPTED, type InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
@@ -31,6 +39,8 @@ interface Stream {
   readonly slot: number;
   readonly keyGeneration: number;
   readonly receiver: AggfragReceiver;
+  /** Absent: nobody asked for any. */
+  readonly congestion: AggfragCongestion | undefined;
 }
 
 export class AggfragInbound {
@@ -43,6 +53,7 @@ export class AggfragInbound {
   readonly #copyWaiting = new OctetCopy();
   readonly #bySlot: (Stream | undefined)[];
   #streams: Stream[] = [];
+  readonly #report = emptyReport();
   /** Of the call that packets come out of. */
   #now: Instant = instant(0);
 
@@ -83,19 +94,48 @@ export class AggfragInbound {
     const isMarked = (batch.tos[i]! & CE) === CE;
     this.#now = now;
     this.#received = batch.bytes;
-    this.#receiverOf(slot).take(sequence, batch.bytes, batch.offset[i]!, length, isMarked, now);
+    const at = batch.offset[i]!;
+    const { receiver, congestion } = this.#streamOf(slot, now);
+    if (congestion !== undefined)
+      this.#hear(congestion, slot, sequence, batch.bytes, at, length, isMarked, now);
+    receiver.take(sequence, batch.bytes, at, length, isMarked, now);
+  }
+
+  /** What the peer says of our payloads, and what is to be said of its own [TFS-17] [TFS-18]. */
+  #hear(
+    congestion: AggfragCongestion,
+    slot: number,
+    sequence: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    isMarked: boolean,
+    now: Instant,
+  ): void {
+    const headerLength = aggfragHeaderLength(bytes, at, length);
+    const hasReport = headerLength === AGGFRAG_CC_HEADER_LENGTH;
+    if (hasReport) readCongestionReport(bytes, at, this.#report);
+    congestion.arrived(sequence, isMarked, hasReport && this.#report.isPathProbed, now);
+    if (length > headerLength) congestion.owe(now);
+    if (!hasReport) return;
+    const packetOctets = aggfragPacketSize(this.#context.table, slot);
+    const rate = congestion.sender?.rate ?? this.#get(slot, Slot.AGGFRAG_RATE);
+    const interval = rate === 0 ? 0 : (packetOctets * 1000) / rate;
+    congestion.heard(this.#report, interval, packetOctets, now);
   }
 
   /** The packet with this number carries no payload of the stream. */
   pass(slot: number, sequence: number, now: Instant): void {
     this.#now = now;
-    this.#receiverOf(slot).pass(sequence, now);
+    const { receiver, congestion } = this.#streamOf(slot, now);
+    congestion?.arrived(sequence, false, false, now);
+    receiver.pass(sequence, now);
   }
 
-  #receiverOf(slot: number): AggfragReceiver {
+  #streamOf(slot: number, now: Instant): Stream {
     const known = this.#bySlot[slot];
     const keyGeneration = this.#get(slot, Slot.KEY_GENERATION);
-    if (known?.keyGeneration === keyGeneration) return known.receiver;
+    if (known?.keyGeneration === keyGeneration) return known;
     const sink: AggfragSink = {
       take: (bytes, at, length, isMarked) => this.#deliver(bytes, at, length, slot, isMarked),
       lose: (loss) => this.#context.count(LOSSES[loss]),
@@ -106,10 +146,11 @@ export class AggfragInbound {
       payloadLengthMax: PAYLOAD_OCTETS_MAX,
       packetLengthMax: PACKET_OCTETS_MAX,
     });
-    const stream = { slot, keyGeneration, receiver };
+    const congestion = this.#context.congestions.of(slot, now);
+    const stream = { slot, keyGeneration, receiver, congestion };
     this.#streams = [...this.#streams.filter((one) => one !== known), stream];
     this.#bySlot[slot] = stream;
-    return receiver;
+    return stream;
   }
 
   /** An inner packet like any other: selectors, SPD, device [TFS-06]. */

@@ -1,12 +1,19 @@
 /** Inner packets of AGGFRAG SAs on their way into payloads, by the clock or as they come (RFC 9347 sections 2.2 and 2.4). */
 import { FRAME_PLAIN, type FrameBatch } from "../base/frame-batch.ts";
+import type { AggfragCongestion } from "../esp/aggfrag-congestion.ts";
 import { AggfragSender } from "../esp/aggfrag-sender.ts";
 import { ConstantRate } from "../esp/constant-rate.ts";
 import { AggfragMode, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
-import { AGGFRAG_HEADER_LENGTH } from "../wire/esp/aggfrag.ts";
+import {
+  AGGFRAG_CC_HEADER_LENGTH,
+  AGGFRAG_HEADER_LENGTH,
+  emptyReport,
+  writeCongestionReport,
+} from "../wire/esp/aggfrag.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { superpacketHeaders, writeSegment } from "../wire/ip/superpacket.ts";
+import { aggfragPacketSize } from "./aggfrag-congestions.ts";
 import { Drop } from "./drop-reason.ts";
 import type { LaneContext } from "./lane-context.ts";
 import type { MadePayloads } from "./made-payloads.ts";
@@ -15,6 +22,8 @@ import type { MadePayloads } from "./made-payloads.ts";
 const QUEUE_MS = 100;
 const QUEUE_OCTETS_MIN = 128 * 1024;
 const QUEUE_OCTETS_MAX = 4 * 1024 * 1024;
+/** Where congestion has lowered the rate, so many octets may wait at least. */
+const QUEUE_ADAPTED_MIN = 16 * 1024;
 /** The peer of a new SA may not know yet that it has it: its answer is still on the way. */
 const START_DELAY_MS = 200;
 /** In a rekey the old SA may stop before the new one begins to send. */
@@ -32,6 +41,9 @@ interface Stream {
   readonly isWhole: boolean;
   readonly sender: AggfragSender;
   readonly rate: ConstantRate;
+  /** Absent: nobody asked for any. */
+  readonly congestion: AggfragCongestion | undefined;
+  readonly headerLength: number;
   /** When the packets that wait leave without more company. */
   flushAt: number;
 }
@@ -45,6 +57,7 @@ export class AggfragOutbound {
   readonly #bySlot: (Stream | undefined)[];
   readonly #segment = new Uint8Array(SEGMENT_OCTETS);
   readonly #segmentView = new DataView(this.#segment.buffer);
+  readonly #report = emptyReport();
 
   constructor(context: LaneContext, payloads: MadePayloads) {
     this.#context = context;
@@ -63,7 +76,7 @@ export class AggfragOutbound {
       const known = this.#bySlot[slot];
       return known?.keyGeneration === this.#get(slot, Slot.KEY_GENERATION)
         ? known
-        : this.#open(slot, startOf(slot));
+        : this.#open(slot, startOf(slot), now);
     });
     for (const { slot } of before) this.#bySlot[slot] = undefined;
     for (const stream of this.#streams) this.#bySlot[stream.slot] = stream;
@@ -76,10 +89,12 @@ export class AggfragOutbound {
     this.#settleGone(now);
   }
 
-  #open(slot: number, startAt: number): Stream {
+  #open(slot: number, startAt: number, now: number): Stream {
     const octetsPerSecond = this.#get(slot, Slot.AGGFRAG_RATE);
     const wanted = Math.floor((octetsPerSecond * QUEUE_MS) / 1000);
     const octets = Math.min(Math.max(wanted, QUEUE_OCTETS_MIN), QUEUE_OCTETS_MAX);
+    const inbound = this.#get(slot, Slot.PAIR) - 1;
+    const congestion = inbound < 0 ? undefined : this.#context.congestions.of(inbound, now);
     return {
       slot,
       keyGeneration: this.#get(slot, Slot.KEY_GENERATION),
@@ -88,6 +103,8 @@ export class AggfragOutbound {
       isWhole: this.#get(slot, Slot.AGGFRAG_WHOLE) === 1,
       sender: new AggfragSender(octets, Math.ceil(octets / PACKET_OCTETS_USUAL)),
       rate: new ConstantRate(startAt),
+      congestion,
+      headerLength: congestion === undefined ? AGGFRAG_HEADER_LENGTH : AGGFRAG_CC_HEADER_LENGTH,
       flushAt: Number.POSITIVE_INFINITY,
     };
   }
@@ -113,7 +130,7 @@ export class AggfragOutbound {
   mtu(slot: number): number {
     const stream = this.#bySlot[slot];
     if (stream === undefined || !stream.isWhole) return SEGMENT_OCTETS;
-    return this.#capacity(stream) - AGGFRAG_HEADER_LENGTH;
+    return this.#capacity(stream) - stream.headerLength;
   }
 
   /** Takes a copy of frame `i`, all of its packets, which are no longer than {@link mtu} says. */
@@ -153,14 +170,14 @@ export class AggfragOutbound {
   #enqueue(stream: Stream, bytes: Uint8Array, at: number, length: number, now: number): void {
     const { sender } = stream;
     const isFirst = sender.packets === 0;
-    if (!sender.enqueue(bytes, at, length)) {
+    if (isOverfull(stream) || !sender.enqueue(bytes, at, length)) {
       this.#context.dropOutbound(Drop.aggfragQueueFull, 1, bytes, at, length);
       return;
     }
     if (stream.isConstant) return;
     if (isFirst) stream.flushAt = now + this.#get(stream.slot, Slot.AGGFRAG_DELAY) / 1000;
     const capacity = this.#capacity(stream);
-    while (sender.waiting >= capacity - AGGFRAG_HEADER_LENGTH) if (!this.#send(stream, capacity, now)) return;
+    while (sender.waiting >= capacity - stream.headerLength) if (!this.#send(stream, capacity, now)) return;
   }
 
   /** Sends what is due. */
@@ -170,6 +187,8 @@ export class AggfragOutbound {
       const stream = this.#streams[k]!;
       if (stream.isConstant) this.#keepRate(stream, now);
       else if (now >= stream.flushAt) this.#flush(stream, now);
+      // Nothing was to be sent that a report could go with.
+      else if (now >= reportAt(stream)) this.#send(stream, this.#capacity(stream), now);
     }
   }
 
@@ -177,9 +196,23 @@ export class AggfragOutbound {
   #keepRate(stream: Stream, now: number): void {
     if (now < stream.rate.dueAt) return;
     const capacity = this.#capacity(stream);
-    const outer = this.#outerSize(stream.slot);
-    const intervalMs = (outer * 1000) / this.#get(stream.slot, Slot.AGGFRAG_RATE);
+    const outer = aggfragPacketSize(this.#context.table, stream.slot);
+    stream.congestion?.sender?.expire(stream.congestion.rtt, outer, now);
+    const intervalMs = (outer * 1000) / this.#rate(stream);
     while (stream.rate.take(now, intervalMs)) this.#send(stream, capacity, now);
+    if (stream.congestion !== undefined) this.#show(stream, stream.congestion);
+  }
+
+  /** Octets a second. */
+  #rate({ congestion, slot }: Stream): number {
+    return congestion?.sender?.rate ?? this.#get(slot, Slot.AGGFRAG_RATE);
+  }
+
+  /** For whoever asks how the tunnel is. */
+  #show({ slot }: Stream, { sender, rtt, lossInterval }: AggfragCongestion): void {
+    this.#put(slot, Slot.AGGFRAG_RATE_NOW, Math.ceil(sender?.rate ?? 0));
+    this.#put(slot, Slot.AGGFRAG_RTT, Math.round(rtt * 1000));
+    this.#put(slot, Slot.AGGFRAG_LOSS_INTERVAL, lossInterval);
   }
 
   #flush(stream: Stream, now: number): void {
@@ -189,19 +222,31 @@ export class AggfragOutbound {
   }
 
   /** Makes one payload; false when the SA may not carry it. */
-  #send({ slot, sender, isConstant, isWhole }: Stream, capacity: number, now: number): boolean {
-    while (isWhole && sender.frontLength > capacity - AGGFRAG_HEADER_LENGTH) {
+  #send(stream: Stream, capacity: number, now: number): boolean {
+    const { slot, sender, isConstant, isWhole, congestion, headerLength } = stream;
+    while (isWhole && sender.frontLength > capacity - headerLength) {
       sender.dropFront();
       this.#context.count(Drop.tooBig);
     }
-    if (capacity <= AGGFRAG_HEADER_LENGTH) return false;
+    if (capacity <= headerLength) return false;
     const { frames } = this.#payloads;
     const i = this.#payloads.append(capacity);
     if (i < 0) return false;
-    const written = sender.fill(frames.bytes, frames.offset[i]!, capacity, isConstant, !isWhole);
+    const at = frames.offset[i]!;
+    const written = sender.fill(frames.bytes, at, capacity, isConstant, !isWhole, headerLength);
+    if (congestion !== undefined) {
+      congestion.tell(this.#report, this.#transmitDelay(stream), now);
+      writeCongestionReport(frames.bytes, at, this.#report);
+    }
     frames.length[i] = written;
     frames.packetLength[i] = written;
     return this.#payloads.protect(i, slot, IpProtocol.AGGFRAG, now);
+  }
+
+  /** Milliseconds between two payloads of a constant rate; without one they leave as they come. */
+  #transmitDelay(stream: Stream): number {
+    if (!stream.isConstant) return 0;
+    return (aggfragPacketSize(this.#context.table, stream.slot) * 1000) / this.#rate(stream);
   }
 
   /** Nothing is ever due. */
@@ -212,16 +257,11 @@ export class AggfragOutbound {
   nextTimeout(): number {
     let next = Number.POSITIVE_INFINITY;
     for (let k = 0; k < this.#streams.length; k++) {
-      const { isConstant, rate, flushAt } = this.#streams[k]!;
-      next = Math.min(next, isConstant ? rate.dueAt : flushAt);
+      const stream = this.#streams[k]!;
+      const { isConstant, rate, flushAt } = stream;
+      next = Math.min(next, isConstant ? rate.dueAt : Math.min(flushAt, reportAt(stream)));
     }
     return next;
-  }
-
-  #outerSize(slot: number): number {
-    const pathMtu = this.#get(slot, Slot.PATH_MTU);
-    const wanted = this.#get(slot, Slot.AGGFRAG_PACKET_SIZE);
-    return wanted === 0 ? pathMtu : Math.min(wanted, pathMtu);
   }
 
   #capacity({ slot }: Stream): number {
@@ -232,4 +272,19 @@ export class AggfragOutbound {
     const { table } = this.#context;
     return Atomics.load(table.u32, (slotOffset(table, slot) + field) >> 2);
   }
+
+  #put(slot: number, field: number, value: number): void {
+    const { table } = this.#context;
+    Atomics.store(table.u32, (slotOffset(table, slot) + field) >> 2, value);
+  }
+}
+
+/** A queue that was made for the configured rate must not grow old where less of it is left. */
+function isOverfull({ congestion, sender }: Stream): boolean {
+  const rate = congestion?.sender?.rate;
+  return rate !== undefined && sender.waiting > Math.max(QUEUE_ADAPTED_MIN, (rate * QUEUE_MS) / 1000);
+}
+
+function reportAt({ congestion }: Stream): number {
+  return congestion === undefined ? Number.POSITIVE_INFINITY : congestion.reportAt;
 }

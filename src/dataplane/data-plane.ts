@@ -92,6 +92,17 @@ export interface SaFlow {
   /** With `constant`. */
   readonly octetsPerSecond: number;
   readonly mayFragment: boolean;
+  /** Where a constant rate gives way to others on the path. */
+  readonly congestion?: CongestionState;
+}
+
+export interface CongestionState {
+  /** What is sent now, at most {@link SaFlow.octetsPerSecond}. */
+  readonly octetsPerSecond: number;
+  /** Milliseconds; 0: the peer has reported nothing yet. */
+  readonly rtt: number;
+  /** Packets between two loss events; 0: there was none. */
+  readonly lossInterval: number;
 }
 
 export interface DataPlane extends DataPlaneQuery, SpiAllocator {
@@ -529,6 +540,16 @@ class TableDataPlane implements DataPlane {
       aggfrag: mode === AggfragMode.OFF ? "off" : mode === AggfragMode.CONSTANT ? "constant" : "aggregate",
       octetsPerSecond: this.#get(slot, Slot.AGGFRAG_RATE),
       mayFragment: this.#get(slot, Slot.AGGFRAG_WHOLE) === 0,
+      ...this.#congestionOf(slot),
+    };
+  }
+
+  #congestionOf(slot: number): { readonly congestion?: CongestionState } {
+    const octetsPerSecond = this.#get(slot, Slot.AGGFRAG_RATE_NOW);
+    if (octetsPerSecond === 0) return {};
+    const rtt = this.#get(slot, Slot.AGGFRAG_RTT) / 1000;
+    return {
+      congestion: { octetsPerSecond, rtt, lossInterval: this.#get(slot, Slot.AGGFRAG_LOSS_INTERVAL) },
     };
   }
 

@@ -20,6 +20,7 @@ import { slotOffset } from "../policy/sad.ts";
 import { type SelectorMemory, selectorMemory } from "../policy/selector-record.ts";
 import { type CompiledSpd, NO_POLICY, SPD_PROTECT } from "../policy/spd.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
+import { AggfragCongestions } from "./aggfrag-congestions.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
 import { DROP_RECORD_OCTETS, DropRecord } from "./drop-record.ts";
 import type { HandOver } from "./hand-over.ts";
@@ -45,6 +46,7 @@ export class LaneContext {
   readonly ike: (datagram: IkeDatagram) => boolean;
   readonly spds: (CompiledSpd | undefined)[];
   readonly deviceOfPolicy: Int32Array;
+  readonly congestions: AggfragCongestions;
   /** SAs or policies changed since the turn before. */
   isChanged = true;
   /** Absent: there is one lane. */
@@ -68,6 +70,7 @@ export class LaneContext {
     this.spds = new Array<CompiledSpd | undefined>(options.io.tunCount).fill(undefined);
     this.deviceOfPolicy = new Int32Array(options.table.size.policies).fill(NO_DEVICE);
     this.handOver = options.handOver;
+    this.congestions = new AggfragCongestions(options.table);
     this.#u16 = this.memory.u16;
   }
 

@@ -4,7 +4,7 @@ import { PACKET_OK } from "../base/packet-batch.ts";
 import { innerMtu, outerHeaders, paddedLength } from "../esp/effective-mtu.ts";
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
-import { DSCP_COPY, EndpointRecord, Slot } from "../policy/sa-table.ts";
+import { AggfragCongestionMode, DSCP_COPY, EndpointRecord, Slot } from "../policy/sa-table.ts";
 import { slotOffset } from "../policy/sad.ts";
 import { Drop } from "./drop-reason.ts";
 import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
@@ -12,6 +12,8 @@ import type { SealAndSend } from "./seal-and-send.ts";
 
 /** As in the SA's slot: Don't Fragment is cleared. */
 const DF_CLEAR = 2;
+/** Routers may mark it [TFS-19]. */
+const ECT_0 = 2;
 
 export class MadePayloads {
   readonly #context: LaneContext;
@@ -75,11 +77,12 @@ export class MadePayloads {
       return this.#drop(Drop.saExpired);
     }
     const dscp = table.u32[(base + Slot.DSCP) >> 2]!;
+    const isMarkable = table.u32[(base + Slot.AGGFRAG_CONGESTION) >> 2] === AggfragCongestionMode.ECN;
     frames.slot[i] = slot;
     frames.endpoint[i] = endpoint;
     frames.socket[i] = socket;
     // There is no one inner packet to copy from [TFS-09] [TFS-14].
-    frames.tos[i] = dscp === DSCP_COPY ? 0 : dscp << 2;
+    frames.tos[i] = (dscp === DSCP_COPY ? 0 : dscp << 2) | (isMarkable ? ECT_0 : 0);
     frames.fragmentable[i] = table.u32[(base + Slot.DF) >> 2] === DF_CLEAR ? 1 : 0;
     frames.nextHeader[i] = nextHeader;
     frames.strip[i] = 0;

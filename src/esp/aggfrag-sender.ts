@@ -58,12 +58,21 @@ export class AggfragSender {
    * @param size - most octets of the payload, header included; more than the header
    * @param isFixed - exactly `size` octets: what is left is a pad block [TFS-03]
    * @param mayFragment - false: whole packets only; one that does not fit `size` has to go by {@link dropFront} [TFS-07]
+   * @param headerLength - of the sub-type; whoever asks for a longer one writes what it says
    * @returns octets written
    */
-  fill(bytes: Uint8Array, at: number, size: number, isFixed: boolean, mayFragment: boolean): number {
+  fill(
+    bytes: Uint8Array,
+    at: number,
+    size: number,
+    isFixed: boolean,
+    mayFragment: boolean,
+    headerLength: number = AGGFRAG_HEADER_LENGTH,
+  ): number {
     const end = at + size;
-    let to = at + AGGFRAG_HEADER_LENGTH;
-    writeAggfragHeader(bytes, at, this.#frontSent === 0 ? 0 : this.frontLength - this.#frontSent);
+    let to = at + headerLength;
+    const blockOffset = this.#frontSent === 0 ? 0 : this.frontLength - this.#frontSent;
+    writeAggfragHeader(bytes, at, blockOffset, headerLength);
     while (this.#packets > 0 && to < end) {
       const left = this.frontLength - this.#frontSent;
       const room = end - to;

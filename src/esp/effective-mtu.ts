@@ -3,7 +3,7 @@
 import type { Encapsulation, SaHandling } from "../policy/data-plane.ts";
 import type { SuiteSizes } from "../policy/sa-record.ts";
 import { ahHeaderLength } from "../wire/ah/ah-header.ts";
-import { AGGFRAG_HEADER_LENGTH } from "../wire/esp/aggfrag.ts";
+import { AGGFRAG_CC_HEADER_LENGTH, AGGFRAG_HEADER_LENGTH } from "../wire/esp/aggfrag.ts";
 
 const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
@@ -64,7 +64,8 @@ export function carriedMtu(
   if (aggfrag === undefined) return effectiveMtu(outer, family, encapsulation, sizes, mode).inner;
   if (aggfrag.mayFragment) return outer;
   const size = aggfrag.packetSize === "mtu" ? outer : Math.min(aggfrag.packetSize, outer);
-  return effectiveMtu(size, family, encapsulation, sizes).inner - AGGFRAG_HEADER_LENGTH;
+  const header = aggfrag.congestion === "off" ? AGGFRAG_HEADER_LENGTH : AGGFRAG_CC_HEADER_LENGTH;
+  return effectiveMtu(size, family, encapsulation, sizes).inner - header;
 }
 
 /** Octets that IP and UDP put in front of an ESP packet. */

@@ -38,7 +38,10 @@ export function connectionChanges(old: Connection, fresh: Connection): Connectio
 
 export function childChanges(old: ChildConfiguration, fresh: ChildConfiguration): ChildChanges {
   return {
-    ending: differing(childSaSettings(old), childSaSettings(fresh)),
+    ending: differing(
+      { ...childSaSettings(old), iptfs: agreedAggfrag(old) },
+      { ...childSaSettings(fresh), iptfs: agreedAggfrag(fresh) },
+    ),
     rekeying: differing(rekeyedSettings(old), rekeyedSettings(fresh)),
     quiet: differing(
       { keep: old.keep, rekey: old.rekey, inactivity: old.inactivity, rehearse: old.rehearse },
@@ -116,6 +119,11 @@ function childSaSettings(child: ChildConfiguration): Settings {
     sa_per: saPer,
     "esp or ah": proposals.some(({ protocol }) => protocol === "ah"),
   };
+}
+
+/** What USE_AGGFRAG agrees on, which a rekey keeps [TFS-11]. */
+function agreedAggfrag({ handling: { aggfrag } }: ChildConfiguration): Settings | undefined {
+  return aggfrag && { fragment: aggfrag.mayFragment, congestion_control: aggfrag.congestion !== "off" };
 }
 
 function rekeyedSettings({ proposals, lifetime, handling }: ChildConfiguration): Settings {

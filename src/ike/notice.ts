@@ -152,7 +152,7 @@ export interface ProposalMismatch {
 }
 
 /** Why AGGFRAG is not in use: the peer's USE_AGGFRAG is absent, or of no use to us (RFC 9347 section 5.1). */
-export type AggfragRefusal = "absent" | "malformed" | "congestionControl" | "unknownFlag";
+export type AggfragRefusal = "absent" | "malformed" | "unknownFlag";
 
 /**
  * The peer answered without USE_TRANSPORT_MODE; asked for tunnel mode; or the child's selectors are not the two outer

@@ -5,7 +5,6 @@ import { atPlace, peerText } from "./place-words.ts";
 const REFUSALS: Readonly<Record<AggfragRefusal, string>> = {
   absent: "has no AGGFRAG (RFC 9347), or it is not switched on there",
   malformed: "asked for AGGFRAG in a form that nobody knows",
-  congestionControl: "wants AGGFRAG with congestion control information, which is not supported",
   unknownFlag: "wants something of AGGFRAG that nobody has defined yet",
 };
 

@@ -87,7 +87,14 @@ export interface AggfragHandling {
   readonly mayFragment: boolean;
   /** Payloads that wait for an earlier one. */
   readonly reorderWindow: number;
+  readonly congestion: AggfragCongestionUse;
 }
+
+/**
+ * Congestion information of AGGFRAG (RFC 9347 sections 2.4.2 and 3). `report`: the peer is told what is lost; `loss`: what it tells
+ * slows a constant rate down; `ecn`: and packets are sent such that routers may mark them.
+ */
+export type AggfragCongestionUse = "off" | "report" | "loss" | "ecn";
 
 interface SaCommon {
   readonly policy: PolicyName;

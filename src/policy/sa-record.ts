@@ -4,8 +4,16 @@ import { encrAlgorithm } from "../crypto/encr.ts";
 import { integAlgorithm } from "../crypto/integ.ts";
 import { addToSum, foldSum } from "../wire/ip/checksum.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
-import type { EspSuite, InboundSa, OriginalAddresses, OutboundSa, SaHandling } from "./data-plane.ts";
+import type {
+  AggfragCongestionUse,
+  EspSuite,
+  InboundSa,
+  OriginalAddresses,
+  OutboundSa,
+  SaHandling,
+} from "./data-plane.ts";
 import {
+  AggfragCongestionMode,
   AggfragMode,
   DSCP_COPY,
   MSS_AUTO,
@@ -138,6 +146,13 @@ function writeSibling(
   put(Slot.RESOURCE, resource === undefined ? 0 : resource + 1);
 }
 
+const CONGESTION: Readonly<Record<AggfragCongestionUse, number>> = {
+  off: AggfragCongestionMode.OFF,
+  report: AggfragCongestionMode.REPORT,
+  loss: AggfragCongestionMode.LOSS,
+  ecn: AggfragCongestionMode.ECN,
+};
+
 function writeFlowConfidentiality(
   put: (field: number, value: number) => void,
   { tfc, aggfrag }: SaHandling,
@@ -151,6 +166,7 @@ function writeFlowConfidentiality(
   put(Slot.AGGFRAG_RATE, Math.min(aggfrag.octetsPerSecond, 0xffffffff));
   put(Slot.AGGFRAG_DELAY, Math.round(aggfrag.delay * 1000));
   put(Slot.AGGFRAG_REORDER, aggfrag.reorderWindow);
+  put(Slot.AGGFRAG_CONGESTION, CONGESTION[aggfrag.congestion]);
 }
 
 /** Zeroes what the SA will use, so that memory that it does not use stays untouched. */

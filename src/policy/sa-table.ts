@@ -147,6 +147,15 @@ export const Slot = {
   INNER_MTU_MAX: 240,
   /** TCP's MSS is lowered to fit (0), to this at most, or not at all (0xffffffff). */
   MSS: 244,
+  /** See {@link AggfragCongestionMode}. */
+  AGGFRAG_CONGESTION: 248,
+  /**
+   * Outbound, written by the owner lane where congestion is controlled: octets a second, the round trip in microseconds, and
+   * packets between two loss events; 0: not known.
+   */
+  AGGFRAG_RATE_NOW: 252,
+  AGGFRAG_RTT: 256,
+  AGGFRAG_LOSS_INTERVAL: 260,
   /** Outbound: one bit for each DSCP value whose packets leave here, 0 to 31 in the first word; none: what has no SA of its own. */
   DSCP_SET: 224,
   /** Outbound: number + 1 of the lane whose packets leave here; 0: any lane's. */
@@ -189,6 +198,7 @@ export const MSS_OFF = 0xffffffff;
 /** In {@link Slot.TFC_PAD}: as long as the path takes. */
 export const TFC_PAD_TO_MTU = 0xffffffff;
 export const AggfragMode = { OFF: 0, AGGREGATE: 1, CONSTANT: 2 } as const;
+export const AggfragCongestionMode = { OFF: 0, REPORT: 1, LOSS: 2, ECN: 3 } as const;
 export const SELECTORS_PER_SIDE = 32;
 /** RFC 4303 leaves the window's size open; the largest that the slot has room for. */
 export const REPLAY_WINDOW_MAX = (Slot.STRIDE - Slot.REPLAY_BITMAP - 1024) * 8;

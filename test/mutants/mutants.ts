@@ -166,8 +166,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "payloads of a constant rate are as long as what they carry",
     file: "src/dataplane/aggfrag-outbound.ts",
-    find: "capacity, isConstant, !isWhole)",
-    replace: "capacity, false, !isWhole)",
+    find: "capacity, isConstant, !isWhole, headerLength)",
+    replace: "capacity, false, !isWhole, headerLength)",
     test: "test/sim/flow-confidentiality.test.ts",
     killedBy: "[TFS-03] [TFS-04] one size and one rate",
   },

@@ -27,6 +27,7 @@ const AGGREGATE: AggfragHandling = {
   delay: DurationMs(1),
   mayFragment: true,
   reorderWindow: 3,
+  congestion: "off",
 };
 /** 100 outer packets of 1,000 octets a second. */
 const CONSTANT: AggfragHandling = {

@@ -16,6 +16,7 @@ const AGGREGATE: AggfragHandling = {
   delay: DurationMs(1),
   mayFragment: true,
   reorderWindow: 3,
+  congestion: "off",
 };
 const CONSTANT: AggfragHandling = { ...AGGREGATE, mode: "constant", octetsPerSecond: 125_000 };
 
@@ -102,11 +103,10 @@ function askWith(
   return { world, b, peer, answer, answered };
 }
 
-test("[TFS-12] flags that nobody knows, or cannot be met, and data of another length do not enable it", () => {
+test("[TFS-12] flags that nobody knows, and data of another length do not enable it", () => {
   for (const [data, refusal] of [
-    [Uint8Array.of(2), "congestionControl"],
-    [Uint8Array.of(3), "congestionControl"],
     [Uint8Array.of(4), "unknownFlag"],
+    [Uint8Array.of(6), "unknownFlag"],
     [Uint8Array.of(0x80), "unknownFlag"],
     [Uint8Array.of(), "malformed"],
     [Uint8Array.of(0, 0), "malformed"],
@@ -117,6 +117,39 @@ test("[TFS-12] flags that nobody knows, or cannot be met, and data of another le
     expect(outboundOf(b)?.aggfrag).toBeUndefined();
     expect(b.notices).toContainEqual(expect.objectContaining({ code: "aggfragOff", refusal }));
   }
+});
+
+test("[TFS-21] whoever wants to give way asks for reports, and the other one reports without giving way itself", () => {
+  const GIVING_WAY: AggfragHandling = { ...CONSTANT, congestion: "loss" };
+  for (const [a, b] of [
+    [GIVING_WAY, CONSTANT],
+    [CONSTANT, GIVING_WAY],
+  ] as const) {
+    const { nodes, world } = connect({ aggfrag: a }, { aggfrag: b });
+    const expected = [a, b].map(({ congestion }) => (congestion === "off" ? "report" : congestion));
+    expect(nodes.map((node) => outboundOf(node)?.aggfrag?.congestion)).toEqual(expected);
+    const before = new Set(nodes.flatMap((node) => [...node.dataPlane.pairs.keys()]));
+    nodes[0].command({ kind: "rekey", target: { connection: "net", child: "lan" } });
+    world.run(2000);
+    const after = nodes.map(
+      (node) => [...node.dataPlane.pairs].find(([spi]) => !before.has(spi))?.[1].outbound?.handling,
+    );
+    expect(after.map((handling) => handling?.aggfrag?.congestion)).toEqual(expected);
+  }
+  const neither = connect({ aggfrag: CONSTANT }, { aggfrag: AGGREGATE });
+  expect(neither.nodes.map((node) => outboundOf(node)?.aggfrag?.congestion)).toEqual(["off", "off"]);
+});
+
+test("[TFS-21] the C flag of a peer is met, with either kind of answer, and ours is sent", () => {
+  for (const flags of [2, 3]) {
+    const asked = askWith([notify(NotifyType.USE_AGGFRAG, Uint8Array.of(flags))]);
+    expect([...asked.answered!.data]).toEqual([0]);
+    expect(outboundOf(asked.b)?.aggfrag).toMatchObject({ congestion: "report", mayFragment: flags === 2 });
+  }
+  const aggfrag: AggfragHandling = { ...CONSTANT, congestion: "ecn" };
+  const plain = askWith([notify(NotifyType.USE_AGGFRAG, Uint8Array.of(0))], { aggfrag });
+  expect([...plain.answered!.data]).toEqual([2]);
+  expect(outboundOf(plain.b)?.aggfrag).toEqual(aggfrag);
 });
 
 test("[TFS-10] the answer has our own flags, and no notify when we do not want it", () => {

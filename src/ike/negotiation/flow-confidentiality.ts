@@ -1,6 +1,6 @@
 /** Notifies by which a child SA gets or refuses padded packets and AGGFRAG payloads (RFC 7296 section 1.3.1, RFC 9347 section 5.1). */
 import type { ChildConfiguration } from "../../policy/connection.ts";
-import type { SaHandling } from "../../policy/data-plane.ts";
+import type { AggfragCongestionUse, SaHandling } from "../../policy/data-plane.ts";
 import { UseAggfrag } from "../../wire/esp/aggfrag.ts";
 import type { NotifyPayload, Payload } from "../../wire/ike/payload.ts";
 import { NotifyType } from "../../wire/ike/registries.ts";
@@ -12,6 +12,8 @@ export interface FlowConfidentiality {
   readonly peerTakesPadding: boolean;
   /** `whole`: the peer takes no pieces of inner packets. */
   readonly aggfrag: "off" | "whole" | "pieces";
+  /** One end or the other has asked for congestion information: then both send it, since neither is of use without the other's. */
+  readonly hasCongestion: boolean;
 }
 
 type Configured = Pick<ChildConfiguration, "handling">;
@@ -28,7 +30,9 @@ export function flowNotifies(
   const notifies: NotifyPayload[] = [];
   if (handling.tfc?.isRefused === true) notifies.push(notify(NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED));
   if (handling.aggfrag !== undefined && withAggfrag && !isRekey) {
-    const flags = handling.aggfrag.mayFragment ? 0 : UseAggfrag.DONT_FRAGMENT;
+    const flags =
+      (handling.aggfrag.mayFragment ? 0 : UseAggfrag.DONT_FRAGMENT) |
+      (wantsCongestion(handling) ? UseAggfrag.CONGESTION_CONTROL : 0); // [TFS-21]
     notifies.push(notify(NotifyType.USE_AGGFRAG, Uint8Array.of(flags)));
   }
   return notifies;
@@ -48,18 +52,29 @@ export function agree(
 ): FlowVerdict {
   // [CHILD-09]
   const peerTakesPadding = findNotify(payloads, NotifyType.ESP_TFC_PADDING_NOT_SUPPORTED) === undefined;
-  if (old !== undefined) return { flow: { peerTakesPadding, aggfrag: old.aggfrag }, refusal: undefined };
-  const off = { peerTakesPadding, aggfrag: "off" } as const;
+  if (old !== undefined) return { flow: { ...old, peerTakesPadding }, refusal: undefined };
+  const off = { peerTakesPadding, aggfrag: "off", hasCongestion: false } as const;
   if (handling.aggfrag === undefined) return { flow: off, refusal: undefined };
   const asked = findNotify(payloads, NotifyType.USE_AGGFRAG);
   if (asked === undefined) return { flow: off, refusal: "absent" }; // [TFS-10]
   const flags = asked.data.length === 1 ? asked.data[0]! : -1;
   // [TFS-12]
   if (flags < 0) return { flow: off, refusal: "malformed" };
-  if ((flags & UseAggfrag.CONGESTION_CONTROL) !== 0) return { flow: off, refusal: "congestionControl" };
-  if ((flags & ~UseAggfrag.DONT_FRAGMENT) !== 0) return { flow: off, refusal: "unknownFlag" };
+  const known = UseAggfrag.DONT_FRAGMENT | UseAggfrag.CONGESTION_CONTROL;
+  if ((flags & ~known) !== 0) return { flow: off, refusal: "unknownFlag" };
   const aggfrag = (flags & UseAggfrag.DONT_FRAGMENT) === 0 ? "pieces" : "whole"; // [TFS-07]
-  return { flow: { peerTakesPadding, aggfrag }, refusal: undefined };
+  const hasCongestion = (flags & UseAggfrag.CONGESTION_CONTROL) !== 0 || wantsCongestion(handling);
+  return { flow: { peerTakesPadding, aggfrag, hasCongestion }, refusal: undefined };
+}
+
+function wantsCongestion({ aggfrag }: SaHandling): boolean {
+  return aggfrag !== undefined && aggfrag.congestion !== "off";
+}
+
+/** What an end that asked for nothing does for the other one's sake is to report. */
+function agreedCongestion(wanted: AggfragCongestionUse, flow: FlowConfidentiality): AggfragCongestionUse {
+  if (!flow.hasCongestion) return "off";
+  return wanted === "off" ? "report" : wanted;
 }
 
 /** A child that hides its traffic by a constant rate is worth nothing without it; one that saves packets is. */
@@ -75,6 +90,12 @@ export function agreedHandling(handling: SaHandling, flow: FlowConfidentiality):
     ...(tfc === undefined ? {} : { tfc: flow.peerTakesPadding ? tfc : { ...tfc, padTo: 0 } }),
     ...(aggfrag === undefined || flow.aggfrag === "off"
       ? {}
-      : { aggfrag: { ...aggfrag, mayFragment: aggfrag.mayFragment && flow.aggfrag === "pieces" } }),
+      : {
+          aggfrag: {
+            ...aggfrag,
+            mayFragment: aggfrag.mayFragment && flow.aggfrag === "pieces",
+            congestion: agreedCongestion(aggfrag.congestion, flow),
+          },
+        }),
   };
 }

@@ -4,7 +4,7 @@ import { IPV6_HEADER_LENGTH, ipv6PayloadLength } from "../ip/ipv6.ts";
 
 /** Header without congestion control: sub-type, reserved octet, BlockOffset. */
 export const AGGFRAG_HEADER_LENGTH = 4;
-/** With it: loss event rate, round trip time and delays, two time stamps besides. */
+/** With it: a {@link CongestionReport} besides. */
 export const AGGFRAG_CC_HEADER_LENGTH = 24;
 const SUB_TYPE_PLAIN = 0;
 const SUB_TYPE_CONGESTION_CONTROL = 1;
@@ -39,12 +39,96 @@ export function aggfragBlockOffset(bytes: Uint8Array, at: number): number {
   return (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
-/** Writes a header of sub-type 0. @param blockOffset - uint16 */
-export function writeAggfragHeader(bytes: Uint8Array, at: number, blockOffset: number): void {
-  bytes[at] = SUB_TYPE_PLAIN;
+/**
+ * Writes a header. Of sub-type 1 {@link writeCongestionReport} writes the rest.
+ * @param blockOffset - uint16; @param headerLength - of the sub-type
+ */
+export function writeAggfragHeader(
+  bytes: Uint8Array,
+  at: number,
+  blockOffset: number,
+  headerLength: number = AGGFRAG_HEADER_LENGTH,
+): void {
+  bytes[at] = headerLength === AGGFRAG_HEADER_LENGTH ? SUB_TYPE_PLAIN : SUB_TYPE_CONGESTION_CONTROL;
   bytes[at + 1] = 0;
   bytes[at + 2] = blockOffset >>> 8;
   bytes[at + 3] = blockOffset;
+}
+
+/** What a header of sub-type 1 says besides (section 6.1.2) [TFS-16]; times are microseconds. */
+export interface CongestionReport {
+  /** P: missing payloads may be probes of the path, and no loss. */
+  isPathProbed: boolean;
+  /** E: the loss event rate counts payloads that were marked CE. */
+  isFromMarks: boolean;
+  /** Payloads between two loss events, on average; 0: none was lost. */
+  lossInterval: number;
+  /** The sender's estimate; 0: it has none yet. */
+  rtt: number;
+  /** Since {@link techo} came. */
+  echoDelay: number;
+  /** Between two payloads of the sender. */
+  transmitDelay: number;
+  /** Of the sender's own; it comes back as {@link techo}. */
+  tval: number;
+  techo: number;
+}
+
+/** One to read into. */
+export function emptyReport(): CongestionReport {
+  return {
+    isPathProbed: false,
+    isFromMarks: false,
+    lossInterval: 0,
+    rtt: 0,
+    echoDelay: 0,
+    transmitDelay: 0,
+    tval: 0,
+    techo: 0,
+  };
+}
+
+/** 22 and 21 bits; what is longer is the most that they say. */
+export const RTT_MAX = 0x3fffff;
+export const DELAY_MAX = 0x1fffff;
+const FLAG_P = 2;
+const FLAG_E = 1;
+
+/** Reads the report of a header of sub-type 1 into `report`. */
+export function readCongestionReport(bytes: Uint8Array, at: number, report: CongestionReport): void {
+  report.isPathProbed = (bytes[at + 1]! & FLAG_P) !== 0;
+  report.isFromMarks = (bytes[at + 1]! & FLAG_E) !== 0;
+  report.lossInterval = uint32(bytes, at + 4);
+  const high = uint32(bytes, at + 8);
+  const low = uint32(bytes, at + 12);
+  report.rtt = high >>> 10;
+  report.echoDelay = ((high & 0x3ff) << 11) | (low >>> 21);
+  report.transmitDelay = low & DELAY_MAX;
+  report.tval = uint32(bytes, at + 16);
+  report.techo = uint32(bytes, at + 20);
+}
+
+/** Writes the report into a header of sub-type 1, all of it but sub-type and BlockOffset. */
+export function writeCongestionReport(bytes: Uint8Array, at: number, report: CongestionReport): void {
+  const rtt = Math.min(report.rtt, RTT_MAX);
+  const echoDelay = Math.min(report.echoDelay, DELAY_MAX);
+  bytes[at + 1] = (report.isPathProbed ? FLAG_P : 0) | (report.isFromMarks ? FLAG_E : 0);
+  putUint32(bytes, at + 4, report.lossInterval);
+  putUint32(bytes, at + 8, (rtt << 10) | (echoDelay >>> 11));
+  putUint32(bytes, at + 12, (echoDelay << 21) | Math.min(report.transmitDelay, DELAY_MAX));
+  putUint32(bytes, at + 16, report.tval);
+  putUint32(bytes, at + 20, report.techo);
+}
+
+function uint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+function putUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
 }
 
 /**
@@ -69,6 +153,6 @@ export function dataBlockLength(bytes: Uint8Array, at: number, available: number
 export const UseAggfrag = {
   /** Its sender takes no pieces: inner packets have to come whole. */
   DONT_FRAGMENT: 1,
-  /** Its sender wants congestion control information. */
+  /** Its sender requires congestion control information: payloads of sub-type 1. */
   CONGESTION_CONTROL: 2,
 } as const;

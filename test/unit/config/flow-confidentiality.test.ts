@@ -44,7 +44,11 @@ test("iptfs has a mode, and what the mode needs", () => {
     delay: 1,
     mayFragment: false,
     reorderWindow: 3,
+    congestion: "off",
   });
+  expect(
+    handlingOf("iptfs: { mode: constant, rate: 1Mbit, congestion_control: ecn }").aggfrag?.congestion,
+  ).toBe("ecn");
   expect(handlingOf("iptfs: { mode: aggregate, delay: 5ms, reorder: 0 }").aggfrag).toMatchObject({
     mode: "aggregate",
     delay: 5,
@@ -63,6 +67,10 @@ test("what cannot be is refused in words", () => {
   expect(refusalOf("iptfs: { mode: aggregate, rate: 1Mbit }")).toContain(
     "means nothing with mode: aggregate",
   );
+  expect(refusalOf("iptfs: { mode: aggregate, congestion_control: loss }")).toContain(
+    "means nothing with mode: aggregate",
+  );
+  expect(refusalOf("iptfs: { mode: constant, rate: 1Mbit, congestion_control: on }")).toContain("loss");
   expect(refusalOf("iptfs: { mode: aggregate }, tfc: mtu")).toContain("does not go with iptfs");
   expect(refusalOf("iptfs: { mode: aggregate }, tfc: { dummies: 5 }")).toContain("does not go with iptfs");
   expect(refusalOf("iptfs: { mode: aggregate, fragment: maybe }")).toContain("has to be true or false");

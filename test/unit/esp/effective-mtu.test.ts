@@ -70,6 +70,7 @@ test("[TFS-15] in pieces packets of the path's own size are carried, whole ones 
     delay: DurationMs(1),
     mayFragment: true,
     reorderWindow: 3,
+    congestion: "off",
   } as const;
   const plain = effectiveMtu(1500, 4, "udp", sizes).inner;
   expect(carriedMtu(1500, 4, "udp", sizes, {})).toBe(plain);
@@ -78,6 +79,10 @@ test("[TFS-15] in pieces packets of the path's own size are carried, whole ones 
   const small = { ...aggfrag, mayFragment: false, packetSize: 1000 };
   expect(carriedMtu(1500, 4, "udp", sizes, { aggfrag: small })).toBe(
     effectiveMtu(1000, 4, "udp", sizes).inner - 4,
+  );
+  const reporting = { ...small, congestion: "report" } as const;
+  expect(carriedMtu(1500, 4, "udp", sizes, { aggfrag: reporting })).toBe(
+    effectiveMtu(1000, 4, "udp", sizes).inner - 24,
   );
 });
 

@@ -22,3 +22,18 @@ test("what hides the traffic is told in one phrase, and nothing is not told", ()
   expect(flowText({ ...constant, octetsPerSecond: 62_500 })).toBe("AGGFRAG at a constant 500 kbit/s");
   expect(flowText({ ...constant, octetsPerSecond: 187_500_000 })).toBe("AGGFRAG at a constant 1.5 Gbit/s");
 });
+
+test("how far a constant rate gave way is told, and what it goes by", () => {
+  const flow = { ...NONE, aggfrag: "constant", octetsPerSecond: 1_250_000 } as const;
+  const text = (octetsPerSecond: number, rtt: number, lossInterval: number) =>
+    flowText({ ...flow, congestion: { octetsPerSecond, rtt, lossInterval } });
+  expect(text(4000, 0, 0)).toBe(
+    "AGGFRAG at a constant 10 Mbit/s, now 32 kbit/s, as the peer has reported nothing yet",
+  );
+  expect(text(1_250_000, 4.21, 0)).toBe(
+    "AGGFRAG at a constant 10 Mbit/s, now all of it (no loss, round trip 4.2 ms)",
+  );
+  expect(text(250_000, 41.6, 120)).toBe(
+    "AGGFRAG at a constant 10 Mbit/s, now 2 Mbit/s (one loss in 120 packets, round trip 42 ms)",
+  );
+});

@@ -2,6 +2,12 @@
 
 import { AggfragReassembly } from "../../../src/esp/aggfrag-reassembly.ts";
 import {
+  AGGFRAG_CC_HEADER_LENGTH,
+  aggfragHeaderLength,
+  emptyReport,
+  readCongestionReport,
+} from "../../../src/wire/esp/aggfrag.ts";
+import {
   ESP_PACKET_LENGTH_MIN,
   espNextHeader,
   espPayloadLength,
@@ -135,6 +141,14 @@ function runAggfrag(arena: Uint8Array, length: number): readonly string[] {
   const half = length >>> 1;
   reassembly.take(arena, BEFORE, half, false);
   reassembly.take(arena, BEFORE + half, length - half, false);
+  if (aggfragHeaderLength(arena, BEFORE, length) === AGGFRAG_CC_HEADER_LENGTH) {
+    const report = emptyReport();
+    readCongestionReport(arena, BEFORE, report);
+    requireRange("loss interval", report.lossInterval, 0, 0xffffffff);
+    requireRange("round trip", report.rtt, 0, 0x3fffff);
+    requireRange("delays", Math.max(report.echoDelay, report.transmitDelay), 0, 0x1fffff);
+    outcomes.push("report");
+  }
   return [...new Set(outcomes)].sort();
 }
 
