@@ -138,6 +138,7 @@ napi_value Init(napi_env env, napi_value exports) {
   DefineEspEngine(env, exports);
   DefineKeyStore(env, exports);
   DefineMemfd(env, exports);
+  DefineMlKem(env, exports);
   DefineMontgomery(env, exports);
   DefineNetlink(env, exports);
   DefinePacketIo(env, exports);

@@ -65,6 +65,8 @@
         "esp_vaes.cc",
         "key_store.cc",
         "memfd.cc",
+        "ml_kem.cc",
+        "ml_kem_calls.cc",
         "montgomery.cc",
         "napi_args.cc",
         "netlink.cc",

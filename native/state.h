@@ -101,6 +101,7 @@ void DefineErrorQueue(napi_env env, napi_value exports);
 void DefineEspEngine(napi_env env, napi_value exports);
 void DefineKeyStore(napi_env env, napi_value exports);
 void DefineMemfd(napi_env env, napi_value exports);
+void DefineMlKem(napi_env env, napi_value exports);
 void DefineMontgomery(napi_env env, napi_value exports);
 void DefineNetlink(napi_env env, napi_value exports);
 void DefinePacketIo(napi_env env, napi_value exports);

@@ -76,6 +76,12 @@ const KINDS = {
   /** No name of a device that could be made, so that the machine stays as it is. */
   deviceName: () => anyOf(["lo", "a/b", ".", "..", "a name", "n".repeat(16), "n".repeat(300)]),
   octets: () => octets(200),
+  // Lengths of ML-KEM-768 most often, so that they fit together; of small octets come coefficients below the modulus.
+  kemSeed: () => octetsOf(64, 64, 64, 63),
+  kemPublic: () => octetsOf(1184, 1184, 800, 1568, 1183).map((octet) => (oneIn(2000) ? octet : octet % 13)),
+  kemPrivate: () => octetsOf(2400, 2400, 1632, 3168, 2401).map((octet) => (oneIn(4000) ? octet : octet % 13)),
+  kemCiphertext: () => octetsOf(1088, 1088, 768, 1568, 0),
+  kemSecret: () => octetsOf(32, 32, 32, 31),
   /** As long as a value of a curve, mostly. */
   curveOctets: () => new Uint8Array(anyOf([32, 32, 32, 32, 56, 31])).map(() => below(256)),
   hash: () => anyOf([0, 0, 0, 1, 2, 3, 4]),
@@ -176,6 +182,9 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   openGcm: { takes: ["gcmKey", "gcmNonce", "octets", "gcmSealed", "gcmOctets"] },
   montgomeryPublicValue: { takes: ["curveOctets", "curveOctets"] },
   montgomerySharedSecret: { takes: ["curveOctets", "curveOctets", "curveOctets"] },
+  mlKemKeyPair: { takes: ["kemSeed", "kemPublic", "kemPrivate"] },
+  mlKemEncapsulate: { takes: ["kemPublic", "kemSecret", "kemCiphertext", "kemSecret"] },
+  mlKemDecapsulate: { takes: ["kemPrivate", "kemCiphertext", "kemSecret"] },
   createWake: { takes: [], makes: "fd" },
   wake: { takes: ["fd"] },
   createWaiter: { takes: ["fds", "fd"], makes: "waiter" },

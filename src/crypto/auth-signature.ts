@@ -4,7 +4,7 @@ import { AuthMethod } from "../wire/ike/registries.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { algorithmName, algorithmOf, type SignatureAlgorithm } from "./algorithm-identifier.ts";
 import type { PrivateKeyHandle } from "./providers/node-private-key.ts";
-import { signWithKey } from "./providers/node-private-key.ts";
+import { signWithKey, signWithKeyElsewhere } from "./providers/node-private-key.ts";
 import {
   algorithmIdentifier,
   hashNumber,
@@ -15,10 +15,27 @@ import { describePublicKey, fitsAlgorithm, verifySignature } from "./verify.ts";
 
 /** Signs `octets`; ECDSA is r and s at full length in the older methods [AUTH-17], DER in the newer one. */
 export function signAuth(key: PrivateKeyHandle, scheme: SignatureScheme, octets: Uint8Array): Uint8Array {
-  if (scheme.method !== AuthMethod.DIGITAL_SIGNATURE) return signWithKey(key, scheme, octets, "r|s");
+  return authData(scheme, signWithKey(key, scheme, octets, encodingOf(scheme)));
+}
+
+/** The same in a thread of Node's. */
+export async function signAuthElsewhere(
+  key: PrivateKeyHandle,
+  scheme: SignatureScheme,
+  octets: Uint8Array,
+): Promise<Uint8Array> {
+  return authData(scheme, await signWithKeyElsewhere(key, scheme, octets, encodingOf(scheme)));
+}
+
+function encodingOf({ method }: SignatureScheme): "der" | "r|s" {
+  return method === AuthMethod.DIGITAL_SIGNATURE ? "der" : "r|s";
+}
+
+function authData(scheme: SignatureScheme, signature: Uint8Array): Uint8Array {
+  if (scheme.method !== AuthMethod.DIGITAL_SIGNATURE) return signature;
   const identifier = algorithmIdentifier(scheme);
   // [AUTH-12] its length in one octet, then the identifier, then the signature.
-  return concat(Uint8Array.of(identifier.length), identifier, signWithKey(key, scheme, octets, "der"));
+  return concat(Uint8Array.of(identifier.length), identifier, signature);
 }
 
 /** What is wrong with a signature, whoever made it. */

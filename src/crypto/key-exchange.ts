@@ -5,15 +5,8 @@ import { KeyExchangeMethod, nameOf } from "../wire/ike/registries.ts";
 import { constantTimeEqual } from "./constant-time.ts";
 import { CryptoError } from "./error.ts";
 import { MODP_GROUPS, type ModpRow } from "./modp-groups.ts";
-import type { CryptoProvider, CurveName, MontgomeryName } from "./provider.ts";
-import {
-  ML_KEM_MESSAGE_LENGTH,
-  ML_KEM_SEED_LENGTH,
-  type MlKemName,
-  mlKemDecapsulate,
-  mlKemEncapsulate,
-  mlKemKeyPair,
-} from "./providers/ml-kem.ts";
+import type { CryptoProvider, CurveName, MlKem, MlKemName, MontgomeryName } from "./provider.ts";
+import { nobleMlKem } from "./providers/ml-kem.ts";
 import { provider } from "./providers/selected.ts";
 
 export interface KeyExchangeAlgorithm {
@@ -42,8 +35,17 @@ export interface KeyExchangeAnswer {
   readonly secret: Uint8Array;
 }
 
-/** What computes X25519 and X448; where nothing else is at hand, the provider. */
-export type MontgomeryCurves = Pick<CryptoProvider, "montgomeryPublicValue" | "montgomerySharedSecret">;
+/** What computes X25519, X448 and ML-KEM. */
+export interface KeyExchangePrimitives
+  extends Pick<CryptoProvider, "montgomeryPublicValue" | "montgomerySharedSecret">,
+    MlKem {}
+
+/** Where nothing else is at hand. */
+const OWN: KeyExchangePrimitives = {
+  montgomeryPublicValue: (curve, scalar) => provider.montgomeryPublicValue(curve, scalar),
+  montgomerySharedSecret: (curve, scalar, peer) => provider.montgomerySharedSecret(curve, scalar, peer),
+  ...nobleMlKem,
+};
 
 /** How one method works; lengths are checked before any of it is called. */
 interface Row extends KeyExchangeAlgorithm {
@@ -53,11 +55,19 @@ interface Row extends KeyExchangeAlgorithm {
   /** Bits of the first octet that are not part of the value are zero here. */
   readonly topMask: number;
   /** A pair out of the seed, which is wiped by whoever drew it; `undefined` for octets that make none. */
-  pair(seed: Uint8Array, curves: MontgomeryCurves): KeyExchangePair | undefined;
+  pair(seed: Uint8Array, primitives: KeyExchangePrimitives): KeyExchangePair | undefined;
   /** The initiator's end, and with Diffie-Hellman the responder's too; `undefined` for a value that must not be used. */
-  sharedSecret(privateValue: Uint8Array, peer: Uint8Array, curves: MontgomeryCurves): Uint8Array | undefined;
+  sharedSecret(
+    privateValue: Uint8Array,
+    peer: Uint8Array,
+    primitives: KeyExchangePrimitives,
+  ): Uint8Array | undefined;
   /** The responder's end of a KEM; absent with Diffie-Hellman. */
-  readonly encapsulate?: (peer: Uint8Array, random: RandomSource) => KeyExchangeAnswer | undefined;
+  readonly encapsulate?: (
+    peer: Uint8Array,
+    random: RandomSource,
+    primitives: KeyExchangePrimitives,
+  ) => KeyExchangeAnswer | undefined;
 }
 
 /** P-256 needs a second try once in 2^32, a Brainpool curve nearly every other time; a broken source must not loop for ever. */
@@ -70,7 +80,10 @@ function diffieHellmanRow(row: {
   readonly secretLength: number;
   readonly privateValueLength: number;
   readonly topMask?: number;
-  readonly publicValue: (privateValue: Uint8Array, curves: MontgomeryCurves) => Uint8Array | undefined;
+  readonly publicValue: (
+    privateValue: Uint8Array,
+    primitives: KeyExchangePrimitives,
+  ) => Uint8Array | undefined;
   readonly sharedSecret: Row["sharedSecret"];
 }): Row {
   return {
@@ -82,8 +95,8 @@ function diffieHellmanRow(row: {
     privateValueLength: row.privateValueLength,
     seedLength: row.privateValueLength,
     topMask: row.topMask ?? 0xff,
-    pair: (seed, curves) => {
-      const publicValue = row.publicValue(seed, curves);
+    pair: (seed, primitives) => {
+      const publicValue = row.publicValue(seed, primitives);
       return publicValue && { privateValue: seed.slice(), publicValue };
     },
     sharedSecret: row.sharedSecret,
@@ -158,17 +171,20 @@ function montgomeryRow(id: number, curve: MontgomeryName, length: number, peerTo
     valueLength: length,
     secretLength: length,
     privateValueLength: length,
-    publicValue: (scalar, curves) => curves.montgomeryPublicValue(curve, scalar),
-    sharedSecret: (scalar, peer, curves) => {
+    publicValue: (scalar, primitives) => primitives.montgomeryPublicValue(curve, scalar),
+    sharedSecret: (scalar, peer, primitives) => {
       const masked = Uint8Array.from(peer);
       masked[length - 1] = masked[length - 1]! & peerTopMask;
-      const secret = curves.montgomerySharedSecret(curve, scalar, masked);
+      const secret = primitives.montgomerySharedSecret(curve, scalar, masked);
       return secret === undefined || constantTimeEqual(secret, zero) ? undefined : secret;
     },
   });
 }
 
 const ML_KEM_SECRET_LENGTH = 32;
+/** Octets of the seed d | z of a key pair, and of the message m that is encapsulated (FIPS 203 sections 7.1 and 7.2). */
+const ML_KEM_SEED_LENGTH = 64;
+const ML_KEM_MESSAGE_LENGTH = 32;
 
 /** Lengths of encapsulation key, decapsulation key and ciphertext are those of FIPS 203 section 8, table 3 [PQ-19] [PQ-20]. */
 function mlKemRow(
@@ -189,14 +205,15 @@ function mlKemRow(
     privateValueLength: lengths.decapsulationKey,
     seedLength: ML_KEM_SEED_LENGTH,
     topMask: 0xff,
-    pair: (seed) => {
-      const { encapsulationKey, decapsulationKey } = mlKemKeyPair(name, seed);
+    pair: (seed, primitives) => {
+      const { encapsulationKey, decapsulationKey } = primitives.mlKemKeyPair(name, seed);
       return { privateValue: decapsulationKey, publicValue: encapsulationKey };
     },
-    sharedSecret: (decapsulationKey, ciphertext) => mlKemDecapsulate(name, decapsulationKey, ciphertext),
-    encapsulate: (encapsulationKey, random) => {
+    sharedSecret: (decapsulationKey, ciphertext, primitives) =>
+      primitives.mlKemDecapsulate(name, decapsulationKey, ciphertext),
+    encapsulate: (encapsulationKey, random, primitives) => {
       const message = random.secretBytes(ML_KEM_MESSAGE_LENGTH);
-      const made = mlKemEncapsulate(name, encapsulationKey, message);
+      const made = primitives.mlKemEncapsulate(name, encapsulationKey, message);
       wipe(message);
       return made && { publicValue: made.ciphertext, secret: made.secret };
     },
@@ -245,14 +262,14 @@ export function keyExchangeAlgorithm(id: number): KeyExchangeAlgorithm | undefin
 export function generateKeyExchange(
   id: number,
   random: RandomSource,
-  curves: MontgomeryCurves = provider,
+  primitives: KeyExchangePrimitives = OWN,
 ): KeyExchangePair {
   const row = supportedRow(id);
   for (let attempt = 0; attempt < PRIVATE_VALUE_ATTEMPTS_MAX; attempt++) {
     const seed = random.secretBytes(row.seedLength);
     seed[0] = seed[0]! & row.topMask;
     // A private value outside the group's order is drawn anew, not reduced: every value stays equally likely.
-    const pair = row.pair(seed, curves);
+    const pair = row.pair(seed, primitives);
     wipe(seed);
     if (pair !== undefined) return pair;
   }
@@ -270,17 +287,17 @@ export function answerKeyExchange(
   id: number,
   peerPublicValue: Uint8Array,
   random: RandomSource,
-  curves: MontgomeryCurves = provider,
+  primitives: KeyExchangePrimitives = OWN,
 ): KeyExchangeAnswer {
   const row = supportedRow(id);
   checkLength(row, peerPublicValue, row.publicValueLength);
   if (row.encapsulate !== undefined) {
-    const answer = row.encapsulate(peerPublicValue, random);
+    const answer = row.encapsulate(peerPublicValue, random, primitives);
     if (answer === undefined) throw refusedValue(id);
     return answer;
   }
-  const { privateValue, publicValue } = generateKeyExchange(id, random, curves);
-  const secret = row.sharedSecret(privateValue, peerPublicValue, curves);
+  const { privateValue, publicValue } = generateKeyExchange(id, random, primitives);
+  const secret = row.sharedSecret(privateValue, peerPublicValue, primitives);
   wipe(privateValue);
   if (secret === undefined) throw refusedValue(id);
   return { publicValue, secret };
@@ -296,7 +313,7 @@ export function deriveSharedSecret(
   id: number,
   privateValue: Uint8Array,
   peerPublicValue: Uint8Array,
-  curves: MontgomeryCurves = provider,
+  primitives: KeyExchangePrimitives = OWN,
 ): Uint8Array {
   const row = supportedRow(id);
   if (privateValue.length !== row.privateValueLength)
@@ -305,7 +322,7 @@ export function deriveSharedSecret(
       `a private value of ${nameOf(KeyExchangeMethod, id)} has ${row.privateValueLength} octets, not ${privateValue.length}`,
     );
   checkLength(row, peerPublicValue, row.answerLength);
-  const secret = row.sharedSecret(privateValue, peerPublicValue, curves);
+  const secret = row.sharedSecret(privateValue, peerPublicValue, primitives);
   if (secret === undefined) throw refusedValue(id);
   return secret;
 }

@@ -14,6 +14,8 @@ export type CurveName =
   | "brainpoolP512";
 /** The curves of RFC 7748. */
 export type MontgomeryName = "x25519" | "x448";
+/** The parameter sets of FIPS 203. */
+export type MlKemName = 512 | 768 | 1024;
 /** One name per thing that a build of OpenSSL may lack. */
 export type Primitive = HashName | AeadName | CipherName | CurveName | MontgomeryName | "modp";
 
@@ -78,4 +80,28 @@ export interface CryptoProvider {
   modpPublicValue(group: ModpGroup, exponent: Uint8Array): Uint8Array;
   /** peer ^ exponent, as long as the prime; `undefined` when that is 0, 1 or prime - 1. */
   modpSharedSecret(group: ModpGroup, exponent: Uint8Array, peer: Uint8Array): Uint8Array | undefined;
+}
+
+/** ML-KEM (FIPS 203). Callers check lengths. */
+export interface MlKem {
+  /**
+   * Encapsulation and decapsulation key (section 7.1).
+   * @param seed - d | z, 64 octets
+   */
+  mlKemKeyPair(
+    name: MlKemName,
+    seed: Uint8Array,
+  ): { readonly encapsulationKey: Uint8Array; readonly decapsulationKey: Uint8Array };
+  /**
+   * Shared secret of 32 octets and its ciphertext (section 7.2).
+   * @param message - 32 random octets
+   * @returns `undefined` for an encapsulation key that fails the modulus check [PQ-19]
+   */
+  mlKemEncapsulate(
+    name: MlKemName,
+    encapsulationKey: Uint8Array,
+    message: Uint8Array,
+  ): { readonly ciphertext: Uint8Array; readonly secret: Uint8Array } | undefined;
+  /** The shared secret; a wrong ciphertext of the right length gives another one, which fails at AUTH (section 7.3) [PQ-19]. */
+  mlKemDecapsulate(name: MlKemName, decapsulationKey: Uint8Array, ciphertext: Uint8Array): Uint8Array;
 }

@@ -3,10 +3,9 @@ import { availableParallelism } from "node:os";
 import { contains } from "../base/address-range.ts";
 import { isSpecialAddress } from "../base/special-address.ts";
 import type { Configuration, GatewaySettings } from "../config/configuration.ts";
-import { keyExchangeAlgorithm } from "../crypto/key-exchange.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import type { Clock } from "../io/clock.ts";
-import { type ComputePool, createComputePool, type Expected } from "../io/compute.ts";
+import { type ComputePool, createComputePool } from "../io/compute.ts";
 import { createNameResolver } from "../io/dns.ts";
 import { IoError } from "../io/io-error.ts";
 import type { LaneOffloads } from "../io/lane-control.ts";
@@ -15,7 +14,7 @@ import { type NetworkWatch, watchNetwork } from "../io/netlink.ts";
 import { createSystemRandom } from "../io/random.ts";
 import { fetchingPool } from "../io/revocation-round.ts";
 import { createRevocationSource, type RevocationSource } from "../io/revocation-source.ts";
-import type { OwnAuthentication, OwnKey, PrivateKeyId } from "../policy/connection.ts";
+import type { PrivateKeyId } from "../policy/connection.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { type GatewayParts, makeGatewayParts } from "./gateway-parts.ts";
 import { hasAh } from "./has-ah.ts";
@@ -76,25 +75,7 @@ export function openResources(
     fetchingPool(createComputePool(createSystemRandom(), privateKeys), revocationSource(current)),
     (pool) => pool.close(),
   );
-  compute.expect(expectedWork(configuration));
   return { tuns, sockets, parts, watch, compute, privateKeys };
-}
-
-/** What handshakes of this configuration have done in the other thread. */
-export function expectedWork({ connections }: Configuration): Expected {
-  const methods = connections.flatMap(({ connection: { ike } }) =>
-    ike.proposals.flatMap(({ ke, additionalKe = [] }) => [...ke, ...additionalKe.flat()]),
-  );
-  const kems = [...new Set(methods)].filter((method) => keyExchangeAlgorithm(method)?.isKem === true);
-  const signsWithRsa = connections.some(({ connection: { local } }) =>
-    ownKeysOf(local.auth).some(({ type }) => type === "rsa"),
-  );
-  return { kems, signsWithRsa };
-}
-
-function ownKeysOf(auth: OwnAuthentication): readonly OwnKey[] {
-  if (auth.kind === "psk") return [];
-  return auth.kind === "pubkey" ? [auth.key] : auth.certificates.map(({ key }) => key);
 }
 
 /** A device has a queue for each lane. */

@@ -36,7 +36,7 @@ import type { OutgoingDatagram } from "./outer-sockets.ts";
 import { PlacedManual } from "./placed-manual.ts";
 import { predecessorOf, sayTaken } from "./predecessor-facts.ts";
 import { RemoteNames } from "./remote-names.ts";
-import { expectedWork, groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
+import { groundOf, laneOffloads, openResources, type Resources } from "./resources.ts";
 import { wipeSecrets } from "./secrets.ts";
 import type { TakenOver } from "./take-over.ts";
 import type { GivenAddress } from "./tun-addresses.ts";
@@ -221,7 +221,7 @@ export class RunningGateway {
 
   /** In the order of {@link #start}; the acquires in between wait for the connections that they are for. */
   async #take(configuration: Configuration): Promise<void> {
-    const { compute, privateKeys } = this.#resources;
+    const { privateKeys } = this.#resources;
     const spds = this.#gateway.setPolicies(this.#withAddresses(configuration));
     this.#configuration = configuration;
     this.#held = [];
@@ -229,7 +229,6 @@ export class RunningGateway {
       this.#lanes.setSpds(spds);
       this.#names.set(remoteNames(configuration));
       for (const [id, key] of configuration.privateKeys) privateKeys.set(id, key);
-      compute.expect(expectedWork(configuration));
       await this.#routes.refresh();
       this.#manual.place(this.#configuration.manual);
       this.#setConnections();

@@ -1,25 +1,26 @@
 /** One computation for IKE, in whatever thread. */
-import { wipe } from "../base/bytes.ts";
 import type { RandomSource } from "../base/random.ts";
-import { schemeText, signAuth } from "../crypto/auth-signature.ts";
+import { schemeText, signAuth, signAuthElsewhere } from "../crypto/auth-signature.ts";
 import { CryptoError } from "../crypto/error.ts";
 import {
   answerKeyExchange,
   deriveSharedSecret,
   generateKeyExchange,
-  type MontgomeryCurves,
+  type KeyExchangePrimitives,
 } from "../crypto/key-exchange.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
 import { type Fetched, NOTHING_FETCHED, type RevocationNeeded, verifyPeer } from "../ike/auth/verify-peer.ts";
 import type { Work, WorkResult } from "../ike/machine.ts";
+
+const KEY_GONE = "the private key is not there any more";
 
 /** What a computation may use besides what it is given. */
 export interface WorkContext {
   readonly random: RandomSource;
   /** Milliseconds since 1970. */
   readonly wallClock: number;
-  /** What computes X25519 and X448, where the crypto provider is not to. */
-  readonly curves?: MontgomeryCurves | undefined;
+  /** What computes X25519, X448 and ML-KEM, where the crypto provider is not to. */
+  readonly keyExchange?: KeyExchangePrimitives | undefined;
   /** The key that `sign` names; absent: it is not held here. */
   readonly privateKey?: PrivateKeyHandle | undefined;
   /** What `verifyPeer` has asked for so far. */
@@ -28,20 +29,25 @@ export interface WorkContext {
 
 export function performWork(
   work: Work,
-  { random, wallClock, curves, privateKey, fetched = NOTHING_FETCHED }: WorkContext,
+  { random, wallClock, keyExchange, privateKey, fetched = NOTHING_FETCHED }: WorkContext,
 ): WorkResult | RevocationNeeded {
   try {
     if (work.kind === "generateKeyExchange") {
-      const { privateValue, publicValue } = generateKeyExchange(work.method, random, curves);
+      const { privateValue, publicValue } = generateKeyExchange(work.method, random, keyExchange);
       return { kind: "keyExchange", privateValue, publicValue };
     }
     if (work.kind === "deriveSharedSecret")
       return {
         kind: "sharedSecret",
-        secret: deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue, curves),
+        secret: deriveSharedSecret(work.method, work.privateValue, work.peerPublicValue, keyExchange),
       };
     if (work.kind === "answerKeyExchange") {
-      const { publicValue, secret } = answerKeyExchange(work.method, work.peerPublicValue, random, curves);
+      const { publicValue, secret } = answerKeyExchange(
+        work.method,
+        work.peerPublicValue,
+        random,
+        keyExchange,
+      );
       return { kind: "keyExchangeAnswer", publicValue, secret };
     }
     if (work.kind === "sign") return signWith(privateKey, work);
@@ -53,19 +59,24 @@ export function performWork(
   }
 }
 
-/** Both ends of a key encapsulation, for nobody. */
-export function rehearse(kem: number, random: RandomSource): void {
-  const { privateValue, publicValue } = generateKeyExchange(kem, random);
-  const answer = answerKeyExchange(kem, publicValue, random);
-  wipe(answer.secret, deriveSharedSecret(kem, privateValue, answer.publicValue), privateValue);
+type Signing = Extract<Work, { kind: "sign" }>;
+
+function signWith(key: PrivateKeyHandle | undefined, work: Signing): WorkResult {
+  if (key === undefined) return ownFailure(KEY_GONE);
+  return signed(work, signAuth(key, work.scheme, work.octets));
 }
 
-function signWith(
-  key: PrivateKeyHandle | undefined,
-  { scheme, octets, certificate }: Extract<Work, { kind: "sign" }>,
-): WorkResult {
-  if (key === undefined) return ownFailure("the private key is not there any more");
-  const data = signAuth(key, scheme, octets);
+/** The same in one of Node's threads. Never rejects. */
+export async function signElsewhere(key: PrivateKeyHandle | undefined, work: Signing): Promise<WorkResult> {
+  if (key === undefined) return ownFailure(KEY_GONE);
+  try {
+    return signed(work, await signAuthElsewhere(key, work.scheme, work.octets));
+  } catch (error) {
+    return ownFailure(error);
+  }
+}
+
+function signed({ scheme, certificate }: Signing, data: Uint8Array): WorkResult {
   const by = certificate === undefined ? {} : { certificate };
   return { kind: "signed", method: scheme.method, data, scheme: schemeText(scheme), ...by };
 }

@@ -1,4 +1,4 @@
-/** Carries out the computations that IKE asks for: cheap ones at once, long ones in a thread of their own. */
+/** Carries out the computations that IKE asks for: cheap ones at once, signatures of RSA in Node's pool of threads, long ones in a thread of their own. */
 import { Worker } from "node:worker_threads";
 import type { RandomSource } from "../base/random.ts";
 import type { PrivateKeyHandle } from "../crypto/private-key.ts";
@@ -6,8 +6,8 @@ import { type Fetched, NOTHING_FETCHED, type RevocationNeeded } from "../ike/aut
 import type { JobId, Work, WorkResult } from "../ike/machine.ts";
 import type { PrivateKeyId } from "../policy/connection.ts";
 import { KeyExchangeMethod } from "../wire/ike/registries.ts";
-import { ownFailure, performWork } from "./compute-work.ts";
-import { nativeCurves } from "./native-curves.ts";
+import { ownFailure, performWork, signElsewhere } from "./compute-work.ts";
+import { nativeKeyExchange } from "./native-key-exchange.ts";
 import { workerLocation } from "./worker-location.ts";
 
 /** Jobs that may wait for the thread; each belongs to an IKE SA, so this is more than there are half-open ones. */
@@ -22,20 +22,15 @@ const INLINE: ReadonlySet<number> = new Set([
   KeyExchangeMethod.CURVE25519,
   KeyExchangeMethod.ECP_256,
   KeyExchangeMethod.ECP_384,
+  KeyExchangeMethod.ML_KEM_512,
+  KeyExchangeMethod.ML_KEM_768,
+  KeyExchangeMethod.ML_KEM_1024,
 ]);
 
 /** Octets of a certificate that is checked at once, and of a proof: those of the usual keys have fewer. */
 const QUICK_OCTETS_MAX = 2048;
 
-/** What long computations will be asked for: their thread is there and has done it before, so that no peer waits for that. */
-export interface Expected {
-  /** Key encapsulation methods. */
-  readonly kems: readonly number[];
-  /** Signatures with an RSA key of ours. */
-  readonly signsWithRsa: boolean;
-}
-
-export interface ComputePool extends Pick<CheckingPool, "expect"> {
+export interface ComputePool {
   /** `done` is called later or, where the work takes less time than a turn of the event loop, from within; not at all after `close`. */
   submit(job: JobId, work: Work, done: (job: JobId, result: WorkResult) => void): void;
   close(): Promise<void>;
@@ -43,8 +38,6 @@ export interface ComputePool extends Pick<CheckingPool, "expect"> {
 
 /** A pool that does not fetch: checks of peers may answer what they need to know. */
 export interface CheckingPool {
-  /** Starts the thread, which then stays, if any of this needs it. */
-  expect(expected: Expected): void;
   submit(job: JobId, work: Work, done: Done, fetched?: Fetched): void;
   close(): Promise<void>;
 }
@@ -52,18 +45,12 @@ export interface CheckingPool {
 type PeerProof = Extract<Work, { kind: "verifyPeer" }>;
 type Done = (job: JobId, result: WorkResult | RevocationNeeded) => void;
 
-/** What the thread is told; a private key goes over as a handle, its octets stay in OpenSSL. */
+/** What the thread is told. */
 export interface ComputeRequest {
   readonly id: number;
-  readonly work: Work;
+  readonly work: Exclude<Work, { kind: "sign" }>;
   readonly wallClock: number;
-  readonly privateKey: PrivateKeyHandle | undefined;
   readonly fetched: Fetched;
-}
-
-/** The thread is told to do these key exchanges with itself, until they are fast. */
-export interface Rehearsal {
-  readonly kems: readonly number[];
 }
 
 interface ComputeAnswer {
@@ -74,7 +61,7 @@ interface ComputeAnswer {
 /** Who holds the private keys that IKE knows by name. */
 export type PrivateKeys = ReadonlyMap<PrivateKeyId, PrivateKeyHandle>;
 
-/** Signatures of elliptic curves take less time than handing them to a thread; those of RSA do not. */
+/** Signatures of elliptic curves take less time than handing them over; those of RSA do not. */
 function isQuick(work: Work, fetched: Fetched): boolean {
   if (work.kind === "sign") return !work.scheme.algorithm.startsWith("rsa");
   return work.kind === "verifyPeer" ? isShort(work, fetched) : INLINE.has(work.method);
@@ -99,11 +86,9 @@ export function createComputePool(
   wallClock: () => number = Date.now,
 ): CheckingPool {
   const waiting = new Map<number, { job: JobId; done: Done }>();
-  const curves = nativeCurves();
+  const keyExchange = nativeKeyExchange();
   let worker: Worker | undefined;
   let idle: NodeJS.Timeout | undefined;
-  let kems: readonly number[] = [];
-  let isKept = false;
   let nextId = 0;
   let doneAtOnce = 0;
   let isClosed = false;
@@ -113,12 +98,12 @@ export function createComputePool(
     if (entry === undefined || isClosed) return;
     waiting.delete(id);
     entry.done(entry.job, result);
-    if (waiting.size === 0 && worker !== undefined && !isKept) idle ??= setTimeout(retire, IDLE_MS).unref();
+    if (waiting.size === 0 && worker !== undefined) idle ??= setTimeout(retire, IDLE_MS).unref();
   }
 
   function retire(): void {
     idle = undefined;
-    if (waiting.size > 0 || worker === undefined || isKept) return;
+    if (waiting.size > 0 || worker === undefined) return;
     const old = worker;
     worker = undefined;
     old.removeAllListeners();
@@ -135,7 +120,6 @@ export function createComputePool(
       if (worker === fresh) worker = undefined;
       for (const id of [...waiting.keys()]) settle(id, ownFailure(error));
     });
-    if (kems.length > 0) fresh.postMessage({ kems } satisfies Rehearsal);
     return fresh;
   }
 
@@ -146,11 +130,6 @@ export function createComputePool(
   }
 
   return {
-    expect(expected) {
-      ({ kems } = expected);
-      isKept = expected.kems.length > 0 || expected.signsWithRsa;
-      if (isKept && !isClosed) worker ??= start();
-    },
     submit(job, work, done, fetched = NOTHING_FETCHED) {
       if (waiting.size >= COMPUTE_JOBS_MAX) {
         setImmediate(() => {
@@ -162,15 +141,19 @@ export function createComputePool(
       waiting.set(id, { job, done });
       const privateKey = work.kind === "sign" ? privateKeys.get(work.key) : undefined;
       if (isQuick(work, fetched)) {
-        const context = { random, wallClock: wallClock(), curves, privateKey, fetched };
+        const context = { random, wallClock: wallClock(), keyExchange, privateKey, fetched };
         if (mayDoAtOnce()) settle(id, performWork(work, context));
         else setImmediate(() => settle(id, performWork(work, context)));
+        return;
+      }
+      if (work.kind === "sign") {
+        void signElsewhere(privateKey, work).then((result) => settle(id, result));
         return;
       }
       clearTimeout(idle);
       idle = undefined;
       worker ??= start();
-      const request = { id, work, wallClock: wallClock(), privateKey, fetched };
+      const request = { id, work, wallClock: wallClock(), fetched };
       worker.postMessage(request satisfies ComputeRequest);
     },
     async close() {

@@ -175,6 +175,18 @@ export interface NativeAddon {
   /** @returns false for an all-zero secret */
   montgomerySharedSecret(scalar: Uint8Array, peer: Uint8Array, into: Uint8Array): boolean;
 
+  // ML-KEM (FIPS 203), the parameter set named by the lengths
+  /** @param seed - d | z */
+  mlKemKeyPair(seed: Uint8Array, encapsulationKey: Uint8Array, decapsulationKey: Uint8Array): void;
+  /** @returns false for a key with a coefficient beyond the modulus; `secret` holds nothing then */
+  mlKemEncapsulate(
+    encapsulationKey: Uint8Array,
+    message: Uint8Array,
+    ciphertext: Uint8Array,
+    secret: Uint8Array,
+  ): boolean;
+  mlKemDecapsulate(decapsulationKey: Uint8Array, ciphertext: Uint8Array, secret: Uint8Array): void;
+
   // Hashes, by number: SHA-1, SHA-256, SHA-384, SHA-512; and AES-GCM with nonces of 12 octets
   digest(hash: number, parts: readonly Uint8Array[], into: Uint8Array): void;
   hmac(hash: number, key: Uint8Array, parts: readonly Uint8Array[], into: Uint8Array): void;

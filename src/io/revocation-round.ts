@@ -28,7 +28,6 @@ export function fetchingPool(pool: CheckingPool, source: RevocationSource): Comp
     pool.submit(job, work, (_, result) => void answered(result), fetched);
   }
   return {
-    expect: (expected) => pool.expect(expected),
     submit: (job, work, done) => check(job, work, done, performance.now(), NOTHING_FETCHED),
     async close() {
       isClosed = true;

@@ -109,4 +109,20 @@ export const NATIVE_MUTANTS: readonly Mutant[] = [
     test: "test/unit/io/netlink-netns.test.ts",
     killedBy: "more changes than the kernel remembers are one change",
   },
+  {
+    bug: "a ciphertext that was not made for the key gives the secret that its message makes",
+    file: "native/ml_kem.cc",
+    find: "MaskOfTop(difference - 1);",
+    replace: "MaskOfTop(~0u - (difference >> 31));",
+    test: "test/unit/io/native-key-exchange.test.ts",
+    killedBy: "ML-KEM-768: a ciphertext that differs anywhere",
+  },
+  {
+    bug: "a key with the modulus among its coefficients is taken",
+    file: "native/ml_kem.cc",
+    find: "if (coefficient >= kQ) return false;",
+    replace: "if (coefficient > kQ) return false;",
+    test: "test/unit/io/native-key-exchange.test.ts",
+    killedBy: "ML-KEM-768: each coefficient of a key",
+  },
 ];

@@ -5,6 +5,8 @@ import { expect, test } from "vitest";
 import { fromHex, toHex } from "../../src/base/bytes.ts";
 import { CryptoError } from "../../src/crypto/error.ts";
 import { answerKeyExchange, deriveSharedSecret, generateKeyExchange } from "../../src/crypto/key-exchange.ts";
+import { isAddonBuilt } from "../../src/io/native.ts";
+import { nativeKeyExchange } from "../../src/io/native-key-exchange.ts";
 import { scriptedRandom } from "../unit/crypto/seeded-random.ts";
 import { loadCases, sharedAreAbsent, sharedJson } from "./vector-file.ts";
 
@@ -19,17 +21,21 @@ interface MlKemCase {
 }
 
 const cases = loadCases<MlKemCase>("ml-kem.json");
+/** In JavaScript, and where it is built the addon. */
+const WAYS = isAddonBuilt() ? [undefined, nativeKeyExchange()] : [undefined];
 
 test.each(cases)("[PQ-20] $name", (vector) => {
-  const pair = generateKeyExchange(vector.id, scriptedRandom(fromHex(vector.seed)));
+  for (const way of WAYS) {
+    const pair = generateKeyExchange(vector.id, scriptedRandom(fromHex(vector.seed)), way);
 
-  expect(toHex(sha256(pair.publicValue))).toBe(vector.encapsulationKeySha256);
-  if (vector.decapsulationKeySha256 !== undefined)
-    expect(toHex(sha256(pair.privateValue))).toBe(vector.decapsulationKeySha256);
-  if (vector.ciphertext !== undefined)
-    expect(toHex(deriveSharedSecret(vector.id, pair.privateValue, fromHex(vector.ciphertext)))).toBe(
-      vector.secret,
-    );
+    expect(toHex(sha256(pair.publicValue))).toBe(vector.encapsulationKeySha256);
+    if (vector.decapsulationKeySha256 !== undefined)
+      expect(toHex(sha256(pair.privateValue))).toBe(vector.decapsulationKeySha256);
+    if (vector.ciphertext !== undefined)
+      expect(toHex(deriveSharedSecret(vector.id, pair.privateValue, fromHex(vector.ciphertext), way))).toBe(
+        vector.secret,
+      );
+  }
 });
 
 interface WycheproofFile {
@@ -47,15 +53,17 @@ test.skipIf(sharedAreAbsent).each([
     for (const { tests } of sharedJson<WycheproofFile>(`wycheproof/mlkem_${name}_test.json`).testGroups)
       for (const { seed, c, K, result, tcId } of tests) {
         if (seed?.length !== 128) continue;
-        const { privateValue } = generateKeyExchange(id, scriptedRandom(fromHex(seed)));
         const ciphertext = fromHex(c!);
-        if (ciphertext.length === length) {
-          expect(result, `case ${tcId}`).toBe("valid");
-          expect(toHex(deriveSharedSecret(id, privateValue, ciphertext)), `case ${tcId}`).toBe(K);
-          counts.valid++;
-        } else {
-          expect(() => deriveSharedSecret(id, privateValue, ciphertext)).toThrow(CryptoError);
-          counts.refused++;
+        for (const way of WAYS) {
+          const { privateValue } = generateKeyExchange(id, scriptedRandom(fromHex(seed)), way);
+          if (ciphertext.length === length) {
+            expect(result, `case ${tcId}`).toBe("valid");
+            expect(toHex(deriveSharedSecret(id, privateValue, ciphertext, way)), `case ${tcId}`).toBe(K);
+            counts.valid++;
+          } else {
+            expect(() => deriveSharedSecret(id, privateValue, ciphertext, way)).toThrow(CryptoError);
+            counts.refused++;
+          }
         }
       }
     expect(counts.valid).toBeGreaterThan(20);
@@ -69,17 +77,18 @@ test.skipIf(sharedAreAbsent)(
     const counts = { valid: 0, refused: 0 };
     const { testGroups } = sharedJson<WycheproofFile>("wycheproof/mlkem_768_encaps_test.json");
     for (const { tests } of testGroups)
-      for (const { ek, m, c, K, result } of tests) {
-        const answer = () => answerKeyExchange(36, fromHex(ek!), scriptedRandom(fromHex(m!)));
-        if (result === "valid") {
-          const { publicValue, secret } = answer();
-          expect([toHex(publicValue), toHex(secret)]).toEqual([c, K]);
-          counts.valid++;
-        } else {
-          expect(answer).toThrow(CryptoError);
-          counts.refused++;
+      for (const { ek, m, c, K, result } of tests)
+        for (const way of WAYS) {
+          const answer = () => answerKeyExchange(36, fromHex(ek!), scriptedRandom(fromHex(m!)), way);
+          if (result === "valid") {
+            const { publicValue, secret } = answer();
+            expect([toHex(publicValue), toHex(secret)]).toEqual([c, K]);
+            counts.valid++;
+          } else {
+            expect(answer).toThrow(CryptoError);
+            counts.refused++;
+          }
         }
-      }
     expect(counts.valid).toBeGreaterThan(100);
     expect(counts.refused).toBeGreaterThan(5);
   },

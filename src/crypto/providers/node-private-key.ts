@@ -84,10 +84,36 @@ function typeOf({
 /** The signature in the scheme's form; for ECDSA in the encoding that is asked for. */
 export function signWithKey(
   key: PrivateKeyHandle,
-  { algorithm, hash }: SignatureScheme,
+  scheme: SignatureScheme,
   octets: Uint8Array,
   ecdsaEncoding: EcdsaEncoding,
 ): Uint8Array {
+  return new Uint8Array(sign(hashOf(scheme), octets, signInput(key, scheme, ecdsaEncoding)));
+}
+
+/** The same in libuv's pool of threads, of which many work side by side. */
+export function signWithKeyElsewhere(
+  key: PrivateKeyHandle,
+  scheme: SignatureScheme,
+  octets: Uint8Array,
+  ecdsaEncoding: EcdsaEncoding,
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    sign(hashOf(scheme), octets, signInput(key, scheme, ecdsaEncoding), (error, signature) =>
+      error === null ? resolve(new Uint8Array(signature)) : reject(error),
+    );
+  });
+}
+
+function hashOf({ hash }: SignatureScheme): string | null {
+  return hash === "none" ? null : hash;
+}
+
+function signInput(
+  key: PrivateKeyHandle,
+  { algorithm }: SignatureScheme,
+  ecdsaEncoding: EcdsaEncoding,
+): SignKeyObjectInput {
   const input: SignKeyObjectInput = { key };
   if (algorithm === "rsa-pkcs1") input.padding = constants.RSA_PKCS1_PADDING;
   if (algorithm === "rsa-pss") {
@@ -95,5 +121,5 @@ export function signWithKey(
     input.saltLength = constants.RSA_PSS_SALTLEN_DIGEST;
   }
   if (algorithm === "ecdsa") input.dsaEncoding = ecdsaEncoding === "der" ? "der" : "ieee-p1363";
-  return new Uint8Array(sign(hash === "none" ? null : hash, octets, input));
+  return input;
 }

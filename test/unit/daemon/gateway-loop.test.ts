@@ -50,7 +50,6 @@ function makeLoop(
     gateway,
     clock: { now: () => Instant(vi.getMockedSystemTime()?.getTime() ?? 0) },
     compute: {
-      expect: () => undefined,
       submit: (job, _, done) => void setTimeout(() => done(job, { kind: "refused", reason: "x" }), 5),
       close: async () => undefined,
     },

@@ -4,18 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Spi } from "../../../src/base/spi.ts";
-import type { Configuration } from "../../../src/config/configuration.ts";
 import { AUDIT_LINES_PER_MINUTE, AuditLog } from "../../../src/daemon/audit-log.ts";
 import { Cleanup } from "../../../src/daemon/cleanup.ts";
 import { laneCount } from "../../../src/daemon/lane-count.ts";
 import { ManualKeys, type StatefulManualChild } from "../../../src/daemon/manual-keys.ts";
-import { expectedWork } from "../../../src/daemon/resources.ts";
 import { startWatchdog } from "../../../src/daemon/watchdog.ts";
 import { openDescriptorStore } from "../../../src/io/descriptor-store.ts";
 import { isAddonBuilt } from "../../../src/io/native.ts";
 import { connectServiceManager, type ServiceManager } from "../../../src/io/sd-notify.ts";
 import { SEQUENCE_BLOCK } from "../../../src/io/sequence-reservation.ts";
-import { KeyExchangeMethod } from "../../../src/wire/ike/registries.ts";
 import { endpoint, HANDLING, SUITES, selectors } from "../dataplane/gateway-fixture.ts";
 
 beforeEach(() => {
@@ -45,23 +42,6 @@ describe("the number of lanes", () => {
     const automatic = [1, 2, 3, 4, 8, 16, 64].map((processors) => laneCount("auto", processors));
     expect(automatic).toEqual([1, 1, 1, 2, 4, 8, 8]);
     expect([laneCount(1, 64), laneCount(4, 2), laneCount(64, 2)]).toEqual([1, 4, 64]);
-  });
-});
-
-describe("work that is expected of another thread", () => {
-  const { CURVE25519, ML_KEM_768, ML_KEM_1024 } = KeyExchangeMethod;
-  const configured = (local: object, ...additionalKe: number[][]) => {
-    const connection = { local: { auth: local }, ike: { proposals: [{ ke: [CURVE25519], additionalKe }] } };
-    return { connections: [{ connection }] } as unknown as Configuration;
-  };
-
-  test("each KEM of the proposals once, and RSA where a key of ours is one", () => {
-    const kems = configured({ kind: "psk" }, [ML_KEM_768, 0], [ML_KEM_1024, ML_KEM_768]);
-    expect(expectedWork(kems)).toEqual({ kems: [ML_KEM_768, ML_KEM_1024], signsWithRsa: false });
-    const rsa = configured({ kind: "certificate", certificates: [{ key: { type: "rsa" } }] });
-    expect(expectedWork(rsa)).toEqual({ kems: [], signsWithRsa: true });
-    const ecdsa = configured({ kind: "pubkey", key: { type: "p256" } });
-    expect(expectedWork(ecdsa)).toEqual({ kems: [], signsWithRsa: false });
   });
 });
 

@@ -1,13 +1,18 @@
 /** Key exchange jobs: inline and in a thread, answered later, refused in words. */
+import { generateKeyPairSync, sign, verify } from "node:crypto";
+import { promisify } from "node:util";
 import { afterEach, expect, test } from "vitest";
 import type { RandomSource } from "../../../src/base/random.ts";
+import type { SignatureScheme } from "../../../src/crypto/signature-scheme.ts";
 import type { JobId, Work, WorkResult } from "../../../src/ike/machine.ts";
 import { type CheckingPool, COMPUTE_JOBS_MAX, createComputePool } from "../../../src/io/compute.ts";
 import { performWork } from "../../../src/io/compute-work.ts";
 import { createSystemRandom } from "../../../src/io/random.ts";
+import type { PrivateKeyId } from "../../../src/policy/connection.ts";
 import { KeyExchangeMethod } from "../../../src/wire/ike/registries.ts";
 
 const random = createSystemRandom();
+const NOT_LATER: WorkResult = { kind: "failed", reason: "told from within" };
 const context = { random, wallClock: 0 };
 let pool: CheckingPool | undefined;
 afterEach(async () => {
@@ -131,6 +136,38 @@ test("[PQ-20] a KEM: the responder's answer is for the initiator's pair", () => 
   expect(performWork(ours, context)).toEqual({ kind: "sharedSecret", secret: answered.secret });
   const short: Work = { kind: "answerKeyExchange", method, peerPublicValue: new Uint8Array(3) };
   expect(performWork(short, context).kind).toBe("refused");
+});
+
+test("an RSA key signs elsewhere, one that is gone does not, and nothing is told after close", async () => {
+  const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const id = "rsa" as PrivateKeyId;
+  const keys = new Map([[id, privateKey]]);
+  pool = createComputePool(random, keys);
+  const open = pool;
+  const octets = new Uint8Array(100).fill(3);
+  const scheme: SignatureScheme = { method: 1, algorithm: "rsa-pkcs1", hash: "sha256" };
+  const work: Work = { kind: "sign", key: id, scheme, octets };
+  let isWithin = true;
+  const signed = new Promise<WorkResult>((resolve) => {
+    open.submit(1 as JobId, work, (_, result) => resolve(isWithin ? NOT_LATER : (result as WorkResult)));
+  });
+  isWithin = false;
+  const result = await signed;
+  if (result.kind !== "signed") throw new Error(`got ${result.kind}`);
+  expect(verify("sha256", octets, publicKey, result.data)).toBe(true);
+  expect(result).toMatchObject({ method: 1, scheme: "rsa-pkcs1 sha256" });
+
+  keys.clear();
+  const gone = await new Promise((resolve) => open.submit(2 as JobId, work, (_, one) => resolve(one)));
+  expect(gone).toMatchObject({ kind: "failed", reason: expect.stringContaining("not there any more") });
+
+  keys.set(id, privateKey);
+  let isTold = false;
+  open.submit(3 as JobId, work, () => (isTold = true));
+  await open.close();
+  // Whoever comes later in the same queue is done later.
+  await promisify(sign)("sha256", octets, { key: privateKey });
+  expect(isTold).toBe(false);
 });
 
 test("jobs beyond the limit fail, and are not kept", async () => {

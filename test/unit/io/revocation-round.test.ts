@@ -58,7 +58,6 @@ async function check(one: Work, answer: HttpOutcome) {
     close: () => undefined,
   };
   const inline: CheckingPool = {
-    expect: () => undefined,
     submit: (job, given, done, fetched) =>
       void setImmediate(() => done(job, performWork(given, { random, wallClock: NOW, fetched }))),
     close: () => Promise.resolve(),
