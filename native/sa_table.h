@@ -12,7 +12,7 @@ namespace tungate {
 namespace sa_table {
 
 constexpr uint32_t kMagic = 0x54475341;
-constexpr uint32_t kLayoutVersion = 3;
+constexpr uint32_t kLayoutVersion = 4;
 
 // Octets in the header page.
 constexpr size_t kHeaderMagic = 0;
@@ -50,7 +50,7 @@ constexpr size_t kSlotBlockSize = 36;
 constexpr size_t kSlotKeyGeneration = 40;
 constexpr size_t kSlotSequence = 64;
 constexpr size_t kSlotSequenceLimit = 72;
-constexpr size_t kSlotStride = 12288;
+constexpr size_t kSlotStride = 1088;
 
 constexpr uint32_t kDirectionInbound = 0;
 constexpr uint32_t kDirectionOutbound = 1;

@@ -1,5 +1,6 @@
 /** The anti-replay window of an inbound SA, kept in its slot of the SA table (RFC 4303 section 3.4.3). */
 import { replayRingBits, type SaTable, Slot } from "../policy/sa-table.ts";
+import { replayBitmapAt } from "../policy/slot-tail.ts";
 
 export const REPLAY_OK = 0;
 /** Seen before [ESP-04]. */
@@ -20,7 +21,7 @@ export function checkReplay(table: SaTable, base: number, sequence: number): num
   if (sequence > highest) return REPLAY_OK;
   if (highest - sequence >= window) return REPLAY_LEFT_OF_WINDOW;
   const bit = sequence & (replayRingBits(window) - 1);
-  const word = table.u32[((base + Slot.REPLAY_BITMAP) >> 2) + (bit >>> 5)]!;
+  const word = table.u32[(replayBitmapAt(table, base, window) >> 2) + (bit >>> 5)]!;
   return (word & (1 << (bit & 31))) === 0 ? REPLAY_OK : REPLAY_DUPLICATE;
 }
 
@@ -35,7 +36,7 @@ export function updateReplay(table: SaTable, base: number, sequence: number): nu
   const highest = table.f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
   if (window > 0) {
     const ring = replayRingBits(window);
-    const bitmap = (base + Slot.REPLAY_BITMAP) >> 2;
+    const bitmap = replayBitmapAt(table, base, window) >> 2;
     if (sequence > highest) clearAfter(table.u32, bitmap, ring, highest, sequence);
     const bit = sequence & (ring - 1);
     table.u32[bitmap + (bit >>> 5)] = table.u32[bitmap + (bit >>> 5)]! | (1 << (bit & 31));
@@ -54,7 +55,7 @@ export function updateReplayRun(table: SaTable, base: number, first: number, cou
   const last = first + count - 1;
   if (window > 0) {
     const ring = replayRingBits(window);
-    const bitmap = (base + Slot.REPLAY_BITMAP) >> 2;
+    const bitmap = replayBitmapAt(table, base, window) >> 2;
     const highest = f64[(base + Slot.REPLAY_HIGHEST) >> 3]!;
     if (first > highest + 1) clearAfter(u32, bitmap, ring, highest, first - 1);
     markRange(u32, bitmap, ring, first, Math.min(count, ring));

@@ -1,7 +1,8 @@
 /** Which outbound SA all packets of a policy leave by, remembered for each of its SPD entries' packets while its chain stays. */
 import { Policy, type SaTable, SelectorRecord, Slot } from "./sa-table.ts";
-import { NO_SLOT, outboundFor, REMOTE_SELECTORS, slotOffset } from "./sad.ts";
+import { NO_SLOT, outboundFor, slotOffset } from "./sad.ts";
 import type { PacketKey, SelectorMemory } from "./selector-record.ts";
+import { localSelectorsAt, remoteSelectorsAt } from "./slot-tail.ts";
 import type { CompiledSpd } from "./spd.ts";
 
 /** Words for each policy: SPD entry + 1 or 0, generation of the chain, slot. */
@@ -59,17 +60,19 @@ export class OutboundChoice {
       return false;
     const base = slotOffset(this.#table, slot);
     const side = 4 * entry;
+    const local = u32[(base + Slot.LOCAL_SELECTOR_COUNT) >> 2]!;
+    const remote = u32[(base + Slot.REMOTE_SELECTOR_COUNT) >> 2]!;
     return (
       this.#hasAll(
-        base + Slot.SELECTORS,
-        u32[(base + Slot.LOCAL_SELECTOR_COUNT) >> 2]!,
+        localSelectorsAt(this.#table, base, local),
+        local,
         spd.selectors.u32,
         spd.sides[side]!,
         spd.sides[side + 1]!,
       ) &&
       this.#hasAll(
-        base + REMOTE_SELECTORS,
-        u32[(base + Slot.REMOTE_SELECTOR_COUNT) >> 2]!,
+        remoteSelectorsAt(this.#table, base, remote),
+        remote,
         spd.selectors.u32,
         spd.sides[side + 2]!,
         spd.sides[side + 3]!,

@@ -28,9 +28,10 @@ import {
   Slot,
   TFC_PAD_TO_MTU,
 } from "./sa-table.ts";
-import { REMOTE_SELECTORS, slotOffset } from "./sad.ts";
+import { slotOffset } from "./sad.ts";
 import { SadError } from "./sad-error.ts";
 import { type SelectorMemory, writeSelectorRecord } from "./selector-record.ts";
+import { localSelectorsAt, remoteSelectorsAt, replayBitmapAt } from "./slot-tail.ts";
 import { type TrafficSelector, withoutContained } from "./traffic-selector.ts";
 
 /** Octets that a suite adds to a packet and aligns it to (RFC 4303 section 2). */
@@ -127,8 +128,11 @@ export function writeSaRecord(
   putFloat(Slot.HARD_OCTETS, sa.lifetime.hardOctets ?? Number.POSITIVE_INFINITY);
   putFloat(Slot.EXPIRES_AT, sa.lifetime.expiresAt ?? Number.POSITIVE_INFINITY);
   writeSequence(table, base, sa);
-  put(Slot.LOCAL_SELECTOR_COUNT, writeSelectors(memory, base + Slot.SELECTORS, sa.selectors.local));
-  put(Slot.REMOTE_SELECTOR_COUNT, writeSelectors(memory, base + REMOTE_SELECTORS, sa.selectors.remote));
+  const [local, remote] = [keptSelectors(sa.selectors.local), keptSelectors(sa.selectors.remote)];
+  writeSelectors(memory, localSelectorsAt(table, base, local.length), local);
+  writeSelectors(memory, remoteSelectorsAt(table, base, remote.length), remote);
+  put(Slot.LOCAL_SELECTOR_COUNT, local.length);
+  put(Slot.REMOTE_SELECTOR_COUNT, remote.length);
 }
 
 function natSum({ local, remote }: OriginalAddresses): number {
@@ -171,9 +175,9 @@ function writeFlowConfidentiality(
 
 /** Zeroes what the SA will use, so that memory that it does not use stays untouched. */
 function clearSlot(table: SaTable, base: number, window: number): void {
-  table.bytes.fill(0, base, base + Slot.SELECTORS);
+  table.bytes.fill(0, base, base + Slot.LOCAL_SELECTOR);
   if (window === 0) return;
-  const bitmap = base + Slot.REPLAY_BITMAP;
+  const bitmap = replayBitmapAt(table, base, window);
   table.bytes.fill(0, bitmap, bitmap + replayRingBits(window) / 8);
 }
 
@@ -197,12 +201,14 @@ export function setSequenceLimit(table: SaTable, base: number, lastNumber: numbe
 }
 
 /** Selectors that another one holds are left out; those that there is no room for then carry nothing. */
-function writeSelectors(memory: SelectorMemory, at: number, selectors: readonly TrafficSelector[]): number {
+function keptSelectors(selectors: readonly TrafficSelector[]): readonly TrafficSelector[] {
   if (selectors.length === 0) throw new SadError("SAD_SELECTORS", "an SA needs selectors on both sides");
-  const kept = withoutContained(selectors, SELECTORS_PER_SIDE);
-  for (const [i, selector] of kept.entries())
+  return withoutContained(selectors, SELECTORS_PER_SIDE);
+}
+
+function writeSelectors(memory: SelectorMemory, at: number, selectors: readonly TrafficSelector[]): void {
+  for (const [i, selector] of selectors.entries())
     writeSelectorRecord(memory, at + i * SelectorRecord.STRIDE, selector);
-  return kept.length;
 }
 
 const LOW = IS_LITTLE_ENDIAN ? 0 : 1;

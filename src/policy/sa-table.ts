@@ -7,7 +7,7 @@
  */
 
 export const SA_TABLE_MAGIC = 0x54475341;
-export const SA_TABLE_LAYOUT_VERSION = 3;
+export const SA_TABLE_LAYOUT_VERSION = 4;
 
 /** Octet offsets in the header page. */
 export const Header = {
@@ -166,10 +166,21 @@ export const Slot = {
   NEXT_PACED: 384,
   /** Float64 Instant at which the SA ends, for a process that finds it without its IKE SA; Infinity: nobody said. */
   EXPIRES_AT: 392,
-  /** {@link SELECTORS_PER_SIDE} local selectors, then as many remote ones. */
-  SELECTORS: 512,
-  /** The anti-replay bitmap. */
-  REPLAY_BITMAP: 3072,
+  /** The one local selector and the one remote selector, of an SA that has no more of that side; see `policy/slot-tail`. */
+  LOCAL_SELECTOR: 400,
+  REMOTE_SELECTOR: 440,
+  /** The anti-replay bitmap of a window of up to {@link SLOT_REPLAY_WINDOW} packets. */
+  REPLAY_BITMAP: 512,
+  /** No power of two: the same field of many slots would share a few lines of a processor's cache. */
+  STRIDE: 1088,
+} as const;
+
+/** Octet offsets in a slot's tail, a memory of its own for what is larger: few SAs touch any of it. */
+export const SlotTail = {
+  /** {@link SELECTORS_PER_SIDE} of each side. */
+  LOCAL_SELECTORS: 0,
+  REMOTE_SELECTORS: 1280,
+  REPLAY_BITMAP: 4096,
   STRIDE: 12288,
 } as const;
 
@@ -200,8 +211,9 @@ export const TFC_PAD_TO_MTU = 0xffffffff;
 export const AggfragMode = { OFF: 0, AGGREGATE: 1, CONSTANT: 2 } as const;
 export const AggfragCongestionMode = { OFF: 0, REPORT: 1, LOSS: 2, ECN: 3 } as const;
 export const SELECTORS_PER_SIDE = 32;
-/** RFC 4303 leaves the window's size open; the largest that the slot has room for. */
-export const REPLAY_WINDOW_MAX = (Slot.STRIDE - Slot.REPLAY_BITMAP - 1024) * 8;
+/** RFC 4303 leaves the window's size open; the largest that a slot has room for in itself, and the largest of all. */
+export const SLOT_REPLAY_WINDOW = 4096;
+export const REPLAY_WINDOW_MAX = (SlotTail.STRIDE - SlotTail.REPLAY_BITMAP) * 8;
 
 /**
  * Bits that sequence numbers go round in: the power of two that holds the window. The lower half of a number picks its bit,
@@ -230,8 +242,8 @@ export interface SaTableSize {
 }
 
 /**
- * Room for 10,000 SA pairs and as many rekeys as come at once. What is not used costs no memory: an SA touches one page of
- * its slot, unless its anti-replay window is wider than 8192 packets.
+ * Room for 10,000 SA pairs and as many rekeys as come at once. What is not used costs no memory: slots lie close together, and
+ * an SA with one selector of each side and a window of up to {@link SLOT_REPLAY_WINDOW} packets touches nothing else.
  */
 export const DEFAULT_SA_TABLE_SIZE: SaTableSize = {
   slots: 32_768,
@@ -249,6 +261,8 @@ export interface SaTableRegions {
   readonly endpoints: number;
   /** On a page boundary. */
   readonly slots: number;
+  /** On a page boundary. */
+  readonly tails: number;
   readonly total: number;
 }
 
@@ -258,8 +272,14 @@ export function saTableRegions(size: SaTableSize): SaTableRegions {
   const index = Header.SIZE;
   const policies = index + indexCapacity * INDEX_ENTRY_STRIDE;
   const endpoints = policies + size.policies * Policy.STRIDE;
-  const slots = Math.ceil((endpoints + size.endpoints * EndpointRecord.STRIDE) / 4096) * 4096;
-  return { indexCapacity, index, policies, endpoints, slots, total: slots + size.slots * Slot.STRIDE };
+  const slots = pageUp(endpoints + size.endpoints * EndpointRecord.STRIDE);
+  const tails = pageUp(slots + size.slots * Slot.STRIDE);
+  const total = tails + size.slots * SlotTail.STRIDE;
+  return { indexCapacity, index, policies, endpoints, slots, tails, total };
+}
+
+function pageUp(octets: number): number {
+  return Math.ceil(octets / 4096) * 4096;
 }
 
 /** The table's memory seen as numbers; every thread makes its own over the same memory. */

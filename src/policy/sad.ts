@@ -1,14 +1,7 @@
 /** The security association database as a lane reads it (RFC 4301 section 4.4.2): by SPI inbound, by policy outbound. */
-import {
-  INDEX_ENTRY_STRIDE,
-  Policy,
-  type SaTable,
-  SELECTORS_PER_SIDE,
-  SelectorRecord,
-  Slot,
-  SlotState,
-} from "./sa-table.ts";
+import { INDEX_ENTRY_STRIDE, Policy, type SaTable, SelectorRecord, Slot, SlotState } from "./sa-table.ts";
 import { Key, matchesLocal, matchesRemote, type PacketKey, type SelectorMemory } from "./selector-record.ts";
+import { localSelectorsAt, remoteSelectorsAt } from "./slot-tail.ts";
 
 /** Value of an index entry's slot field for an SA that was removed. */
 export const INDEX_DELETED = 0xffffffff;
@@ -92,13 +85,10 @@ export function saMatches(table: SaTable, memory: SelectorMemory, slot: number, 
   const local = table.u32[(record + Slot.LOCAL_SELECTOR_COUNT) >> 2]!;
   const remote = table.u32[(record + Slot.REMOTE_SELECTOR_COUNT) >> 2]!;
   return (
-    matchesRemote(memory, record + REMOTE_SELECTORS, remote, key) &&
-    matchesLocal(memory, record + Slot.SELECTORS, local, key)
+    matchesRemote(memory, remoteSelectorsAt(table, record, remote), remote, key) &&
+    matchesLocal(memory, localSelectorsAt(table, record, local), local, key)
   );
 }
-
-/** Octet of the first remote selector in a slot. */
-export const REMOTE_SELECTORS = Slot.SELECTORS + SELECTORS_PER_SIDE * SelectorRecord.STRIDE;
 
 /** Whether two outbound SAs are for the same packets: of the same policy, with the same selectors, DSCP values and lane. */
 export function hasSameTraffic(table: SaTable, slot: number, other: number): boolean {
@@ -114,13 +104,15 @@ export function hasSameTraffic(table: SaTable, slot: number, other: number): boo
     Slot.REMOTE_SELECTOR_COUNT,
   ];
   if (fields.some((field) => table.u32[(a + field) >> 2] !== table.u32[(b + field) >> 2])) return false;
-  const isSame = (from: number, count: number) => {
-    for (let at = from; at < from + count * SelectorRecord.STRIDE; at++)
-      if (table.bytes[a + at] !== table.bytes[b + at]) return false;
+  const isSame = (selectorsAt: typeof localSelectorsAt, countField: number) => {
+    const count = table.u32[(a + countField) >> 2]!;
+    const [of, beside] = [selectorsAt(table, a, count), selectorsAt(table, b, count)];
+    for (let at = 0; at < count * SelectorRecord.STRIDE; at++)
+      if (table.bytes[of + at] !== table.bytes[beside + at]) return false;
     return true;
   };
   return (
-    isSame(Slot.SELECTORS, table.u32[(a + Slot.LOCAL_SELECTOR_COUNT) >> 2]!) &&
-    isSame(REMOTE_SELECTORS, table.u32[(a + Slot.REMOTE_SELECTOR_COUNT) >> 2]!)
+    isSame(localSelectorsAt, Slot.LOCAL_SELECTOR_COUNT) &&
+    isSame(remoteSelectorsAt, Slot.REMOTE_SELECTOR_COUNT)
   );
 }

@@ -582,4 +582,12 @@ export const MUTANTS: readonly Mutant[] = [
     test: "test/unit/dataplane/ah.test.ts",
     killedBy: "have numbers of their own, whichever lane sends them",
   },
+  {
+    bug: "SAs with several selectors have one place for them together",
+    file: "src/policy/slot-tail.ts",
+    find: "return regions.tails + ((base - regions.slots) / Slot.STRIDE) * SlotTail.STRIDE;",
+    replace: "return regions.tails;",
+    test: "test/unit/policy/sad.test.ts",
+    killedBy: "[SPD-04] several selectors are found in the tail of the SA that has them",
+  },
 ];

@@ -10,6 +10,7 @@ import {
   Header,
   REPLAY_WINDOW_MAX,
   type SaTable,
+  SLOT_REPLAY_WINDOW,
   Slot,
   SlotState,
   saTableRegions,
@@ -286,6 +287,39 @@ describe("an SA's record", () => {
       return writer.table.u32[(slotOffset(writer.table, place(writer, sa)) + Slot.REPLAY_WINDOW) / 4];
     };
     expect([0, 1, 32, 4096, 1e9].map(windowOf)).toEqual([0, 32, 32, 4096, REPLAY_WINDOW_MAX]);
+  });
+
+  test("SAs of a common kind fill their slots and touch nothing else, so that thousands of them are small", () => {
+    const writer = new SadWriter(makeTable());
+    const { bytes, regions } = writer.table;
+    for (let i = 0; i < 4; i++) {
+      const before = bytes.slice();
+      const handling = { replayWindow: SLOT_REPLAY_WINDOW, dscp: "copy", ecn: "copy", df: "copy" } as const;
+      const slot = place(writer, (i % 2 === 0 ? inbound : outbound)(0x1000 + i, { handling }));
+      const from = slotOffset(writer.table, slot);
+      const isChanged = (at: number) => at >= regions.slots && bytes[at] !== before[at];
+      const changed = [...bytes.keys()].filter(isChanged);
+      expect(changed.length).toBeGreaterThan(50);
+      expect(changed[0]).toBeGreaterThanOrEqual(from);
+      expect(changed.at(-1)).toBeLessThan(from + Slot.STRIDE);
+    }
+  });
+
+  test("[SPD-04] several selectors are found in the tail of the SA that has them, beside others in their slots", () => {
+    const writer = new SadWriter(makeTable());
+    const others = ["10.7.0.0/16", "10.2.0.0/16", "10.8.0.0/16"].map(read);
+    const here = [read("10.1.0.0/16")];
+    const elsewhere = [read("10.9.0.0/16")];
+    const matches = [
+      { local: here, remote: elsewhere },
+      { local: here, remote: others },
+      { local: [read("10.6.0.0/16"), ...here], remote: others },
+      { local: [read("10.6.0.0/16"), ...elsewhere], remote: others },
+      { local: here, remote: [...elsewhere, read("10.6.0.0/16")] },
+      { local: here, remote: [read("10.2.0.0/16")] },
+    ].map((selectors, i) => place(writer, inbound(0x1000 + i, { selectors })));
+    const answers = matches.map((slot) => saMatches(writer.table, writer.memory, slot, packet));
+    expect(answers).toEqual([false, true, true, false, false, true]);
   });
 
   test("a cipher without integrity, or a combined mode with one, is refused", () => {
