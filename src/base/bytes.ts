@@ -36,14 +36,32 @@ export function compare(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
-/** Of each octet: every header that comes in has two SPIs, which are known by their hexadecimal form. */
-const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
+/** Octets that are turned into text at once: what a call takes as arguments lies on the stack. */
+const HEX_AT_ONCE = 1024;
+/** Character codes of the digits. */
+const DIGITS = [..."0123456789abcdef"].map((digit) => digit.charCodeAt(0));
 
-/** Lower-case hexadecimal without separators. */
+/**
+ * Lower-case hexadecimal without separators. Made at once: V8 keeps what is put together from pieces as its pieces, at 32 octets each,
+ * and such texts are keys that live as long as an IKE SA.
+ */
 export function toHex(bytes: Uint8Array): string {
   let text = "";
-  for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i]!];
+  for (let from = 0; from < bytes.length; from += HEX_AT_ONCE)
+    text += String.fromCharCode.apply(
+      null,
+      digitsOf(bytes, from, Math.min(from + HEX_AT_ONCE, bytes.length)),
+    );
   return text;
+}
+
+function digitsOf(bytes: Uint8Array, from: number, to: number): number[] {
+  const codes = new Array<number>(2 * (to - from));
+  for (let i = from, at = 0; i < to; i++) {
+    codes[at++] = DIGITS[bytes[i]! >> 4]!;
+    codes[at++] = DIGITS[bytes[i]! & 15]!;
+  }
+  return codes;
 }
 
 /**

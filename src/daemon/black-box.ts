@@ -4,12 +4,12 @@
  * one connection takes nothing from others.
  */
 import { type DurationMs, type Instant, minutes } from "../base/instant.ts";
-import { formatEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
+import type { IkeSpi } from "../base/spi.ts";
+import { formatEndpoint, sameEndpoint, type UdpEndpoint } from "../base/udp-endpoint.ts";
 import type { BlackboxEntry } from "../control/blackbox-schema.ts";
 import type { IkeNotice } from "../ike/notice.ts";
 import type { TracedMessage } from "../ike/trace.ts";
 import { noticeWords } from "../observe/words.ts";
-import type { OutgoingHeader } from "../wire/ike/header.ts";
 import { encodePayloadChain } from "../wire/ike/message.ts";
 import { NO_NOTIFY, OUTLINE_STRIDE, outlineOf } from "../wire/ike/outline.ts";
 import { ExchangeType, NotifyType, nameOf, PayloadType } from "../wire/ike/registries.ts";
@@ -25,15 +25,23 @@ export const ENTRIES_KEPT_MAX = 16_384;
 /** Payloads of a message that are named. */
 const PAYLOADS_NAMED_MAX = 24;
 
-interface MessageEntry {
-  readonly kind: "message";
+/** What messages of one exchange after another have in common; one object for all of them. */
+interface Ends {
   readonly direction: TracedMessage["direction"];
   readonly local: UdpEndpoint;
   readonly remote: UdpEndpoint;
-  readonly header: OutgoingHeader;
+  readonly initiatorSpi: IkeSpi;
+  readonly responderSpi: IkeSpi;
   readonly isProtected: boolean;
-  /** See {@link outlineOf}; `undefined` of a message that was malformed. */
-  readonly outline: readonly number[] | undefined;
+}
+interface MessageEntry {
+  readonly kind: "message";
+  readonly ends: Ends;
+  readonly exchangeType: number;
+  readonly isResponse: boolean;
+  readonly messageId: number;
+  /** See {@link outlined}; `undefined` of a message that was malformed. */
+  readonly outline: string | undefined;
   readonly octets: number;
   readonly packets: number;
   readonly repeats: number;
@@ -43,7 +51,6 @@ interface DecisionEntry {
   readonly notice: IkeNotice;
 }
 type Entry = (MessageEntry | DecisionEntry) & {
-  readonly connection: string | undefined;
   /** Of all entries, for those of one moment. */
   readonly order: number;
   at: Instant;
@@ -51,8 +58,10 @@ type Entry = (MessageEntry | DecisionEntry) & {
 };
 
 interface Share {
-  readonly most: number;
-  readonly entries: Entry[];
+  readonly kind: keyof typeof SHARES;
+  readonly connection: string | undefined;
+  /** As long as it has to be: V8 makes room for sixteen more when one is put into an empty list. */
+  entries: readonly Entry[];
 }
 
 export class BlackBox {
@@ -63,28 +72,24 @@ export class BlackBox {
   readonly #lostAt: Instant[] = [];
 
   noteMessage(message: TracedMessage, now: Instant): void {
-    const { direction, local, remote, connection, header, isProtected, sizes, repeats } = message;
-    const octets = sizes.reduce((sum, size) => sum + size, 0);
-    const packets = Math.max(sizes.length, 1);
-    const outline = outlined(message);
-    const order = this.#order++;
+    const { connection, isProtected, sizes, repeats } = message;
+    const { exchangeType, isResponse, messageId } = message.header;
+    const share = this.#share(isProtected ? "protected" : "init", connection);
     const entry: Entry = {
       kind: "message",
-      direction,
-      local,
-      remote,
-      header,
-      isProtected,
-      outline,
-      octets,
-      packets,
+      ends: endsOf(message, share.entries),
+      exchangeType,
+      isResponse,
+      messageId,
+      outline: outlined(message),
+      octets: sizes.reduce((sum, size) => sum + size, 0),
+      packets: Math.max(sizes.length, 1),
       repeats,
-      connection,
-      order,
+      order: this.#order++,
       at: now,
       count: 1,
     };
-    this.#add(this.#share(isProtected ? "protected" : "init", connection), entry, now);
+    this.#add(share, entry, now);
   }
 
   noteDecision(notice: IkeNotice, now: Instant): void {
@@ -96,15 +101,18 @@ export class BlackBox {
       last.count++;
       return;
     }
-    this.#add(share, { kind: "decision", notice, connection, order: this.#order++, at: now, count: 1 }, now);
+    this.#add(share, { kind: "decision", notice, order: this.#order++, at: now, count: 1 }, now);
   }
 
   /** @param isWanted - by connection; `undefined`: of nobody known */
   read(isWanted: (connection: string | undefined) => boolean, now: Instant): BlackboxEntry[] {
-    const wanted = [...this.#shares.values()].flatMap(({ entries }) =>
-      entries.filter(({ connection, at }) => now - at <= BLACK_BOX_SPAN && isWanted(connection)),
-    );
-    return wanted.toSorted((a, b) => a.at - b.at || a.order - b.order).map((entry) => shownEntry(entry, now));
+    const wanted = [...this.#shares.values()]
+      .filter(({ connection }) => isWanted(connection))
+      .flatMap(({ connection, entries }) => entries.map((entry) => ({ connection, entry })))
+      .filter(({ entry }) => now - entry.at <= BLACK_BOX_SPAN);
+    return wanted
+      .toSorted((a, b) => a.entry.at - b.entry.at || a.entry.order - b.entry.order)
+      .map(({ connection, entry }) => shownEntry(connection, entry, now));
   }
 
   /** Entries within the span that gave way to others. */
@@ -116,29 +124,31 @@ export class BlackBox {
     const key = `${kind}/${connection ?? ""}`;
     const known = this.#shares.get(key);
     if (known !== undefined) return known;
-    const fresh = { most: SHARES[kind], entries: [] };
+    const fresh: Share = { kind, connection, entries: [] };
     this.#shares.set(key, fresh);
     return fresh;
   }
 
   #add(share: Share, entry: Entry, now: Instant): void {
     this.#forgetOld(share, now);
-    share.entries.push(entry);
+    share.entries = [...share.entries, entry];
     this.#count++;
-    if (share.entries.length > share.most) this.#lose(share, 1, now);
+    if (share.entries.length > SHARES[share.kind]) this.#lose(share, 1, now);
     if (this.#count > ENTRIES_KEPT_MAX) this.#makeRoom(now);
   }
 
-  #forgetOld({ entries }: Share, now: Instant): void {
+  #forgetOld(share: Share, now: Instant): void {
+    const { entries } = share;
     let old = 0;
     while (old < entries.length && now - entries[old]!.at > BLACK_BOX_SPAN) old++;
     if (old === 0) return;
-    entries.splice(0, old);
+    share.entries = entries.slice(old);
     this.#count -= old;
   }
 
-  #lose({ entries }: Share, count: number, now: Instant): void {
-    for (const { at } of entries.splice(0, count)) if (now - at <= BLACK_BOX_SPAN) this.#lostAt.push(at);
+  #lose(share: Share, count: number, now: Instant): void {
+    for (const { at } of share.entries.slice(0, count)) if (now - at <= BLACK_BOX_SPAN) this.#lostAt.push(at);
+    share.entries = share.entries.slice(count);
     this.#count -= count;
     if (this.#lostAt.length > ENTRIES_KEPT_MAX) this.#lostAt.splice(0, ENTRIES_KEPT_MAX / 2);
   }
@@ -167,36 +177,63 @@ function isSameDecision(a: IkeNotice, b: IkeNotice): boolean {
   return !("spis" in a) && !("ikeSa" in a);
 }
 
-/** Names are made of it when somebody reads: most of what is noted nobody ever looks at. */
-function outlined({ payloads, inner }: TracedMessage): readonly number[] | undefined {
+/** The last messages' own, where nothing is new: endpoints and SPIs of each message are objects of their own. */
+function endsOf(message: TracedMessage, before: readonly Entry[]): Ends {
+  const { direction, local, remote, isProtected } = message;
+  const { initiatorSpi, responderSpi } = message.header;
+  for (const entry of before.slice(-2)) {
+    if (entry.kind !== "message") continue;
+    const { ends } = entry;
+    const isSame =
+      ends.direction === direction &&
+      ends.initiatorSpi === initiatorSpi &&
+      ends.responderSpi === responderSpi &&
+      sameEndpoint(ends.local, local) &&
+      sameEndpoint(ends.remote, remote);
+    if (isSame) return ends;
+  }
+  return { direction, local, remote, initiatorSpi, responderSpi, isProtected };
+}
+
+/**
+ * The numbers of {@link outlineOf} as the characters of a text, the smallest form that V8 has for a few numbers below 2^16. Names are
+ * made of it when somebody reads: most of what is noted nobody ever looks at.
+ */
+function outlined({ payloads, inner }: TracedMessage): string | undefined {
   const { first, bytes } = inner ?? encodePayloadChain(payloads);
   try {
-    return outlineOf(first, bytes);
+    return String.fromCharCode(...outlineOf(first, bytes).map(asCharacter));
   } catch (error) {
     if (error instanceof WireError) return undefined;
     throw error;
   }
 }
 
+/** Of each payload's three numbers the first, its type, says whether the third is a notify type, for which all 16 bits are taken. */
+function asCharacter(number: number, at: number, outline: readonly number[]): number {
+  if (at % OUTLINE_STRIDE !== 0) return Math.max(number, 0);
+  return outline[at + 2] === NO_NOTIFY ? number : number | IS_NOTIFY;
+}
+const IS_NOTIFY = 0x100;
+
 /** Types and octets. */
-function payloadNames(outline: readonly number[] | undefined): string[] {
+function payloadNames(outline: string | undefined): string[] {
   if (outline === undefined) return ["malformed"];
   const count = outline.length / OUTLINE_STRIDE;
   const named = Array.from({ length: Math.min(count, PAYLOADS_NAMED_MAX) }, (_, i) => {
-    const [type, octets, notifyType] = outline.slice(i * OUTLINE_STRIDE);
-    return `${payloadName(type!, notifyType!)} ${octets}`;
+    const [type, octets, notifyType] = [0, 1, 2].map((k) => outline.charCodeAt(i * OUTLINE_STRIDE + k));
+    return `${type! < IS_NOTIFY ? payloadName(type!) : `N(${nameOf(NotifyType, notifyType!)})`} ${octets}`;
   });
   return count > PAYLOADS_NAMED_MAX ? [...named, `${count - PAYLOADS_NAMED_MAX} more`] : named;
 }
 
-function payloadName(type: number, notifyType: number): string {
-  if (notifyType !== NO_NOTIFY) return `N(${nameOf(NotifyType, notifyType)})`;
+function payloadName(type: number): string {
   if (type === PayloadType.NONCE) return "Nonce";
   return Object.values<number>(PayloadType).includes(type) ? nameOf(PayloadType, type) : `${type}`;
 }
 
-function shownEntry(entry: Entry, now: Instant): BlackboxEntry {
-  const { connection, at, count } = entry;
+function shownEntry(connection: string | undefined, entry: Entry, now: Instant): BlackboxEntry {
+  const { at, count } = entry;
   const common = {
     secondsAgo: Math.max(0, (now - at) / 1000),
     ...(connection === undefined ? {} : { connection }),
@@ -208,19 +245,19 @@ function shownEntry(entry: Entry, now: Instant): BlackboxEntry {
     const child = notice.child === undefined ? {} : { child: notice.child };
     return { ...common, ...child, kind: "decision", code: notice.code, lines: [first, ...more] };
   }
-  const { direction, header, isProtected, outline, octets, packets, repeats } = entry;
+  const { ends, exchangeType, messageId, isResponse, outline, octets, packets, repeats } = entry;
   return {
     ...common,
     kind: "message",
-    direction,
-    local: formatEndpoint(entry.local),
-    remote: formatEndpoint(entry.remote),
-    exchange: nameOf(ExchangeType, header.exchangeType),
-    messageId: header.messageId,
-    isResponse: header.isResponse,
-    isProtected,
-    initiatorSpi: header.initiatorSpi,
-    responderSpi: header.responderSpi,
+    direction: ends.direction,
+    local: formatEndpoint(ends.local),
+    remote: formatEndpoint(ends.remote),
+    exchange: nameOf(ExchangeType, exchangeType),
+    messageId,
+    isResponse,
+    isProtected: ends.isProtected,
+    initiatorSpi: ends.initiatorSpi,
+    responderSpi: ends.responderSpi,
     payloads: payloadNames(outline),
     ...(octets === 0 ? {} : { octets }),
     packets,

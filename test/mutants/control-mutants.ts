@@ -35,6 +35,14 @@ export const CONTROL_MUTANTS: readonly Mutant[] = [
     killedBy: "types and sizes of payloads are kept, and nothing that is in them",
   },
   {
+    bug: "the black box takes a peer that has moved for where it was",
+    file: "src/daemon/black-box.ts",
+    find: "      sameEndpoint(ends.remote, remote);\n",
+    replace: "      sameEndpoint(ends.remote, ends.remote);\n",
+    test: "test/unit/daemon/black-box.test.ts",
+    killedBy: "each message has its own ends, SPIs and sizes",
+  },
+  {
     bug: "keys are in every capture where they may be",
     file: "src/daemon/captures.ts",
     find: "keys: keys && gateway.keys !== undefined ?",

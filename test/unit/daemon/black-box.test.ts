@@ -85,6 +85,49 @@ test("types and sizes of payloads are kept, and nothing that is in them", () => 
   expect(blackboxDocument.safeParse({ apiVersion: 1, seconds: 600, entries, leftOut: 0 }).success).toBe(true);
 });
 
+test("each message has its own ends, SPIs and sizes, however like the one before it is", () => {
+  const box = new BlackBox();
+  const moved = { address: parseIpAddress("198.51.100.2")!, port: 4501 };
+  const header = { ...message("paris").header, initiatorSpi: "2122232425262728" } as never;
+  const more: Partial<TracedMessage>[] = [
+    {},
+    { direction: "inbound" },
+    { remote: moved },
+    { local: moved },
+    { direction: "inbound" },
+    { header },
+    {},
+  ];
+  for (const [i, one] of more.entries()) box.noteMessage(message("paris", one), at(i));
+  const shown = box.read(all, at(10)).map((entry) => {
+    if (entry.kind !== "message") throw new Error("a message became something else");
+    return [entry.direction, entry.local, entry.remote, entry.initiatorSpi].join(" ");
+  });
+  const [here, there] = ["192.0.2.1:4500", "198.51.100.2:4500"];
+  const spi = "0102030405060708";
+  expect(shown).toEqual([
+    `outbound ${here} ${there} ${spi}`,
+    `inbound ${here} ${there} ${spi}`,
+    `outbound ${here} 198.51.100.2:4501 ${spi}`,
+    `outbound 198.51.100.2:4501 ${there} ${spi}`,
+    `inbound ${here} ${there} ${spi}`,
+    `outbound ${here} ${there} 2122232425262728`,
+    `outbound ${here} ${there} ${spi}`,
+  ]);
+});
+
+test("payloads of any size and notifies of any type are named", () => {
+  const box = new BlackBox();
+  const payloads: Payload[] = [
+    { kind: "V", data: new Uint8Array(65_531) },
+    { kind: "N", protocolId: 0, notifyType: 65_535, spi: new Uint8Array(0), data: new Uint8Array(0) },
+    { kind: "N", protocolId: 0, notifyType: 0, spi: new Uint8Array(0), data: new Uint8Array(300) },
+  ];
+  box.noteMessage(message("paris", { payloads }), at(1));
+  const [entry] = box.read(all, at(1));
+  expect(entry).toMatchObject({ payloads: ["V 65535", "N(unknown (65535)) 8", "N(unknown (0)) 308"] });
+});
+
 test("what is older than ten minutes is gone", () => {
   const box = new BlackBox();
   box.noteMessage(message("paris"), at(0));
