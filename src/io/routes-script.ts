@@ -49,8 +49,9 @@ export async function runRoutesScript(
   }
   const { status, stderr } = await run(
     script,
-    [verb, ...(saveTo === undefined ? [] : ["--save", saveTo])],
-    `${lines.join("\n")}\n`,
+    [verb, "--whole", ...(saveTo === undefined ? [] : ["--save", saveTo])],
+    // Were we killed before the lines are written, the script would take none for all: everything of ours would go.
+    `${lines.join("\n")}\nend\n`,
   );
   const complaints = stderr.split("\n").filter((line) => line.trim() !== "");
   if (status === 0 || status === 1) return { isComplete: status === 0, complaints };

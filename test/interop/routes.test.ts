@@ -99,6 +99,20 @@ describeWith(["tun"], "tungate-routes", () => {
     expect(monitor.log()).not.toMatch(/10\.2\.|2001:db8:2|fwmark/);
   });
 
+  test("lines that are told to their end count, those that break off do not", async () => {
+    expect(await script(["apply", "--whole"], `${BASIC}\nend`)).toMatchObject({ status: 0, stderr: "" });
+    const before = await everything();
+    for (const words of [
+      ["apply", "--whole"],
+      ["clear", "--whole"],
+    ])
+      for (const lines of ["", "device tg0\n"]) expect((await script(words, lines)).status).toBe(2);
+    expect(await everything()).toBe(before);
+    expect(await wayTo("10.2.3.4")).toBe("tg0");
+    expect((await script(["clear", "--whole"], "on-exit open\nend\n")).status).toBe(0);
+    expect(await wayTo("10.2.3.4")).toBe("wan0");
+  });
+
   test("only what differs is touched when the wanted state changes", async () => {
     await apply(`${BASIC}\nprotect 10.4.0.0/16 dev tg0\nthrow 10.2.9.0/24`);
 
@@ -470,7 +484,7 @@ describeWith(["tun"], "tungate-routes", () => {
       join(folder, "holder"),
     );
     try {
-      await until("the lock is held", () => /held/.test(holder.log()), 10_000);
+      await until("the lock is held", () => /held/.test(holder.log()));
       const outcome = await apply(BASIC);
       expect(outcome).toMatchObject({ status: 0, stderr: expect.stringContaining("going on without") });
       expect(await wayTo("10.2.3.4")).toBe("tg0");

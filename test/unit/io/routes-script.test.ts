@@ -32,22 +32,36 @@ test.each([["applie"], ["apply", "--sav"], ["clear", "x"], ["prepare", "--user"]
     const { status, stderr } = spawnSync(routesScriptPath(), words, {
       encoding: "utf8",
       input: "",
-      timeout: 20_000,
+      timeout: 60_000,
     });
     expect([status, stderr.split("\n")[0]]).toEqual([2, expect.stringMatching(/^ {2}tungate-routes apply /)]);
   },
 );
 
 test("it gets the verb and every line", async () => {
-  const path = script('[ "$1" = apply ] && [ "$(cat)" = "table 220\nthrow 10.1.0.0/16" ] || exit 2');
+  const path = script(
+    '[ "$*" = "apply --whole" ] && [ "$(cat)" = "table 220\nthrow 10.1.0.0/16\nend" ] || exit 2',
+  );
   expect(await runRoutesScript("apply", ["table 220", "throw 10.1.0.0/16"], path)).toEqual({
     isComplete: true,
     complaints: [],
   });
 });
 
+test.each(["", "\n", "table 220\n", "table 220\nprotect 10.2.0.0/16 dev tg0\nen", "end\ntable 220\n"])(
+  "lines that break off, as when the gateway is killed, change nothing: %j",
+  (input) => {
+    for (const verb of ["apply", "clear"]) {
+      const words = { encoding: "utf8", input, timeout: 60_000 } as const;
+      const { status, stdout, stderr } = spawnSync(routesScriptPath(), [verb, "--whole"], words);
+      expect([status, stdout]).toEqual([2, ""]);
+      expect(stderr).toBe("tungate-routes: the lines broke off, so nothing was changed\n");
+    }
+  },
+);
+
 test("what is protected is kept for the next boot where the service manager gives a place", async () => {
-  const path = script('[ "$*" = "apply --save /var/lib/tungate/guards" ] || exit 2');
+  const path = script('[ "$*" = "apply --whole --save /var/lib/tungate/guards" ] || exit 2');
 
   expect((await runRoutesScript("apply", [], path, "/var/lib/tungate/guards")).isComplete).toBe(true);
   expect(guardsFile({ STATE_DIRECTORY: "/var/lib/tungate:/var/lib/other" })).toBe("/var/lib/tungate/guards");
