@@ -1,6 +1,7 @@
 /** Guides whose commands run as they stand in them: fenced blocks of shell, one after the other in one shell. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { run } from "./command.ts";
 import { ROOT } from "./prerequisites.ts";
 
@@ -10,6 +11,45 @@ export interface GuideRun {
   readonly outputs: readonly string[];
   /** What stands below each block, where a fenced block without a language follows it. */
   readonly shown: readonly (string | undefined)[];
+}
+
+/** The lines that a page shows below `$ COMMAND`, in an indented or a fenced block. @throws Error where it shows none */
+export function shownBelow(page: string, command: string): string[] {
+  const lines = readFileSync(join(ROOT, "docs", page), "utf8").split("\n");
+  const at = lines.findIndex((line) => line.trim() === `$ ${command}`);
+  const margin = /^ */.exec(lines[at] ?? "")![0];
+  const rest = lines.slice(at + 1);
+  const end = rest.findIndex(
+    (line) => /^(?: *\$ |```)/.test(line) || (line !== "" && !line.startsWith(margin)),
+  );
+  const shown = rest.slice(0, end).filter((line) => line.trim() !== "" && line.trim() !== "...");
+  if (at < 0 || shown.length === 0) throw new Error(`docs/${page} shows nothing below "$ ${command}"`);
+  return shown;
+}
+
+/** A line without what differs from run to run and from machine to machine. */
+const likeness = (line: string) =>
+  line
+    .replace(/( lanes?), .*/, "$1")
+    .replace(/ lost +[\d.]+ %/, "")
+    .replace(/(dropped packets: ).*/, "$1")
+    .replace(/[\d.]+ (?:h|min|s|ms)\b(?: \d+ (?:min|s)\b)?/g, "TIME")
+    .replace(/[\d.]+ [kMG]?(?:B|bit\/s)(?![\w])/g, "AMOUNT")
+    .replace(/\b[0-9a-f]{8}\b/g, "SPI")
+    .replace(/\bonce\b|\b\d+ times\b/g, "TIMES")
+    .replace(/\d+(?:\.\d+)?/g, "0")
+    .replace(/\s+/g, " ")
+    .trim();
+
+/** Requires that `printed` has a line like each that the page shows below the command, in the same order; it may have more. */
+export function expectLikeShown(page: string, command: string, printed: string): void {
+  const lines = printed.split("\n").map(likeness);
+  let at = 0;
+  for (const line of shownBelow(page, command).map(likeness)) {
+    const found = lines.indexOf(line, at);
+    expect(found, `docs/${page}, $ ${command}: "${line}" in\n${printed}`).toBeGreaterThanOrEqual(0);
+    at = found + 1;
+  }
 }
 
 const MARK = "=== block ";

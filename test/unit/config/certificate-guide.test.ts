@@ -1,42 +1,14 @@
 /** The guide to certificates, taken at its word: its commands are run, and its examples load what they have made. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { createFileReader } from "../../../src/config/file-reader.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
+import { follow, sectionOf, sections } from "./certificate-commands.ts";
 
-const GUIDE = readFileSync(join(import.meta.dirname, "../../../docs/certificates.md"), "utf8");
 const root = mkdtempSync(join(tmpdir(), "tungate-guide-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-interface Section {
-  readonly title: string;
-  /** Lines of its blocks of commands. */
-  readonly commands: readonly string[];
-  readonly examples: readonly string[];
-}
-
-const COMMAND = /^ {4}((?:openssl|printf|chmod|umask) .*)$/gm;
-const sections: readonly Section[] = GUIDE.split(/^## /m)
-  .slice(1)
-  .map((text) => ({
-    title: text.slice(0, text.indexOf("\n")),
-    commands: [...text.matchAll(COMMAND)].map((match) => match[1]!),
-    examples: [...text.matchAll(/^```yaml\n(.*?)^```$/gms)].map((match) => match[1]!),
-  }));
-const sectionOf = (title: string) => sections.find((one) => one.title === title)!;
-
-/** Runs the commands as the guide has them, for gw-a and then for gw-b. */
-function follow(folder: string, ...titles: readonly string[]): void {
-  const lines = titles.flatMap((title) => sectionOf(title).commands);
-  expect(lines.length).toBeGreaterThan(0);
-  const forPeer = lines
-    .filter((line) => line.includes("gw-a"))
-    .map((line) => line.replaceAll("gw-a", "gw-b"));
-  execFileSync("sh", ["-ec", [...lines, ...forPeer].join("\n")], { cwd: folder, stdio: "pipe" });
-}
 
 /** Loads what a section shows, in a folder of its own where everything before was done. */
 function loaded(title: string, ...needs: readonly string[]) {
