@@ -18,7 +18,9 @@ export default defineConfig({
           include: ["test/{unit,vectors,sim,conformance}/**/*.test.ts", "test/tidy.test.ts"],
           // They only compute: two keep busy what the interop tests, which mostly wait, leave of two processors.
           maxWorkers: Math.max(2, availableParallelism() - 1),
-          testTimeout: 120_000,
+          testTimeout: 300_000,
+          // What `expect.poll` waits for comes; when, is the machine's affair.
+          expect: { poll: { timeout: 60_000 } },
         },
       },
       {
@@ -27,8 +29,8 @@ export default defineConfig({
           include: ["test/interop/**/*.test.ts"],
           // Their namespaces and guests bear the names of their processes, and most of the time they wait.
           maxWorkers: 3,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           // Real daemons against real time: where the machine is not ours, one stall of it is no verdict.
           retry: process.env["CI"] === "true" ? 1 : 0,
         },

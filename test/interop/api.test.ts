@@ -13,9 +13,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { BlockType } from "../../src/wire/capture/pcapng.ts";
 import { PcapngReader } from "../../src/wire/capture/pcapng-reader.ts";
-import { run } from "./harness/command.ts";
+import { BackgroundProcess, run, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
-import { describeWith, ROOT } from "./harness/prerequisites.ts";
+import { describeWith, PROGRAM, ROOT } from "./harness/prerequisites.ts";
 import { SECRET, startGateway } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
@@ -33,9 +33,12 @@ const following = (async () => {
     if (event.type === "notice" && event.code === "childSaRekeyed") stop.abort();
   }
 })();
-// The stream begins with what happens once it is open.
-await new Promise((resolve) => setTimeout(resolve, 1000));
 const outcome = await client.rekey("peer/lan", { waitSeconds: 20 });
+// The stream begins with what happens once it is open, which may be later than this.
+while (!stop.signal.aborted) {
+  await client.rekey("peer/lan", { waitSeconds: 20 });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+}
 await following;
 const refused = await client.up("nobody").catch((error: unknown) => (error instanceof ControlError ? error.code : "?"));
 const metrics = await client.metrics();
@@ -248,12 +251,18 @@ describeWith(["tun", "build"], "the package", () => {
   });
 
   test("tungate events says what happens, in lines and as JSON", async () => {
-    const json = a.cli("events", "--json", "--after", "0-0");
+    const json = new BackgroundProcess(
+      [...PROGRAM, "events", "--json", "--after", "0-0", "--control", a.controlPath],
+      join(folder, "events.log"),
+    );
     expect((await a.cli("rekey", "peer/lan")).status).toBe(0);
+    await until("it has told of the rekeying", () => json.log().includes("childSaRekeyed"));
     await a.stop();
-    const lines = (await json).stdout
-      .trim()
+    await json.ended();
+    const lines = json
+      .log()
       .split("\n")
+      .filter((line) => line.startsWith("{"))
       .map((line) => JSON.parse(line) as { type: string; code?: string });
     expect(lines[0]).toMatchObject({ type: "lost" });
     expect(lines).toContainEqual(

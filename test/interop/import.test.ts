@@ -121,7 +121,7 @@ describeWith(["tun", "build", "strongswan"], "import swanctl", () => {
       await until(
         "ping",
         () => mine.site.host.ping(other.site.addresses.host4),
-        20_000,
+        40_000,
         () => mine.ours.log().slice(-4000),
       );
       const { connections } = await mine.ours.status();

@@ -133,7 +133,7 @@ describeWith(["root", "tun", "build"], "scripts/install", () => {
       join(folder, "held"),
     );
     try {
-      await until("the lock is held", () => /held/.test(held.log()), 10_000);
+      await until("the lock is held", () => /held/.test(held.log()));
       const { status, stderr } = await run([join(ROOT, "scripts/install"), "--destdir", destination], {
         mayFail: true,
       });

@@ -52,7 +52,7 @@ async function oneWayFlows(from: Site, to: Site): Promise<void> {
     await until(
       `flow ${flow} has arrived`,
       async () => (await receiver.udpReceived(flow)).received >= DATAGRAMS,
-      4_000,
+      40_000,
       () => `the sender's device: ${device}`,
     );
     expect(await receiver.udpReceived(flow)).toMatchObject({

@@ -34,29 +34,53 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
     await sites.remove();
   });
 
-  /** A datagram every few milliseconds from host A to host B, IPv4 and IPv6, while something happens to gateway A. */
+  interface World {
+    readonly frames: readonly Frame[];
+    readonly sent: number;
+    readonly received: number;
+    readonly lan: number;
+  }
+  /**
+   * A datagram every few milliseconds from host A to host B, IPv4 and IPv6, while something happens to gateway A, for
+   * `milliseconds` at least.
+   * @param isShort - no more of them, however long it takes to happen
+   */
   async function whileSending(
     happening: () => Promise<void>,
     milliseconds: number,
-  ): Promise<{ frames: Frame[]; received: number; lan: number }> {
+    isShort = false,
+  ): Promise<World> {
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "leak.pcap"));
     const [left, right] = [await sites.a.traffic(), await sites.b.traffic()];
     const flows = [newFlow(), newFlow()];
-    const count = Math.ceil(milliseconds / 4);
+    const words = { port: PORT, everyMs: 4 };
+    const many = isShort
+      ? ({ ...words, count: Math.ceil(milliseconds / 4) } as const)
+      : ({ ...words, count: 25, isOpen: true } as const);
     const lanBefore = await arrivedOnLan();
     const sending = Promise.all([
-      left.udpSend({ host: SITE_B.host4, port: PORT, flow: flows[0]!, count, everyMs: 4 }),
-      left.udpSend({ host: SITE_B.host6, port: PORT, flow: flows[1]!, count, everyMs: 4 }),
+      left.udpSend({ ...many, host: SITE_B.host4, flow: flows[0]! }),
+      left.udpSend({ ...many, host: SITE_B.host6, flow: flows[1]! }),
     ]);
-    await happening();
-    await sending;
-    await sleep(100);
-    const frames = await capture.stop();
-    const received = (await Promise.all(flows.map((flow) => right.udpReceived(flow)))).reduce(
-      (sum, flow) => sum + flow.received,
-      0,
-    );
-    return { frames, received, lan: (await arrivedOnLan()) - lanBefore };
+    await Promise.all([happening(), sleep(milliseconds)]);
+    await left.finish();
+    const sent = (await sending).reduce((sum, one) => sum + one.sent, 0);
+    const look = async () => ({
+      received: (await Promise.all(flows.map((flow) => right.udpReceived(flow)))).reduce(
+        (sum, flow) => sum + flow.received,
+        0,
+      ),
+      lan: (await arrivedOnLan()) - lanBefore,
+    });
+    // What was on its way when the last one was sent, on a machine that may be busy.
+    let last = await look();
+    await until("nothing more arrives", async () => {
+      const before = last;
+      await sleep(300);
+      last = await look();
+      return before.received === last.received && before.lan === last.lan;
+    });
+    return { frames: await capture.stop(), sent, ...last };
   }
 
   async function arrivedOnLan(): Promise<number> {
@@ -65,7 +89,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
   }
 
   /** No inner packet on the wire, and whatever arrived at host B has an ESP packet that carried it. */
-  function expectNoLeak({ frames, received, lan }: { frames: Frame[]; received: number; lan: number }): void {
+  function expectNoLeak({ frames, received, lan }: World): void {
     expect(clearFrames(frames)).toEqual([]);
     expect(lan).toBe(received);
     const outbound = frames.filter((frame) => frame.kind === "esp" && frame.source === SITE_A.outer4);
@@ -86,8 +110,9 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
   test("the control: before there is a gateway everything arrives in clear, and the check sees it", async () => {
     const world = await whileSending(async () => undefined, 400);
 
-    expect(world.received).toBe(200);
-    expect(countOf(world.frames, "clear")).toBe(200);
+    expect(world.sent).toBeGreaterThan(50);
+    expect(world.received).toBe(world.sent);
+    expect(countOf(world.frames, "clear")).toBe(world.sent);
     expect(() => expectNoLeak(world)).toThrow();
   });
 
@@ -101,10 +126,11 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
 
       const world = await whileSending(async () => {
         await a.isUp("peer");
+        await sleep(1500);
       }, 3000);
 
       expectNoLeak(world);
-      expect(world.received).toBeGreaterThan(500);
+      expect(world.received).toBeGreaterThan(200);
     });
 
     test("start again after a stop with on_exit: block: not one packet in clear at any time", async () => {
@@ -114,10 +140,11 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
         await sleep(300);
         await startGateway(a, facts(SITE_A));
         await a.isUp("peer");
-      }, 5000);
+        await sleep(500);
+      }, 3000);
 
       expectNoLeak(world);
-      expect(world.received).toBeGreaterThan(100);
+      expect(world.received).toBeGreaterThan(50);
     });
 
     test("rekeying of child and IKE SA", async () => {
@@ -127,7 +154,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
       }, 3000);
 
       expectNoLeak(world);
-      expect(world.received).toBe(1500);
+      expect(world.received).toBe(world.sent);
     });
 
     test("SIGKILL", async () => {
@@ -137,8 +164,8 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
       }, 2000);
 
       expectNoLeak(world);
-      expect(world.received).toBeGreaterThan(100);
-      expect(world.received).toBeLessThan(900);
+      expect(world.received).toBeGreaterThan(50);
+      expect(world.received).toBeLessThan(world.sent - 50);
     });
 
     test("start after SIGKILL, stop, and after the stop", async () => {
@@ -161,6 +188,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
       const world = await whileSending(async () => {
         await sleep(500);
         await a.stop();
+        await sleep(1000);
       }, 2500);
 
       expect(countOf(world.frames, "clear")).toBeGreaterThan(50);
@@ -174,9 +202,13 @@ describeWith(["tun", "build", "tcpdump", "nft"], "leaks", () => {
     await startGateway(a, facts(SITE_A, { keep: "on-demand" }));
     expect((await a.connection("peer")).state).not.toBe("up");
 
-    const world = await whileSending(async () => {
-      await a.isUp("peer");
-    }, 100);
+    const world = await whileSending(
+      async () => {
+        await a.isUp("peer");
+      },
+      100,
+      true,
+    );
 
     expectNoLeak(world);
     // The very first datagrams were held, not lost.

@@ -158,7 +158,7 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
       const answers = await prometheus.query(...asked);
       return asked.filter((_, i) => answers[i]!.length === 0);
     };
-    await until("all have series", async () => (await empty()).length === 0, 15_000).catch(() => undefined);
+    await until("all have series", async () => (await empty()).length === 0).catch(() => undefined);
     expect(await empty()).toEqual([]);
     const firing = (await prometheus.alerts()).filter(({ state }) => state === "firing");
     expect(firing.map(({ labels }) => labels["alertname"])).toEqual([]);
@@ -186,7 +186,7 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
     const pings = await sites.a.host.run(["ping", "-q", "-n", "-c", "150", "-i", "0.02", SITE_B.host4]);
     expect(pings.stdout).toContain("150 received");
     await flood;
-    await until("metrics are served again", async () => (await page("/metrics")).status === 200, 20_000);
+    await until("metrics are served again", async () => (await page("/metrics")).status === 200);
     expect((await a.connection("peer")).state).toBe("up");
   });
 
@@ -196,10 +196,10 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
         .filter(({ labels }) => labels["alertname"] === "TungateCertificateExpires")
         .map(({ labels }) => `${labels["connection"]} ${labels["use"]} ${labels["number"]}`);
     writeCertificate(a, "a", 7);
-    await until("the alert fires", async () => (await firing()).length > 0, 40_000);
+    await until("the alert fires", async () => (await firing()).length > 0);
     expect(await firing()).toEqual(["peer local 1"]);
     writeCertificate(a, "a", 400);
-    await until("the alert is over", async () => (await firing()).length === 0, 40_000);
+    await until("the alert is over", async () => (await firing()).length === 0);
     expect((await a.connection("peer")).state).toBe("up");
   });
 
@@ -214,12 +214,12 @@ describeWith(["tun", "build", "prometheus"], "a pair that Prometheus watches", (
           labels["child"] === child.child,
       );
     await b.stop();
-    await until("the alert fires", isFiring, 40_000);
+    await until("the alert fires", isFiring);
     expect(await page("/readyz")).toEqual({ status: 503, text: "1 of 1 are not up\npeer/lan\n" });
     expect((await page("/healthz")).status).toBe(200);
     await startCertified(b, "b", { site: SITE_B, keep: "respond" });
     await a.isUp("peer");
-    await until("the alert is over", async () => !(await isFiring()), 40_000);
+    await until("the alert is over", async () => !(await isFiring()));
     expect((await page("/readyz")).status).toBe(200);
   });
 });

@@ -82,7 +82,7 @@ describeWith(["tun", "build", "tcpdump"], "two Tungate gateways", () => {
       await until(
         "the new MTU is known",
         async () => ((await a.connection("peer")).children[0]?.mtu?.path ?? 0) === 1380,
-        10_000,
+        40_000,
       );
       await expectTraffic(sites.a, sites.b, { octets: 500_000, datagrams: 10 });
     } finally {
@@ -104,7 +104,7 @@ describeWith(["tun", "build", "tcpdump"], "two Tungate gateways", () => {
     await until(
       "the child SA is new",
       async () => (await a.connection("peer")).children[0]?.inboundSpi !== before,
-      10_000,
+      40_000,
     );
 
     expect((await pinging).stdout).toContain("350 packets transmitted, 350 received");

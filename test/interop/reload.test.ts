@@ -98,8 +98,8 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
     await b.start(OTHER_END);
     await a.start(settings({}));
     await Promise.all([a.isUp("swan"), a.isUp("own")]);
-    await until("IPv4 passes", () => sites.a.host.ping(SITE_B.host4), 10_000);
-    await until("IPv6 passes", () => sites.a.host.ping(SITE_B.host6), 10_000);
+    await until("IPv4 passes", () => sites.a.host.ping(SITE_B.host4));
+    await until("IPv6 passes", () => sites.a.host.ping(SITE_B.host6));
     untouched = await identity("swan");
     // From before the first reload to behind the last one.
     const ping = sites.a.host.run(
@@ -227,7 +227,7 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
     const own = await a.isUp("own");
     expect(own.children[0]?.local).toEqual(["2001:db8:1::/64"]);
     expect(own.initiatorSpi).not.toBe(before.ike);
-    await until("IPv6 passes", () => sites.a.host.ping(SITE_B.host6), 10_000);
+    await until("IPv6 passes", () => sites.a.host.ping(SITE_B.host6));
   });
 
   test("addresses of the device come and go, and what others gave it stays", async () => {
@@ -335,7 +335,7 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
       lines: [expect.stringMatching(/on trial for another/)],
     });
     expect((await a.connection("more")).state).toBe("listening");
-    await until("it is gone", async () => (await a.status()).connections.length === 2, 15_000);
+    await until("it is gone", async () => (await a.status()).connections.length === 2);
     expect(a.log()).toContain("the configuration on trial was taken back: nobody said to keep it");
     expect((await configuration())?.confirmInSeconds).toBeUndefined();
     expect(await identity("own")).toEqual(before);

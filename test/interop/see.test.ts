@@ -10,10 +10,13 @@ import { ca, gateway } from "../unit/pki/certificate-maker.ts";
 import { certificatePem, writeOurs } from "./harness/certified.ts";
 import { BackgroundProcess, run, until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
+import { expectLikeShown } from "./harness/guide.ts";
 import { describeWith, PROGRAM } from "./harness/prerequisites.ts";
 import { SECRET, startGateway, type TunnelFacts } from "./harness/settings.ts";
 import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 
+/** What it shows is compared with what is printed here. */
+const GUIDE = "operation.md";
 const HOST_A = SITE_A.host4;
 const HOST_B = SITE_B.host4;
 /** A peer that does not exist, for a child that cannot come up. */
@@ -150,12 +153,13 @@ table inet see {
         const now = (await lan()).oneWay;
         return now?.cause === "ikeAnswers" && now;
       },
-      30_000,
+      40_000,
     );
-    expect(lines[0]).toMatch(/^we send \(\d+ packets\), nothing returns since \d+ s$/);
+    expect(lines[0]).toMatch(/^we send \(\d+ packets\), nothing returns since (\d+ min )?\d+ s$/);
     expect(lines[1]).toContain("answers IKE on the same UDP port 4500");
     const check = await a.cli("status", "peer", "--check");
     expect(check.stdout).toContain("peer/lan gets nothing back");
+    expectLikeShown(GUIDE, "tungate status", (await a.cli("status")).stdout);
     await dropping("meta mark 0x7fffffff");
     await until("the alarm is over", async () => (await lan()).oneWay === undefined);
     await ping.stop("SIGTERM");
@@ -281,6 +285,12 @@ table inet see {
     expect(textOf(fine)).toMatch(/peer\/lan protects it: .* \(tungate\.yaml:\d+\)/);
     expect(textOf(fine)).toMatch(/inner packets of up to 1\d{3} octets fit/);
     expect(fine.next).toBeUndefined();
+    const inWords = async (...words: string[]) => (await a.cli("explain", ...words)).stdout;
+    expectLikeShown(
+      GUIDE,
+      `tungate explain ${HOST_A} ${HOST_B} --proto icmp`,
+      await inWords(HOST_A, HOST_B, "--proto", "icmp"),
+    );
 
     const reversed = await explained(HOST_B, HOST_A);
     expect(reversed.ways.map(({ way }) => way)).toEqual(["in", "out"]);
@@ -317,6 +327,11 @@ table inet see {
       return textOf(answer).includes("discarded by policy") && answer;
     });
     expect(discarded).toMatchObject({ status: 1, next: { code: "discarded" } });
+    expectLikeShown(
+      GUIDE,
+      `tungate explain ${HOST_A} ${HOST_B} --proto tcp --port 23`,
+      await inWords(HOST_A, HOST_B, "--proto", "tcp", "--port", "23"),
+    );
     expect(textOf(discarded)).toMatch(
       /tcp 10\.1\.0\.10:\d+ -> 10\.2\.0\.10:23: discarded by policy; (once|\d+ times), \d+ s ago/,
     );
@@ -349,11 +364,14 @@ table inet see {
   async function topDraws(): Promise<void> {
     const live = `${PROGRAM.join(" ")} top --control ${a.controlPath}`;
     const inside = `stty rows 24 cols 80; ${live}; echo left $?; stty -a`;
-    const keys = "(sleep 4; printf s; sleep 1; printf q)";
-    const { stdout } = await run(["sh", "-c", `${keys} | script -qec "$INSIDE" /dev/null`], {
+    const screen = join(sites.folder, "screen");
+    const seen = (text: string) => `until grep -q '${text}' ${screen}; do sleep 0.1; done`;
+    const keys = `(${seen("children")}; sleep 1; printf s; ${seen("s sort (in)")}; sleep 1; printf q)`;
+    await run(["sh", "-c", `: >${screen}; ${keys} | script -qefc "$INSIDE" ${screen} >/dev/null`], {
       mayFail: true,
       env: { TERM: "xterm", NO_COLOR: "1", INSIDE: inside },
     });
+    const stdout = readFileSync(screen, "utf8");
     expect(stdout).toContain("\u001b[?1049h");
     expect(stdout).toMatch(/4 children +in .*bit\/s +out .*bit\/s/);
     expect(stdout).toMatch(/peer\/lan +up +.*bit\/s/);

@@ -183,7 +183,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: proofs that are refuse
         found = await failureOf(name);
         return words.test(found);
       },
-      15_000,
+      40_000,
       () => `${found}\n${ours.log().slice(-2000)}`,
     );
   }
@@ -196,7 +196,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: proofs that are refuse
         const isGone = status.initiatorSpi === undefined && status.state !== "up";
         return isGone && !(await peer.associations()).includes(`${name}:`);
       },
-      15_000,
+      40_000,
       () => `${ours.log().slice(-2000)}
 ${peer.log().slice(-1000)}`,
     );

@@ -46,8 +46,8 @@ describeWith(["tun", "build", "tcpdump", "strongswan"], "strongSwan: host2host",
       await ours.isUp("peer");
       const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
       const passes = async () => {
-        await until("we reach strongSwan", () => sites.a.gateway.ping(SITE_B.outer4), 10_000);
-        await until("strongSwan reaches us", () => sites.b.gateway.ping(SITE_A.outer4), 10_000);
+        await until("we reach strongSwan", () => sites.a.gateway.ping(SITE_B.outer4));
+        await until("strongSwan reaches us", () => sites.b.gateway.ping(SITE_A.outer4));
       };
       await passes();
       expect((await ours.command("rekey", "peer", "lan")).outcome).toBe("done");

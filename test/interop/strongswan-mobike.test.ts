@@ -29,7 +29,7 @@ describeWith(["tun", "build", "strongswan"], "ikev2/mobike", () => {
     until(
       `packets pass from site ${from}`,
       async () => (from === "a" ? sites.a.host.ping(SITE_B.host4) : sites.b.host.ping(SITE_A.host4)),
-      20_000,
+      40_000,
       () => `${ours.log().slice(-3000)}\n${peer.log().slice(-3000)}`,
     );
 

@@ -93,7 +93,7 @@ describeWith(["tun", "build", "tcpdump", "nft", "strongswan"], "behind a NAT", (
   ) => {
     const capture = await Capture.start(world.router, "out0", join(world.sites.folder, name));
     await work();
-    await until("the capture shows it", () => test(capture.frames()), 30_000);
+    await until("the capture shows it", () => test(capture.frames()));
     return capture.stop();
   };
 
@@ -152,7 +152,7 @@ describeWith(["tun", "build", "tcpdump", "nft", "strongswan"], "behind a NAT", (
       await until(
         "it is followed",
         () => site.host.ping(SITE_B.host4),
-        15_000,
+        40_000,
         () => ours.log().slice(-2000),
       );
     await expectTraffic(b, c, TRAFFIC);

@@ -85,7 +85,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan without RFC 7427", () =
     until(
       `status says ${pattern}`,
       async () => pattern.test((await ours.connection("refused")).failure?.lines.join("\n") ?? ""),
-      15_000,
+      40_000,
       () => ours.log().slice(-3000),
     );
 

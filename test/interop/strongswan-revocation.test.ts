@@ -203,7 +203,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: chains and revocation"
         const { stdout } = await sites.b.gateway.run(["ss", "-Hltn"]);
         return [LISTS_PORT, OCSP_PORT].every((port) => stdout.includes(`:${port} `));
       },
-      20_000,
+      40_000,
       () => servers.map((server) => server.log()).join("\n"),
     );
   }
@@ -247,7 +247,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: chains and revocation"
       await until(
         `the log says why ${name} is refused`,
         () => refusal.test(said().join("\n")),
-        15_000,
+        40_000,
         () => ours.log().slice(-4000),
       );
       expect((await ours.connection(name)).state).not.toBe("up");

@@ -138,8 +138,11 @@ describeWith(["tun", "build", "tcpdump"], "traffic flow confidentiality between 
     await receiver.udpServe(5003, false);
     const flow = newFlow();
     await sender.udpSend({ host: SITE_B.host4, port: 5003, flow, count: 1000, everyMs: 1, size: 60 });
-    await sleep(300);
-    expect(await receiver.udpReceived(flow)).toMatchObject({ received: 1000, duplicates: 0, corrupt: 0 });
+    expect(await receiver.udpArrived(flow, 1000)).toMatchObject({
+      received: 1000,
+      duplicates: 0,
+      corrupt: 0,
+    });
     const frames = espFrom(await capture.stop(), SITE_A.outer4);
     expect(frames.length).toBeGreaterThan(10);
     expect(frames.length).toBeLessThan(700);

@@ -71,7 +71,7 @@ export class Capture {
     await until(
       "tcpdump listens",
       () => existsSync(logPath) && /listening on/.test(capture.log()),
-      10_000,
+      undefined,
       () => capture.log(),
     );
     return new Capture(capture, path);

@@ -7,6 +7,8 @@ import type { Site } from "./two-sites.ts";
 
 const TCP_PORT = 5001;
 const UDP_PORT = 5002;
+/** How late an echo may be on a busy machine. */
+const ECHO_MS = 10_000;
 
 /** Ping, TCP and UDP between the hosts of two sites, IPv4 and IPv6; what arrives is what was sent. */
 export async function expectTraffic(
@@ -21,7 +23,7 @@ export async function expectTraffic(
   await receiver.udpServe(UDP_PORT, true);
   for (const family of families) {
     const host = family === 4 ? to.addresses.host4 : to.addresses.host6;
-    await until(`ping ${host}`, () => from.host.ping(host), 4_000);
+    await until(`ping ${host}`, () => from.host.ping(host));
     const transfer = await sender.tcpSend({ host, port: TCP_PORT, octets });
     expect(transfer.received, `TCP to ${host}`).toEqual({ octets, digest: transfer.digest });
     const flow = newFlow();
@@ -32,6 +34,7 @@ export async function expectTraffic(
       count: datagrams,
       everyMs: 1,
       size: 600,
+      lingerMs: ECHO_MS,
     });
     expect(sent, `UDP to ${host}`).toEqual({ sent: datagrams, refused: 0, echoed: datagrams });
     expect(await receiver.udpReceived(flow)).toMatchObject({

@@ -18,7 +18,8 @@ export interface RunOptions {
   readonly mayFail?: boolean;
 }
 
-const TIMEOUT_MS = 30_000;
+/** On a machine that does a lot besides; who waits in vain waits so long, nobody else does. */
+const TIMEOUT_MS = 60_000;
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
 
 const statusOf = (code: number | null, signal: string | null): number =>
@@ -107,7 +108,7 @@ export class BackgroundProcess {
   }
 
   /** Waits until it has ended by itself. */
-  async ended(timeoutMs = 10_000): Promise<number> {
+  async ended(timeoutMs = 30_000): Promise<number> {
     await Promise.race([this.#ended, sleep(timeoutMs, undefined, { ref: false })]);
     if (this.#exit === undefined)
       throw new Error(`still running after ${timeoutMs} ms: ${this.child.spawnargs.join(" ")}`);
@@ -115,7 +116,7 @@ export class BackgroundProcess {
   }
 
   /** Asks it to end, and ends it when it does not. */
-  async stop(signal: NodeJS.Signals = "SIGTERM", graceMs = 8_000): Promise<number> {
+  async stop(signal: NodeJS.Signals = "SIGTERM", graceMs = 20_000): Promise<number> {
     this.signal(signal);
     try {
       return await this.ended(graceMs);
@@ -130,7 +131,7 @@ export class BackgroundProcess {
 export async function until<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,
-  timeoutMs = 15_000,
+  timeoutMs = 40_000,
   why: () => string = () => "",
 ): Promise<T> {
   const end = performance.now() + timeoutMs;

@@ -11,7 +11,7 @@ import { addWitness } from "./witness.ts";
 /** A user that the machine does not know, as with DynamicUser. */
 export const UNPRIVILEGED = 64_997;
 /** A start takes a second; the machine may be busy with other things. */
-const READY_MS = 40_000;
+const READY_MS = 60_000;
 const CAPABILITIES = "-all,+net_admin,+net_raw,+net_bind_service";
 /** Where the daemon finds the tree and Node, whatever the rights of the checkout's parents are. */
 export const TREE = "/run/tree";
@@ -128,7 +128,7 @@ export class Gateway {
     return readFileSync(path, "utf8").split("\n").map(readable).join("\n");
   }
 
-  async logSays(pattern: RegExp, timeoutMs = 30_000): Promise<void> {
+  async logSays(pattern: RegExp, timeoutMs = 60_000): Promise<void> {
     await until(
       `our log says ${pattern}`,
       () => pattern.test(this.log()),
@@ -169,7 +169,7 @@ export class Gateway {
   }
 
   /** Waits until a child (or all children) of the connection are up. */
-  async isUp(name: string, child?: string, timeoutMs = 30_000): Promise<ConnectionStatus> {
+  async isUp(name: string, child?: string, timeoutMs = 60_000): Promise<ConnectionStatus> {
     return until(
       `${name} is up`,
       async () => {

@@ -121,7 +121,7 @@ export class StrongSwan {
     await until(
       "charon answers",
       async () => existsSync(join(this.#folder, "vici")) && (await this.#swanctl(["--stats"])).status === 0,
-      15_000,
+      undefined,
       () => this.log(),
     );
     return this;
@@ -147,7 +147,7 @@ export class StrongSwan {
   }
 
   /** Brings the child up; says whether that worked. */
-  async initiate(timeoutSeconds = 10, connection = "peer"): Promise<boolean> {
+  async initiate(timeoutSeconds = 30, connection = "peer"): Promise<boolean> {
     const words = ["--initiate", "--ike", connection, "--child", "lan", "--timeout", String(timeoutSeconds)];
     return (await this.#swanctl(words)).status === 0;
   }
@@ -188,7 +188,7 @@ export class StrongSwan {
     return `${output}${this.#process?.exitStatus === undefined ? "" : this.#process.log()}`;
   }
 
-  async logSays(pattern: RegExp, timeoutMs = 15_000): Promise<void> {
+  async logSays(pattern: RegExp, timeoutMs = 40_000): Promise<void> {
     await until(
       `strongSwan's log says ${pattern}`,
       () => pattern.test(this.log()),
@@ -211,7 +211,7 @@ export class StrongSwan {
   #swanctl(words: readonly string[]): Promise<Outcome> {
     return run(["swanctl", ...words, "--uri", `unix://${join(this.#folder, "vici")}`], {
       mayFail: true,
-      timeoutMs: 40_000,
+      timeoutMs: 60_000,
     });
   }
 }

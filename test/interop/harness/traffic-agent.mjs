@@ -6,6 +6,8 @@ import { createInterface } from "node:readline";
 
 const servers = [];
 const flows = new Map();
+/** Of each sender that goes on until it is told: tells it. */
+const open = new Set();
 const MAGIC = 0x74756e67;
 const HEADER = 20;
 const FLOW_IDLE_MS = 20_000;
@@ -50,21 +52,25 @@ const commands = {
     });
   },
 
-  tcpSend({ host, port, octets, timeoutMs }) {
+  /** Sends `octets`; with `isOpen` others until `finish`, and then these. */
+  tcpSend({ host, port, octets, timeoutMs, isOpen }) {
     return new Promise((resolve, reject) => {
       const hash = createHash("sha256");
       const socket = net.connect({ host, port });
       const started = performance.now();
-      let left = octets;
+      let left = isOpen ? Number.POSITIVE_INFINITY : octets;
+      let sent = 0;
+      if (isOpen) open.add(() => (left = octets));
       let answer = "";
       socket.setTimeout(timeoutMs ?? 20_000, () => socket.destroy(new Error("no progress")));
       const block = randomBytes(64 * 1024);
       const write = () => {
         while (left > 0) {
-          block.writeUInt32BE(left >>> 0, 0);
+          block.writeUInt32BE(sent >>> 0, 0);
           const chunk = Buffer.from(block.subarray(0, Math.min(left, block.length)));
           hash.update(chunk);
           left -= chunk.length;
+          sent += chunk.length;
           if (!socket.write(chunk)) return void socket.once("drain", write);
         }
         socket.end();
@@ -78,7 +84,7 @@ const commands = {
         if (hadError) return;
         if (answer === "") return reject(new Error("the other side said nothing"));
         const received = JSON.parse(answer);
-        resolve({ octets, digest: hash.digest("hex"), received, ms: performance.now() - started });
+        resolve({ octets: sent, digest: hash.digest("hex"), received, ms: performance.now() - started });
       });
     });
   },
@@ -107,8 +113,11 @@ const commands = {
     });
   },
 
-  /** Sends `count` numbered datagrams, one every `everyMs`; counts the echoes. */
-  udpSend({ host, port, flow, count, everyMs, size, lingerMs }) {
+  /**
+   * Sends `count` numbered datagrams, one every `everyMs`; with `isOpen` others until `finish`, and then these. Counts the
+   * echoes until all are there or `lingerMs` are over.
+   */
+  udpSend({ host, port, flow, count, everyMs, size, lingerMs, isOpen }) {
     return new Promise((resolve, reject) => {
       const socket = dgram.createSocket({
         type: host.includes(":") ? "udp6" : "udp4",
@@ -116,17 +125,20 @@ const commands = {
       });
       const echoed = new Set();
       let sent = 0;
+      let last = isOpen ? Number.POSITIVE_INFINITY : count;
+      if (isOpen) open.add(() => (last = sent + count));
+      let sentAt;
       let refused = 0;
       socket.on("message", (message) => echoed.add(message.readUInt32BE(8)));
       socket.on("error", reject);
       socket.bind(() => {
         const timer = setInterval(() => {
-          if (sent === count) {
+          if (sent === last) {
+            sentAt ??= performance.now();
+            if (echoed.size < sent && performance.now() - sentAt < (lingerMs ?? 300)) return;
             clearInterval(timer);
-            setTimeout(() => {
-              socket.close();
-              resolve({ sent, refused, echoed: echoed.size });
-            }, lingerMs ?? 300);
+            socket.close();
+            resolve({ sent, refused, echoed: echoed.size });
             return;
           }
           socket.send(numbered(flow, sent++, size ?? 100), port, host, (error) => {
@@ -159,6 +171,13 @@ const commands = {
         }, lingerMs ?? 200);
       });
     });
+  },
+
+  /** Has the senders that are open come to their end. */
+  finish() {
+    for (const tell of open) tell();
+    open.clear();
+    return {};
   },
 
   forget() {

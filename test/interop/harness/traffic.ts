@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Namespace } from "./namespace.ts";
 
 export interface TcpTransfer {
@@ -33,6 +34,9 @@ interface Answer {
   readonly value?: unknown;
   readonly error?: string;
 }
+
+/** How late a datagram may be on a busy machine. */
+const ARRIVAL_MS = 5_000;
 
 let flows = 0;
 /** A number for a UDP flow that no other has. */
@@ -90,6 +94,8 @@ export class TrafficAgent {
     port: number;
     octets: number;
     timeoutMs?: number;
+    /** Others before them, until {@link finish}. */
+    isOpen?: true;
   }): Promise<TcpTransfer> {
     return (await this.#ask("tcpSend", words)) as TcpTransfer;
   }
@@ -106,12 +112,29 @@ export class TrafficAgent {
     everyMs?: number;
     size?: number;
     lingerMs?: number;
+    /** Others before them, until {@link finish}. */
+    isOpen?: true;
   }): Promise<UdpSent> {
     return (await this.#ask("udpSend", words)) as UdpSent;
   }
 
   async udpReceived(flow: number): Promise<UdpFlow> {
     return (await this.#ask("udpReceived", { flow })) as UdpFlow;
+  }
+
+  /** Has what is sent openly come to its end. */
+  async finish(): Promise<void> {
+    await this.#ask("finish", {});
+  }
+
+  /** What has come of a flow once `count` have, or once nothing can come any more. */
+  async udpArrived(flow: number, count: number): Promise<UdpFlow> {
+    const end = performance.now() + ARRIVAL_MS;
+    for (;;) {
+      const seen = await this.udpReceived(flow);
+      if (seen.received >= count || performance.now() > end) return seen;
+      await sleep(50);
+    }
   }
 
   /** Sends the octets (hex) as datagrams; gives what came back (hex). */

@@ -328,7 +328,7 @@ test("the command writes the file, for its owner alone; a full disk ends it in w
     });
     expect(await run("-w", file, "--host", "somewhere")).toMatchObject({ status: 2 });
     // Nothing is left of those that failed.
-    await vi.waitFor(() => expect(gateway.capture).toBeUndefined());
+    await expect.poll(() => gateway.capture).toBeUndefined();
     expect((await run("-w", file, "--octets-max", "20000")).status).toBe(0);
   } finally {
     await server.close();

@@ -25,19 +25,21 @@ const script = (stretches: string) => `
 
 const { node, v8 } = process.versions;
 
-test(`V8 ${v8} knows each flag that it is given`, { timeout: 30_000 }, () => {
+test(`V8 ${v8} knows each flag that it is given`, () => {
   const begin = `import { compileForNegotiations } from ${JSON.stringify(COMPILATION)}; compileForNegotiations(() => 0);`;
   const words = [...RUN_TYPESCRIPT, "--input-type=module", "-e", begin];
   expect(spawnSync(process.execPath, words, { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
 });
 
 describe.runIf(node.startsWith("20."))("when code is optimised", () => {
-  test("not while tunnels come up, and then at once what has run much", { timeout: 30_000 }, () => {
+  test("not while tunnels come up, and then at once what has run much", () => {
     const stretches = `
       compileForNegotiations(() => 0);
       await run(20 * ${LOOK_OCTETS});
       optimiseNow();
-      await run(3 * ${LOOK_OCTETS});`;
+      await run(3 * ${LOOK_OCTETS});
+      // The compiler has a thread of its own, which may have to wait for a processor.
+      for (let tries = 0; tries < 100 && !told[1]; tries++) { told.pop(); await run(${LOOK_OCTETS}); }`;
     const words = [...RUN_TYPESCRIPT, "--input-type=module", "-e", script(stretches)];
     expect(execFileSync(process.execPath, words, { encoding: "utf8" }).trim()).toBe("false,true");
   });

@@ -20,7 +20,7 @@ describeNative("calls of the addon", () => {
     const { status, signal, stdout, stderr } = spawnSync(process.execPath, words, {
       cwd: ROOT,
       encoding: "utf8",
-      timeout: 50_000,
+      timeout: 110_000,
     });
     expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: "" });
     expect(Number(/^(\d+) calls of/m.exec(stdout)?.[1])).toBeGreaterThan(1_000);

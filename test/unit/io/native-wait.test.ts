@@ -69,7 +69,7 @@ describeNative("waiting", () => {
     const waiter = createWaiter([], wakeFd);
     const before = process.hrtime.bigint();
     expect(waiter.wait(Number.POSITIVE_INFINITY)).toBe(0);
-    expect(Number(process.hrtime.bigint() - before) / 1e6).toBeLessThan(WAIT_MS_MAX * 5);
+    expect(Number(process.hrtime.bigint() - before) / 1e6).toBeLessThan(WAIT_MS_MAX * 60);
   });
 
   test("one thread waits, another wakes it", async () => {

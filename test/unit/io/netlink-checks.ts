@@ -184,7 +184,7 @@ function throwing(): void {
   const words = [...RUN_TYPESCRIPT, fileURLToPath(WATCHER), "throws"];
   const { status, signal, stderr } = spawnSync(process.execPath, words, {
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: 60_000,
   });
   assert.deepEqual({ status, signal }, { status: 1, signal: null });
   assert.match(stderr, /Error: the listener's own/);

@@ -19,11 +19,11 @@ export function describeInNamespace(module: URL, checks: Checks): void {
         ["--net", process.execPath, ...RUN_TYPESCRIPT, child, module.href],
         {
           encoding: "utf8",
-          timeout: 50_000,
+          timeout: 110_000,
         },
       );
       failures = JSON.parse(output) as Record<string, string>;
-    }, 60_000);
+    }, 120_000);
 
     test.each(Object.keys(checks))("%s", (name) => {
       expect(failures[name]).toBe("");
