@@ -1,7 +1,7 @@
 /** AH packets that arrive: SA, window, ICV over what routers do not change, then what is inside (RFC 4302 section 3.4). */
 import type { Instant } from "../base/instant.ts";
 import {
-  createPacketBatch,
+  createArenaBatch,
   DATAGRAM_META_STRIDE,
   META_FAMILY,
   META_HEADER_LENGTH,
@@ -35,9 +35,14 @@ import { Drop } from "./drop-reason.ts";
 import { ACCEPTED, type InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
 import type { SocketIndex } from "./packet-io.ts";
-import { WHOLE_PACKET_MAX } from "./whole-packets.ts";
 
 const CAPACITY = 64;
+/** What an IP header can say: of a longer packet the system has put fragments together. */
+const PACKET_MAX = 0xffff;
+/** Room for one of any length, or for many of the usual one. */
+const OCTETS = 4 * (PACKET_MAX + 1);
+/** Behind each packet stands its ICV, and the next one begins at a multiple of 64. */
+const ICV_MAX = 64;
 const HEADERS_MAX = 64;
 /** IPv6 does not show it, and the ICV does not cover it. */
 const HOP_LIMIT = 64;
@@ -46,7 +51,10 @@ const NOWHERE = 0xff;
 export class AhInbound {
   readonly #context: LaneContext;
   readonly #inner: InnerPackets;
-  readonly #cells = createPacketBatch(CAPACITY, WHOLE_PACKET_MAX);
+  readonly #cells = createArenaBatch(CAPACITY, OCTETS);
+  /** Octet where each of them begins, and where there is room behind them. */
+  readonly #at = new Uint32Array(CAPACITY);
+  #end = 0;
   readonly #headers = new Uint8Array(CAPACITY * HEADERS_MAX);
   /** Where each was received: its batch, and which of it. */
   #batch: PacketBatch | undefined;
@@ -102,7 +110,7 @@ export class AhInbound {
     const sequence = wholeSequenceNumber(high, low);
     const verdict = checkReplay(table, base, sequence);
     if (verdict !== REPLAY_OK) return verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow;
-    if (this.#cells.count === CAPACITY) this.flush(now);
+    if (this.#cells.count === CAPACITY || this.#end + PACKET_MAX + ICV_MAX > OCTETS) this.flush(now);
     if (!this.#place(batch, i, base)) return Drop.badAhLength;
     const cell = this.#cells.count++;
     this.#batch = batch;
@@ -143,19 +151,20 @@ export class AhInbound {
         if (this.#device[i] === device && cells.status[i] !== PACKET_OK) context.count(Drop.tunRefused);
     }
     cells.count = 0;
+    this.#end = 0;
   }
 
   /** The packet as the integrity check sees it, and its ICV behind it, in the next cell. */
   #place(batch: PacketBatch, i: number, base: number): boolean {
     const cells = this.#cells;
     const cell = cells.count;
-    const at = cell * cells.stride;
+    const at = this.#end;
     const datagram = batch.offset[i]!;
     const length = batch.length[i]!;
     const meta = i * DATAGRAM_META_STRIDE;
     const isV4 = batch.meta[meta + META_FAMILY] === 4;
     const front = isV4 ? batch.meta[meta + META_HEADER_LENGTH]! : IPV6_HEADER_LENGTH;
-    if ((isV4 && front < IPV4_HEADER_LENGTH) || front + length > WHOLE_PACKET_MAX) return false;
+    if ((isV4 && front < IPV4_HEADER_LENGTH) || front + length > PACKET_MAX) return false;
     if (isV4) cells.bytes.set(batch.bytes.subarray(datagram - front, datagram), at);
     else {
       // Headers in front of AH are not shown: a packet that has some is not authentic.
@@ -179,6 +188,8 @@ export class AhInbound {
     this.#start[cell] = front;
     this.#length[cell] = front + length;
     cells.offset[cell] = at;
+    this.#at[cell] = at;
+    this.#end = Math.ceil((end + ICV_MAX) / 64) * 64;
     cells.length[cell] = front + length + icvLength;
     return true;
   }
@@ -208,7 +219,7 @@ export class AhInbound {
   #takeOut(i: number, slot: number, now: Instant): number {
     const cells = this.#cells;
     const front = this.#start[i]!;
-    const at = i * cells.stride;
+    const at = this.#at[i]!;
     const ah = at + front;
     const ahLength = ahReceivedLength(cells.bytes, ah);
     const nextHeader = ahNextHeader(cells.bytes, ah);
@@ -225,11 +236,11 @@ export class AhInbound {
 
   #unwrap(i: number, slot: number, now: Instant): number {
     const cells = this.#cells;
-    const ah = i * cells.stride + this.#start[i]!;
+    const ah = this.#at[i]! + this.#start[i]!;
     const nextHeader = ahNextHeader(cells.bytes, ah);
     if (nextHeader !== IpProtocol.IPV4 && nextHeader !== IpProtocol.IPV6) return Drop.badNextHeader;
     const start = ah + ahReceivedLength(cells.bytes, ah);
-    const room = i * cells.stride + this.#length[i]! - start;
+    const room = this.#at[i]! + this.#length[i]! - start;
     const length = innerPacketLength(cells.bytes, start, room, nextHeader);
     if (length < 0) return Drop.malformedInner;
     cells.offset[i] = start;

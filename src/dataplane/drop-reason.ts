@@ -93,8 +93,6 @@ export const DROP_REASONS = [
   "fragmentHeld",
   /** AH of a length that its SA does not have, or behind headers that cannot be read. */
   "badAhLength",
-  /** TUN: AH in transport mode takes whole datagrams only (RFC 4302 section 3.3.4). */
-  "fragmentInTransport",
   /** TUN: fragments for a transport mode SA whose datagram did not become whole in time. */
   "reassemblyTimedOut",
   /** TUN: fragments for a transport mode SA that gave way to those of other datagrams. */

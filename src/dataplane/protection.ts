@@ -13,7 +13,7 @@ import { AggfragMode, EndpointRecord, SaMode, Slot } from "../policy/sa-table.ts
 import { slotOffset } from "../policy/sad.ts";
 import { createPacketFields, type PacketFields, parseIpPacket } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
-import { AH_TAKEN, AhOutbound } from "./ah-outbound.ts";
+import { AH_FRAGMENT, AH_TAKEN, AhOutbound } from "./ah-outbound.ts";
 import { Drop } from "./drop-reason.ts";
 import { type LaneContext, NO_SOCKET, SKIP_SLOT } from "./lane-context.ts";
 import { clampMss, isSyn } from "./mss.ts";
@@ -24,7 +24,7 @@ import { NOT_WHOLE, Reassembly } from "./reassembly.ts";
 import type { SealAndSend } from "./seal-and-send.ts";
 import { slotInnerMtu } from "./slot-mtu.ts";
 import { StallWatch } from "./stall-watch.ts";
-import { STRIPPED, stripHeader } from "./transport-mode.ts";
+import { FRAGMENT, STRIPPED, stripHeader } from "./transport-mode.ts";
 
 const NOTHING = new Uint8Array(0);
 
@@ -87,7 +87,7 @@ export class Protection {
     frames.fragmentable[i] = this.#isDfClear(fields, base, endpointAt) ? 1 : 0;
     if (isTransport) {
       const reason = stripHeader(frames, i, fields, table, endpointAt);
-      if (reason === Drop.fragmentInTransport) return this.#reassemble(frames, i, fields, slot, device, now);
+      if (reason === FRAGMENT) return this.#reassemble(frames, i, fields, slot, device, now);
       if (reason !== STRIPPED) return this.#drop(reason, frames, i);
     }
     const isAggfrag = u32[(base + Slot.AGGFRAG_MODE) >> 2] !== AggfragMode.OFF;
@@ -230,10 +230,14 @@ export class Protection {
   ): void {
     if (frames.segments[i] === 1) frames.length[i] = frames.packetLength[i] = fields.totalLength;
     this.#ah ??= new AhOutbound(this.#context);
-    const mtu = this.#ah.take(frames, i, fields, slot, endpoint, now);
-    if (mtu === AH_TAKEN) return;
-    this.#oversize.refuse(frames, i, fields, device, now, mtu);
-    this.#drop(Drop.tooBig, frames, i);
+    const base = slotOffset(this.#context.table, slot);
+    frames.fragmentable[i] = this.#isDfClear(fields, base, endpoint.at) ? 1 : 0;
+    const mtu = this.#ah.take(frames, i, fields, slot, endpoint, now, false);
+    if (mtu === AH_FRAGMENT) this.#reassemble(frames, i, fields, slot, device, now);
+    if (mtu < 0 || !this.#isMadeToFit(frames, i, fields, slot, device, now, mtu)) return;
+    const mayCut = frames.fragmentable[i] === 1;
+    if (this.#ah.take(frames, i, fields, slot, endpoint, now, mayCut) !== AH_TAKEN)
+      this.#drop(Drop.tooBig, frames, i);
   }
 
   /** IPv6 has no DF: only who sends a packet fragments it. */

@@ -7,6 +7,8 @@ import { Drop } from "./drop-reason.ts";
 
 /** In place of a drop reason: the columns are written. */
 export const STRIPPED = -1;
+/** In place of a drop reason: the datagram has to be put together first (RFC 4302 and 4303, section 3.3.4) [AH-11]. */
+export const FRAGMENT = -2;
 /** The column takes one octet. */
 const STRIP_MAX = 255;
 
@@ -15,7 +17,7 @@ const place = { offset: 0, nextHeaderAt: 0 };
 /**
  * Writes `strip` and `nextHeader` of frame `i`: what is in front of ESP stays outside.
  * @param endpoint - octet of the SA's endpoint record, whose two addresses are the only ones that such an SA protects
- * @returns {@link STRIPPED}, or why the packet must not leave so
+ * @returns {@link STRIPPED}, {@link FRAGMENT}, or why the packet must not leave so
  */
 export function stripHeader(
   frames: FrameBatch,
@@ -31,8 +33,7 @@ export function stripHeader(
     !isAddress(bytes, endpoint + EndpointRecord.REMOTE_ADDRESS, fields.destination, fields.family)
   )
     return Drop.notOurHosts;
-  // RFC 4303 section 3.3.4: whole datagrams only.
-  if (fields.isFragment) return Drop.fragmentInTransport;
+  if (fields.isFragment) return FRAGMENT;
   const start = frames.offset[i]!;
   const isFound = findSecurityPlace(frames.bytes, start, start + frames.length[i]!, place);
   if (!isFound || place.offset > STRIP_MAX) return Drop.malformedPacket;

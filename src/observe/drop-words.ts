@@ -52,7 +52,6 @@ export const LANE_DROPS: Readonly<Record<LaneDropReason | AddonDrop, string>> = 
   fragmentBeforeFirst: "fragments whose first was not seen",
   fragmentHeld: "fragments that waited for their first",
   badAhLength: "an impossible AH",
-  fragmentInTransport: "fragments, which AH in transport mode does not take",
   reassemblyTimedOut: "fragments whose datagram never became whole",
   reassemblyFull: "fragments, too many datagrams at a time",
   notOurHosts: "in transport mode, but not between the outer addresses",

@@ -150,6 +150,32 @@ connections:
     await ours.isReady();
   }
 
+  test.each([4, 6] as const)(
+    "[AH-11] transport mode over IPv%s: datagrams longer than the path, both ways",
+    async (outer) => {
+      await start({ name: "", suite: SHA_256, mode: "transport", outer, esn: false });
+      const [own, other] = outer === 4 ? [SITE_A.outer4, SITE_B.outer4] : [SITE_A.outer6, SITE_B.outer6];
+      const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));
+      const lengths = [3000, 12_000];
+      for (const length of lengths)
+        expect(await sites.a.gateway.ping(other, ["-s", String(length)]), `${length} octets`).toBe(true);
+      await peer.run(`ping -q -c 3 -i 0.2 -W 2 -s 12000 ${own}`);
+      const frames = await capture.stop();
+      const datagrams = 3 * lengths.length + 3;
+      expect(await kernelCounters(peer)).toEqual(
+        new Map([
+          [IN_SPI, datagrams],
+          [OUT_SPI, datagrams],
+        ]),
+      );
+      // Each begins with a fragment that names AH, and nothing goes in clear.
+      expect(frames.length).toBeGreaterThan(2 * datagrams);
+      expect(Math.max(...frames.map(({ length }) => length))).toBeLessThanOrEqual(1514);
+      expect(await kernelFailures(peer)).toBe("");
+      expect((await ours.status()).drops).not.toHaveProperty("notAuthentic");
+    },
+  );
+
   test.each(CASES.map((one) => [one.name, one] as const))("[AH-13] %s", async (_name, one) => {
     await start(one);
     const capture = await Capture.start(sites.a.gateway, "wan0", join(sites.folder, "wan.pcap"));

@@ -275,6 +275,14 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "[AH-15] is refused in words by whoever knows (auto, auto)",
   },
   {
+    bug: "AH's fragments have an identification that the ICV does not cover, or none",
+    file: "src/dataplane/ah-outbound.ts",
+    find: "own === 0 && (isCut || !hasDf(packet))",
+    replace: "own === 0 && !hasDf(packet)",
+    test: "test/unit/dataplane/ah-fragments.test.ts",
+    killedBy: "[AH-03] [AH-11] fragments share an identification",
+  },
+  {
     bug: "a rate that was halved once stays there while nobody reports",
     file: "src/esp/tfrc-sender.ts",
     find: "while (now >= this.#expiresAt) {",
