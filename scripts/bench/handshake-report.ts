@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type HandshakeSample, KINDS, type Kind } from "./handshake-round.ts";
-import type { StormSample } from "./handshake-storm.ts";
+import type { StormSample, Transfer } from "./handshake-storm.ts";
 import { markdown } from "./report.ts";
 import { median } from "./statistics.ts";
 
@@ -65,7 +65,21 @@ export function rateRows({ samples }: HandshakeResults): string[][] {
   return rows;
 }
 
-const kib = (octets: number) => (octets / 1024).toFixed(1);
+/** The median, and how far the rounds lie apart. */
+function kib(octets: readonly number[]): string {
+  const [least, middle, most] = [Math.min(...octets), median(octets)!, Math.max(...octets)].map((one) =>
+    (one / 1024).toFixed(1),
+  );
+  return octets.length === 1 ? middle! : `${middle} (${least} to ${most})`;
+}
+
+/** Of each pair of programs the rounds. */
+function crowdsOf(storms: readonly StormSample[]): readonly (readonly StormSample[])[] {
+  const name = ({ initiator, responder }: StormSample) => `${initiator} ${responder}`;
+  return [...new Set(storms.map(name))].map((one) => storms.filter((storm) => name(storm) === one));
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 export function stormRows({ storms }: HandshakeResults): string[][] {
   const rows = [
@@ -79,16 +93,18 @@ export function stormRows({ storms }: HandshakeResults): string[][] {
       "KiB a tunnel, responder",
     ],
   ];
-  for (const storm of storms) {
-    const { initiator, responder, tunnels, seconds, lost, carried, ofInitiator, ofResponder } = storm;
+  for (const rounds of crowdsOf(storms)) {
+    const { initiator, responder, tunnels } = rounds[0]!;
+    const carried = rounds.flatMap((one) => one.carried ?? []);
+    const [answered, tried] = [sum(carried.map((one) => one.answered)), sum(carried.map((one) => one.tried))];
     rows.push([
       `${initiator} calls ${responder}`,
       String(tunnels),
-      seconds.toFixed(1),
-      String(lost),
-      carried === undefined ? NOTHING : `${carried.answered} of ${carried.tried}`,
-      kib(ofInitiator.octets),
-      kib(ofResponder.octets),
+      median(rounds.map(({ seconds }) => seconds))!.toFixed(1),
+      String(sum(rounds.map(({ lost }) => lost))),
+      carried.length === 0 ? NOTHING : `${answered} of ${tried}`,
+      kib(rounds.map(({ ofInitiator }) => ofInitiator.octets)),
+      kib(rounds.map(({ ofResponder }) => ofResponder.octets)),
     ]);
   }
   return rows;
@@ -98,20 +114,21 @@ export function transferRows({ storms }: HandshakeResults): string[][] {
   const rows = [
     ["transfer through another tunnel", "packets/s", "loss, %", "p50, ms", "p99, ms", "stall, ms"],
   ];
-  for (const { transfer } of storms) {
-    if (transfer === undefined) continue;
-    for (const [when, one] of [
-      ["before", transfer.before],
-      ["meanwhile", transfer.during],
-    ] as const)
-      rows.push([
-        when,
-        one.packetsPerSecond.toFixed(0),
-        (one.loss * 100).toFixed(3),
-        one.roundTripP50Ms.toFixed(2),
-        one.roundTripP99Ms.toFixed(2),
-        one.longestStallMs.toFixed(0),
-      ]);
+  const transfers = storms.flatMap(({ transfer }) => transfer ?? []);
+  if (transfers.length === 0) return rows;
+  for (const [when, all] of [
+    ["before", transfers.map(({ before }) => before)],
+    ["meanwhile", transfers.map(({ during }) => during)],
+  ] as const) {
+    const of = (field: keyof Transfer) => median(all.map((one) => one[field]))!;
+    rows.push([
+      when,
+      of("packetsPerSecond").toFixed(0),
+      (of("loss") * 100).toFixed(3),
+      of("roundTripP50Ms").toFixed(2),
+      of("roundTripP99Ms").toFixed(2),
+      of("longestStallMs").toFixed(0),
+    ]);
   }
   return rows;
 }
@@ -140,7 +157,8 @@ are on this machine. MOBIKE is off at both, since it would announce the thousand
 the command to set each tunnel up costs. Both programs log one IKE SA and one child SA each. Per core, the other end is strongSwan.
 
 ${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongswan"]}; medians of ${options.rounds} interleaved rounds of ${options.tunnels} tunnels after ${options.warmUp}
-that do not count, ${options.atOnce} at a time. In the run of many tunnels nothing comes before, and memory is what processes grew by.
+that do not count, ${options.atOnce} at a time. In the runs of many tunnels nothing comes before; memory is what processes grew by with the last three quarters
+of the tunnels, ten seconds at rest before and after, as the median and the range of the rounds. strongSwan's child SAs are the kernel's, whose memory is not in it.
 
 ${notes === "" ? "" : `${notes}\n`}${tablesOf(results)
   .map((rows) => `${markdown(rows)}\n`)

@@ -2,9 +2,14 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { expect, test } from "vitest";
 import { makeCredentials } from "../../../scripts/bench/handshake-keys.ts";
-import { type HandshakeResults, perCoreRows, tablesOf } from "../../../scripts/bench/handshake-report.ts";
-import type { HandshakeSample } from "../../../scripts/bench/handshake-round.ts";
-import { longestStall } from "../../../scripts/bench/handshake-storm.ts";
+import {
+  type HandshakeResults,
+  perCoreRows,
+  stormRows,
+  tablesOf,
+} from "../../../scripts/bench/handshake-report.ts";
+import { type HandshakeSample, standing } from "../../../scripts/bench/handshake-round.ts";
+import { longestStall, type StormSample } from "../../../scripts/bench/handshake-storm.ts";
 
 const sample = (initiator: string, responder: string, a: number, b: number): HandshakeSample => ({
   kind: "psk",
@@ -39,6 +44,33 @@ test("each program is compared with strongSwan at the other end", () => {
     ["pre-shared key, responder", "200", "100", "2.00"],
   ]);
   expect(tablesOf(results)).toHaveLength(2);
+});
+
+test("a tunnel that an end counts later than the others is not lost, and one that never comes is", async () => {
+  const counting = (...counts: readonly number[]) => {
+    let looks = 0;
+    return { established: async () => counts[Math.min(looks++, counts.length - 1)]! };
+  };
+  expect(await standing([counting(10), counting(9, 9, 10)], 10, 60_000)).toBe(10);
+  expect(await standing([counting(10), counting(9)], 10, 0)).toBe(9);
+  expect(await standing([counting(11), counting(10)], 10, 0)).toBe(10);
+});
+
+test("rounds of many tunnels are one row: what got lost is added up, the rest are medians", () => {
+  const storm = (seconds: number, lost: number, kib: number): StormSample => ({
+    initiator: "Tungate",
+    responder: "Tungate",
+    tunnels: 2000,
+    seconds,
+    lost,
+    carried: { tried: 20, answered: 20 - lost },
+    ofInitiator: { cpuMs: 1, octets: kib * 1024 },
+    ofResponder: { cpuMs: 1, octets: 2048 },
+  });
+  const results = { ...resultsOf([]), storms: [storm(20, 0, 9), storm(30, 1, 12), storm(21, 1, 10)] };
+  expect(stormRows(results).slice(1)).toEqual([
+    ["Tungate calls Tungate", "2000", "21.0", "2", "58 of 60", "10.0 (9.0 to 12.0)", "2.0 (2.0 to 2.0)"],
+  ]);
 });
 
 test("a stall is the longest time between two answers, however they were late", () => {
