@@ -100,7 +100,8 @@ napi_value CreateReadiness(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   auto readiness = std::make_shared<Readiness>();
   const int error = readiness->Open(env, fd, args.value(1));
-  return Number(env, error < 0 ? error : State::Of(env).readinesses.Add(std::move(readiness)));
+  if (error < 0) return Number(env, error);
+  return Number(env, State::Of(env).readinesses.Add(std::move(readiness)));
 }
 
 napi_value ArmReadiness(napi_env env, napi_callback_info info) {

@@ -68,6 +68,8 @@ export function openNetlinkAsker(): NetlinkAsker {
   };
 }
 
+const FOLLOW = "follow the host's network";
+
 export interface NetlinkEars {
   /** Forgets what was told until now, and listens for the next. */
   listen(): void;
@@ -83,10 +85,12 @@ export function openNetlinkEars(groups: readonly number[], onChange: () => void)
   const addon = loadAddon();
   const fd = open(groups.reduce((bits, group) => bits | (1 << (group - 1)), 0) >>> 0);
   const readiness = addon.createReadiness(fd, onChange);
+  if (readiness < 0) addon.closeFd(fd);
+  checked(FOLLOW, "fcntl", readiness);
   return {
     listen() {
       addon.drainNetlink(fd);
-      checked("follow the host's network", "epoll_ctl", addon.armReadiness(readiness));
+      checked(FOLLOW, "epoll_ctl", addon.armReadiness(readiness));
     },
     close() {
       addon.closeReadiness(readiness);

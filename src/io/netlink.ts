@@ -19,6 +19,7 @@ import {
 } from "../wire/netlink/route-messages.ts";
 import {
   type NetlinkAsker,
+  type NetlinkEars,
   NetlinkRefusal,
   type NetlinkRequest,
   openNetlinkAsker,
@@ -90,7 +91,6 @@ const SCOPE_LINK = 253;
  *   removed them
  */
 export function watchNetwork(onChange: () => void): NetworkWatch {
-  const kernel = openNetlinkAsker();
   let timer: NodeJS.Timeout | undefined;
   // What is told is not read: looking afresh makes up for all of it, and for what the kernel lost in a flood.
   const ears = openNetlinkEars(GROUPS, () => {
@@ -99,7 +99,7 @@ export function watchNetwork(onChange: () => void): NetworkWatch {
       onChange();
     }, SETTLE_MS);
   });
-  ears.listen();
+  const kernel = openBeside(ears);
   return {
     async snapshot() {
       const dump = { flags: NetlinkFlag.DUMP };
@@ -132,6 +132,17 @@ export function watchNetwork(onChange: () => void): NetworkWatch {
       kernel.close();
     },
   };
+}
+
+/** Listens before anything is asked, so that no change is missed. */
+function openBeside(ears: NetlinkEars): NetlinkAsker {
+  try {
+    ears.listen();
+    return openNetlinkAsker();
+  } catch (error) {
+    ears.close();
+    throw error;
+  }
 }
 
 function tell(kernel: NetlinkAsker, what: string, request: NetlinkRequest): void {

@@ -16,7 +16,7 @@ export function forbidCodeFromStrings(): void {
   for (const one of FUNCTIONS) {
     const prototype = Object.getPrototypeOf(one) as { readonly constructor: NewableFunction };
     const { name } = prototype.constructor;
-    const substitute = function (): never {
+    const substitute = (): never => {
       throw new EvalError("code is not made of strings here");
     };
     // `instanceof`, and what shows objects, find what they look for.

@@ -1,7 +1,9 @@
 /** The host's links, addresses and routes as the kernel tells them; nothing is changed here. */
+import { execFileSync } from "node:child_process";
 import { afterEach, expect, test } from "vitest";
 import { formatIpAddress, IpAddress, parseIpAddress } from "../../../src/base/ip-address.ts";
 import { type NetworkWatch, watchNetwork } from "../../../src/io/netlink.ts";
+import { RUN_TYPESCRIPT } from "../run-typescript.ts";
 import { describeNative } from "./native-addon.ts";
 
 let watch: NetworkWatch | undefined;
@@ -45,5 +47,18 @@ describeNative("the kernel's network state", () => {
       if (i % 2) expect(answer).toHaveProperty("links");
       else if (answer !== undefined) expect(answer).toHaveProperty("source");
     }
+  });
+
+  test("what cannot be watched for want of descriptors keeps none of them", { timeout: 30_000 }, () => {
+    const file = new URL("./netlink-descriptors.ts", import.meta.url).pathname;
+    const command = `ulimit -n 128; exec "$@"`;
+    const words = ["-c", command, "sh", process.execPath, ...RUN_TYPESCRIPT, file];
+    const told = JSON.parse(execFileSync("sh", words, { encoding: "utf8" })) as string[];
+    expect(told).toEqual([
+      "IO_SYSTEM_CALL_FAILED, 0 left of 0",
+      "IO_NETLINK_FAILED, 1 left of 1",
+      "IO_SYSTEM_CALL_FAILED, 2 left of 2",
+      "watches, 3 left of 3",
+    ]);
   });
 });
