@@ -5,8 +5,9 @@
  *                    [--cipher aes256gcm16] [--wireguard-go PROGRAM] [--json FILE] [--write]
  *
  * Rounds are interleaved: each peer once, the order turned by one from round to round, so that what else the machine does
- * hits all of them. Figures are medians over the rounds; ratios say how many times better ours is. A peer that is missing or
- * fails is named. With --quick it takes about twelve minutes for both wires, without it about three times that; --peers and
+ * hits all of them. Of the peers that targets compare, round trips of packets that come alone are measured side by side.
+ * Figures are medians over the rounds; ratios say how many times better ours is. A peer that is missing or fails is named.
+ * With --quick it takes about twelve minutes for both wires, without it about three times that; --peers and
  * --no-udp make it shorter.
  * --peers       only those whose names begin so: "ours", "wireguard-go", "native loop" ...
  * --wire        plain: frames of at most 1500 octets cross the router; offloads: NICs that cut and merge; both
@@ -19,11 +20,13 @@ import { cryptoProvider } from "../../src/io/crypto-provider.ts";
 import { run } from "../../test/interop/harness/command.ts";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
 import { machineAndPeer, versionOf } from "./environment.ts";
+import { measureIdleSideBySide } from "./idle.ts";
 import type { Sample } from "./metrics.ts";
 import { buildFolder } from "./native-program.ts";
 import { usage as failUsage, numberOf, readOptions } from "./options.ts";
 import { writePages } from "./pages.ts";
 import type { Peer } from "./peer.ts";
+import { NATIVE_LOOP } from "./peer-native-loop.ts";
 import { OURS } from "./peer-ours.ts";
 import { wireguards } from "./peer-wireguard.ts";
 import { allPeers } from "./peers.ts";
@@ -116,15 +119,35 @@ async function sampleOf(peer: Peer, wire: Wire, round: number): Promise<Sample |
   }
 }
 
+/** Adds to the samples of this round what the peers that targets compare show side by side. */
+async function addIdle(samples: Record<string, (Sample | null)[]>, wire: Wire, round: number): Promise<void> {
+  const { wireguardWithOffloads, wireguardWithout } = roles;
+  const compared = [OURS, NATIVE_LOOP, wireguardWithOffloads ?? wireguardWithout];
+  const standing = peers.filter(({ name }) => compared.includes(name) && samples[name]?.at(-1));
+  console.error(`round ${round} of ${rounds}, ${wire} wire: packets that come alone`);
+  try {
+    const found = await measureIdleSideBySide(standing, wire, { cipher: words.cipher });
+    for (const [name, sample] of Object.entries(found))
+      samples[name]!.push({ ...samples[name]!.pop(), ...sample });
+  } catch (error) {
+    if (isStopping) return;
+    const why = error instanceof Error ? error.message : String(error);
+    remarks.push(`round ${round} on the ${wire} wire: no round trips of packets that come alone: ${why}`);
+    console.error(`  ${why}`);
+  }
+}
+
 async function measureAll(): Promise<Results["samples"]> {
   const samples: Record<string, Record<string, (Sample | null)[]>> = {};
   for (const wire of wires)
     samples[wire] = Object.fromEntries(peers.map(({ name }) => [name, [] as (Sample | null)[]]));
   for (let round = 1; round <= rounds; round += 1) {
     const turned = peers.map((_, i) => peers[(i + round - 1) % peers.length]!);
-    for (const wire of wires)
+    for (const wire of wires) {
       for (const peer of turned)
         if (!isStopping) samples[wire]![peer.name]!.push(await sampleOf(peer, wire, round));
+      if (!isStopping) await addIdle(samples[wire]!, wire, round);
+    }
   }
   return samples;
 }
@@ -153,6 +176,7 @@ function rolesOf(): Results["roles"] {
   };
 }
 
+const roles = rolesOf();
 const samples = await measureAll();
 await removeNamespaces();
 rmSync(buildFolder(), { recursive: true, force: true });
@@ -164,7 +188,7 @@ else {
     wires,
     peers: peers.map(({ name }) => name),
     absent,
-    roles: rolesOf(),
+    roles,
     samples,
     remarks,
   };

@@ -44,9 +44,8 @@ export async function measureRound(peer: Peer, wire: Wire, options: RoundOptions
     const sample: Record<string, number> = { start: startup.startMs };
     if (startup.handshakeMs !== undefined) sample["handshake"] = startup.handshakeMs;
     // What has just started runs code that is not compiled yet.
-    await measureIdle(load, "idle", sample);
+    addPercentiles(sample, "idle", await load.roundTrips(IDLE_PINGS, IDLE_EVERY_MS));
     await measureTcp(load, running, options, sample);
-    await measureIdle(load, "warm", sample);
     await measureUdp(load, options, sample);
     if (options.withGarbage) await measureGarbage(load, running, options, sample);
     return sample;
@@ -55,10 +54,6 @@ export async function measureRound(peer: Peer, wire: Wire, options: RoundOptions
     for (const one of running.reverse()) await one.stop();
     await world.remove();
   }
-}
-
-async function measureIdle(load: Load, name: "idle" | "warm", sample: Record<string, number>): Promise<void> {
-  addPercentiles(sample, name, await load.roundTrips(IDLE_PINGS, IDLE_EVERY_MS));
 }
 
 async function measureTcp(
