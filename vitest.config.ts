@@ -18,7 +18,7 @@ export default defineConfig({
           include: ["test/{unit,vectors,sim,conformance}/**/*.test.ts", "test/tidy.test.ts"],
           // They only compute: two keep busy what the interop tests, which mostly wait, leave of two processors.
           maxWorkers: Math.max(2, availableParallelism() - 1),
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           // What `expect.poll` waits for comes; when, is the machine's affair.
           expect: { poll: { timeout: 60_000 } },
         },
