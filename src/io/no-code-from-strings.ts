@@ -16,7 +16,7 @@ export function forbidCodeFromStrings(): void {
   for (const one of FUNCTIONS) {
     const prototype = Object.getPrototypeOf(one) as { readonly constructor: NewableFunction };
     const { name } = prototype.constructor;
-    const substitute = (): never => {
+    const substitute = function (): never {
       throw new EvalError("code is not made of strings here");
     };
     // `instanceof`, and what shows objects, find what they look for.
