@@ -2,7 +2,7 @@
 import { request } from "node:http";
 import type * as z from "zod";
 import { BLACKBOX_PATH, type BlackboxDocument, blackboxDocument } from "./blackbox-schema.ts";
-import { ControlError, systemCode } from "./error.ts";
+import { ControlError, checkSocketPath, systemCode } from "./error.ts";
 import { type FollowOptions, followEvents } from "./events-client.ts";
 import type { GatewayEvent } from "./events-schema.ts";
 import { type ExplainAnswer, type ExplainQuery, explainAnswer } from "./explain-schema.ts";
@@ -159,6 +159,7 @@ function exchange(
   timeoutMs: number,
 ): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
+    checkSocketPath(socketPath);
     const content = body === undefined ? "" : JSON.stringify(body);
     const headers = {
       host: "tungate",
@@ -209,9 +210,6 @@ export function failure(error: unknown, path: string, signal: AbortSignal): Cont
         "CONTROL_NO_PERMISSION",
         `you may not open ${path}; run as root, as the service's user, or as a member of the group in gateway.control.group`,
       );
-    case "ENAMETOOLONG":
-    case "EINVAL":
-      return new ControlError("CONTROL_NOT_RUNNING", `${path} is too long for the path of a socket`);
     default:
       return new ControlError(
         "CONTROL_NO_ANSWER",

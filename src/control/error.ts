@@ -30,3 +30,12 @@ export class ControlError extends TungateError {
 export function systemCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
+
+/** unix(7), without the zero at its end. */
+const SOCKET_PATH_OCTETS_MAX = 107;
+
+/** @throws ControlError for a path that no socket can have, which Node.js 24 would throw where nobody catches it */
+export function checkSocketPath(path: string): void {
+  if (Buffer.byteLength(path) > SOCKET_PATH_OCTETS_MAX)
+    throw new ControlError("CONTROL_NOT_RUNNING", `${path} is too long for the path of a socket`);
+}

@@ -1,6 +1,6 @@
 /** Follows the events of a running daemon. */
 import { type IncomingMessage, request } from "node:http";
-import { ControlError } from "./error.ts";
+import { ControlError, checkSocketPath } from "./error.ts";
 import { type GatewayEvent, gatewayEvent } from "./events-schema.ts";
 import { CONTROL_PATHS, controlErrorAnswer } from "./schema.ts";
 
@@ -101,6 +101,7 @@ function eventOf(block: string, path: string): GatewayEvent | undefined {
 function open(path: string, { connection, after, signal }: FollowOptions): Promise<IncomingMessage> {
   const query = connection === undefined ? "" : `?connection=${encodeURIComponent(connection)}`;
   return new Promise((resolve, reject) => {
+    checkSocketPath(path);
     const call = request({
       socketPath: path,
       path: `${CONTROL_PATHS.events}${query}`,
