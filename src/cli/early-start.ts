@@ -2,6 +2,7 @@
 import { type TakeOver, takeOver } from "../daemon/take-over.ts";
 import { forbidDumps } from "../io/native-process.ts";
 import { connectServiceManager, type ServiceManager } from "../io/sd-notify.ts";
+import { dismissWaitingLanes } from "../io/waiting-lanes.ts";
 
 export interface EarlyStart {
   readonly service: ServiceManager;
@@ -16,5 +17,7 @@ export function startEarly(environment: NodeJS.ProcessEnv): EarlyStart {
   const service = connectServiceManager(environment, process.pid);
   // Keys of the process before are about to be in this one.
   if (service.store.given.size > 0) forbidDumps();
-  return { service, before: takeOver(service.store) };
+  const before = takeOver(service.store);
+  dismissWaitingLanes();
+  return { service, before };
 }

@@ -15,8 +15,16 @@ export function isKeptName(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
+/** Names of devices may have dots in them. */
+const QUEUE = /(?<![^:])tungate\.tun\.[^:]*\.(\d+)(?![^:])/g;
+
 export function keptQueue(device: string, lane: number): string {
   return `${PREFIX}tun.${device}.${lane}`;
+}
+
+/** @param names - as in `LISTEN_FDNAMES` (sd_listen_fds(3)). @returns how many lanes have a queue among them */
+export function lanesAmong(names: string): number {
+  return new Set([...names.matchAll(QUEUE)].map(([, lane]) => lane)).size;
 }
 
 /** @param socket - its place among those of the ground */

@@ -1,5 +1,5 @@
 /** A lane in a thread of its own, seen from the main thread. */
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { MessageChannel } from "node:worker_threads";
 import type { IpAddress } from "../base/ip-address.ts";
 import { DROP_COUNTERS_LENGTH } from "../dataplane/drop-reason.ts";
 import { DROP_RECORD_OCTETS } from "../dataplane/drop-record.ts";
@@ -18,12 +18,10 @@ import {
 import type { Fd } from "./native.ts";
 import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
 import { wake } from "./native-wait.ts";
-import { workerLocation } from "./worker-location.ts";
+import { startLane } from "./waiting-lanes.ts";
 
 /** A lane that does not end in this time is ended. */
 const STOP_MS = 3_000;
-/** The loop allocates next to nothing; what it has is code and batches, and what loading it leaves behind. */
-const LIMITS = { maxOldGenerationSizeMb: 48, maxYoungGenerationSizeMb: 3, stackSizeMb: 2 } as const;
 
 export interface LaneThreadOptions {
   readonly index: number;
@@ -75,7 +73,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const { wakeFd } = options;
   const { onIke, onUpcall, onFailure, ...lent } = options;
   const data: LaneThreadData = { ...lent, control: control.buffer, drops: drops.buffer, dropRecord };
-  const worker = startWorker(data, commands);
+  const worker = startLane({ data, commands });
   let counters: PacketIoCounters | undefined;
   let isStopping = false;
   let hasFailed = false;
@@ -146,15 +144,6 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
       clearTimeout(timer);
     },
   };
-}
-
-function startWorker(data: LaneThreadData, commands: MessagePort): Worker {
-  return new Worker(workerLocation("io/lane-worker", import.meta.url), {
-    workerData: { data, commands },
-    transferList: [commands],
-    resourceLimits: LIMITS,
-    name: `lane ${data.index}`,
-  });
 }
 
 function laneError(index: number, error: unknown): IoError {

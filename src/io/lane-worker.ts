@@ -23,6 +23,7 @@ import { openNativeKeyStore, openNativeSaTable } from "./native-memory.ts";
 import { createNativePacketIo, type NativePacketIo } from "./native-packet-io.ts";
 import { bootTime } from "./native-process.ts";
 import { createWaiter, NOW, READY_ERROR, WAIT_MS_MAX, type Waiter, wake } from "./native-wait.ts";
+import type { LaneWork } from "./waiting-lanes.ts";
 
 /** Counters of the addon are told to the main thread at most so often; error queues are looked at even if nothing waits. */
 const COUNTERS_EVERY_MS = 1000;
@@ -236,5 +237,12 @@ function settleErrors({ waiter: { ready }, reads, drain }: Loop): void {
   }
 }
 
-const { data, commands } = workerData as { data: LaneThreadData; commands: MessagePort };
-if (parentPort !== null) main(data, commands, parentPort);
+const parent = parentPort!;
+const start = ({ data, commands }: LaneWork) => main(data, commands, parent);
+const work = workerData as LaneWork | undefined;
+if (work !== undefined) start(work);
+else {
+  parent.once("message", start);
+  // Meanwhile.
+  loadAddon();
+}

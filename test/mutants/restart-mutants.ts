@@ -19,6 +19,22 @@ export const RESTART_MUTANTS: readonly Mutant[] = [
     killedBy: "eval and the constructors of functions throw",
   },
   {
+    bug: "threads that wait for a lane's work are not found by the script that has it",
+    file: "src/io/waiting-lanes.ts",
+    find: 'Symbol.for("tungate: waiting lanes")',
+    replace: 'Symbol("tungate: waiting lanes")',
+    test: "test/unit/io/waiting-lanes.test.ts",
+    killedBy: "lanes take the threads that wait",
+  },
+  {
+    bug: "a thread that no lane needs stays, and keeps the process from its end",
+    file: "src/io/waiting-lanes.ts",
+    find: "void waiting.terminate();",
+    replace: "waiting.ref();",
+    test: "test/unit/io/waiting-lanes.test.ts",
+    killedBy: "what there is no work for ends",
+  },
+  {
     bug: "after a crash the peer is told that there is nothing else, and drops the child SAs that still carry",
     file: "src/ike/predecessor.ts",
     find: "keeper.mayBeKnown = true;",
