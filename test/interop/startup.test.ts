@@ -56,7 +56,6 @@ describeWith(["tun", "build"], "starting under difficulties", () => {
     const told = (log: string) => log.split("\n").filter((line) => /with(out)? its code\b/.test(line));
     expect(told(launched.stderr)).toEqual(["commands.script with its code"]);
     expect([...new Set(told(ours.log()))].sort()).toEqual([
-      "compute-worker.script with its code",
       "gateway.script with its code",
       "lane-worker.script with its code",
     ]);
