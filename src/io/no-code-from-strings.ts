@@ -16,6 +16,7 @@ export function forbidCodeFromStrings(): void {
   for (const one of FUNCTIONS) {
     const prototype = Object.getPrototypeOf(one) as { readonly constructor: NewableFunction };
     const { name } = prototype.constructor;
+    // biome-ignore lint/complexity/useArrowFunction: `new` throws this error too, where an arrow would be no constructor.
     const substitute = function (): never {
       throw new EvalError("code is not made of strings here");
     };

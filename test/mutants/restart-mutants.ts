@@ -146,4 +146,12 @@ export const RESTART_MUTANTS: readonly Mutant[] = [
     test: "test/unit/daemon/tun-addresses.test.ts",
     killedBy: "the next process takes away what this one gave",
   },
+  {
+    bug: "a gateway that is killed while it hands the routes script its lines takes routes and guards away",
+    file: "src/io/routes-script.ts",
+    find: '[verb, "--whole",',
+    replace: "[verb,",
+    test: "test/unit/io/routes-script.test.ts",
+    killedBy: "it gets the verb and every line",
+  },
 ];
