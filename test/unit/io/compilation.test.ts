@@ -24,7 +24,8 @@ const script = (stretches: string) => `
 `;
 
 /** The compiler has a thread of its own, which may have to wait for a processor; what runs meanwhile is too little for a look. */
-const UNTIL_OPTIMISED = "for (let tries = 0; tries < 100 && !told[1]; tries++) { told.pop(); await run(20); }";
+const UNTIL_OPTIMISED =
+  "for (let tries = 0; tries < 100 && !told[1]; tries++) { told.pop(); await run(20); }";
 
 const { node, v8 } = process.versions;
 
