@@ -11,6 +11,8 @@ const vitest = await createVitest("test", {
   project: ["unit"],
   pool: process.argv[3],
   reporters: [{}],
+  // Many a bug is noticed by what never comes; a test that is right has ten times as long elsewhere.
+  testTimeout: 60_000,
 });
 await vitest.standalone();
 
