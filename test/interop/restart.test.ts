@@ -148,9 +148,10 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
     if (HAS_ONE_LANE) expect(after.counters!.outboundPackets).toBeGreaterThanOrEqual(world.received);
     // Loss and rates are of what came since: what the SA carried before is no loss of this process.
     const { loss } = after;
-    expect(loss?.sent ?? 0).toBeLessThan(
-      after.counters!.inboundPackets - before.counters!.inboundPackets / 2,
-    );
+    if (HAS_ONE_LANE)
+      expect(loss?.sent ?? 0).toBeLessThan(
+        after.counters!.inboundPackets - before.counters!.inboundPackets / 2,
+      );
     expect(loss?.lost ?? 0).toBeLessThanOrEqual(0.05 * (loss?.sent ?? 0) + 20);
     // It holds the keys that it says it has.
     expect(await a.command("rekey", "peer")).toMatchObject({ outcome: "done" });
