@@ -1,7 +1,6 @@
 /** AH packets that arrive: SA, window, ICV over what routers do not change, then what is inside (RFC 4302 section 3.4). */
 import type { Instant } from "../base/instant.ts";
 import {
-  createArenaBatch,
   DATAGRAM_META_STRIDE,
   META_FAMILY,
   META_HEADER_LENGTH,
@@ -31,18 +30,13 @@ import { innerPacketLength } from "../wire/esp/esp-packet.ts";
 import { IPV4_HEADER_LENGTH, setIpv4Protocol } from "../wire/ip/ipv4.ts";
 import { IPV6_DESTINATION, IPV6_HEADER_LENGTH, IPV6_SOURCE, writeIpv6Header } from "../wire/ip/ipv6.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
+import { AH_PACKET_MAX, behindAh, createAhCells, hasRoomForAh } from "./ah-cells.ts";
 import { Drop } from "./drop-reason.ts";
 import { ACCEPTED, type InnerPackets } from "./inner-packets.ts";
 import { type LaneContext, NO_DEVICE } from "./lane-context.ts";
 import type { SocketIndex } from "./packet-io.ts";
 
 const CAPACITY = 64;
-/** What an IP header can say: of a longer packet the system has put fragments together. */
-const PACKET_MAX = 0xffff;
-/** Room for one of any length, or for many of the usual one. */
-const OCTETS = 4 * (PACKET_MAX + 1);
-/** Behind each packet stands its ICV, and the next one begins at a multiple of 64. */
-const ICV_MAX = 64;
 const HEADERS_MAX = 64;
 /** IPv6 does not show it, and the ICV does not cover it. */
 const HOP_LIMIT = 64;
@@ -51,7 +45,7 @@ const NOWHERE = 0xff;
 export class AhInbound {
   readonly #context: LaneContext;
   readonly #inner: InnerPackets;
-  readonly #cells = createArenaBatch(CAPACITY, OCTETS);
+  readonly #cells = createAhCells(CAPACITY);
   /** Octet where each of them begins, and where there is room behind them. */
   readonly #at = new Uint32Array(CAPACITY);
   #end = 0;
@@ -110,7 +104,7 @@ export class AhInbound {
     const sequence = wholeSequenceNumber(high, low);
     const verdict = checkReplay(table, base, sequence);
     if (verdict !== REPLAY_OK) return verdict === REPLAY_DUPLICATE ? Drop.replayed : Drop.leftOfWindow;
-    if (this.#cells.count === CAPACITY || this.#end + PACKET_MAX + ICV_MAX > OCTETS) this.flush(now);
+    if (this.#cells.count === CAPACITY || !hasRoomForAh(this.#end)) this.flush(now);
     if (!this.#place(batch, i, base)) return Drop.badAhLength;
     const cell = this.#cells.count++;
     this.#batch = batch;
@@ -164,7 +158,7 @@ export class AhInbound {
     const meta = i * DATAGRAM_META_STRIDE;
     const isV4 = batch.meta[meta + META_FAMILY] === 4;
     const front = isV4 ? batch.meta[meta + META_HEADER_LENGTH]! : IPV6_HEADER_LENGTH;
-    if ((isV4 && front < IPV4_HEADER_LENGTH) || front + length > PACKET_MAX) return false;
+    if ((isV4 && front < IPV4_HEADER_LENGTH) || front + length > AH_PACKET_MAX) return false;
     if (isV4) cells.bytes.set(batch.bytes.subarray(datagram - front, datagram), at);
     else {
       // Headers in front of AH are not shown: a packet that has some is not authentic.
@@ -189,7 +183,7 @@ export class AhInbound {
     this.#length[cell] = front + length;
     cells.offset[cell] = at;
     this.#at[cell] = at;
-    this.#end = Math.ceil((end + ICV_MAX) / 64) * 64;
+    this.#end = behindAh(end);
     cells.length[cell] = front + length + icvLength;
     return true;
   }

@@ -3,7 +3,6 @@ import { FRAME_PLAIN, type FrameBatch } from "../base/frame-batch.ts";
 import type { Instant } from "../base/instant.ts";
 import {
   type CellBatch,
-  createArenaBatch,
   createPacketBatch,
   PACKET_NOT_SENT,
   PACKET_OK,
@@ -40,18 +39,13 @@ import {
 import { ipv6FragmentPayload, writeIpv6Fragment } from "../wire/ip/ipv6-fragment.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 import { cutSegment, superpacketHeaders } from "../wire/ip/superpacket.ts";
+import { AH_PACKET_MAX, behindAh, createAhCells, hasRoomForAh } from "./ah-cells.ts";
 import { Drop } from "./drop-reason.ts";
 import { type LaneContext, NO_SOCKET } from "./lane-context.ts";
 import { FRAGMENT, STRIPPED, stripHeader } from "./transport-mode.ts";
 import { WHOLE_PACKET_MAX } from "./whole-packets.ts";
 
 const CAPACITY = 64;
-/** What an IP header can say. */
-const PACKET_MAX = 0xffff;
-/** Room for one of any length, or for many of the usual one. */
-const OCTETS = 4 * (PACKET_MAX + 1);
-/** Behind each packet its ICV is computed, and the next one begins at a multiple of 64. */
-const ICV_MAX = 64;
 const HOP_LIMIT = 64;
 /** Octets of headers in front of AH. */
 const HEADERS_MAX = 320;
@@ -68,7 +62,7 @@ export function identificationAfter(identification: number, lanes: number): numb
 
 export class AhOutbound {
   readonly #context: LaneContext;
-  readonly #cells = createArenaBatch(CAPACITY, OCTETS);
+  readonly #cells = createAhCells(CAPACITY);
   /** Octet of the cells where there is room behind what waits. */
   #end = 0;
   readonly #socket = new Uint8Array(CAPACITY);
@@ -120,7 +114,7 @@ export class AhOutbound {
       ahHeaderLength(table.u32[(base + Slot.ICV_LENGTH) >> 2]!, family) +
       (isTransport ? 0 : outerHeaders(family, false));
     const mtu = Math.max(0, this.#longest(base) - added);
-    if (frames.packetLength[i]! > (mayCut ? PACKET_MAX - added : mtu)) return mtu;
+    if (frames.packetLength[i]! > (mayCut ? AH_PACKET_MAX - added : mtu)) return mtu;
     const octets = frames.packetLength[i]! * packets;
     if (!mayCarry(table, base, octets, packets)) {
       context.raise("hardLimit", slot, reachedHard(table, base));
@@ -129,7 +123,7 @@ export class AhOutbound {
     if (countPackets(table, base, octets, now, packets))
       context.raise("softLimit", slot, reachedSoft(table, base));
     for (const [segment, packet] of packetsOf(frames, i).entries()) {
-      if (this.#cells.count === CAPACITY || this.#end + PACKET_MAX + ICV_MAX > OCTETS) this.flush();
+      if (this.#cells.count === CAPACITY || !hasRoomForAh(this.#end)) this.flush();
       this.#place(packet, segment, frames.strip[i]!, frames.nextHeader[i]!, fields, slot, endpoint, socket);
     }
     return AH_TAKEN;
@@ -256,7 +250,7 @@ export class AhOutbound {
     this.#isCut[i] = isCut ? 1 : 0;
     if (isMasked) {
       cells.count++;
-      this.#end = Math.ceil((at + length + ICV_MAX) / 64) * 64;
+      this.#end = behindAh(at + length);
     } else this.#context.dropOutbound(Drop.malformedPacket, 1, packet, 0, packet.length);
   }
 
