@@ -27,6 +27,14 @@ export const MANY_PEERS_MUTANTS: readonly Mutant[] = [
     killedBy: "[AUTH-09] a pattern's key is no key of who is named beside it",
   },
   {
+    bug: "whom one connection names comes in by one that takes anybody while the first is taken down",
+    file: "src/ike/exchange/ike-auth-responder.ts",
+    find: "return candidates.filter(({ name }) => names.has(name));",
+    replace: "return names.size > 0 ? candidates : [];",
+    test: "test/sim/ike-many-peers.test.ts",
+    killedBy: "while it is taken down",
+  },
+  {
     bug: "connections with other proposals are taken for those before them",
     file: "src/policy/caller-index.ts",
     find: "if (a.ike.proposals !== b.ike.proposals || a.keep !== b.keep) return false;",

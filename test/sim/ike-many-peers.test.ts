@@ -8,6 +8,7 @@ import type { ChildConfiguration, Connection, Identification } from "../../src/p
 import { parseSelector } from "../../src/policy/selector-text.ts";
 import { IdType } from "../../src/wire/ike/registries.ts";
 import {
+  CBC_ECP256,
   type ConnectionChanges,
   child,
   connection,
@@ -437,6 +438,40 @@ describe("peers with the same networks", () => {
     world.run(minutes(5));
     expect(named.count("authenticationRejectedByPeer")).toBeGreaterThan(before);
     expect(states(hub)).toEqual(["hub#1 down", "hub#2.1 up"]);
+  });
+});
+
+describe("[AUTH-09] whom one connection names is not let in by another that takes anybody", () => {
+  const GROUP = { local: { id: HUB, auth: psk("group") } };
+  const { oneOf: _, ...alone } = entry("a", { address: "192.0.2.1" });
+  const named = { ...alone, name: "named" };
+  const anybody = connection(
+    HUB_ADDRESS,
+    [child("lan", "10.0.0.0/16", "10.128.0.0/9", { keep: "respond" })],
+    {
+      ...GROUP,
+      keep: "respond",
+      remote: { id: "any", auth: psk("group"), addresses: [] },
+    },
+  );
+
+  test.each([
+    ["with the wrong key", named, false],
+    ["while it is taken down", named, true],
+    [
+      "by proposals that it does not take",
+      { ...named, ike: { ...named.ike, proposals: [CBC_ECP256] } },
+      false,
+    ],
+  ])("%s", (_, first, isTakenDown) => {
+    const world = new World(21);
+    const hub = world.add("hub", HUB_ADDRESS, [first, anybody]);
+    if (isTakenDown) hub.command({ kind: "down", target: { connection: "named" } });
+    const claiming = branch(world, "a", { key: "group" });
+    const other = branch(world, "b", { key: "group" });
+    world.run(seconds(20));
+    expect([claiming.count("ikeSaUp"), other.count("ikeSaUp")]).toEqual([0, 1]);
+    expect(claiming.count("authenticationRejectedByPeer")).toBeGreaterThan(0);
   });
 });
 

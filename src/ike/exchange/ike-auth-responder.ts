@@ -1,6 +1,7 @@
 /** IKE_AUTH as its responder: who is it, does it prove it, and its first child (RFC 7296 sections 1.2, 2.15 and 2.21.2). */
 
 import { after, earlier } from "../../base/instant.ts";
+import { crowdsFor } from "../../policy/caller-index.ts";
 import type { Connection, Identification } from "../../policy/connection.ts";
 import {
   connectionsFor,
@@ -147,10 +148,10 @@ function identify(
   const { local, remote } = sa;
   // The configuration may be another one than when the peer began.
   const fitting = connectionsFor(connectionsNamed(turn, sa.candidates), local.address, remote.address);
-  const possible = withoutPatternsBeside(turn, fitting, peer);
+  const asked = idr && identityOf(idr);
+  const possible = withoutPatternsBeside(turn, withoutBroader(turn, sa, fitting, peer, asked), peer);
   const [first] = possible;
   if (first === undefined) return { kind: "nobody", failure: undefined };
-  const asked = idr && identityOf(idr);
   const [named] = connectionsForIdentities(possible, local.address, remote.address, peer, undefined);
   if (named === undefined) {
     const expected = possible
@@ -172,6 +173,24 @@ function identify(
   }
   if (auth === undefined) return { kind: "nobody", failure: authFailure(sa, named, peer, 0, "otherMethod") };
   return { kind: "candidates", candidates };
+}
+
+/**
+ * Whom a connection names is no peer of one that takes more callers: not while the first is taken down, nor by proposals
+ * that the first does not have.
+ */
+function withoutBroader(
+  { machine }: Turn,
+  { local, remote }: Opened,
+  candidates: readonly Connection[],
+  peer: Identification,
+  asked: Identification | undefined,
+): readonly Connection[] {
+  const all = crowdsFor(machine.callers, local.address, remote.address).flat();
+  const deciding = connectionsForIdentities(all, local.address, remote.address, peer, asked);
+  if (deciding.length === 0) return candidates;
+  const names = new Set(deciding.map(({ name }) => name));
+  return candidates.filter(({ name }) => names.has(name));
 }
 
 /** Whom `remote.ids` names is no peer of a pattern beside it: neither with that one's key, nor while it is taken down itself. */
