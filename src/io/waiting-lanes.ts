@@ -21,7 +21,14 @@ const main = globalThis as { [WAITING]?: Worker[] };
 
 /** Starts threads that wait for {@link startLane}. */
 export function startWaitingLanes(count: number): void {
-  main[WAITING] = Array.from({ length: count }, (_, index) => laneWorker(index));
+  const waiting = Array.from({ length: count }, (_, index) => laneWorker(index));
+  main[WAITING] = waiting;
+  for (const worker of waiting) {
+    // Whoever wants a lane then starts its thread anew, and hears what is wrong with it.
+    const forget = () => void (waiting.includes(worker) && waiting.splice(waiting.indexOf(worker), 1));
+    worker.on("error", forget);
+    worker.on("exit", forget);
+  }
 }
 
 /** A thread that has its work. */

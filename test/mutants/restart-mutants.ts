@@ -35,6 +35,14 @@ export const RESTART_MUTANTS: readonly Mutant[] = [
     killedBy: "what there is no work for ends",
   },
   {
+    bug: "a lane's script that cannot be loaded ends the start as an exception that nobody catches",
+    file: "src/io/waiting-lanes.ts",
+    find: 'worker.on("error", forget);',
+    replace: "",
+    test: "test/unit/io/waiting-lanes.test.ts",
+    killedBy: "a thread that fails before it has work",
+  },
+  {
     bug: "after a crash the peer is told that there is nothing else, and drops the child SAs that still carry",
     file: "src/ike/predecessor.ts",
     find: "keeper.mayBeKnown = true;",

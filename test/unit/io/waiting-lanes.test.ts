@@ -52,7 +52,9 @@ function inProcess(program: string): unknown {
     process.on("exit", () => console.log(JSON.stringify(told)));`;
   writeFileSync(join(folder, "program.js"), text);
   const words = [join(folder, "program.js")];
-  return JSON.parse(execFileSync(process.execPath, words, { encoding: "utf8", timeout: 15_000 }));
+  return JSON.parse(
+    execFileSync(process.execPath, words, { cwd: folder, encoding: "utf8", timeout: 15_000 }),
+  );
 }
 
 test("lanes take the threads that wait, in their order, and the next one has a thread of its own", () => {
@@ -71,6 +73,19 @@ test("what there is no work for ends, and is nobody's any more", () => {
     [0, "sent", 1],
     [1, "begun with", 4],
   ]);
+});
+
+test("a thread that fails before it has work ends nothing, and the lane begins with one of its own", () => {
+  const program = `
+    const { renameSync, writeFileSync } = await import("node:fs");
+    renameSync("io/lane-worker.js", "io/whole.js");
+    writeFileSync("io/lane-worker.js", "throw new Error('a script that cannot be loaded')");
+    launcher.startWaitingLanes(2);
+    const waiting = globalThis[Symbol.for("tungate: waiting lanes")];
+    while (waiting.length > 0) await new Promise(setImmediate);
+    renameSync("io/whole.js", "io/lane-worker.js");
+    await start(0);`;
+  expect(inProcess(program)).toEqual([[0, "begun with", 3]]);
 });
 
 test("without any a lane begins with its work", () => {
