@@ -43,7 +43,9 @@ export function openTunDevices(wanted: WantedDevices): TunDevices {
     return openQueues(wanted);
   } catch (error) {
     const hasOtherQueues = error instanceof IoError && systemCode(error.cause) === "EINVAL";
-    if (wanted.lanes === 1 || !wanted.mayBeOneLane || !hasOtherQueues) throw error;
+    // Devices that were given are closed by now, and have a queue for each lane.
+    const isGiven = wanted.given !== undefined && wanted.given.size > 0;
+    if (wanted.lanes === 1 || !wanted.mayBeOneLane || isGiven || !hasOtherQueues) throw error;
     return openQueues({ ...wanted, lanes: 1 });
   }
 }
