@@ -206,6 +206,9 @@ function outlined({ payloads, inner }: TracedMessage): string | undefined {
   } catch (error) {
     if (error instanceof WireError) return undefined;
     throw error;
+  } finally {
+    // Our own copy of what leaves sealed.
+    if (inner === undefined) bytes.fill(0);
   }
 }
 

@@ -54,12 +54,18 @@ export class ByteWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** Overwrites what was written with zeros: it may have been a secret, and nobody else gets at this memory. */
+  wipe(): void {
+    this.#bytes.fill(0);
+  }
+
   #grow(count: number): number {
     const at = this.#length;
     const needed = at + count;
     if (needed > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(needed, 2 * this.#bytes.length));
       larger.set(this.#bytes.subarray(0, at));
+      this.wipe();
       this.#bytes = larger;
     }
     this.#length = needed;

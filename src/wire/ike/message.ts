@@ -76,7 +76,9 @@ function decodeChain(first: number, reader: ByteReader, mayBeEncrypted: boolean)
 export function encodePayloadChain(payloads: readonly Payload[]): { first: number; bytes: Uint8Array } {
   const writer = new ByteWriter();
   encodeChain(payloads, writer);
-  return { first: typeAt(payloads, 0), bytes: writer.finish() };
+  const bytes = writer.finish();
+  writer.wipe();
+  return { first: typeAt(payloads, 0), bytes };
 }
 
 /**

@@ -59,4 +59,13 @@ describe("ByteWriter", () => {
     expect(before).toEqual(new Uint8Array(4));
     expect(() => writer.patchU16(0, 0x10000)).toThrow(RangeError);
   });
+
+  test("what is wiped is gone, and what was finished before stays", () => {
+    const writer = new ByteWriter();
+    writer.u32(7);
+    const before = writer.finish();
+    writer.wipe();
+    expect(writer.finish()).toEqual(new Uint8Array(4));
+    expect(before).toEqual(Uint8Array.of(0, 0, 0, 7));
+  });
 });
