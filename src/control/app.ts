@@ -15,8 +15,8 @@ import { CONTROL_PATHS, commandRequest, statusQuery } from "./schema.ts";
 import { BusyError, type ControlTarget, UnknownNameError } from "./target.ts";
 import { addTrafficRoutes } from "./traffic-routes.ts";
 
-/** Commands that may wait for their outcome at once; each holds a connection. */
-export const COMMANDS_WAITING_MAX = 32;
+/** Commands of clients that may wait for their outcome at once; each holds a connection. Who embeds the gateway has room beside them. */
+export const SOCKET_COMMANDS_WAITING_MAX = 32;
 
 /**
  * @param reportFailure - told of exceptions in the target; the client hears no detail
@@ -50,7 +50,7 @@ export function createControlApp(
   });
   for (const kind of ["up", "down", "rekey"] as const)
     app.post(CONTROL_PATHS[kind], async (context) => {
-      if (waiting >= COMMANDS_WAITING_MAX)
+      if (waiting >= SOCKET_COMMANDS_WAITING_MAX)
         return refuse(context, "CONTROL_BUSY", "too many commands wait for their outcome; try again");
       waiting++;
       try {

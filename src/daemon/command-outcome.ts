@@ -5,7 +5,7 @@ import type { Target } from "../ike/machine.ts";
 import type { FailureNotice, IkeNotice } from "../ike/notice.ts";
 import { isFailure } from "./failure-log.ts";
 
-/** Commands that may wait at once; a client beyond them is told so. */
+/** Commands that may wait at once, those of the socket and those of a program that embeds the gateway. */
 export const COMMANDS_WAITING_MAX = 64;
 
 export interface CommandWaitersOptions {

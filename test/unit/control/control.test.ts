@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { COMMANDS_WAITING_MAX } from "../../../src/control/app.ts";
+import { SOCKET_COMMANDS_WAITING_MAX } from "../../../src/control/app.ts";
 import { createControlClient } from "../../../src/control/client.ts";
 import { ControlError } from "../../../src/control/error.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
@@ -251,13 +251,13 @@ test("so many commands may wait, and no more", async () => {
     finish = resolve;
   });
   const client = createControlClient(path);
-  const waiting = Array.from({ length: COMMANDS_WAITING_MAX }, () =>
+  const waiting = Array.from({ length: SOCKET_COMMANDS_WAITING_MAX }, () =>
     client.command("up", { connection: "a", waitSeconds: 60 }),
   );
-  await expect.poll(() => daemon.commands.length).toBe(COMMANDS_WAITING_MAX);
+  await expect.poll(() => daemon.commands.length).toBe(SOCKET_COMMANDS_WAITING_MAX);
   expect(await codeOf(client.command("up", { connection: "a", waitSeconds: 60 }))).toBe("CONTROL_BUSY");
   finish({ outcome: "done", lines: [] });
-  expect(await Promise.all(waiting)).toHaveLength(COMMANDS_WAITING_MAX);
+  expect(await Promise.all(waiting)).toHaveLength(SOCKET_COMMANDS_WAITING_MAX);
 });
 
 test("a client that goes away stops its waiting", async () => {
