@@ -2,6 +2,7 @@
  * What a lane dropped last, flow by flow: what `explain` asks when somebody wonders where a packet went. A fixed memory that
  * another thread may read; who fills it with strangers' packets only overwrites older records, and costs a bounded time.
  */
+import { uint32At } from "../base/bytes.ts";
 import type { Instant } from "../base/instant.ts";
 import { Instant as instant } from "../base/instant.ts";
 import { IpAddress } from "../base/ip-address.ts";
@@ -132,8 +133,8 @@ export class DropRecord {
     words[at + Cell.PROTOCOL] = protocol;
     words[at + Cell.HAS_PORTS] = 0;
     for (let word = 0; word < 4; word++) {
-      words[at + Cell.SOURCE + word] = wordAt(meta, metaAt + META_REMOTE_ADDRESS + 4 * word);
-      words[at + Cell.DESTINATION + word] = wordAt(meta, metaAt + META_LOCAL_ADDRESS + 4 * word);
+      words[at + Cell.SOURCE + word] = uint32At(meta, metaAt + META_REMOTE_ADDRESS + 4 * word);
+      words[at + Cell.DESTINATION + word] = uint32At(meta, metaAt + META_LOCAL_ADDRESS + 4 * word);
     }
     this.#close(at);
   }
@@ -242,11 +243,8 @@ function mixed(hash: number, cells: number): number {
   return (folded >>> 8) & (cells - 1);
 }
 
-function wordAt(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-}
-
 function sameAddress(words: Uint32Array, at: number, bytes: Uint8Array, from: number): boolean {
-  for (let word = 0; word < 4; word++) if (words[at + word] !== wordAt(bytes, from + 4 * word)) return false;
+  for (let word = 0; word < 4; word++)
+    if (words[at + word] !== uint32At(bytes, from + 4 * word)) return false;
   return true;
 }

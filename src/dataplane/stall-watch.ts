@@ -1,4 +1,5 @@
 /** Full-size TCP segments that are sent again and again: their path may carry less than it is held to (RFC 8899 section 3). */
+import { uint32At } from "../base/bytes.ts";
 import type { PacketFields } from "../wire/ip/ip-packet.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
 
@@ -32,9 +33,7 @@ export class StallWatch {
     if (fields.totalLength - fields.headerLength <= TCP_HEADER) return false;
     const flow = flowOf(fields);
     const place = flow & (FLOWS - 1);
-    const tcp = at + fields.headerLength + SEQUENCE;
-    const sequence =
-      ((bytes[tcp]! << 24) | (bytes[tcp + 1]! << 16) | (bytes[tcp + 2]! << 8) | bytes[tcp + 3]!) >>> 0;
+    const sequence = uint32At(bytes, at + fields.headerLength + SEQUENCE);
     if (this.#flow[place] !== flow || this.#sequence[place] !== sequence) {
       this.#flow[place] = flow;
       this.#sequence[place] = sequence;

@@ -1,4 +1,5 @@
 /** The Authentication Header (RFC 4302 section 2), read and written in place. */
+import { putUint32, uint32At } from "../../base/bytes.ts";
 
 /** Next header, payload length, reserved, SPI, sequence number. */
 export const AH_FIXED_LENGTH = 12;
@@ -27,16 +28,12 @@ export function ahNextHeader(bytes: Uint8Array, at: number): number {
 }
 
 export function ahSpi(bytes: Uint8Array, at: number): number {
-  return u32(bytes, at + SPI);
+  return uint32At(bytes, at + SPI);
 }
 
 /** The 32 bits that are transmitted. */
 export function ahSequence(bytes: Uint8Array, at: number): number {
-  return u32(bytes, at + SEQUENCE);
-}
-
-function u32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  return uint32At(bytes, at + SEQUENCE);
 }
 
 /**
@@ -53,8 +50,5 @@ export function writeAhHeader(
   bytes.fill(0, at, at + length);
   bytes[at + NEXT_HEADER] = nextHeader;
   bytes[at + PAYLOAD_LENGTH] = length / WORD - WORDS_LESS;
-  bytes[at + SPI] = spi >>> 24;
-  bytes[at + SPI + 1] = spi >>> 16;
-  bytes[at + SPI + 2] = spi >>> 8;
-  bytes[at + SPI + 3] = spi;
+  putUint32(bytes, at + SPI, spi);
 }

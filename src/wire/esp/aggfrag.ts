@@ -1,4 +1,5 @@
 /** AGGFRAG payloads: a header, then whole inner packets, pieces of them and padding (RFC 9347 sections 2.2 and 6.1). */
+import { putUint32, uint32At } from "../../base/bytes.ts";
 import { IPV4_HEADER_LENGTH, ipv4TotalLength } from "../ip/ipv4.ts";
 import { IPV6_HEADER_LENGTH, ipv6PayloadLength } from "../ip/ipv6.ts";
 
@@ -98,14 +99,14 @@ const FLAG_E = 1;
 export function readCongestionReport(bytes: Uint8Array, at: number, report: CongestionReport): void {
   report.isPathProbed = (bytes[at + 1]! & FLAG_P) !== 0;
   report.isFromMarks = (bytes[at + 1]! & FLAG_E) !== 0;
-  report.lossInterval = uint32(bytes, at + 4);
-  const high = uint32(bytes, at + 8);
-  const low = uint32(bytes, at + 12);
+  report.lossInterval = uint32At(bytes, at + 4);
+  const high = uint32At(bytes, at + 8);
+  const low = uint32At(bytes, at + 12);
   report.rtt = high >>> 10;
   report.echoDelay = ((high & 0x3ff) << 11) | (low >>> 21);
   report.transmitDelay = low & DELAY_MAX;
-  report.tval = uint32(bytes, at + 16);
-  report.techo = uint32(bytes, at + 20);
+  report.tval = uint32At(bytes, at + 16);
+  report.techo = uint32At(bytes, at + 20);
 }
 
 /** Writes the report into a header of sub-type 1, all of it but sub-type and BlockOffset. */
@@ -118,17 +119,6 @@ export function writeCongestionReport(bytes: Uint8Array, at: number, report: Con
   putUint32(bytes, at + 12, (echoDelay << 21) | Math.min(report.transmitDelay, DELAY_MAX));
   putUint32(bytes, at + 16, report.tval);
   putUint32(bytes, at + 20, report.techo);
-}
-
-function uint32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
-}
-
-function putUint32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >>> 24;
-  bytes[at + 1] = value >>> 16;
-  bytes[at + 2] = value >>> 8;
-  bytes[at + 3] = value;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** ESP packets (RFC 4303 section 2): header fields, padding and trailer, and what TFC padding hides; all in place. */
+import { putUint32, uint32At } from "../../base/bytes.ts";
 import { IPV4_HEADER_LENGTH, ipv4TotalLength } from "../ip/ipv4.ts";
 import { IPV6_HEADER_LENGTH, ipv6PayloadLength } from "../ip/ipv6.ts";
 import { IpProtocol } from "../ip/protocol.ts";
@@ -14,28 +15,18 @@ export const ESP_PACKET_LENGTH_MIN = ESP_HEADER_LENGTH + 4;
 
 /** uint32. */
 export function espSpi(bytes: Uint8Array, at: number): number {
-  return u32(bytes, at);
+  return uint32At(bytes, at);
 }
 
 /** The 32 bits that are transmitted. */
 export function espSequence(bytes: Uint8Array, at: number): number {
-  return u32(bytes, at + 4);
-}
-
-function u32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  return uint32At(bytes, at + 4);
 }
 
 /** @param sequence - the low 32 bits */
 export function writeEspHeader(bytes: Uint8Array, at: number, spi: number, sequence: number): void {
-  bytes[at] = spi >>> 24;
-  bytes[at + 1] = spi >>> 16;
-  bytes[at + 2] = spi >>> 8;
-  bytes[at + 3] = spi;
-  bytes[at + 4] = sequence >>> 24;
-  bytes[at + 5] = sequence >>> 16;
-  bytes[at + 6] = sequence >>> 8;
-  bytes[at + 7] = sequence;
+  putUint32(bytes, at, spi);
+  putUint32(bytes, at + 4, sequence);
 }
 
 /**

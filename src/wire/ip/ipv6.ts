@@ -1,4 +1,5 @@
 /** The IPv6 header and its chain of extension headers (RFC 8200 sections 3 and 4), read and changed in place. */
+import { uint32At } from "../../base/bytes.ts";
 import { IpProtocol } from "./protocol.ts";
 
 export const IPV6_HEADER_LENGTH = 40;
@@ -117,7 +118,7 @@ export function walkExtensionHeaders(
       into.hasFragmentHeader = true;
       into.fragmentOffset = (bytes[cursor + 2]! << 8) | (bytes[cursor + 3]! & 0xf8);
       into.moreFragments = (bytes[cursor + 3]! & 1) !== 0;
-      into.fragmentId = u32(bytes, cursor + 4);
+      into.fragmentId = uint32At(bytes, cursor + 4);
       into.fragmentNextHeader = bytes[cursor]!;
       into.fragmentDataOffset = cursor + 8 - at;
       into.fragmentNamedAt = namedAt - at;
@@ -132,10 +133,6 @@ export function walkExtensionHeaders(
   into.protocol = next;
   into.upperOffset = cursor - at;
   return true;
-}
-
-function u32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
 /** Headers that selectors look past; AH and ESP are not among them (RFC 4301 section 4.4.1.1). */
