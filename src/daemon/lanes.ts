@@ -178,7 +178,7 @@ export class Lanes {
       return [reason, total] as const;
     });
     const unread = ADDON_DROPS.map((reason) => {
-      const total = this.#threads.reduce((sum, thread) => sum + (thread.counters()?.[reason] ?? 0), 0);
+      const total = this.#threads.reduce((sum, thread) => sum + thread.counters()[reason], 0);
       return [reason, total] as const;
     });
     return Object.fromEntries([...decided, ...unread].filter(([, total]) => total > 0));
@@ -197,7 +197,7 @@ export class Lanes {
     const handedOver = this.#handOver.counters.map((memory) => new Float64Array(memory));
     const total = (counter: number) => handedOver.reduce((sum, lane) => sum + lane[counter]!, 0);
     return {
-      ...sumTransfers(this.#threads.flatMap((thread) => thread.counters() ?? [])),
+      ...sumTransfers(this.#threads.map((thread) => thread.counters())),
       framesHandedOver: total(HANDED_FRAMES),
       datagramsHandedOver: total(HANDED_DATAGRAMS),
     };
@@ -206,7 +206,7 @@ export class Lanes {
   /** Superpackets and runs of datagrams that they have carried so far; up to a second old. */
   runs(): number {
     return this.#threads
-      .flatMap((thread) => thread.counters() ?? [])
+      .map((thread) => thread.counters())
       .flatMap((each) => [
         each.superpacketsRead,
         each.superpacketsWritten,

@@ -143,6 +143,11 @@ export class Inbound {
     return handled;
   }
 
+  /** Round trips are measured. */
+  get isTimed(): boolean {
+    return !this.#aggfrag.isIdle;
+  }
+
   nextTimeout(): Instant | undefined {
     if (this.#aggfrag.isIdle) return this.#inner.nextTimeout();
     const next = this.#aggfrag.nextTimeout();

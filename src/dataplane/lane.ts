@@ -44,6 +44,11 @@ export interface Lane {
   stayAwake(): void;
   /** When a turn is due even if nothing arrives. */
   nextTimeout(): Instant | undefined;
+  /**
+   * Whether the next turn wants the very moment: something is sent by the clock, round trips are measured, or a capture
+   * notes it. Otherwise one that is a few milliseconds old will do.
+   */
+  isTimed(): boolean;
   /** Counters by drop reason, see `Drop`. */
   readonly drops: Float64Array;
 }
@@ -123,6 +128,7 @@ export function createLane(options: LaneOptions): Lane {
     },
     fallAsleep: () => options.handOver?.fallAsleep() ?? true,
     stayAwake: () => options.handOver?.stayAwake(),
+    isTimed: () => outbound.isTimed || inbound.isTimed || io.tap !== undefined,
     nextTimeout: () => earlier(outbound.nextTimeout(), inbound.nextTimeout()),
   };
 }

@@ -158,6 +158,11 @@ export class Outbound {
     this.#protection.flush(now);
   }
 
+  /** Something is sent by the clock. */
+  get isTimed(): boolean {
+    return !this.#paced.isIdle;
+  }
+
   nextTimeout(): Instant | undefined {
     if (this.#isHeldDue && this.#held.count > 0) return instant(0);
     const expiry = this.#held.nextExpiry();

@@ -4,7 +4,7 @@ import type { IkeDatagram, LaneUpcall } from "../dataplane/lane-options.ts";
 import type { CaptureFilter } from "../dataplane/tap.ts";
 import type { CompiledSpd } from "../policy/spd.ts";
 import type { Fd } from "./native.ts";
-import type { NativeLaneSocket, NativePacketIoOptions, PacketIoCounters } from "./native-packet-io.ts";
+import type { NativeLaneSocket, NativePacketIoOptions } from "./native-packet-io.ts";
 
 /** Indices of int32 cells in the shared control memory. */
 export const Control = {
@@ -53,6 +53,8 @@ export interface LaneThreadData {
   readonly control: SharedArrayBuffer;
   readonly drops: SharedArrayBuffer;
   readonly dropRecord: SharedArrayBuffer;
+  /** What the addon counts, written now and then. */
+  readonly transfers: SharedArrayBuffer;
 }
 
 export type LaneCommand =
@@ -69,6 +71,4 @@ export type LaneCommand =
 export type LaneMessage =
   | { readonly kind: "ready" }
   | { readonly kind: "ike"; readonly datagram: IkeDatagram }
-  | { readonly kind: "upcall"; readonly upcall: LaneUpcall }
-  /** Now and then, when they have changed. */
-  | { readonly kind: "counters"; readonly counters: PacketIoCounters };
+  | { readonly kind: "upcall"; readonly upcall: LaneUpcall };

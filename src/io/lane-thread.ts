@@ -16,7 +16,12 @@ import {
   type LaneThreadData,
 } from "./lane-control.ts";
 import type { Fd } from "./native.ts";
-import type { NativeLaneSocket, PacketIoCounters } from "./native-packet-io.ts";
+import {
+  type NativeLaneSocket,
+  PACKET_IO_COUNTERS_OCTETS,
+  type PacketIoCounters,
+  packetIoCounters,
+} from "./native-packet-io.ts";
 import { wake } from "./native-wait.ts";
 import { startLane } from "./waiting-lanes.ts";
 
@@ -50,7 +55,8 @@ export interface LaneThread {
   turns(): number;
   /** Those of them that carried something. */
   batches(): number;
-  counters(): PacketIoCounters | undefined;
+  /** Up to a second old. */
+  counters(): PacketIoCounters;
   setSpd(tun: number, spd: CompiledSpd): void;
   /** Sources of outer packets of ours: what comes out of a TUN device with one of them is a loop. */
   setOuterAddresses(addresses: readonly IpAddress[]): void;
@@ -72,9 +78,15 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
   const { port1: toLane, port2: commands } = new MessageChannel();
   const { wakeFd } = options;
   const { onIke, onUpcall, onFailure, ...lent } = options;
-  const data: LaneThreadData = { ...lent, control: control.buffer, drops: drops.buffer, dropRecord };
+  const transfers = new Float64Array(new SharedArrayBuffer(PACKET_IO_COUNTERS_OCTETS));
+  const data: LaneThreadData = {
+    ...lent,
+    control: control.buffer,
+    drops: drops.buffer,
+    dropRecord,
+    transfers: transfers.buffer,
+  };
   const worker = startLane({ data, commands });
-  let counters: PacketIoCounters | undefined;
   let isStopping = false;
   let hasFailed = false;
 
@@ -96,10 +108,6 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     });
     worker.on("message", (message: LaneMessage) => {
       if (message.kind === "ready") return resolve();
-      if (message.kind === "counters") {
-        counters = message.counters;
-        return;
-      }
       Atomics.sub(control, message.kind === "ike" ? Control.IKE_QUEUED : Control.UPCALLS_QUEUED, 1);
       if (isStopping) return;
       if (message.kind === "ike") onIke(message.datagram);
@@ -127,7 +135,7 @@ export function startLaneThread(options: LaneThreadOptions): LaneThread {
     dropRecord,
     turns: () => Atomics.load(control, Control.TURNS),
     batches: () => Atomics.load(control, Control.BATCHES),
-    counters: () => counters,
+    counters: () => packetIoCounters(transfers),
     setSpd: (tun, spd) => command({ kind: "setSpd", tun, spd }),
     setOuterAddresses: (addresses) => command({ kind: "setOuterAddresses", addresses }),
     setPeers: (addresses) => command({ kind: "setPeers", addresses }),

@@ -1,6 +1,5 @@
 /** The thread of a lane: waits, turns, and never returns to an event loop until it is told to stop. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { Instant } from "../base/instant.ts";
 import { Drop } from "../dataplane/drop-reason.ts";
 import { HandOver } from "../dataplane/hand-over.ts";
 import { createLane, type Lane } from "../dataplane/lane.ts";
@@ -9,6 +8,7 @@ import { quotedIke } from "../dataplane/quoted-ike.ts";
 import { TokenBucket } from "../dataplane/token-bucket.ts";
 import { createErrorQueueReader } from "./error-queue.ts";
 import { IoError } from "./io-error.ts";
+import { LaneClock } from "./lane-clock.ts";
 import {
   Control,
   IKE_QUEUE_MAX,
@@ -68,7 +68,8 @@ function main(data: LaneThreadData, commands: MessagePort, parent: MessagePort):
   post({ kind: "ready" });
   try {
     const drain = errorDrain(data, control, post);
-    loop({ control, commands, lane, engine, io, waiter, reads, post, drain });
+    const { transfers } = data;
+    loop({ control, commands, lane, engine, io, waiter, reads, transfers, drain });
   } finally {
     waiter.close();
     io.close();
@@ -139,7 +140,7 @@ interface Loop {
   readonly io: NativePacketIo;
   readonly waiter: Waiter;
   readonly reads: Reads;
-  readonly post: (message: LaneMessage) => void;
+  readonly transfers: SharedArrayBuffer;
   /** Empties a socket's error queue. */
   readonly drain: (socket: Fd) => void;
 }
@@ -175,7 +176,10 @@ function errorDrain(
 }
 
 function loop(parts: Loop): void {
-  const { control, commands, lane, engine, io, waiter, reads, post, drain } = parts;
+  const { control, commands, lane, engine, io, waiter, reads, drain } = parts;
+  const clock = new LaneClock(waiter.times, NOW);
+  const transfers = new Float64Array(parts.transfers);
+  let hasWaitedInVain = false;
   let commandsDone = 0;
   let countersAt = 0;
   while (Atomics.load(control, Control.STOP) === 0) {
@@ -185,19 +189,21 @@ function loop(parts: Loop): void {
       carryOut(posted.message, lane, engine);
       commandsDone = (commandsDone + 1) | 0;
     }
-    const now = Instant(waiter.times[NOW]!);
+    // Who has waited until something is due must not find that it is not.
+    const now = clock.now(hasWaitedInVain || lane.isTimed());
     if (lane.turn(now) > 0) Atomics.add(control, Control.BATCHES, 1);
     Atomics.add(control, Control.TURNS, 1);
     if (now >= countersAt) {
       countersAt = now + COUNTERS_EVERY_MS;
       for (let i = reads.tuns; i < reads.fds.length; i++) drain(reads.fds[i]!);
-      const counters = io.changedCounters();
-      if (counters !== undefined) post({ kind: "counters", counters });
+      io.writeCounters(transfers);
     }
     const mayRest = reads.areEmpty() && lane.fallAsleep();
-    const next = mayRest ? lane.nextTimeout() : now;
-    const ready = waiter.wait(next === undefined ? WAIT_MS_MAX : next - now);
+    const next = mayRest ? lane.nextTimeout() : undefined;
+    const rest = next === undefined ? WAIT_MS_MAX : next - waiter.times[NOW]!;
+    const ready = waiter.wait(mayRest ? rest : 0);
     if (mayRest) lane.stayAwake();
+    hasWaitedInVain = mayRest && ready === 0;
     if (ready === 0) continue;
     reads.note(waiter.ready);
     settleErrors(parts);

@@ -60,6 +60,7 @@ export interface PacketIoCounters {
   readonly udpRunRefusals: number;
 }
 const COUNTERS = 18;
+export const PACKET_IO_COUNTERS_OCTETS = COUNTERS * Float64Array.BYTES_PER_ELEMENT;
 
 /**
  * Writes to a device between two reads of it, at most. The host handles what is written before the write returns, so that
@@ -70,9 +71,33 @@ const WRITES_ALL = 0xffffffff;
 
 export interface NativePacketIo extends PacketIo {
   counters(): PacketIoCounters;
-  /** The counters, unless they are as they were when they were last asked for. */
-  changedCounters(): PacketIoCounters | undefined;
+  /** Writes them where {@link packetIoCounters} reads them, in whatever thread. */
+  writeCounters(into: Float64Array): void;
   close(): void;
+}
+
+/** @param values - written by {@link NativePacketIo.writeCounters} */
+export function packetIoCounters(values: Readonly<Float64Array>): PacketIoCounters {
+  return {
+    oversized: values[0]!,
+    badVnetHeader: values[1]!,
+    readErrors: values[2]!,
+    badDatagrams: values[3]!,
+    tunWriteErrors: values[4]!,
+    sendErrors: values[5]!,
+    sendTooBig: values[6]!,
+    sendRetries: values[7]!,
+    lastSendErrno: values[8]!,
+    lastReadErrno: values[9]!,
+    superpacketsRead: values[10]!,
+    superpacketsWritten: values[11]!,
+    datagramRunsReceived: values[12]!,
+    datagramRunsSent: values[13]!,
+    offloadRefusals: values[14]!,
+    sendRunRefusals: values[15]!,
+    tinySegments: values[16]!,
+    udpRunRefusals: values[17]!,
+  };
 }
 
 function isRaw(role: SocketRole): boolean {
@@ -86,8 +111,6 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
   const io = addon.createPacketIo(table.handle, options.sendsRuns ?? true, options.coalesces ?? true);
   if (io < 0) throw ioError("make a lane's packet transfers", "createPacketIo", io);
   const values = new Float64Array(COUNTERS);
-  // The first ones are told even when all are zero.
-  const told = new Float64Array(COUNTERS).fill(Number.NaN);
   const isWaitedFor = options.mayHaveMore !== undefined;
   const mayHaveMore = options.mayHaveMore ?? new Uint8Array(tuns.length + sockets.length).fill(1);
   return {
@@ -127,34 +150,10 @@ export function createNativePacketIo(options: NativePacketIoOptions): NativePack
       if (from.count > 0)
         addon.sendFragmentable(io, fd, family, isRaw(role), localPort, nativeBatch(from), from.count);
     },
-    changedCounters() {
-      addon.packetIoCounters(io, values);
-      if (values.every((value, i) => value === told[i])) return undefined;
-      told.set(values);
-      return this.counters();
-    },
+    writeCounters: (into) => addon.packetIoCounters(io, into),
     counters() {
       addon.packetIoCounters(io, values);
-      return {
-        oversized: values[0]!,
-        badVnetHeader: values[1]!,
-        readErrors: values[2]!,
-        badDatagrams: values[3]!,
-        tunWriteErrors: values[4]!,
-        sendErrors: values[5]!,
-        sendTooBig: values[6]!,
-        sendRetries: values[7]!,
-        lastSendErrno: values[8]!,
-        lastReadErrno: values[9]!,
-        superpacketsRead: values[10]!,
-        superpacketsWritten: values[11]!,
-        datagramRunsReceived: values[12]!,
-        datagramRunsSent: values[13]!,
-        offloadRefusals: values[14]!,
-        sendRunRefusals: values[15]!,
-        tinySegments: values[16]!,
-        udpRunRefusals: values[17]!,
-      };
+      return packetIoCounters(values);
     },
     close: () => addon.closePacketIo(io),
   };

@@ -23,7 +23,12 @@ import {
 import { createErrorQueueReader } from "../../../src/io/error-queue.ts";
 import { IoError } from "../../../src/io/io-error.ts";
 import { createNativeSaTable, type NativeSaTable } from "../../../src/io/native-memory.ts";
-import { createNativePacketIo, type NativePacketIo } from "../../../src/io/native-packet-io.ts";
+import {
+  createNativePacketIo,
+  type NativePacketIo,
+  PACKET_IO_COUNTERS_OCTETS,
+  packetIoCounters,
+} from "../../../src/io/native-packet-io.ts";
 import {
   closeFd,
   openRawSocket,
@@ -212,6 +217,10 @@ describeNative("datagrams", () => {
     }
     expect(seen).toEqual([[50], [], [60], [], [1000], [500, 500], []]);
     expect(io.counters().oversized).toBe(2);
+    // What a lane writes into shared memory says the same to whoever reads it there.
+    const shared = new Float64Array(new SharedArrayBuffer(PACKET_IO_COUNTERS_OCTETS));
+    io.writeCounters(shared);
+    expect(packetIoCounters(shared)).toEqual(io.counters());
   });
 
   test("an empty datagram is one of no octets", () => {
