@@ -575,10 +575,10 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: "a number is made once in a step",
   },
   {
-    bug: "a lane that measures a sender with a clock is content with an old moment",
+    bug: "a lane with a constant rate is content with an old moment",
     file: "src/dataplane/lane.ts",
     find: "isTimed: () => outbound.isTimed || inbound.isTimed ||",
-    replace: "isTimed: () => outbound.isTimed ||",
+    replace: "isTimed: () =>",
     test: "test/unit/dataplane/lane-moment.test.ts",
     killedBy: "one that sends by the clock does, and one that measures such a sender",
   },
