@@ -149,6 +149,14 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     killedBy: "in a bare header",
   },
   {
+    bug: "places of a prefix stay taken when their IKE SAs are up",
+    file: "src/ike/sa/lifecycle.ts",
+    find: "const count = (machine.halfOpen.get(key) ?? 1) - 1;",
+    replace: "const count = machine.halfOpen.get(key) ?? 1;",
+    test: "test/sim/ike-mass.test.ts",
+    killedBy: "of one prefix are refused",
+  },
+  {
     bug: "the networks of an IPv6 site have no limit together",
     file: "src/ike/half-open.ts",
     find: "{ octets: 6, most: HALF_OPEN_PER_SITE_MAX },",

@@ -4,6 +4,12 @@ import { sameEndpoint } from "../../src/base/udp-endpoint.ts";
 import { keyOf } from "./ike-data-plane.ts";
 import type { IkeNode } from "./ike-world.ts";
 
+/** Whose SAs are looked at. */
+interface Ends {
+  readonly name: string;
+  readonly dataPlane: Pick<IkeNode["dataPlane"], "pairs">;
+}
+
 /** One IKE SA on both ends, the configured children once each, and every outbound SA has the peer's inbound SA. */
 export function expectConverged(a: IkeNode, b: IkeNode, children: readonly string[]): void {
   for (const node of [a, b]) {
@@ -18,7 +24,7 @@ export function expectConverged(a: IkeNode, b: IkeNode, children: readonly strin
   expectMirrored(b, a);
 }
 
-export function expectMirrored(from: IkeNode, to: IkeNode): void {
+export function expectMirrored(from: Ends, to: Ends): void {
   for (const { outbound } of from.dataPlane.pairs.values()) {
     expect(outbound, `${from.name} has an SA without outbound half`).toBeDefined();
     if (outbound === undefined) continue;
