@@ -32,6 +32,10 @@ export class HostNetworkFollower {
   readonly #options: HostNetworkOptions;
   #running: Promise<void> | undefined;
   #isAgainWanted = false;
+  /** The host, and the ways to peers, as they were seen last. */
+  #seen: HostNetwork | undefined;
+  /** The host may have changed since, or there may be further peers: else a plan is made of what was seen. */
+  #isLookWanted = true;
   #isClosed = false;
   #appliedText = "";
   #complaintsText = "";
@@ -47,6 +51,11 @@ export class HostNetworkFollower {
 
   /** Looks afresh and applies; calls during a run lead to one more run. Rejects with what went wrong. */
   refresh(): Promise<void> {
+    this.#isLookWanted = true;
+    return this.#refresh();
+  }
+
+  #refresh(): Promise<void> {
     if (this.#running !== undefined) {
       this.#isAgainWanted = true;
       return this.#running;
@@ -59,13 +68,19 @@ export class HostNetworkFollower {
 
   /** As {@link refresh}, for what each of thousands of peers can cause; rejections go to `onFailure`. */
   refreshForPeer(onFailure: (error: unknown) => void): void {
+    this.#isLookWanted = true;
+    this.planForPeer(onFailure);
+  }
+
+  /** As {@link refreshForPeer}, where nothing of the host has changed: the ways to all other peers are not looked up for it. */
+  planForPeer(onFailure: (error: unknown) => void): void {
     if (this.#soon !== undefined || this.#isPeerWaiting || this.#isClosed) return;
     if (this.#running !== undefined) {
       // The run may have begun before what the peer said.
       this.#isPeerWaiting = true;
       const next = () => {
         this.#isPeerWaiting = false;
-        this.refreshForPeer(onFailure);
+        this.planForPeer(onFailure);
       };
       void this.#running.then(next, next);
       return;
@@ -74,7 +89,7 @@ export class HostNetworkFollower {
     const wait = Math.max(0, endedAt + PEERS_SHARE * took - performance.now());
     this.#soon = setTimeout(() => {
       this.#soon = undefined;
-      if (!this.#isClosed) this.refresh().catch(onFailure);
+      if (!this.#isClosed) this.#refresh().catch(onFailure);
     }, wait).unref();
   }
 
@@ -90,9 +105,12 @@ export class HostNetworkFollower {
     do {
       this.#isAgainWanted = false;
       const begunAt = performance.now();
+      const isLook = this.#isLookWanted;
+      this.#isLookWanted = false;
       try {
-        await this.#once();
+        await this.#once(isLook);
       } catch (error) {
+        this.#isLookWanted = true;
         this.#lookLater(REAPPLY_MS);
         throw error;
       } finally {
@@ -102,11 +120,10 @@ export class HostNetworkFollower {
     } while (this.#isAgainWanted && !this.#isClosed);
   }
 
-  async #once(): Promise<void> {
-    const { watch, plan, prepare, apply, onPaths } = this.#options;
-    const network = await watch.snapshot();
-    const ownAddresses = network.addresses.filter(({ isUsable }) => isUsable).map(({ address }) => address);
-    onPaths(await this.#paths(network), ownAddresses);
+  async #once(isLook: boolean): Promise<void> {
+    const { plan, prepare, apply } = this.#options;
+    const network = isLook || this.#seen === undefined ? await this.#look() : this.#seen;
+    const ownAddresses = usableOf(network);
     if (this.#isClosed) return;
     const { lines, notes } = plan(ownAddresses);
     const text = lines.join("\n");
@@ -121,6 +138,14 @@ export class HostNetworkFollower {
     this.#appliedText = outcome.isComplete ? text : "";
     if (!outcome.isComplete) this.#lookLater(REAPPLY_MS);
     this.#complain([...notes, ...advice, ...outcome.complaints]);
+  }
+
+  async #look(): Promise<HostNetwork> {
+    const { watch, onPaths } = this.#options;
+    const network = await watch.snapshot();
+    onPaths(await this.#paths(network), usableOf(network));
+    this.#seen = network;
+    return network;
   }
 
   async #paths({ links }: HostNetwork): Promise<ReadonlyMap<string, Path>> {
@@ -153,4 +178,8 @@ export class HostNetworkFollower {
     this.#complaintsText = text;
     this.#options.onComplaints(complaints);
   }
+}
+
+function usableOf({ addresses }: HostNetwork): readonly IpAddress[] {
+  return addresses.filter(({ isUsable }) => isUsable).map(({ address }) => address);
 }

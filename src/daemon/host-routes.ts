@@ -67,6 +67,11 @@ export class HostRoutes {
     return this.#follower.close();
   }
 
+  /** As {@link HostNetworkFollower.planForPeer}. */
+  planForPeer(): void {
+    this.#follower.planForPeer(this.#options.onError);
+  }
+
   /** Sentences that the operator should look at. */
   get complaints(): readonly string[] {
     return this.#complaints;

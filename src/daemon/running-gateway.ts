@@ -499,7 +499,7 @@ export class RunningGateway {
   /** Lanes know it from the table; the kernel learns it from routes. */
   #onPathMtu(remote: IpAddress, { octets, source }: PathState): void {
     this.#options.log.info(`packets to ${formatIpAddress(remote)} may have ${octets} octets (${source})`);
-    this.#routes.refreshForPeer();
+    this.#routes.planForPeer();
   }
 
   #onNames(): void {

@@ -159,3 +159,41 @@ test("looks that peers cause take a small part of the time, and none is forgotte
   await vi.advanceTimersByTimeAsync(5_000);
   expect(looks).toBe(during + 1);
 });
+
+test("what concerns one peer's packets alone is planned anew without a look at the ways to all the others", async () => {
+  const { made, log, lines } = follower();
+  const never = (error: unknown) => {
+    throw error;
+  };
+  await made.refresh();
+  lines.value = ["table 221"];
+  made.planForPeer(never);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(log.slice(4)).toEqual(["plan with 1 own", "prepare", "apply table 221"]);
+  // A look that is wanted as well is not left out for it.
+  lines.value = ["table 222"];
+  made.planForPeer(never);
+  made.refreshForPeer(never);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(log.slice(7)).toEqual(["paths 198.51.100.2 1400", "plan with 1 own", "prepare", "apply table 222"]);
+  await made.close();
+});
+
+test("the first plan looks at the host, and so does the one after a look that failed", async () => {
+  let failures = 0;
+  const { made, log } = follower({
+    watch: {
+      ...watch(),
+      snapshot: async () => {
+        if (failures++ === 0) throw new Error("no answer");
+        return watch().snapshot();
+      },
+    },
+  });
+  const errors: unknown[] = [];
+  made.planForPeer((error) => errors.push(error));
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(errors).toHaveLength(1);
+  expect(log[0]).toBe("paths 198.51.100.2 1400");
+  await made.close();
+});
