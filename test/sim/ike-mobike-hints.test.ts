@@ -13,21 +13,22 @@ const PLACES = [
 ];
 const ID_A = { idType: 2, data: Uint8Array.of(97) };
 
-/** A NAT in front of 10.9.0.1 with an address and ports that may change; what comes to old ones is lost. */
+/** A NAT in front of one host with an address and ports that may change; what comes to old ones is lost. */
 class Nat {
+  inside = "10.9.0.1";
   outside = "198.51.100.1";
   base = 20_000;
 
   readonly network: Network = (datagram) => {
     const { from, to } = datagram;
-    if (formatIpAddress(from.address) === "10.9.0.1") {
+    if (formatIpAddress(from.address) === this.inside) {
       const mapped = { address: ip(this.outside), port: this.base + from.port };
       return [{ datagram: { ...datagram, from: mapped }, delay: 5 }];
     }
     if (to.address[0] !== 198) return [{ datagram, delay: 5 }];
     const port = to.port - this.base;
     const isMapped = formatIpAddress(to.address) === this.outside && (port === 500 || port === 4500);
-    return isMapped ? [{ datagram: { ...datagram, to: { address: ip("10.9.0.1"), port } }, delay: 5 }] : [];
+    return isMapped ? [{ datagram: { ...datagram, to: { address: ip(this.inside), port } }, delay: 5 }] : [];
   };
 }
 
@@ -86,6 +87,20 @@ test("[MOB-08] a NAT that changes its address again a moment later is followed a
     world.run(100);
     expect([...childrenAt(b), ikeAt(b)]).toEqual([`${outside}:24500`, `${outside}:24500`]);
   }
+});
+
+test("[MOB-08] and after an update of the peer's own that came while its new address was looked at", () => {
+  const { world, nat, b, a } = behindNat();
+  nat.outside = "198.51.100.7";
+  nat.inside = "10.9.0.2";
+  espFrom(b, "198.51.100.7", 24_500);
+  a.move(nat.inside);
+  world.run(100);
+  expect(b.find("peerMoved")).toMatchObject({ to: { address: ip("198.51.100.7") } });
+  nat.outside = "198.51.100.8";
+  espFrom(b, "198.51.100.8", 24_500);
+  world.run(100);
+  expect([...childrenAt(b), ikeAt(b)]).toEqual(["198.51.100.8:24500", "198.51.100.8:24500"]);
 });
 
 test("[MOB-08] as initiator too: a NAT in front of the peer that changes twice is followed twice", () => {

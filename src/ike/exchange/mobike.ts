@@ -377,11 +377,9 @@ function finishCheck(
   payloads: readonly Payload[],
 ): void {
   if (!hasCookie(turn, sa, cookie, payloads) || change !== mobike.change) return;
-  if (mobike.isHint) {
-    notePeerMove(turn, sa, mobike.proven);
-    // The pause is for hints that lead nowhere: a NAT may change again soon.
-    mobike.hintsFrom = undefined;
-  }
+  // The pause is for hints that lead nowhere: a NAT may change again soon. The peer may have spoken for itself meanwhile.
+  mobike.hintsFrom = undefined;
+  if (mobike.isHint) notePeerMove(turn, sa, mobike.proven);
   confirm(mobike, sa);
   moveSas(turn, sa);
 }
@@ -429,7 +427,8 @@ function takeUpdate(
   payloads: readonly Payload[],
   { local, remote }: Ends,
 ): void {
-  const from = endsOf(sa);
+  // Where it was: a hint that was being looked into was no move yet.
+  const from = mobike.isHint ? mobike.proven : endsOf(sa);
   mobike.isHint = false;
   speakOver(turn, sa, { local, remote });
   learnNat(turn, sa, payloads, { local, remote });
