@@ -18,9 +18,12 @@ const SPAN_MS_MIN = 500;
 
 export class RateMeter {
   #samples: ReadonlyMap<number, Sample> = new Map();
+  /** For whoever asks right after a sample. */
+  #earlier: ReadonlyMap<number, Sample> = new Map();
 
   /** Call every few seconds. */
   sample(pairs: readonly SaPairState[], now: Instant): void {
+    this.#earlier = this.#samples;
     this.#samples = new Map(
       pairs.map(({ inboundSpi, usage }) => [
         inboundSpi,
@@ -29,10 +32,12 @@ export class RateMeter {
     );
   }
 
-  /** Since the last sample; `undefined` for a pair that is too young. */
+  /** Since the last sample that is old enough; `undefined` for a pair that is too young. */
   rates({ inboundSpi, usage }: SaPairState, now: Instant): Rates | undefined {
-    const sample = this.#samples.get(inboundSpi);
-    if (sample === undefined || now - sample.at < SPAN_MS_MIN) return undefined;
+    const sample = [this.#samples, this.#earlier]
+      .map((samples) => samples.get(inboundSpi))
+      .find((one) => one !== undefined && now - one.at >= SPAN_MS_MIN);
+    if (sample === undefined) return undefined;
     const perSecond = (octets: number) => Math.max(0, Math.round((octets * 8000) / (now - sample.at)));
     return {
       inboundBitsPerSecond: perSecond(usage.inboundOctets - sample.inbound),

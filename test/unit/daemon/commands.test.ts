@@ -165,4 +165,10 @@ test("rates are the octets since the sample; a pair that is too young has none",
     inboundBitsPerSecond: 8000,
     outboundBitsPerSecond: 0,
   });
+  meter.sample([pairOf(2000)], Instant(1000));
+  // Right after a sample the one before it counts.
+  expect(meter.rates(pairOf(2200), Instant(1200))).toEqual({
+    inboundBitsPerSecond: 8000,
+    outboundBitsPerSecond: 0,
+  });
 });
