@@ -186,12 +186,19 @@ export class Gateway {
 
   /** With `isSupervised`: has the supervisor end the daemon and start it again, and waits until the new one is ready. */
   async restart(how: "clean" | "kill"): Promise<void> {
-    const ready = () => this.log().match(/\btungate \S+ is running\b/g)?.length ?? 0;
-    const before = ready();
+    /** What was written since each start: a process may say that it runs only after the signal that ends it. */
+    const starts = () =>
+      this.log()
+        .split(/^supervisor: start /m)
+        .slice(1);
+    const before = starts().length;
     this.process.signal(how === "clean" ? "SIGHUP" : "SIGUSR1");
     await until(
       "the daemon is started again",
-      () => ready() > before,
+      () => {
+        const all = starts();
+        return all.length > before && /\btungate \S+ is running\b/.test(all.at(-1)!);
+      },
       READY_MS,
       () => this.log().slice(-4000),
     );
