@@ -131,7 +131,7 @@ table inet see {
     });
     expect(loss.lost / loss.sent).toBeGreaterThan(0.18);
     expect(loss.lost / loss.sent).toBeLessThan(0.22);
-    expect((await a.cli("status")).stdout).toMatch(/lost (19|20|21)\.\d %/);
+    expect((await a.cli("status")).stdout).toMatch(/lost (18|19|20|21)\.\d %/);
     const check = await a.cli("status", "--check");
     expect(check.status).toBe(1);
     expect(check.stdout).toMatch(/^tungate: .*peer\/lan loses packets/);
@@ -155,7 +155,7 @@ table inet see {
       },
       40_000,
     );
-    expect(lines[0]).toMatch(/^we send \(\d+ packets\), nothing returns since (\d+ min )?\d+ s$/);
+    expect(lines[0]).toMatch(/^we send \(\d+ packets\), nothing returns since \d+ (s|min( \d+ s)?)$/);
     expect(lines[1]).toContain("answers IKE on the same UDP port 4500");
     const check = await a.cli("status", "peer", "--check");
     expect(check.stdout).toContain("peer/lan gets nothing back");
@@ -263,7 +263,9 @@ table inet see {
       // What was lost on purpose may still be told.
       if ((await a.cli("status", "--check", "peer")).stdout.includes("children are up")) answered++;
     }
-    expect((await pings).stdout).toContain(" 0% packet loss");
+    const { stdout } = await pings;
+    const drops = JSON.stringify([(await a.status()).drops, (await b.status()).drops]);
+    expect(stdout, `dropped at either gateway: ${drops}`).toContain(" 0% packet loss");
     for (const socket of clients) socket.destroy();
     expect(answered).toBeGreaterThan(0);
     expect(await a.isUp("peer")).toMatchObject({ state: "up" });
@@ -366,7 +368,8 @@ table inet see {
     const inside = `stty rows 24 cols 80; ${live}; echo left $?; stty -a`;
     const screen = join(sites.folder, "screen");
     const seen = (text: string) => `until grep -q '${text}' ${screen}; do sleep 0.1; done`;
-    const keys = `(${seen("children")}; sleep 1; printf s; ${seen("s sort (in)")}; sleep 1; printf q)`;
+    // Rates want a second look, whenever that comes.
+    const keys = `(${seen("children  *in ")}; printf s; ${seen("s sort (in)")}; printf q)`;
     await run(["sh", "-c", `: >${screen}; ${keys} | script -qefc "$INSIDE" ${screen} >/dev/null`], {
       mayFail: true,
       env: { TERM: "xterm", NO_COLOR: "1", INSIDE: inside },
