@@ -28,7 +28,7 @@ export default defineConfig({
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
           // Their namespaces and guests bear the names of their processes, and most of the time they wait.
-          maxWorkers: 3,
+          maxWorkers: 4,
           testTimeout: 240_000,
           hookTimeout: 240_000,
           // Real daemons against real time: where the machine is not ours, one stall of it is no verdict.
@@ -41,7 +41,7 @@ export default defineConfig({
           include: ["test/mutants/**/*.test.ts"],
           // Each file has a copy of the tree, and waits for its compiler or its tests.
           maxWorkers: 3,
-          testTimeout: 300_000,
+          testTimeout: 600_000,
         },
       },
     ],
