@@ -32,9 +32,7 @@ export class HostNetworkFollower {
   readonly #options: HostNetworkOptions;
   #running: Promise<void> | undefined;
   #isAgainWanted = false;
-  /** The host, and the ways to peers, as they were seen last. */
-  #seen: HostNetwork | undefined;
-  /** The host may have changed since, or there may be further peers: else a plan is made of what was seen. */
+  /** The ways to peers may be others than when they were looked up last. */
   #isLookWanted = true;
   #isClosed = false;
   #appliedText = "";
@@ -72,7 +70,7 @@ export class HostNetworkFollower {
     this.planForPeer(onFailure);
   }
 
-  /** As {@link refreshForPeer}, where nothing of the host has changed: the ways to all other peers are not looked up for it. */
+  /** As {@link refreshForPeer}, where only the plan may differ: the ways to all other peers are not looked up for it. */
   planForPeer(onFailure: (error: unknown) => void): void {
     if (this.#soon !== undefined || this.#isPeerWaiting || this.#isClosed) return;
     if (this.#running !== undefined) {
@@ -121,9 +119,10 @@ export class HostNetworkFollower {
   }
 
   async #once(isLook: boolean): Promise<void> {
-    const { plan, prepare, apply } = this.#options;
-    const network = isLook || this.#seen === undefined ? await this.#look() : this.#seen;
-    const ownAddresses = usableOf(network);
+    const { watch, plan, prepare, apply, onPaths } = this.#options;
+    const network = await watch.snapshot();
+    const ownAddresses = network.addresses.filter(({ isUsable }) => isUsable).map(({ address }) => address);
+    if (isLook) onPaths(await this.#paths(network), ownAddresses);
     if (this.#isClosed) return;
     const { lines, notes } = plan(ownAddresses);
     const text = lines.join("\n");
@@ -138,14 +137,6 @@ export class HostNetworkFollower {
     this.#appliedText = outcome.isComplete ? text : "";
     if (!outcome.isComplete) this.#lookLater(REAPPLY_MS);
     this.#complain([...notes, ...advice, ...outcome.complaints]);
-  }
-
-  async #look(): Promise<HostNetwork> {
-    const { watch, onPaths } = this.#options;
-    const network = await watch.snapshot();
-    onPaths(await this.#paths(network), usableOf(network));
-    this.#seen = network;
-    return network;
   }
 
   async #paths({ links }: HostNetwork): Promise<ReadonlyMap<string, Path>> {
@@ -178,8 +169,4 @@ export class HostNetworkFollower {
     this.#complaintsText = text;
     this.#options.onComplaints(complaints);
   }
-}
-
-function usableOf({ addresses }: HostNetwork): readonly IpAddress[] {
-  return addresses.filter(({ isUsable }) => isUsable).map(({ address }) => address);
 }
