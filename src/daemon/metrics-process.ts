@@ -97,7 +97,7 @@ function addDrops(out: Exposition, { drops }: GatewayMetrics): void {
   out.add(
     "tungate_dropped_packets_total",
     "counter",
-    "Packets that lanes did not pass on, by reason; keepalive, dummy, fragmentHeld, resynchronised are no loss.",
+    "Packets that lanes did not pass on, by reason; keepalive, dummy, fragmentHeld, saAwaited, resynchronised are no loss.",
     samples(LANE_DROPS),
   );
   out.add(

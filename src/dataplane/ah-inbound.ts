@@ -16,7 +16,7 @@ import { checkReplay, REPLAY_DUPLICATE, REPLAY_OK, updateReplay } from "../esp/a
 import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetime.ts";
 import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
 import { SaMode, Slot } from "../policy/sa-table.ts";
-import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
+import { AWAITED_SLOT, findBySpi, slotOffset } from "../policy/sad.ts";
 import {
   AH_FIXED_LENGTH,
   ahHeaderLength,
@@ -45,6 +45,7 @@ const NOWHERE = 0xff;
 export class AhInbound {
   readonly #context: LaneContext;
   readonly #inner: InnerPackets;
+  readonly #wait: (socket: SocketIndex, i: number, spi: number, now: Instant) => boolean;
   readonly #cells = createAhCells(CAPACITY);
   /** Octet where each of them begins, and where there is room behind them. */
   readonly #at = new Uint32Array(CAPACITY);
@@ -59,9 +60,15 @@ export class AhInbound {
   readonly #length = new Uint32Array(CAPACITY);
   readonly #device = new Uint8Array(CAPACITY);
 
-  constructor(context: LaneContext, inner: InnerPackets) {
+  /** @param wait - keeps a datagram until the SA with its SPI is there; false when it cannot */
+  constructor(
+    context: LaneContext,
+    inner: InnerPackets,
+    wait: (socket: SocketIndex, i: number, spi: number, now: Instant) => boolean,
+  ) {
     this.#context = context;
     this.#inner = inner;
+    this.#wait = wait;
   }
 
   /** Finds the SA of datagram `i` and asks its window; it is verified with the next {@link flush} [AH-12]. */
@@ -81,9 +88,11 @@ export class AhInbound {
     const at = batch.offset[i]!;
     const length = batch.length[i]!;
     if (length < AH_FIXED_LENGTH) return Drop.shortDatagram;
-    const slot = findBySpi(table, ahSpi(batch.bytes, at));
-    const base = slot === NO_SLOT ? 0 : slotOffset(table, slot);
-    if (slot === NO_SLOT || u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.AH) return Drop.unknownSpi;
+    const spi = ahSpi(batch.bytes, at);
+    const slot = findBySpi(table, spi);
+    if (slot === AWAITED_SLOT && this.#wait(socket, i, spi, now)) return ACCEPTED;
+    const base = slot < 0 ? 0 : slotOffset(table, slot);
+    if (slot < 0 || u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.AH) return Drop.unknownSpi;
     const owner = u32[(base + Slot.OWNER_LANE) >> 2]!;
     if (owner !== context.index)
       return context.giveDatagram(owner, batch, i, socket) ? ACCEPTED : context.reasonNotGiven();

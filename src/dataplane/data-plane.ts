@@ -23,7 +23,7 @@ import { outerPath } from "../policy/endpoint-record.ts";
 import { laneBits, laneOfSpi } from "../policy/lane-of-spi.ts";
 import { readUint64, setSequenceLimit, writeSaRecord } from "../policy/sa-record.ts";
 import { AggfragMode, Header, SaMode, type SaTable, Slot, SlotState } from "../policy/sa-table.ts";
-import { findBySpi, hasSameTraffic, NO_SLOT, slotOffset } from "../policy/sad.ts";
+import { findBySpi, hasSameTraffic, slotOffset } from "../policy/sad.ts";
 import { SadError } from "../policy/sad-error.ts";
 import { SadWriter } from "../policy/sad-writer.ts";
 import { IpProtocol } from "../wire/ip/protocol.ts";
@@ -251,6 +251,7 @@ class TableDataPlane implements DataPlane {
       const value = ((drawn & ~laneBits(lanes)) | lane) >>> 0;
       if (!isAllocatableSpi(value) || this.#reserved.has(value) || this.#pairs.has(value)) continue;
       this.#reserved.add(value);
+      this.#sad.await(value);
       this.#countPair(value, 1);
       return Spi(value);
     }
@@ -263,7 +264,9 @@ class TableDataPlane implements DataPlane {
   }
 
   release(spi: Spi): void {
-    if (this.#reserved.delete(spi)) this.#countPair(spi, -1);
+    if (!this.#reserved.delete(spi)) return;
+    this.#countPair(spi, -1);
+    this.#sad.awaitNoLonger(spi);
   }
 
   execute(command: DataPlaneCommand): void {
@@ -295,7 +298,7 @@ class TableDataPlane implements DataPlane {
   }
 
   #addInbound(sa: InboundSa): void {
-    if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) !== NO_SLOT)
+    if (this.#pairs.has(sa.spi) || findBySpi(this.#table, sa.spi) >= 0)
       throw new SadError("SAD_DUPLICATE", `there is an inbound SA with SPI ${formatSpi(sa.spi)} already`);
     const slot = this.#write(sa, laneOfSpi(sa.spi, this.#table.size.lanes));
     this.#addPair(sa.spi, sa.policy, slot, undefined);

@@ -2,7 +2,7 @@
 
 /**
  * In the order of the counters. `keepalive` and `dummy` are ends that are meant to be, `resynchronised` packets went on,
- * and `fragmentHeld` ones may; counted here too.
+ * and `fragmentHeld` and `saAwaited` ones may; counted here too.
  */
 export const DROP_REASONS = [
   /** TUN: no IP packet, or one whose lengths contradict each other. */
@@ -113,6 +113,8 @@ export const DROP_REASONS = [
   "aggfragLate",
   /** TUN: more waits for the rate of its SA than it can carry in good time, or its SA went without a successor. */
   "aggfragQueueFull",
+  /** No drop: its SA is being negotiated, and it waits for that [CHILD-30]. */
+  "saAwaited",
 ] as const;
 
 export type DropReason = (typeof DROP_REASONS)[number];

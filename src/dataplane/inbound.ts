@@ -25,7 +25,7 @@ import { countPackets, mayCarry, reachedHard, reachedSoft } from "../esp/lifetim
 import { guessSequenceHigh, SEQUENCE_HIGH_UNKNOWN, wholeSequenceNumber } from "../esp/sequence-number.ts";
 import { endpointOffset } from "../policy/endpoint-record.ts";
 import { EndpointRecord, Slot } from "../policy/sa-table.ts";
-import { findBySpi, NO_SLOT, slotOffset } from "../policy/sad.ts";
+import { AWAITED_SLOT, findBySpi, slotOffset } from "../policy/sad.ts";
 import { ESP_HEADER_LENGTH, ESP_PACKET_LENGTH_MIN, espSequence, espSpi } from "../wire/esp/esp-packet.ts";
 import {
   classifyNatDatagram,
@@ -37,6 +37,7 @@ import { IpProtocol } from "../wire/ip/protocol.ts";
 import { AggfragInbound } from "./aggfrag-inbound.ts";
 import { AhInbound } from "./ah-inbound.ts";
 import { DROP_REASONS, Drop } from "./drop-reason.ts";
+import { EARLY_PACKET_AGE_MAX_MS, EARLY_PACKETS_MAX, EarlyPackets } from "./early-packets.ts";
 import { EsnRecovery, NOT_RECOVERED } from "./esn-recovery.ts";
 import type { HandOver } from "./hand-over.ts";
 import { IkeGate } from "./ike-gate.ts";
@@ -68,6 +69,11 @@ export class Inbound {
   readonly #aggfrag: AggfragInbound;
   /** Made for the first packet with AH. */
   #ah: AhInbound | undefined;
+  /** Made for the first packet that comes before its SA. */
+  #early: EarlyPackets | undefined;
+  readonly #since = new Float64Array(EARLY_PACKETS_MAX);
+  /** Since when what is sorted at the moment has waited for its SA; absent: it has just come. */
+  #waitedSince: number | undefined;
   /** Made for the first packet in transport mode. */
   #rebuilt: RebuiltPackets | undefined;
   /** SA of each packet that was given to the engine, or {@link SKIP_SLOT}. */
@@ -122,7 +128,8 @@ export class Inbound {
     this.#openedSa.forget();
     this.#inner.begin();
     this.#aggfrag.begin(now);
-    let handled = handOver === undefined ? 0 : this.#turnHandedOver(handOver, now);
+    let handled = this.#turnEarly(now);
+    if (handOver !== undefined) handled += this.#turnHandedOver(handOver, now);
     for (let socket = 0; socket < io.sockets.length; socket++) {
       const { role, sendsOnly } = io.sockets[socket]!;
       if (sendsOnly === true) continue;
@@ -149,10 +156,48 @@ export class Inbound {
   }
 
   nextTimeout(): Instant | undefined {
-    if (this.#aggfrag.isIdle) return this.#inner.nextTimeout();
+    const held = earlier(this.#early?.nextExpiry(), this.#inner.nextTimeout());
+    if (this.#aggfrag.isIdle) return held;
     const next = this.#aggfrag.nextTimeout();
-    const aggfrag = next === Number.POSITIVE_INFINITY ? undefined : instant(next);
-    return earlier(aggfrag, this.#inner.nextTimeout());
+    return next === Number.POSITIVE_INFINITY ? held : earlier(instant(next), held);
+  }
+
+  /** What has waited for SAs, once some of them are there, or will not come any more [CHILD-30]. */
+  #turnEarly(now: Instant): number {
+    const early = this.#early;
+    if (early === undefined || !this.#isEarlyDue(early, now)) return 0;
+    const batch = this.#batch;
+    early.takeAll(batch, this.#socket, this.#since);
+    let admitted = 0;
+    this.#recovery.begin();
+    for (let i = 0; i < batch.count; i++) {
+      this.#waitedSince = this.#since[i]!;
+      if (this.#sort(this.#socket[i]!, i, now)) admitted++;
+    }
+    this.#waitedSince = undefined;
+    this.#ah?.flush(now);
+    this.#context.handOver?.wakeOthers();
+    if (admitted > 0) this.#openAndDeliver(now);
+    return batch.count;
+  }
+
+  #isEarlyDue(early: EarlyPackets, now: Instant): boolean {
+    const { isChanged, table } = this.#context;
+    const expiry = early.nextExpiry();
+    if (expiry === undefined || now >= expiry) return expiry !== undefined;
+    for (let position = 0; isChanged && position < early.count; position++)
+      if (findBySpi(table, early.spiAt(position)) !== AWAITED_SLOT) return true;
+    return false;
+  }
+
+  /** Whether datagram `i` waits for the SA with its SPI, which is being negotiated. */
+  #await(socket: SocketIndex, i: number, spi: number, now: Instant): boolean {
+    const since = this.#waitedSince ?? now;
+    if (now - since >= EARLY_PACKET_AGE_MAX_MS) return false;
+    this.#early ??= new EarlyPackets();
+    if (!this.#early.hold(socket, this.#batch, i, spi, since)) return false;
+    if (this.#waitedSince === undefined) this.#context.count(Drop.saAwaited);
+    return true;
   }
 
   /** They are older than what waits at the sockets. */
@@ -192,7 +237,7 @@ export class Inbound {
     this.#skip(i);
     switch (context.io.sockets[socket]!.role) {
       case "ah":
-        this.#ah ??= new AhInbound(context, this.#inner);
+        this.#ah ??= new AhInbound(context, this.#inner, (...of) => this.#await(...of));
         this.#ah.admit(socket, batch, i, now);
         return false;
       case "whole":
@@ -245,8 +290,9 @@ export class Inbound {
     const spi = espSpi(batch.bytes, batch.offset[i]!);
     if (spi < SPI_MIN) return this.#refuse(i, Drop.reservedSpi, now);
     const slot = findBySpi(table, spi);
+    if (slot === AWAITED_SLOT && this.#await(socket, i, spi, now)) return false;
     // [ESP-15]
-    if (slot === NO_SLOT) return this.#refuseEsp(i, Drop.unknownSpi, spi, false, now);
+    if (slot < 0) return this.#refuseEsp(i, Drop.unknownSpi, spi, false, now);
     const base = slotOffset(table, slot);
     // [SPD-06] an SA is its SPI's and its protocol's.
     if (u32[(base + Slot.PROTOCOL) >> 2] !== IpProtocol.ESP)

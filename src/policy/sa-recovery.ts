@@ -115,7 +115,7 @@ class Recovery {
     const { u32, regions } = this.#table;
     const first = regions.index / 4;
     u32.fill(0, first, first + (regions.indexCapacity * INDEX_ENTRY_STRIDE) / 4);
-    for (const slot of inbound) insertSpi(this.#table, this.get(slot, Slot.SPI), slot);
+    for (const slot of inbound) insertSpi(this.#table, this.get(slot, Slot.SPI), slot + 1);
   }
 
   /** The order of a chain is that of its SAs' making; one that was about to become the first does. */

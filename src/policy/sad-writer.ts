@@ -17,7 +17,7 @@ import {
   Slot,
   SlotState,
 } from "./sa-table.ts";
-import { INDEX_DELETED, indexStart, slotOffset } from "./sad.ts";
+import { INDEX_AWAITED, INDEX_DELETED, indexStart, slotOffset } from "./sad.ts";
 import { SadError } from "./sad-error.ts";
 import { type SelectorMemory, selectorMemory } from "./selector-record.ts";
 
@@ -115,10 +115,24 @@ export class SadWriter {
     return readEndpointRecord(this.table, endpoint);
   }
 
-  /** Makes an inbound SA findable by its SPI. */
+  /** Lanes know from now on that an SA with this SPI is to come. */
+  await(spi: number): void {
+    insertSpi(this.table, spi, INDEX_AWAITED);
+  }
+
+  /** No SA with this SPI will come. */
+  awaitNoLonger(spi: number): void {
+    removeSpi(this.table, spi, INDEX_AWAITED);
+    this.#changed();
+  }
+
+  /** Makes an inbound SA findable by its SPI, which may have been awaited. */
   publishInbound(slot: number): void {
+    const spi = this.#get(slot, Slot.SPI);
     this.#setState(slot, SlotState.LIVE);
-    insertSpi(this.table, this.#get(slot, Slot.SPI), slot);
+    const word = entryWord(this.table, spi, INDEX_AWAITED);
+    if (word === undefined) insertSpi(this.table, spi, slot + 1);
+    else Atomics.store(this.table.u32, word + 1, slot + 1);
     this.#changed();
   }
 
@@ -150,7 +164,7 @@ export class SadWriter {
   /** Takes a published slot out; it is free once every lane has passed. */
   retire(slot: number): void {
     if (this.#get(slot, Slot.DIRECTION) === 1) this.stopOutbound(slot);
-    else removeSpi(this.table, this.#get(slot, Slot.SPI), slot);
+    else removeSpi(this.table, this.#get(slot, Slot.SPI), slot + 1);
     this.#setState(slot, SlotState.RETIRED);
     this.#retireLater([slot], []);
     this.dropEndpoint(this.#get(slot, Slot.ENDPOINT));
@@ -294,7 +308,8 @@ function lanesPassed(table: SaTable, epochs: Uint32Array): boolean {
   );
 }
 
-export function insertSpi(table: SaTable, spi: number, slot: number): void {
+/** @param entry - a slot's number + 1, or {@link INDEX_AWAITED} */
+export function insertSpi(table: SaTable, spi: number, entry: number): void {
   const mask = table.regions.indexCapacity - 1;
   let at = indexStart(table, spi);
   for (;;) {
@@ -302,7 +317,7 @@ export function insertSpi(table: SaTable, spi: number, slot: number): void {
     const held = table.u32[word + 1]!;
     if (held === 0 || held === INDEX_DELETED) {
       Atomics.store(table.u32, word, spi);
-      Atomics.store(table.u32, word + 1, slot + 1);
+      Atomics.store(table.u32, word + 1, entry);
       return;
     }
     at = (at + 1) & mask;
@@ -310,18 +325,28 @@ export function insertSpi(table: SaTable, spi: number, slot: number): void {
 }
 
 /** Marks the entry deleted, and makes it and deleted ones before it empty where no chain of probes goes on. */
-function removeSpi(table: SaTable, spi: number, slot: number): void {
+function removeSpi(table: SaTable, spi: number, entry: number): void {
+  const found = entryWord(table, spi, entry);
+  if (found === undefined) return;
+  Atomics.store(table.u32, found + 1, INDEX_DELETED);
   const mask = table.regions.indexCapacity - 1;
   const slotWord = (at: number) => (table.regions.index + (at & mask) * INDEX_ENTRY_STRIDE) / 4 + 1;
-  let at = indexStart(table, spi);
-  while (table.u32[slotWord(at)] !== slot + 1) {
-    if (table.u32[slotWord(at)] === 0) return;
-    at++;
-  }
-  Atomics.store(table.u32, slotWord(at), INDEX_DELETED);
+  let at = (found - table.regions.index / 4) / (INDEX_ENTRY_STRIDE / 4);
   if (table.u32[slotWord(at + 1)] !== 0) return;
   while (table.u32[slotWord(at)] === INDEX_DELETED) {
     Atomics.store(table.u32, slotWord(at), 0);
     at += mask;
   }
+}
+
+/** Where the index says this of the SPI. */
+function entryWord(table: SaTable, spi: number, entry: number): number | undefined {
+  const mask = table.regions.indexCapacity - 1;
+  for (let at = indexStart(table, spi), probes = 0; probes <= mask; at = (at + 1) & mask, probes++) {
+    const word = (table.regions.index + at * INDEX_ENTRY_STRIDE) / 4;
+    const held = table.u32[word + 1];
+    if (held === 0) return undefined;
+    if (held === entry && table.u32[word] === spi) return word;
+  }
+  return undefined;
 }

@@ -5,8 +5,12 @@ import { localSelectorsAt, remoteSelectorsAt } from "./slot-tail.ts";
 
 /** Value of an index entry's slot field for an SA that was removed. */
 export const INDEX_DELETED = 0xffffffff;
+/** Value of the slot field for an SPI that a peer may know and that has no SA yet. */
+export const INDEX_AWAITED = 0xfffffffe;
 /** No SA fits. */
 export const NO_SLOT = -1;
+/** There is no SA yet: it is being negotiated. */
+export const AWAITED_SLOT = -2;
 
 /** Octet of a slot's record in the table. */
 export function slotOffset(table: SaTable, slot: number): number {
@@ -18,7 +22,10 @@ export function indexStart(table: SaTable, spi: number): number {
   return (Math.imul(spi, 0x9e3779b1) >>> 8) & (table.regions.indexCapacity - 1);
 }
 
-/** The slot of the live inbound SA with this SPI, whatever addresses the packet has [SPD-06] [NAT-10], or {@link NO_SLOT}. */
+/**
+ * The slot of the live inbound SA with this SPI, whatever addresses the packet has [SPD-06] [NAT-10]; {@link AWAITED_SLOT} or
+ * {@link NO_SLOT}.
+ */
 export function findBySpi(table: SaTable, spi: number): number {
   const mask = table.regions.indexCapacity - 1;
   let at = indexStart(table, spi);
@@ -27,6 +34,7 @@ export function findBySpi(table: SaTable, spi: number): number {
     const slotPlusOne = Atomics.load(table.u32, word + 1);
     if (slotPlusOne === 0) return NO_SLOT;
     if (slotPlusOne !== INDEX_DELETED && table.u32[word] === spi) {
+      if (slotPlusOne === INDEX_AWAITED) return AWAITED_SLOT;
       const record = slotOffset(table, slotPlusOne - 1) >> 2;
       const isLive = Atomics.load(table.u32, record + Slot.STATE / 4) === SlotState.LIVE;
       return isLive && table.u32[record + Slot.SPI / 4] === spi ? slotPlusOne - 1 : NO_SLOT;

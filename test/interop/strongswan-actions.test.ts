@@ -18,7 +18,7 @@ const ours4 = (more: Partial<TunnelFacts> = {}): TunnelFacts => ({
 const PARTS = ["10.2.1.0/24", "10.2.2.0/24", "10.2.3.0/24"] as const;
 const addressIn = (part: string) => part.replace("0/24", "1");
 
-describeWith(["tun", "build", "strongswan"], "strongSwan: actions", () => {
+describeWith(["tun", "build", "nft", "strongswan"], "strongSwan: actions", () => {
   let sites: TwoSites;
   let peer: StrongSwan;
   let ours: Gateway;
@@ -60,6 +60,26 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: actions", () => {
     expect(connections[0]).toMatchObject({ state: "listening", children: [{ state: "held" }] });
     expect(await sites.a.host.ping(SITE_B.host4)).toBe(true);
     expect((await ours.isUp("peer")).isInitiator).toBe(true);
+  });
+
+  test("[CHILD-30] what strongSwan sends before its answer gets here is not lost", async () => {
+    await load();
+    await startGateway(ours, ours4({ keep: "respond" }));
+    const { gateway } = sites.a;
+    const chain = "chain c { type filter hook input priority 0\n udp sport 4500 @th,64,32 0 drop\n }";
+    await gateway.run(["nft", "-f", "-"], { input: `table inet late {\n ${chain}\n}` });
+    const up = ours.command("up", "peer");
+    await until("strongSwan has answered", async () => (await peer.associations()).includes("INSTALLED"));
+    const pings = sites.b.host.ping(SITE_A.host4, ["-i", "0.1", "-W", "10"]);
+    await until(
+      "they wait here",
+      async () => ((await ours.status()).drops as Record<string, number>)["saAwaited"]! >= 3,
+      5_000,
+    );
+    await gateway.run(["nft", "delete", "table", "inet", "late"]);
+    expect((await up).outcome).toBe("done");
+    expect(await pings).toBe(true);
+    expect((await ours.status()).drops).not.toHaveProperty("unknownSpi");
   });
 
   test("we stop and come back: strongSwan calls again by itself (close_action = start)", async () => {

@@ -90,7 +90,8 @@ export class GatewayWorld {
   start(side: Side): void {
     const life = ++this.#lives;
     const other = side === "a" ? "b" : "a";
-    const random = seededRandom(this.#options.seed * 1000 + life);
+    // Odd ones are even ones to it; and no two lives may draw the same SPIs.
+    const random = seededRandom(2 * (this.#options.seed * 1000 + life));
     this.#nodes[side] = new GatewayNode({
       address: ADDRESSES[side],
       peer: ADDRESSES[other],

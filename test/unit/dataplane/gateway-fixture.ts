@@ -221,6 +221,8 @@ export interface PairOptions {
   /** Distinguishes the keys of several pairs. */
   readonly firstSequenceNumber?: number;
   readonly lastSequenceNumber?: number;
+  /** Called while B has both halves and A none. */
+  readonly meanwhile?: (a: Gateway, b: Gateway, aInbound: Spi) => void;
 }
 
 export interface InstalledPair {
@@ -255,15 +257,16 @@ export function installPair(a: Gateway, b: Gateway, options: PairOptions = {}): 
     ...(options.firstSequenceNumber !== undefined && { firstSequenceNumber: options.firstSequenceNumber }),
     ...(options.lastSequenceNumber !== undefined && { lastSequenceNumber: options.lastSequenceNumber }),
   };
-  a.dataPlane.execute({ kind: "addInboundSa", sa: { ...atA, spi: aInbound, keys: keysOf(suite, 1) } });
   b.dataPlane.execute({ kind: "addInboundSa", sa: { ...atB, spi: bInbound, keys: keysOf(suite, 0) } });
-  a.dataPlane.execute({
-    kind: "addOutboundSa",
-    sa: { ...atA, ...numbers, spi: bInbound, inboundSpi: aInbound, keys: keysOf(suite, 0) },
-  });
   b.dataPlane.execute({
     kind: "addOutboundSa",
     sa: { ...atB, ...numbers, spi: aInbound, inboundSpi: bInbound, keys: keysOf(suite, 1) },
+  });
+  options.meanwhile?.(a, b, aInbound);
+  a.dataPlane.execute({ kind: "addInboundSa", sa: { ...atA, spi: aInbound, keys: keysOf(suite, 1) } });
+  a.dataPlane.execute({
+    kind: "addOutboundSa",
+    sa: { ...atA, ...numbers, spi: bInbound, inboundSpi: aInbound, keys: keysOf(suite, 0) },
   });
   return { aInbound, bInbound };
 }

@@ -15,7 +15,14 @@ import {
   SlotState,
   saTableRegions,
 } from "../../../src/policy/sa-table.ts";
-import { findBySpi, NO_SLOT, outboundFor, saMatches, slotOffset } from "../../../src/policy/sad.ts";
+import {
+  AWAITED_SLOT,
+  findBySpi,
+  NO_SLOT,
+  outboundFor,
+  saMatches,
+  slotOffset,
+} from "../../../src/policy/sad.ts";
 import { SadWriter } from "../../../src/policy/sad-writer.ts";
 import { Key, type SelectorMemory } from "../../../src/policy/selector-record.ts";
 import { parseSelector } from "../../../src/policy/selector-text.ts";
@@ -67,24 +74,33 @@ const packet = keyOf({
 });
 
 describe("the SPI index", () => {
-  test("finds the live inbound SAs by SPI alone, whatever was inserted and removed before", () => {
+  test("finds the live inbound SAs by SPI alone, and those that are awaited, whatever was inserted and removed before", () => {
     const spis = fc.constantFrom(...Array.from({ length: 24 }, (_, i) => 256 + i), 0xffffffff, 0x10000100);
+    const what = fc.constantFrom("add", "remove", "await");
     fc.assert(
-      fc.property(fc.array(fc.record({ spi: spis, isAdded: fc.boolean() }), { maxLength: 200 }), (steps) => {
+      fc.property(fc.array(fc.record({ spi: spis, what }), { maxLength: 200 }), (steps) => {
         const writer = new SadWriter(makeTable(16));
         const live = new Map<number, number>();
-        for (const { spi, isAdded } of steps) {
-          if (isAdded && !live.has(spi) && writer.freeSlots() > 0) {
+        const awaited = new Set<number>();
+        for (const { spi, what } of steps) {
+          if (what === "add" && !live.has(spi) && writer.freeSlots() > 0) {
             const slot = place(writer, inbound(spi));
             writer.publishInbound(slot);
+            awaited.delete(spi);
             live.set(spi, slot);
-          } else if (!isAdded && live.has(spi)) {
+          } else if (what === "remove" && live.has(spi)) {
             writer.retire(live.get(spi)!);
             live.delete(spi);
             writer.reclaim();
+          } else if (what === "remove" && awaited.delete(spi)) writer.awaitNoLonger(spi);
+          else if (what === "await" && !live.has(spi) && !awaited.has(spi)) {
+            writer.await(spi);
+            awaited.add(spi);
           }
-          expect(findBySpi(writer.table, spi)).toBe(live.get(spi) ?? NO_SLOT);
+          const absent = awaited.has(spi) ? AWAITED_SLOT : NO_SLOT;
+          expect(findBySpi(writer.table, spi)).toBe(live.get(spi) ?? absent);
         }
+        for (const spi of awaited) expect(findBySpi(writer.table, spi)).toBe(AWAITED_SLOT);
         for (const [spi, slot] of live) expect(findBySpi(writer.table, spi)).toBe(slot);
       }),
       { numRuns: 300 },
