@@ -70,6 +70,7 @@ const CASES: readonly Case[] = [
   certificates("p384", EC("P-384"), { ours: /ecdsa sha384/, theirs: /ecdsa sha384/ }),
   certificates("p521", EC("P-521"), { ours: /ecdsa sha512/, theirs: /ecdsa sha512/ }),
   certificates("ed25519", ["-newkey", "ed25519"], { ours: /ed25519/, theirs: /ed25519/ }),
+  certificates("ed448", ["-newkey", "ed448"], { ours: /ed448/, theirs: /ed448/ }),
   {
     name: "raw",
     key: RSA,

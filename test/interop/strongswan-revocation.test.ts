@@ -1,4 +1,4 @@
-/** Chains with intermediate CAs, over-long ones, and revocation by CRL and OCSP, with strongSwan as the peer in both roles. */
+/** Chains with intermediate CAs, over-long ones, name constraints, identities by DN and pattern, CRL and OCSP: strongSwan as the peer in both roles. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -15,6 +15,7 @@ import {
   keyUsage,
   type Made,
   makeKey,
+  nameConstraints,
   ocspAccess,
   subjectAltName,
 } from "../unit/pki/certificate-maker.ts";
@@ -53,6 +54,14 @@ const flat = authority("O=Tungate test, CN=Flat", {
   extensions: [basicConstraints(true, 0), keyUsage(5, 6)],
 });
 const tooDeep = authority("O=Tungate test, CN=Too deep", { issuer: flat });
+const named = authority("O=Tungate test, CN=Named", {
+  issuer: root,
+  extensions: [basicConstraints(true), keyUsage(5, 6), nameConstraints([dns("test")])],
+});
+const elsewhere = authority("O=Tungate test, CN=Elsewhere", {
+  issuer: root,
+  extensions: [basicConstraints(true), keyUsage(5, 6), nameConstraints([dns("example.net")])],
+});
 const responder = certificate({
   ...validity,
   subject: "O=Tungate test, CN=Responder",
@@ -66,6 +75,9 @@ interface Case {
   readonly name: string;
   readonly peer: Made;
   readonly mode: "strict" | "soft" | "off";
+  /** How it calls itself, and whom we expect; absent: by its name in the certificate. */
+  readonly theirId?: string;
+  readonly expected?: string;
   /** What the log says of the refusal; absent: the connection comes up. */
   readonly refusal?: RegExp;
   readonly proof?: RegExp;
@@ -85,6 +97,29 @@ const CASES: readonly Case[] = [
     mode: "off",
     refusal: /below "O=Tungate test, CN=Flat" stand more intermediate CAs than it allows \(0\)/,
   },
+  { name: "constraints", peer: issue(named, "constraints-b"), mode: "off" },
+  {
+    name: "constraints-left",
+    peer: issue(elsewhere, "constraints-left-b"),
+    mode: "off",
+    refusal:
+      /has the name constraints-left-b\.test, which "O=Tungate test, CN=Elsewhere" may not give \(name constraints\)/,
+  },
+  {
+    name: "dn",
+    peer: issue(root, "dn-b"),
+    mode: "off",
+    theirId: "O=Tungate test, CN=dn-b",
+    expected: "dn:O=Tungate test, CN=dn-b",
+  },
+  {
+    name: "dn-pattern",
+    peer: issue(root, "dn-pattern-b"),
+    mode: "off",
+    theirId: "O=Tungate test, CN=dn-pattern-b",
+    expected: "dn:O=Tungate test, CN=*",
+  },
+  { name: "pattern", peer: issue(root, "pattern-b"), mode: "off", expected: "*.test" },
   { name: "crl-strict", peer: byCrl("crl-strict"), mode: "strict" },
   { name: "crl-revoked-strict", peer: byCrl("crl-revoked-strict"), mode: "strict", refusal: REVOKED },
   { name: "crl-revoked-soft", peer: byCrl("crl-revoked-soft"), mode: "soft", refusal: REVOKED },
@@ -116,9 +151,9 @@ const own = new Map(CASES.map(({ name }) => [name, issue(ourMiddle, `${name}-a`)
 
 function ourSettings(): string {
   const connections = CASES.map(
-    ({ name, mode }, i) => `  ${name}:
+    ({ name, mode, expected = `${name}-b.test` }, i) => `  ${name}:
     local: { id: ${name}-a.test, certificate: ${name}-a.pem, private_key: ${name}-a.key }
-    remote: { address: ${SITE_B.outer4}, id: ${name}-b.test, ca: root.pem, revocation: ${mode} }
+    remote: { address: ${SITE_B.outer4}, id: "${expected}", ca: root.pem, revocation: ${mode} }
     keep: respond
     children: { lan: { local: 10.1.${i}.0/24, remote: 10.2.${i}.0/24 } }
 `,
@@ -128,14 +163,14 @@ function ourSettings(): string {
 
 function theirSettings(): string {
   const connections = CASES.map(
-    ({ name }, i) => `    ${name} {
+    ({ name, theirId = `${name}-b.test` }, i) => `    ${name} {
         version = 2
         local_addrs = ${SITE_B.outer4}
         remote_addrs = ${SITE_A.outer4}
         local {
             auth = pubkey
             certs = ${name}-b.pem
-            id = ${name}-b.test
+            id = "${theirId}"
         }
         remote {
             auth = pubkey
@@ -216,7 +251,7 @@ describeWith(["tun", "build", "strongswan"], "strongSwan: chains and revocation"
     for (const folder of ["x509", "x509ca", "private"])
       mkdirSync(join(peer.credentials, folder), { recursive: true });
     const theirs = (name: string, text: string) => writeFileSync(join(peer.credentials, name), text);
-    for (const [name, one] of Object.entries({ middle, flat, tooDeep }))
+    for (const [name, one] of Object.entries({ middle, flat, tooDeep, named, elsewhere }))
       theirs(`x509ca/${name}.pem`, certificatePem(one));
     theirs("x509ca/root.pem", certificatePem(root));
     for (const { name, peer: made } of CASES) {
