@@ -322,4 +322,28 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     test: "test/sim/aggfrag-congestion.test.ts",
     killedBy: "[TFS-22] where payloads leave as they come",
   },
+  {
+    bug: "what comes before its SA waits for ever",
+    file: "src/dataplane/inbound.ts",
+    find: "const since = this.#waitedSince ?? now;",
+    replace: "const since = now;",
+    test: "test/unit/dataplane/early-packets.test.ts",
+    killedBy: "they wait for a bounded time",
+  },
+  {
+    bug: "whom we called takes all the room for what comes before its SA",
+    file: "src/dataplane/early-packets.ts",
+    find: "if (this.#countOf(spi) === EARLY_PACKETS_PER_SPI_MAX) return false;",
+    replace: "void this.#countOf;",
+    test: "test/unit/dataplane/early-packets.test.ts",
+    killedBy: "one peer has its share of what waits",
+  },
+  {
+    bug: "an SPI whose negotiation failed is still awaited",
+    file: "src/dataplane/data-plane.ts",
+    find: "    this.#sad.awaitNoLonger(spi);\n",
+    replace: "",
+    test: "test/unit/dataplane/early-packets.test.ts",
+    killedBy: "once the negotiation has failed they are packets for nobody",
+  },
 ];
