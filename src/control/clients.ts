@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 /** Connections at once. A further one takes the place of the one that has asked nothing for longest. */
 export const CLIENTS_MAX = 64;
 /** How long a client may take to take its whole answer from us. */
-export const TAKE_TIMEOUT_MS = 10_000;
+const TAKE_TIMEOUT_MS = 10_000;
 
 /** Requests of one connection that are under way at once: Node would begin all that come in one piece, and keep every answer. */
 export const UNDER_WAY_MAX = 4;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createControlApp } from "../../../src/control/app.ts";
 import { createControlClient } from "../../../src/control/client.ts";
-import { CLIENTS_MAX, TAKE_TIMEOUT_MS } from "../../../src/control/clients.ts";
+import { CLIENTS_MAX } from "../../../src/control/clients.ts";
 import { EventStream } from "../../../src/control/event-stream.ts";
 import { FOLLOWERS_MAX } from "../../../src/control/events-routes.ts";
 import { OPERATIONS } from "../../../src/control/openapi.ts";
@@ -18,6 +18,7 @@ import type { ControlTarget } from "../../../src/control/target.ts";
 import { ControlSockets } from "../../../src/daemon/control-sockets.ts";
 import { MEASUREMENTS } from "./measurements.ts";
 import { NO_BLACKBOX, NO_CAPTURES, NO_LOG } from "./no-captures.ts";
+import { nextServed } from "./served-socket.ts";
 
 const never = () => Promise.reject(new Error("nobody asked for that"));
 let document: StatusDocument;
@@ -135,9 +136,10 @@ test("requests that come before their answers are taken: a few at once, then the
 test("a client that never reads loses its place in time", { timeout: 120_000 }, async () => {
   document = { ...document, advice: Array.from({ length: 200 }, () => "x".repeat(10_000)) };
   await start();
+  const letGo = nextServed();
   const socket = (await client("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")).pause();
   expect(await answered()).toBe("0.1.0");
-  await new Promise((resolve) => setTimeout(resolve, TAKE_TIMEOUT_MS + 1000));
+  await letGo;
   socket.resume();
   await expect.poll(() => socket.closed).toBe(true);
   expect(socket.bytesRead).toBeLessThan(2_000_000);
