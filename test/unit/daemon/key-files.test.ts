@@ -8,7 +8,9 @@ import type { Configuration } from "../../../src/config/configuration.ts";
 import { createFileReader } from "../../../src/config/file-reader.ts";
 import { loadConfiguration } from "../../../src/config/load.ts";
 import { KeyFiles, withAuthentication } from "../../../src/daemon/key-files.ts";
+import { certificatePem, keyPem } from "../../interop/harness/certified.ts";
 import { keyNamed } from "../../sim/ike-signatures.ts";
+import { ca, DAY, makeKey } from "../pki/certificate-maker.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tungate-keys-"));
 let files: KeyFiles | undefined;
@@ -109,6 +111,32 @@ test("what cannot be read when certificates are looked at once a day is said onc
   }
   clock.mockRestore();
   expect(said).toEqual([0, 1, 1, 1, 2, 2]);
+});
+
+test("a certificate that ends soon is said once a day, for as long as the gateway runs", async () => {
+  const now = Date.now();
+  const key = makeKey();
+  const own = ca("O=Example, CN=gw-a", { key, notBefore: now - DAY, notAfter: now + 6.5 * DAY });
+  writeFileSync(at("gw.pem"), certificatePem(own));
+  writeFileSync(at("gw.key"), keyPem(own), { mode: 0o600 });
+  writeFileSync(
+    at("tungate.yaml"),
+    text()
+      .replace("private_key: gw.key", "certificate: gw.pem, private_key: gw.key")
+      .replace("id: a.test, ", ""),
+  );
+  const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  const clock = vi.spyOn(performance, "now").mockReturnValue(0);
+  files = new KeyFiles({ configuration: load(), load: sent, log, onRenewed: () => {} });
+  const said: number[] = [];
+  for (const at of [0, 1, DAY + 1, DAY + 2, 2 * DAY + 2]) {
+    clock.mockReturnValue(at);
+    await files.look();
+    said.push(log.warn.mock.calls.length);
+  }
+  clock.mockRestore();
+  expect(said).toEqual([0, 0, 1, 1, 2]);
+  expect(log.warn.mock.calls[0]![0]).toMatch(/gw-a expires on .*, in 6 days; renew it/);
 });
 
 test("a connection that the file no longer has keeps its key when those of another are renewed", () => {
