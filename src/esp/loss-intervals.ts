@@ -3,6 +3,8 @@ import { lossRateOf } from "./tfrc-equation.ts";
 
 /** Weights of the intervals, newest first (section 5.4). */
 const WEIGHTS = [1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2] as const;
+/** How much less than their weight old intervals count at least, once there has been no loss for long (section 5.5). */
+const DISCOUNT_MIN = 0.25;
 /** A number counts as lost when so many higher ones have come (section 5.1). */
 const HIGHER_BEFORE_LOST = 3;
 /** More loss events than the history holds need not be told apart in one gap. */
@@ -24,6 +26,8 @@ export class LossIntervals {
   #highest = 0;
   /** Intervals that ended, newest first. */
   readonly #lengths = new Float64Array(WEIGHTS.length);
+  /** Part of its weight that each still has. */
+  readonly #discounts = new Float64Array(WEIGHTS.length).fill(1);
   #closed = 0;
   /** Whether the event at the begin of each was a mark; the first is that of the interval that goes on. */
   readonly #marks = new Uint8Array(WEIGHTS.length + 1);
@@ -99,6 +103,10 @@ export class LossIntervals {
 
   #begin(number: number, at: number, isMark: boolean, span: number): void {
     const length = this.#closed === 0 ? this.#firstLength(span) : Math.max(1, number - this.#eventNumber);
+    const discount = this.#discountOfNow;
+    for (let k = 0; k < this.#closed; k++) this.#discounts[k] = this.#discounts[k]! * discount;
+    this.#discounts.copyWithin(1, 0);
+    this.#discounts[0] = 1;
     this.#lengths.copyWithin(1, 0);
     this.#lengths[0] = length;
     this.#marks.copyWithin(1, 0);
@@ -128,16 +136,32 @@ export class LossIntervals {
   /** Packets between two loss events, a weighted mean; 0: there was none (section 5.4) [TFS-18]. */
   get mean(): number {
     if (this.#closed === 0) return 0;
-    let withOpen = 0;
-    let closed = 0;
-    let weights = 0;
-    for (let k = 0; k < this.#closed; k++) {
-      const weight = WEIGHTS[k]!;
-      withOpen += weight * (k === 0 ? this.#openLength : this.#lengths[k - 1]!);
-      closed += weight * this.#lengths[k]!;
+    const discount = this.#discountOfNow;
+    let sum = WEIGHTS[0] * this.#openLength;
+    let weights: number = WEIGHTS[0];
+    for (let k = 1; k < this.#closed; k++) {
+      const weight = WEIGHTS[k]! * this.#discounts[k - 1]! * discount;
+      sum += weight * this.#lengths[k - 1]!;
       weights += weight;
     }
-    return Math.max(withOpen, closed) / weights;
+    return Math.max(sum / weights, this.#closedMean);
+  }
+
+  get #closedMean(): number {
+    let sum = 0;
+    let weights = 0;
+    for (let k = 0; k < this.#closed; k++) {
+      const weight = WEIGHTS[k]! * this.#discounts[k]!;
+      sum += weight * this.#lengths[k]!;
+      weights += weight;
+    }
+    return sum / weights;
+  }
+
+  /** A long time without loss says that the path is another one by now: what was before counts less (section 5.5). */
+  get #discountOfNow(): number {
+    if (this.#closed === 0) return 1;
+    return Math.min(1, Math.max(DISCOUNT_MIN, (2 * this.#closedMean) / this.#openLength));
   }
 
   get #openLength(): number {
@@ -153,6 +177,7 @@ export class LossIntervals {
   /** Goes on with the history of the SA that was rekeyed, whose numbers end. */
   adopt(old: LossIntervals): void {
     this.#lengths.set(old.#lengths);
+    this.#discounts.set(old.#discounts);
     this.#marks.set(old.#marks);
     this.#closed = old.#closed;
     this.#eventAt = old.#eventAt;

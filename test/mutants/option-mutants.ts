@@ -323,6 +323,14 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "[TFS-22] where payloads leave as they come",
   },
   {
+    bug: "what a path was once weighs as much as what it has been for long",
+    file: "src/esp/loss-intervals.ts",
+    find: "const weight = WEIGHTS[k]! * this.#discounts[k - 1]! * discount;",
+    replace: "const weight = WEIGHTS[k]! * this.#discounts[k - 1]!;",
+    test: "test/unit/esp/loss-intervals.test.ts",
+    killedBy: "what was long before the last loss counts less",
+  },
+  {
     bug: "what comes before its SA waits for ever",
     file: "src/dataplane/inbound.ts",
     find: "const since = this.#waitedSince ?? now;",
