@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { expect, test } from "vitest";
+import type { Mutant } from "./mutants/mutants.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const RANK: Readonly<Record<string, number>> = {
@@ -107,4 +108,17 @@ test("no randomness but what is passed in, no focused tests, no unfinished work"
     if (/\b(?:TODO|FIXME|XXX|HACK)\b/.test(text)) wrong.push(`${path}: unfinished work`);
   }
   expect(wrong).toEqual([]);
+});
+
+test("what a planted bug changes is there once", async () => {
+  const files = filesBelow("test/mutants", /mutants\.ts$/).filter(
+    (path) => !path.endsWith("/test-mutants.ts"),
+  );
+  const modules = await Promise.all(
+    files.map((path): Promise<Record<string, readonly Mutant[]>> => import(join(ROOT, path))),
+  );
+  const mutants = modules.flatMap((module) => Object.values(module).flat());
+  expect(mutants.length).toBeGreaterThan(250);
+  const isOnce = ({ file, find }: Mutant) => readFileSync(join(ROOT, file), "utf8").split(find).length === 2;
+  expect(mutants.filter((mutant) => !isOnce(mutant)).map(({ bug }) => bug)).toEqual([]);
 });

@@ -127,8 +127,8 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
     bug: "after ESP has led to the peer once, it is not looked at again for half a minute",
     file: "src/ike/exchange/mobike.ts",
-    find: "    mobike.hintsFrom = undefined;\n",
-    replace: "",
+    find: "  mobike.hintsFrom = undefined;\n  if (mobike.isHint) notePeerMove",
+    replace: "  if (mobike.isHint) notePeerMove",
     test: "test/sim/ike-mobike-hints.test.ts",
     killedBy: "a NAT that changes its address again a moment later",
   },
