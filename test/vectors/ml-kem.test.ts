@@ -1,4 +1,4 @@
-/** ML-KEM against NIST's key generation samples and Project Wycheproof's decapsulations (FIPS 203). */
+/** ML-KEM against NIST's samples and Project Wycheproof's (FIPS 203). */
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { answerKeyExchange, deriveSharedSecret, generateKeyExchange } from "../.
 import { isAddonBuilt } from "../../src/io/native.ts";
 import { nativeKeyExchange } from "../../src/io/native-key-exchange.ts";
 import { scriptedRandom } from "../unit/crypto/seeded-random.ts";
-import { loadCases, sharedAreAbsent, sharedJson } from "./vector-file.ts";
+import { loadCases, sharedAreAbsent, sharedJson, sharedText } from "./vector-file.ts";
 
 interface MlKemCase {
   readonly name: string;
@@ -70,6 +70,21 @@ test.skipIf(sharedAreAbsent).each([
     expect(counts.refused).toBeGreaterThan(5);
   },
 );
+
+test.skipIf(sharedAreAbsent).each([
+  [768, 36],
+  [1024, 37],
+])("[PQ-19] NIST's ML-KEM-%i decapsulations, altered ciphertexts among them", (name, id) => {
+  const text = sharedText(`nist/mlkem${name}_nist_decap.txt`);
+  const privateValue = fromHex(/^\[dk: (\w+)\]$/m.exec(text)![1]!);
+  const samples = [...text.matchAll(/^c: (\w+)\nk: (\w+)$/gm)];
+  expect(samples).toHaveLength(10);
+  for (const way of WAYS)
+    for (const [, ciphertext, secret] of samples)
+      expect(toHex(deriveSharedSecret(id, privateValue, fromHex(ciphertext!), way))).toBe(
+        secret!.toLowerCase(),
+      );
+});
 
 test.skipIf(sharedAreAbsent)(
   "[PQ-19] Wycheproof's encapsulations: secrets, and keys beyond the modulus",
