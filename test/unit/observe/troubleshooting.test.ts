@@ -8,6 +8,7 @@ import { parseIpAddress } from "../../../src/base/ip-address.ts";
 import { Spi } from "../../../src/base/spi.ts";
 import type { IkeNotice } from "../../../src/ike/notice.ts";
 import { NOTICE_CODES } from "../../../src/observe/log.ts";
+import { unreachableText } from "../../../src/observe/unreachable-words.ts";
 import { noticeWords } from "../../../src/observe/words.ts";
 import { parseProposal } from "../../../src/policy/proposal-keyword.ts";
 import { addressSelector } from "../../../src/policy/traffic-selector.ts";
@@ -115,3 +116,18 @@ test.each(EXAMPLES.map((notice) => [notice.code, notice] as const))(
     expect(rowOf(code)).toContain(noticeWords(notice, Instant(0))[0]);
   },
 );
+
+test("what ICMP and this host say of a peer is quoted as it is said", () => {
+  const reporter = parseIpAddress("192.0.2.9")!;
+  const said = [
+    unreachableText({ by: "peer", reason: "port", remote, reporter: remote.address }),
+    ...(["host", "net", "prohibited"] as const).map((reason) =>
+      unreachableText({ by: "router", reason, remote, reporter }),
+    ),
+    // The guide stops at the colon.
+    unreachableText({ by: "host", reason: "host", remote }).split(":")[0]!,
+    ...(["noRoute", "blocked"] as const).map((reason) => unreachableText({ by: "host", reason, remote })),
+  ];
+  const quoted = [...page.matchAll(/^ {2}\| ([^|]+) \| [^|]+ \|$/gm)].map(([, sentence]) => sentence);
+  expect(quoted.slice(2)).toEqual(said);
+});
