@@ -12,8 +12,8 @@ import { fileSchema } from "./schema.ts";
 import type { SecretSettings } from "./secret.ts";
 import { type Path, readYaml, type YamlText } from "./yaml-text.ts";
 
-/** Octets of a configuration file, at most. */
-export const CONFIGURATION_OCTETS_MAX = 1024 * 1024;
+/** Octets of a configuration file, at most: 10,000 connections with every key of theirs and of a child written out have some 10 MB. */
+export const CONFIGURATION_OCTETS_MAX = 16 * 1024 * 1024;
 /** Problems that are reported; a file with more has one cause for most of them. */
 const PROBLEMS_MAX = 50;
 const WRITABLE_BY_OTHERS = 0o002;

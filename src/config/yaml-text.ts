@@ -14,8 +14,8 @@ import type { ConfigProblemCode } from "./config-error.ts";
 
 /** Deepest nesting; the configuration itself needs eight levels. */
 const DEPTH_MAX = 32;
-/** Values in one file, those that aliases repeat included. */
-const VALUES_MAX = 200_000;
+/** Values in one file, those that aliases repeat included: a hundred for each of 10,000 connections. */
+export const VALUES_MAX = 1_000_000;
 /** Syntax errors that are reported; what follows the first few is mostly their echo. */
 const SYNTAX_PROBLEMS_MAX = 10;
 /** Syntax errors that are looked at for that. */

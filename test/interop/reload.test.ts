@@ -2,6 +2,7 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CONFIGURATION_OCTETS_MAX } from "../../src/config/load.ts";
 import type { ReloadOutcome } from "../../src/control/reload-schema.ts";
 import { until } from "./harness/command.ts";
 import { Gateway } from "./harness/gateway.ts";
@@ -261,8 +262,8 @@ describeWith(["tun", "build", "strongswan"], "reload", () => {
       ["empty", () => write(""), /tungate.yaml:1:1: is empty/],
       [
         "huge",
-        () => write(`# ${"x".repeat(2_000_000)}\n${good}`),
-        /tungate.yaml:1:1: has more than 1048576 octets/,
+        () => write(`# ${"x".repeat(CONFIGURATION_OCTETS_MAX)}\n${good}`),
+        /tungate.yaml:1:1: has more than 16777216 octets/,
       ],
       ["not readable", () => write(good, 0o000), /tungate.yaml:1:1: cannot be read: permission denied/],
       [

@@ -83,6 +83,14 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "keys and values that would command a terminal do not reach it",
   },
   {
+    bug: "a configuration of 10,000 connections is taken for something else",
+    file: "src/config/load.ts",
+    find: "CONFIGURATION_OCTETS_MAX = 16 * 1024",
+    replace: "CONFIGURATION_OCTETS_MAX = 8 * 1024",
+    test: "test/unit/config/size.test.ts",
+    killedBy: "10,000 connections with everything written out are no longer than a configuration may be",
+  },
+  {
     bug: "a preset wins over what the operator writes",
     file: "src/config/preset-merge.ts",
     find: "if (written === undefined) {",
