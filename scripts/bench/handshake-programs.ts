@@ -22,6 +22,8 @@ export interface Tunnels {
   readonly isHybrid?: boolean;
   /** With `ecdsa` and `rsa`. */
   readonly credentials?: Credentials;
+  /** All peers have one name and one certificate; strongSwan only. */
+  readonly isOneIdentity?: boolean;
   /** Beside them a connection `lan` between the sites, which is up from the start; Tungate only. */
   readonly withLan?: boolean;
 }
@@ -49,12 +51,12 @@ interface Ends {
 }
 
 /** The gateway has one name for all its peers. */
-function endsOf(side: Side, index: number): Ends {
+function endsOf(side: Side, index: number, isOneIdentity = false): Ends {
   const { outer, innerA, innerB } = addressesOf(index);
   const turned = <Value>(a: Value, b: Value): readonly [Value, Value] => (side === "a" ? [a, b] : [b, a]);
   return {
     addresses: turned(outer, SITE_B.outer4),
-    names: turned(peerName(index), GATEWAY),
+    names: turned(peerName(isOneIdentity ? 0 : index), GATEWAY),
     inner: turned(innerA, innerB),
   };
 }
@@ -88,10 +90,10 @@ ${auth === "psk" ? "    psk: { file: key }\n" : ""}    keep: ${keep}
 /** Certificates of the tunnels on this side. */
 function ownCertificates(
   side: Side,
-  { count, credentials }: Tunnels,
+  { count, credentials, isOneIdentity = false }: Tunnels,
 ): readonly (readonly [string, string])[] {
   if (credentials === undefined) return [];
-  const names = side === "a" ? indices(count).map(peerName) : [GATEWAY];
+  const names = side === "a" ? indices(isOneIdentity ? 1 : count).map(peerName) : [GATEWAY];
   return names.map((name) => [`${name}.pem`, credentials.certificates.get(name)!] as const);
 }
 
@@ -127,12 +129,13 @@ export const tungate: Program = {
 const CHARON =
   "ikesa_table_size = 4096\n    ikesa_table_segments = 16\n    threads = 64\n    install_routes = no";
 
-function swanctlSettings(side: Side, { count, auth }: Tunnels): string {
+function swanctlSettings(side: Side, { count, auth, isOneIdentity }: Tunnels): string {
   const connection = (index: number) => {
-    const { addresses, names, inner } = endsOf(side, index);
+    const { addresses, names, inner } = endsOf(side, index, isOneIdentity);
     return `t${index} {
       version = 2
       mobike = no
+      ${isOneIdentity ? "unique = never" : ""}
       local_addrs = ${addresses[0]}
       remote_addrs = ${addresses[1]}
       proposals = ${IKE}

@@ -1,7 +1,7 @@
 /** Tables of what the bench of handshakes found, for a terminal and for docs/bench. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type HandshakeSample, KINDS, type Kind } from "./handshake-round.ts";
+import { type HandshakeSample, KINDS, type Kind, type Stretch } from "./handshake-round.ts";
 import type { StormSample, Transfer } from "./handshake-storm.ts";
 import { markdown } from "./report.ts";
 import { median } from "./statistics.ts";
@@ -15,8 +15,12 @@ export interface HandshakeResults {
   readonly environment: Readonly<Record<string, string | number>>;
   readonly options: {
     readonly rounds: number;
-    readonly tunnels: number;
+    /** Tunnels after which the rate of a program that has just started begins to count, and how many do. */
     readonly warmUp: number;
+    readonly tunnels: number;
+    /** The same of a program that has run for a while. */
+    readonly settled: number;
+    readonly sustained: number;
     readonly atOnce: number;
   };
   readonly samples: readonly HandshakeSample[];
@@ -26,41 +30,119 @@ export interface HandshakeResults {
 
 type Role = "initiator" | "responder";
 
-/** Handshakes in a second of one processor: the median of the rounds in which this program had this role. */
-function perCore(results: HandshakeResults, kind: Kind, role: Role, program: string): number | undefined {
-  const end = role === "initiator" ? "ofInitiator" : "ofResponder";
-  // The other end is the same program for both, where there is one that both can call.
-  const other = role === "initiator" ? "responder" : "initiator";
-  const ofKind = results.samples.filter((sample) => sample.kind === kind && sample[role] === program);
-  const withTheirs = ofKind.filter((sample) => sample[other] === THEIRS);
-  return median((withTheirs.length > 0 ? withTheirs : ofKind).map((sample) => 1000 / sample[end].cpuMs));
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+
+/** What every run is looked at after: the sustained rate has two halves, which say whether it still rises. */
+export function marksOf({ warmUp, tunnels, settled, sustained }: HandshakeResults["options"]): number[] {
+  const started = [warmUp, warmUp + tunnels];
+  const half = settled + Math.ceil(sustained / 2);
+  const all = sustained === 0 ? started : [...started, settled, half, settled + sustained];
+  return [...new Set(all)].filter((mark) => mark > 0).sort((a, b) => a - b);
 }
 
-/** One row for each kind and role: ours, strongSwan's, and how many times as many ours are. */
+type Part = (stretch: Stretch) => boolean;
+
+const justStarted = ({ warmUp, tunnels }: HandshakeResults["options"]): Part => {
+  const to = warmUp + tunnels;
+  return (stretch) => stretch.from >= warmUp && stretch.to <= to;
+};
+const sustainedFrom =
+  ({ settled, sustained }: HandshakeResults["options"]): Part =>
+  (stretch) =>
+    sustained > 0 && stretch.from >= settled;
+
+/** Handshakes in a second of one processor: the median of the rounds in which this program had this role. */
+function perCore(
+  results: HandshakeResults,
+  kind: Kind,
+  role: Role,
+  program: string,
+  isCounted: Part,
+): number | undefined {
+  const end = role === "initiator" ? "ofInitiator" : "ofResponder";
+  // The other end is the same program for both, where there is one that both can meet.
+  const [other, common] =
+    role === "initiator" ? (["responder", THEIRS] as const) : (["initiator", OURS] as const);
+  const ofKind = results.samples.filter((sample) => sample.kind === kind && sample[role] === program);
+  const withCommon = ofKind.filter((sample) => sample[other] === common);
+  const counted = (withCommon.length > 0 ? withCommon : ofKind)
+    .map(({ stretches }) => stretches.filter(isCounted))
+    .filter((stretches) => stretches.length > 0);
+  return median(
+    counted.map((stretches) => {
+      const tunnels = sum(stretches.map(({ from, to }) => to - from));
+      const cpuMs = sum(stretches.map((stretch) => stretch[end].cpuMs * (stretch.to - stretch.from)));
+      return (1000 * tunnels) / cpuMs;
+    }),
+  );
+}
+
+const ROLES: readonly Role[] = ["initiator", "responder"];
+
+/** One row for each kind and role: ours, strongSwan's, and how many times as many ours are; just started, and sustained. */
 export function perCoreRows(results: HandshakeResults): string[][] {
-  const rows: string[][] = [["IKE SAs per second and core", OURS, THEIRS, "ratio"]];
+  const { options } = results;
+  const parts = [justStarted(options), ...(options.sustained > 0 ? [sustainedFrom(options)] : [])];
+  const [first, second] = [
+    [`just started: ${OURS}`, THEIRS, "ratio"],
+    [`sustained: ${OURS}`, THEIRS, "ratio"],
+  ];
+  const rows = [["IKE SAs per second and core", ...first!, ...(parts.length > 1 ? second! : [])]];
   for (const kind of Object.keys(KINDS) as Kind[])
-    for (const role of ["initiator", "responder"] as const) {
-      const [ours, theirs] = [OURS, THEIRS].map((program) => perCore(results, kind, role, program));
-      if (ours === undefined) continue;
-      const ratio = theirs === undefined ? NOTHING : (ours / theirs).toFixed(2);
-      rows.push([`${KINDS[kind]}, ${role}`, ours.toFixed(0), theirs?.toFixed(0) ?? NOTHING, ratio]);
+    for (const role of ROLES) {
+      const cells = parts.flatMap((part) => {
+        const [ours, theirs] = [OURS, THEIRS].map((program) => perCore(results, kind, role, program, part));
+        const ratio = ours === undefined || theirs === undefined ? NOTHING : (ours / theirs).toFixed(2);
+        return [ours?.toFixed(0) ?? NOTHING, theirs?.toFixed(0) ?? NOTHING, ratio];
+      });
+      if (cells.some((cell) => cell !== NOTHING)) rows.push([`${KINDS[kind]}, ${role}`, ...cells]);
     }
   return rows;
 }
 
+/** How rates per core change from the start on, so that everybody sees whether what is called sustained has stopped rising. */
+export function courseRows(results: HandshakeResults): string[][] {
+  const { stretches } = results.samples[0] ?? { stretches: [] };
+  const rows = [["per core, from tunnel to tunnel", ...stretches.map(({ from, to }) => `${from} to ${to}`)]];
+  for (const kind of Object.keys(KINDS) as Kind[])
+    for (const role of ROLES)
+      for (const program of [OURS, THEIRS]) {
+        const rates = stretches.map((one) =>
+          perCore(results, kind, role, program, ({ from }) => from === one.from),
+        );
+        if (rates.every((rate) => rate === undefined)) continue;
+        rows.push([
+          `${KINDS[kind]}, ${role}: ${program}`,
+          ...rates.map((rate) => rate?.toFixed(0) ?? NOTHING),
+        ]);
+      }
+  return rows;
+}
+
+/** What rows of pairs say: tunnels in a second of the clock. */
+function pace(samples: readonly HandshakeSample[], isCounted: Part): string {
+  const rates = samples
+    .map(({ stretches }) => stretches.filter(isCounted))
+    .filter((stretches) => stretches.length > 0)
+    .map(
+      (stretches) =>
+        sum(stretches.map(({ from, to }) => to - from)) / sum(stretches.map(({ seconds }) => seconds)),
+    );
+  return median(rates)?.toFixed(0) ?? NOTHING;
+}
+
 /** One row for each pair of programs. */
-export function rateRows({ samples }: HandshakeResults): string[][] {
-  const rows: string[][] = [["IKE SAs per second, both ends on this machine", "rate", "lost"]];
+export function rateRows({ samples, options }: HandshakeResults): string[][] {
+  const rows = [["IKE SAs per second, both ends on this machine", "just started", "sustained", "lost"]];
   const names = new Set(samples.map(({ kind, initiator, responder }) => `${kind} ${initiator} ${responder}`));
   for (const name of names) {
     const [kind, initiator, responder] = name.split(" ") as [Kind, string, string];
     const of = samples.filter(
       (one) => one.kind === kind && one.initiator === initiator && one.responder === responder,
     );
-    const rate = median(of.map(({ tunnels, seconds }) => tunnels / seconds))!;
-    const lost = of.reduce((sum, one) => sum + one.lost, 0);
-    rows.push([`${KINDS[kind]}: ${initiator} calls ${responder}`, rate.toFixed(0), String(lost)]);
+    const lost = sum(of.map((one) => one.lost));
+    const paces = [pace(of, justStarted(options)), pace(of, sustainedFrom(options))];
+    rows.push([`${KINDS[kind]}: ${initiator} calls ${responder}`, ...paces, String(lost)]);
   }
   return rows;
 }
@@ -78,8 +160,6 @@ function crowdsOf(storms: readonly StormSample[]): readonly (readonly StormSampl
   const name = ({ initiator, responder }: StormSample) => `${initiator} ${responder}`;
   return [...new Set(storms.map(name))].map((one) => storms.filter((storm) => name(storm) === one));
 }
-
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 export function stormRows({ storms }: HandshakeResults): string[][] {
   const rows = [
@@ -135,7 +215,13 @@ export function transferRows({ storms }: HandshakeResults): string[][] {
 
 /** Those with anything below their head. */
 export function tablesOf(results: HandshakeResults): readonly (readonly (readonly string[])[])[] {
-  const all = [perCoreRows(results), rateRows(results), stormRows(results), transferRows(results)];
+  const all = [
+    perCoreRows(results),
+    courseRows(results),
+    rateRows(results),
+    stormRows(results),
+    transferRows(results),
+  ];
   return all.filter((rows) => rows.length > 1);
 }
 
@@ -154,10 +240,14 @@ function page(results: HandshakeResults): string {
 Written by \`npm run bench:handshakes -- --write\`; [handshakes.json](handshakes.json) has every round. Many peers with addresses of their own set
 tunnels up with one gateway, AES-256-GCM, PRF HMAC-SHA2-384 and X25519, one child each; all peers are one process, and both processes
 are on this machine. MOBIKE is off at both, since it would announce the thousands of addresses that those peers have together. "Per core" is by the processor time that a process used, whatever else ran: of all its threads, with what
-the command to set each tunnel up costs. Both programs log one IKE SA and one child SA each. Per core, the other end is strongSwan.
+the command to set each tunnel up costs. Both programs log one IKE SA and one child SA each. Per core, initiators call strongSwan, and responders are called by Tungate. Each peer has a
+name and, by certificates, a certificate of its own, save where strongSwan calls by certificates: there all peers are one. As an initiator it asks the key of every certificate
+that it has loaded for its fingerprint, several times in each handshake. No peer has hundreds of them; with 450 it needed 60 ms for a tunnel by RSA.
 
-${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongswan"]}; medians of ${options.rounds} interleaved rounds of ${options.tunnels} tunnels after ${options.warmUp}
-that do not count, ${options.atOnce} at a time. In the runs of many tunnels nothing comes before; memory is what processes grew by with the last three quarters
+${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongswan"]}; medians of ${options.rounds} interleaved rounds, ${options.atOnce} tunnels at a time.
+"Just started" are ${options.tunnels} tunnels after ${options.warmUp} that do not count, seconds after both programs began: what a restart of a gateway sees. "Sustained" are ${options.sustained} tunnels of the same processes after
+${options.settled}, when V8 has made machine code of what runs often; the second table has the halves of them side by side, and what comes before. Tunnels that stand stay, so a program that
+looks through all of them gets slower from left to right. All ${marksOf(options).at(-1)} connections are configured from the start on, at both ends, which a program pays for that looks through all of those. In the runs of many tunnels nothing comes before; memory is what processes grew by with the last three quarters
 of the tunnels, ten seconds at rest before and after, as the median and the range of the rounds. strongSwan's child SAs are the kernel's, whose memory is not in it.
 
 ${notes === "" ? "" : `${notes}\n`}${tablesOf(results)

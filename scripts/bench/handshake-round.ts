@@ -19,6 +19,8 @@ export const KINDS: Readonly<Record<Kind, string>> = {
 export interface Pair {
   readonly initiator: Program;
   readonly responder: Program;
+  /** As in {@link Tunnels}. */
+  readonly isOneIdentity?: boolean;
 }
 
 /** What one end used. */
@@ -29,23 +31,31 @@ export interface EndSample {
   readonly octets: number;
 }
 
-export interface HandshakeSample {
-  readonly kind: Kind;
-  readonly initiator: string;
-  readonly responder: string;
-  readonly tunnels: number;
+/** What the tunnels `from` to `to` - 1 of a run cost. */
+export interface Stretch {
+  readonly from: number;
+  readonly to: number;
   readonly seconds: number;
-  /** Did not come up, or did not stand on both sides at the end. */
+  /** Did not come up, or did not stand on both sides at the end; those before them as well. */
   readonly lost: number;
   readonly ofInitiator: EndSample;
   readonly ofResponder: EndSample;
 }
 
+/** One run of two programs, which set up tunnels from their start on. */
+export interface HandshakeSample {
+  readonly kind: Kind;
+  readonly initiator: string;
+  readonly responder: string;
+  readonly lost: number;
+  /** One behind the other, beginning with the first tunnel. */
+  readonly stretches: readonly Stretch[];
+}
+
 export interface RoundOptions {
   readonly kind: Kind;
-  readonly tunnels: number;
-  /** Set up before anything is measured: programs that have just begun are slower. */
-  readonly warmUp: number;
+  /** Tunnels after which programs are looked at, rising. */
+  readonly marks: readonly number[];
   /** Negotiations under way at a time. */
   readonly atOnce: number;
 }
@@ -74,11 +84,11 @@ function credentialsFor(auth: "ecdsa" | "rsa", peers: number): Credentials {
   return known;
 }
 
-export function tunnelsOf(kind: Kind, count: number): Tunnels {
+export function tunnelsOf(kind: Kind, count: number, isOneIdentity = false): Tunnels {
   if (kind === "hybrid") return { count, auth: "psk", isHybrid: true };
   return kind === "psk"
-    ? { count, auth: kind }
-    : { count, auth: kind, credentials: credentialsFor(kind, count) };
+    ? { count, auth: kind, isOneIdentity }
+    : { count, auth: kind, isOneIdentity, credentials: credentialsFor(kind, isOneIdentity ? 1 : count) };
 }
 
 /** Both ends ready, with nothing negotiated; stopped when `work` is over. */
@@ -159,17 +169,21 @@ export async function setUp(
   return { seconds, lost, ofInitiator: end(0), ofResponder: end(1) };
 }
 
-export function measureHandshakes(pair: Pair, options: RoundOptions): Promise<HandshakeSample> {
-  const { kind, tunnels, warmUp, atOnce } = options;
-  const total = warmUp + tunnels;
-  return withPair(pair, tunnelsOf(kind, total), async (a, b) => {
-    await setUp(a, b, { from: 0, to: warmUp, atOnce });
-    const measured = await setUp(a, b, { from: warmUp, to: total, atOnce });
+export function measureHandshakes(
+  pair: Pair,
+  { kind, marks, atOnce }: RoundOptions,
+): Promise<HandshakeSample> {
+  const { isOneIdentity = false } = pair;
+  return withPair(pair, tunnelsOf(kind, marks.at(-1)!, isOneIdentity), async (a, b) => {
+    const stretches: Stretch[] = [];
+    for (const [i, to] of marks.entries()) {
+      const from = marks[i - 1] ?? 0;
+      stretches.push({ from, to, ...(await setUp(a, b, { from, to, atOnce })) });
+    }
     const [initiator, responder] = [pair.initiator.name, pair.responder.name];
-    if (measured.lost > 0)
-      console.error(
-        `${kind}, ${initiator} calls ${responder}: ${measured.lost} lost\n${a.log()}\n${b.log()}`,
-      );
-    return { kind, initiator, responder, tunnels, ...measured };
+    const lost = Math.max(...stretches.map((stretch) => stretch.lost));
+    if (lost > 0)
+      console.error(`${kind}, ${initiator} calls ${responder}: ${lost} lost\n${a.log()}\n${b.log()}`);
+    return { kind, initiator, responder, lost, stretches };
   });
 }

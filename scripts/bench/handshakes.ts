@@ -2,14 +2,17 @@
  * Measures IKEv2 itself: N peers with addresses of their own set up N tunnels with one gateway; Tungate and strongSwan in
  * each role.
  *
- *   npm run bench:handshakes -- [--tunnels N] [--warm-up N] [--rounds N] [--at-once N] [--many N] [--kinds psk,ecdsa,rsa,hybrid]
- *                               [--only ROW[,ROW]] [--json FILE] [--write]
+ *   npm run bench:handshakes -- [--tunnels N] [--warm-up N] [--sustained N] [--settled N] [--rounds N] [--at-once N] [--many N]
+ *                               [--kinds psk,ecdsa,rsa,hybrid] [--only ROW[,ROW]] [--json FILE] [--write]
  *
  * All pairs of programs run in every round, one after the other. Processor time is each program's own, from a moment when
  * everything is configured, so that "per core" does not depend on what else the machine does. Figures are medians over the
- * rounds. At the end of them many tunnels are set up at once, as often, while another one carries traffic. Takes nine minutes on two cores.
- * --tunnels   how many are measured in a round, 300 unless told
+ * rounds. At the end of them many tunnels are set up at once, as often, while another one carries traffic. Takes some
+ * twenty minutes on two cores, seven with --rounds 1.
+ * --tunnels   how many are measured of programs that have just started, 300 unless told
  * --warm-up   how many come before them, 150 unless told
+ * --sustained how many are measured of the same programs later, 1000 unless told; 0: without it
+ * --settled   how many come before those, 1000 unless told
  * --rounds    3 unless told
  * --at-once   negotiations under way at a time, 8 unless told
  * --many      tunnels of the last part, 2000 unless told; 0: without it
@@ -23,7 +26,7 @@ import { loadavg } from "node:os";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
 import { machineAndPeer } from "./environment.ts";
 import { tungate } from "./handshake-programs.ts";
-import { tablesOf, writeHandshakePages } from "./handshake-report.ts";
+import { marksOf, tablesOf, writeHandshakePages } from "./handshake-report.ts";
 import { type HandshakeSample, KINDS, type Kind, measureHandshakes, type Pair } from "./handshake-round.ts";
 import { CROWDS, pairsOf, rowName, unknownRow } from "./handshake-rows.ts";
 import { measureStorm, type StormSample } from "./handshake-storm.ts";
@@ -38,6 +41,8 @@ const BUSY_LOAD = 0.7;
 const words = readOptions(import.meta.filename, {
   tunnels: { type: "string", default: "300" },
   "warm-up": { type: "string", default: "150" },
+  sustained: { type: "string", default: "1000" },
+  settled: { type: "string", default: "1000" },
   rounds: { type: "string", default: "3" },
   "at-once": { type: "string", default: "8" },
   many: { type: "string", default: "2000" },
@@ -46,17 +51,21 @@ const words = readOptions(import.meta.filename, {
   json: { type: "string" },
   write: { type: "boolean", default: false },
 });
-const number = (name: "tunnels" | "warm-up" | "rounds" | "at-once" | "many", least: number) =>
-  numberOf(import.meta.filename, name, words[name], least);
+type Number = "tunnels" | "warm-up" | "sustained" | "settled" | "rounds" | "at-once" | "many";
+const number = (name: Number, least: number) => numberOf(import.meta.filename, name, words[name], least);
 const kinds = words.kinds.split(",").map((kind) => kind.trim() as Kind);
 for (const kind of kinds)
   if (!Object.hasOwn(KINDS, kind)) usage(import.meta.filename, `there is no kind ${kind}`);
 const given = {
   tunnels: number("tunnels", 1),
   warmUp: number("warm-up", 0),
+  sustained: number("sustained", 0),
+  settled: number("settled", 0),
   rounds: number("rounds", 1),
   atOnce: number("at-once", 1),
 };
+if (given.sustained > 0 && given.settled < given.warmUp + given.tunnels)
+  usage(import.meta.filename, "--settled is at least --warm-up and --tunnels together");
 const many = number("many", 0);
 const { json, write } = words;
 const only = words.only?.split(",").map((row) => row.trim());
@@ -83,7 +92,7 @@ for (let round = 1; round <= given.rounds; round++)
       console.error(
         `round ${round} of ${given.rounds}, ${kind}: ${pair.initiator.name} calls ${pair.responder.name}`,
       );
-      samples.push(await measureHandshakes(pair, { kind, ...given }));
+      samples.push(await measureHandshakes(pair, { kind, marks: marksOf(given), atOnce: given.atOnce }));
     }
 const storms: StormSample[] = [];
 for (let round = 1; round <= given.rounds; round++)

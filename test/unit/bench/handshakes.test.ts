@@ -3,19 +3,34 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { expect, test } from "vitest";
 import { makeCredentials } from "../../../scripts/bench/handshake-keys.ts";
 import {
+  courseRows,
   type HandshakeResults,
+  marksOf,
   perCoreRows,
+  rateRows,
   stormRows,
   tablesOf,
 } from "../../../scripts/bench/handshake-report.ts";
 import { type HandshakeSample, standing } from "../../../scripts/bench/handshake-round.ts";
 import { longestStall, type StormSample } from "../../../scripts/bench/handshake-storm.ts";
 
+/** Two stretches: `a` and `b` are what each tunnel of the first costs the ends; the second costs half of that. */
 const sample = (initiator: string, responder: string, a: number, b: number): HandshakeSample => ({
   kind: "psk",
   initiator,
   responder,
-  tunnels: 10,
+  lost: 0,
+  stretches: [
+    stretch(0, 10, a, b),
+    stretch(10, 20, a / 2, b / 2),
+    // The same as the one before it, of tunnels together.
+    stretch(20, 40, a / 2, b / 2),
+  ],
+});
+
+const stretch = (from: number, to: number, a: number, b: number) => ({
+  from,
+  to,
   seconds: 2,
   lost: 0,
   ofInitiator: { cpuMs: a, octets: 1024 },
@@ -24,26 +39,52 @@ const sample = (initiator: string, responder: string, a: number, b: number): Han
 
 const resultsOf = (samples: readonly HandshakeSample[]): HandshakeResults => ({
   environment: {},
-  options: { rounds: 1, tunnels: 10, warmUp: 0, atOnce: 1 },
+  options: { rounds: 1, tunnels: 10, warmUp: 0, settled: 10, sustained: 30, atOnce: 1 },
   samples,
   storms: [],
   remarks: [],
 });
 
-test("each program is compared with strongSwan at the other end", () => {
+test("each initiator is compared as it calls strongSwan, each responder as Tungate calls it, early and late", () => {
   const results = resultsOf([
-    sample("Tungate", "strongSwan", 4, 1),
-    sample("Tungate", "strongSwan", 2, 1),
-    sample("strongSwan", "Tungate", 9, 5),
-    sample("strongSwan", "strongSwan", 5, 10),
-    sample("Tungate", "Tungate", 100, 100),
+    sample("Tungate", "strongSwan", 4, 10),
+    sample("Tungate", "strongSwan", 2, 10),
+    sample("strongSwan", "Tungate", 9, 1000),
+    sample("strongSwan", "strongSwan", 5, 1000),
+    sample("Tungate", "Tungate", 100, 5),
   ]);
   expect(perCoreRows(results)).toEqual([
-    ["IKE SAs per second and core", "Tungate", "strongSwan", "ratio"],
-    ["pre-shared key, initiator", "375", "200", "1.88"],
-    ["pre-shared key, responder", "200", "100", "2.00"],
+    [
+      "IKE SAs per second and core",
+      ...["just started: Tungate", "strongSwan", "ratio"],
+      ...["sustained: Tungate", "strongSwan", "ratio"],
+    ],
+    ["pre-shared key, initiator", "375", "200", "1.88", "750", "400", "1.88"],
+    ["pre-shared key, responder", "200", "100", "2.00", "400", "200", "2.00"],
   ]);
-  expect(tablesOf(results)).toHaveLength(2);
+  expect(courseRows(results)).toEqual([
+    ["per core, from tunnel to tunnel", "0 to 10", "10 to 20", "20 to 40"],
+    ["pre-shared key, initiator: Tungate", "375", "750", "750"],
+    ["pre-shared key, initiator: strongSwan", "200", "400", "400"],
+    ["pre-shared key, responder: Tungate", "200", "400", "400"],
+    ["pre-shared key, responder: strongSwan", "100", "200", "200"],
+  ]);
+  expect(rateRows(results)[1]).toEqual(["pre-shared key: Tungate calls strongSwan", "5", "8", "0"]);
+  expect(tablesOf(results)).toHaveLength(3);
+});
+
+test("a stretch of many tunnels counts more than one of few", () => {
+  const stretches = [stretch(0, 10, 1, 1), stretch(10, 40, 1, 1), stretch(40, 50, 5, 5)];
+  const results = resultsOf([{ ...sample("Tungate", "strongSwan", 1, 1), stretches }]);
+  // 30 of one millisecond and 10 of five.
+  expect(perCoreRows(results)[1]!.slice(4)).toEqual(["500", "-", "-"]);
+});
+
+test("programs are looked at where a part begins or ends, and in the middle of the sustained one", () => {
+  const options = { rounds: 1, atOnce: 1, warmUp: 150, tunnels: 300, settled: 1000, sustained: 1000 };
+  expect(marksOf(options)).toEqual([150, 450, 1000, 1500, 2000]);
+  expect(marksOf({ ...options, warmUp: 0, settled: 300, sustained: 11 })).toEqual([300, 306, 311]);
+  expect(marksOf({ ...options, sustained: 0 })).toEqual([150, 450]);
 });
 
 test("a tunnel that an end counts later than the others is not lost, and one that never comes is", async () => {
