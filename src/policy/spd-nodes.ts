@@ -4,15 +4,18 @@
  *
  * A node of `n` words (4, 8 or 16): the field's position in the key, and n/4 above {@link SPD_HALF_SHIFT}; n/2 - 1 values,
  * ascending, the last one repeated where there are fewer; n/2 references, one more than values. A reference is the word of
- * a node, or {@link SPD_LEAF} and the number of the first candidate, or {@link SPD_NOTHING}.
+ * a node, or {@link SPD_LEAF} and the number of the first candidate, or {@link SPD_ONLY} and an entry that matches whatever
+ * gets there, which saves the look at its candidate, or {@link SPD_NOTHING}.
  */
 import { Key } from "./selector-record.ts";
-import { SPD_LAST, SPD_TREE_LEAF, SPD_TREE_NODE_WORDS, type SpdForest } from "./spd-tree.ts";
+import { SPD_CERTAIN, SPD_LAST, SPD_TREE_LEAF, SPD_TREE_NODE_WORDS, type SpdForest } from "./spd-tree.ts";
 
 export const SPD_HALF_SHIFT = 8;
 export const SPD_FIELD_MASK = 0xff;
 /** In a reference: the search ends here. */
 export const SPD_LEAF = 0x80000000;
+/** In a reference, which then is above all leaves: the search ends with this entry. */
+export const SPD_ONLY = 0xc0000000;
 /** No entry matches. */
 export const SPD_NOTHING = 0xffffffff;
 const VALUES_MAX = 7;
@@ -44,6 +47,8 @@ export function packForest(forest: SpdForest): PackedForest {
     const [field, first, past] = nodeAt(forest, from);
     if (field !== SPD_TREE_LEAF) into.fill(packNode(forest, from, packed, waiting), at, at + count);
     else if (first === past) into.fill(SPD_NOTHING, at, at + count);
+    else if (past === first + 1 && candidates[first]! >= SPD_CERTAIN)
+      into.fill((SPD_ONLY | candidates[first]!) >>> 0, at, at + count);
     else {
       into.fill((SPD_LEAF | first) >>> 0, at, at + count);
       candidates[past - 1] = (candidates[past - 1]! | SPD_LAST) >>> 0;

@@ -15,7 +15,7 @@ import {
   writeSelectorRecord,
 } from "./selector-record.ts";
 import { selectorSpace } from "./selector-space.ts";
-import { packForest, SPD_FIELD_MASK, SPD_HALF_SHIFT, SPD_LEAF, SPD_NOTHING } from "./spd-nodes.ts";
+import { packForest, SPD_FIELD_MASK, SPD_HALF_SHIFT, SPD_LEAF, SPD_NOTHING, SPD_ONLY } from "./spd-nodes.ts";
 import { plantForest, SPD_CERTAIN, SPD_LAST, type SpdForest } from "./spd-tree.ts";
 import type { SelectorPair, TrafficSelector } from "./traffic-selector.ts";
 
@@ -126,13 +126,19 @@ export function lookupSpd(spd: CompiledSpd, key: PacketKey): number {
   let found = -1;
   for (let tree = 0; tree < roots.length; tree += 2) {
     if (found >= 0 && roots[tree + 1]! > found) break;
-    const leaf = findLeaf(search, roots[tree]!, key);
-    if (leaf !== SPD_NOTHING) found = firstOfLeaf(spd, search.candidates, leaf, key, found);
+    found = firstAt(spd, search, findEnd(search, roots[tree]!, key), key, found);
   }
   return found;
 }
 
-/** The first entry of a leaf that matches, unless `found` comes before it. */
+/** The first entry that matches where a search ended, unless `found` comes before it. */
+function firstAt(spd: CompiledSpd, search: SpdSearch, end: number, key: PacketKey, found: number): number {
+  if (end < SPD_ONLY) return firstOfLeaf(spd, search.candidates, end, key, found);
+  if (end === SPD_NOTHING) return found;
+  const entry = end & ~SPD_ONLY;
+  return found >= 0 && found < entry ? found : entry;
+}
+
 function firstOfLeaf(
   spd: CompiledSpd,
   candidates: Uint32Array,
@@ -157,8 +163,8 @@ function entryMatches(spd: CompiledSpd, entry: number, key: PacketKey): boolean 
   );
 }
 
-/** The reference where the search for a packet ends: a leaf or {@link SPD_NOTHING}. */
-function findLeaf(search: SpdSearch, root: number, key: PacketKey): number {
+/** The reference where the search for a packet ends, see `spd-nodes.ts`. */
+function findEnd(search: SpdSearch, root: number, key: PacketKey): number {
   const { nodes } = search;
   let at = root;
   while (at < SPD_LEAF) at = nodes[at + 2 * (nodes[at]! >>> SPD_HALF_SHIFT) + partOf(search, at, key)]!;
@@ -201,7 +207,7 @@ export function firstPossibleEntry(spd: CompiledSpd, key: PacketKey): number {
 const possible = { entry: -1, leaves: 0 };
 
 function searchPossible(spd: CompiledSpd, search: SpdSearch, reference: number, key: PacketKey): void {
-  const { nodes, candidates } = search;
+  const { nodes } = search;
   if (reference < SPD_LEAF) {
     const field = nodes[reference]! & SPD_FIELD_MASK;
     const half = nodes[reference]! >>> SPD_HALF_SHIFT;
@@ -217,6 +223,5 @@ function searchPossible(spd: CompiledSpd, search: SpdSearch, reference: number, 
     return;
   }
   possible.leaves++;
-  if (reference !== SPD_NOTHING)
-    possible.entry = firstOfLeaf(spd, candidates, reference, key, possible.entry);
+  possible.entry = firstAt(spd, search, reference, key, possible.entry);
 }

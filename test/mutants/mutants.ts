@@ -262,8 +262,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     bug: "a packet that no entry matches is let through as the first entry says",
     file: "src/policy/spd.ts",
-    find: "  return found;\n}\n\n/** The first entry of a leaf",
-    replace: "  return Math.max(found, 0);\n}\n\n/** The first entry of a leaf",
+    find: "  return found;\n}\n\n/** The first entry that matches where",
+    replace: "  return Math.max(found, 0);\n}\n\n/** The first entry that matches where",
     test: "test/unit/policy/spd.test.ts",
     killedBy: "[SPD-01]",
   },

@@ -107,6 +107,14 @@ export const OPTION_MUTANTS: readonly Mutant[] = [
     killedBy: "all of the call is between the NAT ports",
   },
   {
+    bug: "an entry that is alone where a search ends goes before an earlier one of another tree",
+    file: "src/policy/spd.ts",
+    find: "return found >= 0 && found < entry ? found : entry;",
+    replace: "return entry;",
+    test: "test/unit/policy/spd.test.ts",
+    killedBy: "[SPD-01] sets that are hard to search",
+  },
+  {
     bug: "a device with a link-local address carries all link-local networks",
     file: "src/policy/spd-order.ts",
     find: "const selectors = narrow(child.selectors, { local: EVERYWHERE, remote });",

@@ -7,7 +7,7 @@ import {
   writeAddressWords,
 } from "../../../src/policy/selector-record.ts";
 import type { CompiledSpd, SpdEntry } from "../../../src/policy/spd.ts";
-import { SPD_HALF_SHIFT, SPD_LEAF, SPD_NOTHING } from "../../../src/policy/spd-nodes.ts";
+import { SPD_HALF_SHIFT, SPD_LEAF, SPD_NOTHING, SPD_ONLY } from "../../../src/policy/spd-nodes.ts";
 import { SPD_LAST } from "../../../src/policy/spd-tree.ts";
 import { ANY_PORT, type TrafficSelector } from "../../../src/policy/traffic-selector.ts";
 
@@ -141,6 +141,15 @@ export interface SearchWork {
   words: number;
 }
 
+function entriesAt(candidates: Uint32Array, end: number): number {
+  if (end === SPD_NOTHING) return 0;
+  if (end >= SPD_ONLY) return 1;
+  const first = end & ~SPD_LEAF;
+  let past = first;
+  while ((candidates[past++]! & SPD_LAST) === 0);
+  return past - first;
+}
+
 /** The most that any packet whatsoever costs: over all ways through the forest. */
 export function worstWork(spd: CompiledSpd): SearchWork {
   const work: SearchWork = { steps: 0, candidates: 0, words: 0 };
@@ -155,9 +164,7 @@ export function worstWork(spd: CompiledSpd): SearchWork {
         const [node, depth] = next;
         if (node >= SPD_LEAF) {
           deepest = Math.max(deepest, depth);
-          let past = node & ~SPD_LEAF;
-          while (node !== SPD_NOTHING && (candidates[past++]! & SPD_LAST) === 0);
-          if (node !== SPD_NOTHING) most = Math.max(most, past - (node & ~SPD_LEAF));
+          most = Math.max(most, entriesAt(candidates, node));
           continue;
         }
         const half = nodes[node]! >>> SPD_HALF_SHIFT;
