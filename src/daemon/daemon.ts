@@ -23,6 +23,7 @@ import { MetricsListener } from "./metrics-listener.ts";
 import { reloadConfiguration } from "./reload.ts";
 import { START_LASTS_MS } from "./starts.ts";
 import type { TakeOver } from "./take-over.ts";
+import { startWarmUp } from "./warm-up.ts";
 import { startWatchdog } from "./watchdog.ts";
 
 /** Between the words of a refused start and its end. */
@@ -136,10 +137,13 @@ async function serve(
     devices = running.interfaces.map(({ name }) => name).join(", ");
     const status = readyText(devices, configuration);
     service.ready(status);
+    const isIdle = () => running.ikeSaCount() === 0;
+    const endWarmUp = startWarmUp({ clock: bootClock, log, isIdle });
     const crypto = cryptoProvider();
     if (crypto.problem !== undefined) log.warn(crypto.problem);
     log.info(`tungate ${version} is running, ${status}; ESP by ${crypto.name}`);
     const signal = await stopped;
+    endWarmUp();
     clearTimeout(lasts);
     const staysBehind = await isForAnother(service, signal, log);
     const words = `stopping on ${signal}${staysBehind ? "; SAs, devices and sockets stay for the next start" : ""}`;

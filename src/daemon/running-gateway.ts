@@ -341,6 +341,11 @@ export class RunningGateway {
     this.#resources.parts.dataPlane.followEnds(listener);
   }
 
+  /** In any state. */
+  ikeSaCount(): number {
+    return this.#gateway.ikeSaCount();
+  }
+
   ikeSaCounts(): ReturnType<Gateway["ikeSaCounts"]> {
     return this.#gateway.ikeSaCounts();
   }

@@ -1,4 +1,4 @@
-/** Bugs in what lives how long: repeated authentications, uniqueness, names, and IKE SAs without children. */
+/** Bugs in what lives how long: repeated authentications, uniqueness, names, IKE SAs without children, and a gateway that negotiates with itself. */
 import type { Mutant } from "./mutants.ts";
 
 export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
@@ -81,5 +81,21 @@ export const LIFECYCLE_MUTANTS: readonly Mutant[] = [
     replace: "configuration === undefined || (isDown && !isMade)",
     test: "test/sim/ike-keep.test.ts",
     killedBy: "taken down while IKE_AUTH is under way",
+  },
+  {
+    bug: "the warm-up goes on while somebody negotiates",
+    file: "src/daemon/warm-up.ts",
+    find: "if (!isIdle() || steps.next()",
+    replace: "if (steps.next()",
+    test: "test/unit/daemon/warm-up.test.ts",
+    killedBy: "somebody begins to negotiate: no further step",
+  },
+  {
+    bug: "the warm-up leaves the keys of who was told goodbye in memory",
+    file: "src/gateway/warm-up.ts",
+    find: 'gateway.handle({ kind: "timeout" }, due.at, () => undefined)',
+    replace: 'gateway.handle({ kind: "timeout" }, now(), () => undefined)',
+    test: "test/unit/gateway/warm-up.test.ts",
+    killedBy: "a tunnel comes up and goes, and of what was computed no secret is left",
   },
 ];
