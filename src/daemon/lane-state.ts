@@ -16,7 +16,7 @@ import type { OuterSocketsOptions } from "./outer-sockets.ts";
 import type { GivenAddress } from "./tun-addresses.ts";
 
 /** Goes up whenever the meaning of what is below changes, compiled SPDs included; another version is not read. */
-export const LANE_STATE_VERSION = 2;
+export const LANE_STATE_VERSION = 3;
 
 /** What lanes stand on. Descriptors follow from it, see `kept-names.ts`. */
 export interface Ground {
