@@ -45,9 +45,11 @@ describeWith(["tun", "build", "load"], "handshakes among ourselves", () => {
     expect(storm.lost).toBe(0);
     expect(storm.carried).toEqual({ tried: 20, answered: 20 });
     const { before, during } = storm.transfer!;
-    expect(before.loss).toBeLessThan(0.02);
-    expect(during.loss).toBeLessThan(0.02);
-    // The machine may be busy with other tests: a pause that people notice is not its load.
-    expect(during.longestStallMs).toBeLessThan(1000);
+    // What a machine that is busy with other tests loses, and how long it pauses, is seen before.
+    expect(before.loss).toBeLessThan(0.1);
+    expect(during.loss).toBeLessThan(before.loss + 0.02);
+    expect(before.longestStallMs).toBeLessThan(2000);
+    // People notice a second.
+    expect(during.longestStallMs).toBeLessThan(1000 + before.longestStallMs);
   });
 });
