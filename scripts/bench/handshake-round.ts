@@ -42,9 +42,13 @@ export interface Stretch {
   readonly ofResponder: EndSample;
 }
 
-/** One run of two programs, which set up tunnels from their start on. */
+/** What a run is for: the rate soon after the start, or later. */
+export type Part = "started" | "sustained";
+
+/** One run of two programs, which set up tunnels from their start on; as many connections are configured. */
 export interface HandshakeSample {
   readonly kind: Kind;
+  readonly part: Part;
   readonly initiator: string;
   readonly responder: string;
   readonly lost: number;
@@ -54,6 +58,7 @@ export interface HandshakeSample {
 
 export interface RoundOptions {
   readonly kind: Kind;
+  readonly part: Part;
   /** Tunnels after which programs are looked at, rising. */
   readonly marks: readonly number[];
   /** Negotiations under way at a time. */
@@ -171,7 +176,7 @@ export async function setUp(
 
 export function measureHandshakes(
   pair: Pair,
-  { kind, marks, atOnce }: RoundOptions,
+  { kind, part, marks, atOnce }: RoundOptions,
 ): Promise<HandshakeSample> {
   const { isOneIdentity = false } = pair;
   return withPair(pair, tunnelsOf(kind, marks.at(-1)!, isOneIdentity), async (a, b) => {
@@ -184,6 +189,6 @@ export function measureHandshakes(
     const lost = Math.max(...stretches.map((stretch) => stretch.lost));
     if (lost > 0)
       console.error(`${kind}, ${initiator} calls ${responder}: ${lost} lost\n${a.log()}\n${b.log()}`);
-    return { kind, initiator, responder, lost, stretches };
+    return { kind, part, initiator, responder, lost, stretches };
   });
 }

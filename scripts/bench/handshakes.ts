@@ -8,10 +8,10 @@
  * All pairs of programs run in every round, one after the other. Processor time is each program's own, from a moment when
  * everything is configured, so that "per core" does not depend on what else the machine does. Figures are medians over the
  * rounds. At the end of them many tunnels are set up at once, as often, while another one carries traffic. Takes some
- * twenty minutes on two cores, seven with --rounds 1.
+ * 25 minutes on two cores, nine with --rounds 1.
  * --tunnels   how many are measured of programs that have just started, 300 unless told
  * --warm-up   how many come before them, 150 unless told
- * --sustained how many are measured of the same programs later, 1000 unless told; 0: without it
+ * --sustained how many are measured of programs that have run for a while, in runs of their own, 1000 unless told; 0: without them
  * --settled   how many come before those, 1000 unless told
  * --rounds    3 unless told
  * --at-once   negotiations under way at a time, 8 unless told
@@ -26,7 +26,7 @@ import { loadavg } from "node:os";
 import { removeNamespaces } from "../../test/interop/harness/namespace.ts";
 import { machineAndPeer } from "./environment.ts";
 import { tungate } from "./handshake-programs.ts";
-import { marksOf, tablesOf, writeHandshakePages } from "./handshake-report.ts";
+import { runsOf, tablesOf, writeHandshakePages } from "./handshake-report.ts";
 import { type HandshakeSample, KINDS, type Kind, measureHandshakes, type Pair } from "./handshake-round.ts";
 import { CROWDS, pairsOf, rowName, unknownRow } from "./handshake-rows.ts";
 import { measureStorm, type StormSample } from "./handshake-storm.ts";
@@ -92,7 +92,8 @@ for (let round = 1; round <= given.rounds; round++)
       console.error(
         `round ${round} of ${given.rounds}, ${kind}: ${pair.initiator.name} calls ${pair.responder.name}`,
       );
-      samples.push(await measureHandshakes(pair, { kind, marks: marksOf(given), atOnce: given.atOnce }));
+      for (const run of runsOf(given))
+        samples.push(await measureHandshakes(pair, { kind, ...run, atOnce: given.atOnce }));
     }
 const storms: StormSample[] = [];
 for (let round = 1; round <= given.rounds; round++)
