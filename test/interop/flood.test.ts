@@ -54,8 +54,12 @@ describeWith(["tun", "build"], "a flood of IKE_SA_INIT", () => {
     sites = await TwoSites.create();
     attacker = await Namespace.create("x");
     await connect({ namespace: attacker, name: "wan0" }, { namespace: sites.b.gateway, name: "wan1" });
-    await sites.b.gateway.ip("addr add 198.51.100.1/24 dev wan1\nroute add 100.64.0.0/10 dev wan1");
-    await attacker.ip("addr add 198.51.100.66/24 dev wan0\nroute add default via 198.51.100.1");
+    // By way of a neighbour: the kernel's one table of neighbours would be full of made-up ones, for all namespaces, and no other test
+    // would get its packets through.
+    await sites.b.gateway.ip("addr add 198.51.100.1/24 dev wan1\nroute add 100.64.0.0/10 via 198.51.100.66");
+    await attacker.ip(`addr add 198.51.100.66/24 dev wan0
+      route add default via 198.51.100.1
+      route add blackhole 100.64.0.0/10`);
     a = new Gateway(sites.a.gateway, join(sites.folder, "a"));
     b = new Gateway(sites.b.gateway, join(sites.folder, "b"));
     await startGateway(b, {
