@@ -32,6 +32,8 @@ export interface RunningProgram {
   readonly pid: number;
   /** Sets tunnel `index` up; false when it did not come. */
   up(index: number): Promise<boolean>;
+  /** Takes it down again, at the peer as well. */
+  down(index: number): Promise<void>;
   /** Tunnels with child SAs that stand, that of the sites' networks not counted. */
   established(): Promise<number>;
   log(): string;
@@ -114,6 +116,9 @@ export const tungate: Program = {
       pid: gateway.process.pid,
       up: async (index) =>
         (await gateway.command("up", `t${index}`, undefined, WAIT_SECONDS)).outcome === "done",
+      down: async (index) => {
+        await gateway.command("down", `t${index}`, undefined, WAIT_SECONDS);
+      },
       established: async () =>
         (await gateway.status()).connections.filter(
           ({ name, state, children }) =>
@@ -194,6 +199,9 @@ export const strongSwan: Program = {
           loglevel: "-1",
         });
         return answer.get("success") === "yes";
+      },
+      down: async (index) => {
+        await asked("terminate", { ike: `t${index}`, timeout: String(WAIT_SECONDS * 1000), loglevel: "-1" });
       },
       established: async () => {
         const answer = await asked("stats");

@@ -1,7 +1,7 @@
 /** Tables of what the bench of handshakes found, for a terminal and for docs/bench. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type HandshakeSample, KINDS, type Kind, type Part, type Stretch } from "./handshake-round.ts";
+import { type HandshakeSample, KINDS, type Kind, type Size, type Stretch } from "./handshake-round.ts";
 import type { StormSample, Transfer } from "./handshake-storm.ts";
 import { markdown } from "./report.ts";
 import { median } from "./statistics.ts";
@@ -15,7 +15,7 @@ export interface HandshakeResults {
   readonly environment: Readonly<Record<string, string | number>>;
   readonly options: {
     readonly rounds: number;
-    /** Tunnels after which the rate of a program that has just started begins to count, and how many do. */
+    /** Handshakes after which the rate of a program that has just started begins to count, and how many do. */
     readonly warmUp: number;
     readonly tunnels: number;
     /** The same of a program that has run for a while. */
@@ -32,43 +32,75 @@ type Role = "initiator" | "responder";
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
-/** Runs of each pair, and what they are looked at after: the sustained rate has two halves, which say whether it still rises. */
-export function runsOf({ warmUp, tunnels, settled, sustained }: HandshakeResults["options"]) {
-  const started = [warmUp, warmUp + tunnels];
-  const half = settled + Math.ceil(sustained / 2);
+/**
+ * Runs of each pair, and the handshakes after which they are looked at. With few connections tunnels are set up again and again; with
+ * many each once, and the sustained rate has two halves, which say whether it still rises.
+ */
+export function runsOf(options: HandshakeResults["options"]) {
+  const { warmUp, tunnels, settled, sustained } = options;
+  const few = warmUp + tunnels;
   const inOrder = (marks: readonly number[]) =>
     [...new Set(marks)].filter((mark) => mark > 0).sort((one, other) => one - other);
-  const first = { part: "started" as Part, marks: inOrder(started) };
-  const later = {
-    part: "sustained" as Part,
-    marks: inOrder([...started, settled, half, settled + sustained]),
-  };
-  return sustained === 0 ? [first] : [first, later];
+  if (sustained === 0) return [{ size: "few" as Size, connections: few, marks: inOrder([warmUp, few]) }];
+  const times = Array.from({ length: settledTimes(options) + 1 }, (_, i) => (i + 1) * few);
+  const half = settled + Math.ceil(sustained / 2);
+  const many = settled + sustained;
+  return [
+    { size: "few" as Size, connections: few, marks: inOrder([warmUp, ...times]) },
+    { size: "many" as Size, connections: many, marks: inOrder([warmUp, few, settled, half, many]) },
+  ];
 }
 
-type Choice = (stretch: Stretch) => boolean;
+/** How often few connections are set up before it counts as sustained. */
+function settledTimes({ warmUp, tunnels, settled }: HandshakeResults["options"]): number {
+  return Math.ceil(settled / (warmUp + tunnels));
+}
 
-/** What counts in a run of `part`. */
-function countedOf({ warmUp, settled }: HandshakeResults["options"], part: Part): Choice {
-  const least = part === "started" ? warmUp : settled;
-  return ({ from }) => from >= least;
+/** What counts for a figure: of which runs, and what of them. */
+interface Figure {
+  readonly title: string;
+  readonly size: Size;
+  readonly isCounted: (stretch: Stretch) => boolean;
+}
+
+function figuresOf({ options }: HandshakeResults): readonly Figure[] {
+  const { warmUp, tunnels, settled, sustained } = options;
+  const few = warmUp + tunnels;
+  const started: Figure = {
+    title: "just started",
+    size: "few",
+    isCounted: ({ from, to }) => from >= warmUp && to <= few,
+  };
+  if (sustained === 0) return [started];
+  return [
+    started,
+    {
+      title: "sustained",
+      size: "few",
+      isCounted: ({ from }) => from >= settledTimes(options) * few,
+    },
+    {
+      title: `${settled + sustained} connections`,
+      size: "many",
+      isCounted: ({ from }) => from >= settled,
+    },
+  ];
 }
 
 /** Handshakes in a second of one processor: the median of the rounds in which this program had this role. */
 function perCore(
-  results: HandshakeResults,
+  { samples }: HandshakeResults,
   kind: Kind,
   role: Role,
   program: string,
-  part: Part,
-  isCounted = countedOf(results.options, part),
+  { size, isCounted }: Figure,
 ): number | undefined {
   const end = role === "initiator" ? "ofInitiator" : "ofResponder";
   // The other end is the same program for both, where there is one that both can meet.
   const [other, common] =
     role === "initiator" ? (["responder", THEIRS] as const) : (["initiator", OURS] as const);
-  const ofKind = results.samples.filter(
-    (sample) => sample.kind === kind && sample.part === part && sample[role] === program,
+  const ofKind = samples.filter(
+    (sample) => sample.kind === kind && sample.size === size && sample[role] === program,
   );
   const withCommon = ofKind.filter((sample) => sample[other] === common);
   const counted = (withCommon.length > 0 ? withCommon : ofKind)
@@ -76,29 +108,24 @@ function perCore(
     .filter((stretches) => stretches.length > 0);
   return median(
     counted.map((stretches) => {
-      const tunnels = sum(stretches.map(({ from, to }) => to - from));
+      const handshakes = sum(stretches.map(({ from, to }) => to - from));
       const cpuMs = sum(stretches.map((stretch) => stretch[end].cpuMs * (stretch.to - stretch.from)));
-      return (1000 * tunnels) / cpuMs;
+      return (1000 * handshakes) / cpuMs;
     }),
   );
 }
 
 const ROLES: readonly Role[] = ["initiator", "responder"];
 
-/** One row for each kind and role: ours, strongSwan's, and how many times as many ours are; just started, and sustained. */
+/** One row for each kind and role: ours, strongSwan's, and how many times as many ours are. */
 export function perCoreRows(results: HandshakeResults): string[][] {
-  const { options } = results;
-  const parts = runsOf(options).map(({ part }) => part);
-  const heads = parts.flatMap((part) => [
-    `${part === "started" ? "just started" : part}: ${OURS}`,
-    THEIRS,
-    "ratio",
-  ]);
+  const figures = figuresOf(results);
+  const heads = figures.flatMap(({ title }) => [`${title}: ${OURS}`, THEIRS, "ratio"]);
   const rows = [["IKE SAs per second and core", ...heads]];
   for (const kind of Object.keys(KINDS) as Kind[])
     for (const role of ROLES) {
-      const cells = parts.flatMap((part) => {
-        const [ours, theirs] = [OURS, THEIRS].map((program) => perCore(results, kind, role, program, part));
+      const cells = figures.flatMap((figure) => {
+        const [ours, theirs] = [OURS, THEIRS].map((program) => perCore(results, kind, role, program, figure));
         const ratio = ours === undefined || theirs === undefined ? NOTHING : (ours / theirs).toFixed(2);
         return [ours?.toFixed(0) ?? NOTHING, theirs?.toFixed(0) ?? NOTHING, ratio];
       });
@@ -108,17 +135,19 @@ export function perCoreRows(results: HandshakeResults): string[][] {
 }
 
 /** How rates per core change from the start on, so that everybody sees whether what is called sustained has stopped rising. */
-export function courseRows(results: HandshakeResults): string[][] {
-  const part: Part = "sustained";
-  const { stretches } = results.samples.find((sample) => sample.part === part) ?? { stretches: [] };
-  if (stretches.length === 0) return [];
-  const rows = [["per core, from tunnel to tunnel", ...stretches.map(({ from, to }) => `${from} to ${to}`)]];
+export function courseRows(results: HandshakeResults, size: Size): string[][] {
+  if (results.options.sustained === 0) return [];
+  const run = runsOf(results.options).find((one) => one.size === size)!;
+  const stretches = run.marks.map((to, i) => ({ from: run.marks[i - 1] ?? 0, to }));
+  const head = `${run.connections} connections, from handshake to handshake`;
+  const rows = [[head, ...stretches.map(({ from, to }) => `${from} to ${to}`)]];
   for (const kind of Object.keys(KINDS) as Kind[])
     for (const role of ROLES)
       for (const program of [OURS, THEIRS]) {
-        const rates = stretches.map((one) =>
-          perCore(results, kind, role, program, part, ({ from }) => from === one.from),
-        );
+        const rates = stretches.map((one) => {
+          const isCounted = ({ from }: Stretch) => from === one.from;
+          return perCore(results, kind, role, program, { title: "", size, isCounted });
+        });
         if (rates.every((rate) => rate === undefined)) continue;
         rows.push([
           `${KINDS[kind]}, ${role}: ${program}`,
@@ -128,18 +157,22 @@ export function courseRows(results: HandshakeResults): string[][] {
   return rows;
 }
 
-/** What rows of pairs say: tunnels in a second of the clock. */
-function pace(samples: readonly HandshakeSample[], part: Part, isCounted: Choice): string {
+/** What rows of pairs say: handshakes in a second of the clock. */
+function pace(samples: readonly HandshakeSample[], { size, isCounted }: Figure): string {
   const rates = samples
-    .filter((sample) => sample.part === part)
+    .filter((sample) => sample.size === size)
     .map(({ stretches }) => stretches.filter(isCounted))
     .map((all) => sum(all.map(({ from, to }) => to - from)) / sum(all.map(({ seconds }) => seconds)));
   return median(rates)?.toFixed(0) ?? NOTHING;
 }
 
 /** One row for each pair of programs. */
-export function rateRows({ samples, options }: HandshakeResults): string[][] {
-  const rows = [["IKE SAs per second, both ends on this machine", "just started", "sustained", "lost"]];
+export function rateRows(results: HandshakeResults): string[][] {
+  const { samples } = results;
+  const figures = figuresOf(results);
+  const rows = [
+    ["IKE SAs per second, both ends on this machine", ...figures.map(({ title }) => title), "lost"],
+  ];
   const names = new Set(samples.map(({ kind, initiator, responder }) => `${kind} ${initiator} ${responder}`));
   for (const name of names) {
     const [kind, initiator, responder] = name.split(" ") as [Kind, string, string];
@@ -147,7 +180,7 @@ export function rateRows({ samples, options }: HandshakeResults): string[][] {
       (one) => one.kind === kind && one.initiator === initiator && one.responder === responder,
     );
     const lost = sum(of.map((one) => one.lost));
-    const paces = (["started", "sustained"] as const).map((part) => pace(of, part, countedOf(options, part)));
+    const paces = figures.map((figure) => pace(of, figure));
     rows.push([`${KINDS[kind]}: ${initiator} calls ${responder}`, ...paces, String(lost)]);
   }
   return rows;
@@ -223,7 +256,8 @@ export function transferRows({ storms }: HandshakeResults): string[][] {
 export function tablesOf(results: HandshakeResults): readonly (readonly (readonly string[])[])[] {
   const all = [
     perCoreRows(results),
-    courseRows(results),
+    courseRows(results, "few"),
+    courseRows(results, "many"),
     rateRows(results),
     stormRows(results),
     transferRows(results),
@@ -240,6 +274,7 @@ export function writeHandshakePages(results: HandshakeResults): void {
 
 function page(results: HandshakeResults): string {
   const { environment: e, options, remarks } = results;
+  const few = options.warmUp + options.tunnels;
   const notes = remarks.map((remark) => `- ${remark}\n`).join("");
   return `# Handshakes measured
 
@@ -251,10 +286,10 @@ name and, by certificates, a certificate of its own, save where strongSwan calls
 that it has loaded for its fingerprint, several times in each handshake. No peer has hundreds of them; with 450 it needed 60 ms for a tunnel by RSA.
 
 ${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongswan"]}; medians of ${options.rounds} interleaved rounds, ${options.atOnce} tunnels at a time.
-"Just started" are ${options.tunnels} tunnels after ${options.warmUp} that do not count, seconds after both programs began, with ${options.warmUp + options.tunnels} connections configured: what a restart of a gateway sees.
-"Sustained" are ${options.sustained} tunnels after ${options.settled} in runs of their own, with ${options.settled + options.sustained} connections configured, when V8 has made machine code of what runs often; the second table has the halves of them
-side by side, and what comes before. Programs that look through all their connections or tunnels pay for their number, and so strongSwan's responder answers fewer than half as
-many handshakes with 2,000 connections as with 450, from the first tunnel on. In the runs of many tunnels nothing comes before; memory is what processes grew by with the last three quarters
+"Just started" are ${options.tunnels} handshakes after ${options.warmUp} that do not count, seconds after both programs began, with ${few} connections configured: what a restart of a gateway sees.
+"Sustained" are those of the same programs after at least ${options.settled}, when V8 has made machine code of what runs often: all tunnels were taken down and are set up again. The last
+columns are ${options.sustained} handshakes after ${options.settled} in runs of their own with ${options.settled + options.sustained} connections, for programs that look through their connections or tunnels pay for the number of them.
+Two further tables have all of it from the start on. In the runs of many tunnels nothing comes before; memory is what processes grew by with the last three quarters
 of the tunnels, ten seconds at rest before and after, as the median and the range of the rounds. strongSwan's child SAs are the kernel's, whose memory is not in it.
 
 ${notes === "" ? "" : `${notes}\n`}${tablesOf(results)

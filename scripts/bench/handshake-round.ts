@@ -31,7 +31,7 @@ export interface EndSample {
   readonly octets: number;
 }
 
-/** What the tunnels `from` to `to` - 1 of a run cost. */
+/** What the handshakes `from` to `to` - 1 of a run cost. */
 export interface Stretch {
   readonly from: number;
   readonly to: number;
@@ -42,24 +42,28 @@ export interface Stretch {
   readonly ofResponder: EndSample;
 }
 
-/** What a run is for: the rate soon after the start, or later. */
-export type Part = "started" | "sustained";
+/** How many connections are configured in a run. */
+export type Size = "few" | "many";
 
-/** One run of two programs, which set up tunnels from their start on; as many connections are configured. */
+/** One run of two programs, which set up tunnels from their start on. */
 export interface HandshakeSample {
   readonly kind: Kind;
-  readonly part: Part;
+  readonly size: Size;
   readonly initiator: string;
   readonly responder: string;
   readonly lost: number;
-  /** One behind the other, beginning with the first tunnel. */
+  /** One behind the other, beginning with the first handshake. */
   readonly stretches: readonly Stretch[];
 }
 
 export interface RoundOptions {
   readonly kind: Kind;
-  readonly part: Part;
-  /** Tunnels after which programs are looked at, rising. */
+  readonly size: Size;
+  readonly connections: number;
+  /**
+   * Handshakes after which programs are looked at, rising. When all connections have a tunnel, which is a mark too, all are
+   * taken down, and set up again for the next ones.
+   */
   readonly marks: readonly number[];
   /** Negotiations under way at a time. */
   readonly atOnce: number;
@@ -174,21 +178,34 @@ export async function setUp(
   return { seconds, lost, ofInitiator: end(0), ofResponder: end(1) };
 }
 
+/** All tunnels, until neither end has one. @throws Error after a while */
+async function takeDown(a: RunningProgram, b: RunningProgram, count: number, atOnce: number): Promise<void> {
+  await inTurns(0, count, atOnce, (index) => a.down(index));
+  const deadline = performance.now() + COUNTED_WITHIN_MS;
+  while ((await a.established()) > 0 || (await b.established()) > 0) {
+    if (performance.now() >= deadline) throw new Error("tunnels that were taken down still stand");
+    await sleep(LOOK_MS);
+  }
+}
+
 export function measureHandshakes(
   pair: Pair,
-  { kind, part, marks, atOnce }: RoundOptions,
+  { kind, size, connections, marks, atOnce }: RoundOptions,
 ): Promise<HandshakeSample> {
   const { isOneIdentity = false } = pair;
-  return withPair(pair, tunnelsOf(kind, marks.at(-1)!, isOneIdentity), async (a, b) => {
+  return withPair(pair, tunnelsOf(kind, connections, isOneIdentity), async (a, b) => {
     const stretches: Stretch[] = [];
     for (const [i, to] of marks.entries()) {
       const from = marks[i - 1] ?? 0;
-      stretches.push({ from, to, ...(await setUp(a, b, { from, to, atOnce })) });
+      const first = from % connections;
+      if (first === 0 && from > 0) await takeDown(a, b, connections, atOnce);
+      const found = await setUp(a, b, { from: first, to: first + to - from, atOnce });
+      stretches.push({ from, to, ...found });
     }
     const [initiator, responder] = [pair.initiator.name, pair.responder.name];
     const lost = Math.max(...stretches.map((stretch) => stretch.lost));
     if (lost > 0)
       console.error(`${kind}, ${initiator} calls ${responder}: ${lost} lost\n${a.log()}\n${b.log()}`);
-    return { kind, part, initiator, responder, lost, stretches };
+    return { kind, size, initiator, responder, lost, stretches };
   });
 }

@@ -11,8 +11,8 @@
  * 25 minutes on two cores, nine with --rounds 1.
  * --tunnels   how many are measured of programs that have just started, 300 unless told
  * --warm-up   how many come before them, 150 unless told
- * --sustained how many are measured of programs that have run for a while, in runs of their own, 1000 unless told; 0: without them
- * --settled   how many come before those, 1000 unless told
+ * --settled   after how many programs count as having run for a while, 1000 unless told: their tunnels are taken down and set up again
+ * --sustained how many more connections than those there are in runs of their own with many, 1000 unless told; 0: nothing but the start
  * --rounds    3 unless told
  * --at-once   negotiations under way at a time, 8 unless told
  * --many      tunnels of the last part, 2000 unless told; 0: without it

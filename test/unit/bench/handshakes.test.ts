@@ -14,22 +14,22 @@ import {
 import { type HandshakeSample, standing } from "../../../scripts/bench/handshake-round.ts";
 import { longestStall, type StormSample } from "../../../scripts/bench/handshake-storm.ts";
 
-/** `a` and `b` are what each tunnel costs the ends in a run of programs that have just started, but for the first ones. */
-const sample = (initiator: string, responder: string, a: number, b: number): HandshakeSample => ({
+/** `a` and `b` are what each tunnel costs the ends of programs that have just started, but for the first ones; later half of it. */
+const few = (initiator: string, responder: string, a: number, b: number): HandshakeSample => ({
   kind: "psk",
-  part: "started",
+  size: "few",
   initiator,
   responder,
   lost: 0,
-  stretches: [stretch(0, 5, 1000, 1000), stretch(5, 15, a, b)],
+  stretches: [stretch(0, 5, 1000, 1000), stretch(5, 15, a, b), stretch(15, 30, a / 2, b / 2)],
 });
 
-/** A run for the sustained rate: in the end a tunnel costs half. */
-const longer = (one: HandshakeSample): HandshakeSample => {
+/** With many connections each costs twice what it does with few. */
+const many = (one: HandshakeSample): HandshakeSample => {
   const { ofInitiator, ofResponder } = one.stretches[1]!;
   const [a, b] = [ofInitiator.cpuMs, ofResponder.cpuMs];
-  const stretches = [stretch(0, 10, a, b), stretch(10, 20, a / 2, b / 2), stretch(20, 40, a / 2, b / 2)];
-  return { ...one, part: "sustained", lost: 1, stretches };
+  const stretches = [stretch(0, 10, 9, 9), stretch(10, 25, 2 * a, 2 * b), stretch(25, 40, 2 * a, 2 * b)];
+  return { ...one, size: "many", lost: 1, stretches };
 };
 
 const stretch = (from: number, to: number, a: number, b: number) => ({
@@ -51,47 +51,61 @@ const resultsOf = (samples: readonly HandshakeSample[]): HandshakeResults => ({
 
 test("each initiator is compared as it calls strongSwan, each responder as Tungate calls it, early and late", () => {
   const started = [
-    sample("Tungate", "strongSwan", 4, 10),
-    sample("Tungate", "strongSwan", 2, 10),
-    sample("strongSwan", "Tungate", 9, 1000),
-    sample("strongSwan", "strongSwan", 5, 1000),
-    sample("Tungate", "Tungate", 100, 5),
+    few("Tungate", "strongSwan", 4, 10),
+    few("Tungate", "strongSwan", 2, 10),
+    few("strongSwan", "Tungate", 9, 1000),
+    few("strongSwan", "strongSwan", 5, 1000),
+    few("Tungate", "Tungate", 100, 5),
   ];
-  const results = resultsOf([...started, ...started.map(longer)]);
+  const results = resultsOf([...started, ...started.map(many)]);
   expect(perCoreRows(results)).toEqual([
     [
       "IKE SAs per second and core",
       ...["just started: Tungate", "strongSwan", "ratio"],
       ...["sustained: Tungate", "strongSwan", "ratio"],
+      ...["40 connections: Tungate", "strongSwan", "ratio"],
     ],
-    ["pre-shared key, initiator", "375", "200", "1.88", "750", "400", "1.88"],
-    ["pre-shared key, responder", "200", "100", "2.00", "400", "200", "2.00"],
+    ["pre-shared key, initiator", "375", "200", "1.88", "750", "400", "1.88", "188", "100", "1.88"],
+    ["pre-shared key, responder", "200", "100", "2.00", "400", "200", "2.00", "100", "50", "2.00"],
   ]);
-  expect(courseRows(results)).toEqual([
-    ["per core, from tunnel to tunnel", "0 to 10", "10 to 20", "20 to 40"],
-    ["pre-shared key, initiator: Tungate", "375", "750", "750"],
-    ["pre-shared key, initiator: strongSwan", "200", "400", "400"],
-    ["pre-shared key, responder: Tungate", "200", "400", "400"],
-    ["pre-shared key, responder: strongSwan", "100", "200", "200"],
+  expect(courseRows(results, "few")).toEqual([
+    ["15 connections, from handshake to handshake", "0 to 5", "5 to 15", "15 to 30"],
+    ["pre-shared key, initiator: Tungate", "1", "375", "750"],
+    ["pre-shared key, initiator: strongSwan", "1", "200", "400"],
+    ["pre-shared key, responder: Tungate", "1", "200", "400"],
+    ["pre-shared key, responder: strongSwan", "1", "100", "200"],
   ]);
-  expect(rateRows(results)[1]).toEqual(["pre-shared key: Tungate calls strongSwan", "5", "8", "2"]);
-  expect(tablesOf(results)).toHaveLength(3);
+  expect(courseRows(results, "many")[0]!.slice(1)).toEqual([
+    "0 to 5",
+    "5 to 10",
+    "10 to 15",
+    "15 to 25",
+    "25 to 40",
+  ]);
+  expect(rateRows(results)[1]).toEqual(["pre-shared key: Tungate calls strongSwan", "5", "8", "8", "2"]);
+  expect(tablesOf(results)).toHaveLength(4);
 });
 
-test("a stretch of many tunnels counts more than one of few", () => {
+test("a stretch of many handshakes counts more than one of few", () => {
   const stretches = [stretch(0, 10, 1, 1), stretch(10, 40, 1, 1), stretch(40, 50, 5, 5)];
-  const results = resultsOf([{ ...sample("Tungate", "strongSwan", 1, 1), part: "sustained", stretches }]);
+  const results = resultsOf([{ ...few("Tungate", "strongSwan", 1, 1), size: "many", stretches }]);
   // 30 of one millisecond and 10 of five.
-  expect(perCoreRows(results)[1]!.slice(1)).toEqual(["-", "-", "-", "500", "-", "-"]);
+  expect(perCoreRows(results)[1]!.slice(1)).toEqual([...Array(6).fill("-"), "500", "-", "-"]);
 });
 
-test("programs are looked at where a part begins or ends, and in the middle of the sustained one", () => {
+test("programs are looked at where a figure begins or ends, when all tunnels stand, and in the middle of many", () => {
   const options = { rounds: 1, atOnce: 1, warmUp: 150, tunnels: 300, settled: 1000, sustained: 1000 };
-  const started = { part: "started", marks: [150, 450] };
-  expect(runsOf(options)).toEqual([started, { part: "sustained", marks: [150, 450, 1000, 1500, 2000] }]);
+  expect(runsOf(options)).toEqual([
+    { size: "few", connections: 450, marks: [150, 450, 900, 1350, 1800] },
+    { size: "many", connections: 2000, marks: [150, 450, 1000, 1500, 2000] },
+  ]);
   const odd = { ...options, warmUp: 0, settled: 300, sustained: 11 };
-  expect(runsOf(odd).map(({ marks }) => marks)).toEqual([[300], [300, 306, 311]]);
-  expect(runsOf({ ...options, sustained: 0 })).toEqual([started]);
+  expect(runsOf(odd).map(({ marks }) => marks)).toEqual([
+    [300, 600],
+    [300, 306, 311],
+  ]);
+  const short = { size: "few", connections: 450, marks: [150, 450] };
+  expect(runsOf({ ...options, sustained: 0 })).toEqual([short]);
 });
 
 test("a tunnel that an end counts later than the others is not lost, and one that never comes is", async () => {
