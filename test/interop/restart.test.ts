@@ -15,6 +15,8 @@ import { SITE_A, SITE_B, TwoSites } from "./harness/two-sites.ts";
 const UDP_PORT = 5020;
 const TCP_PORT = 5021;
 const KILLS = 20;
+/** So many starts may be ended before they last without what they took over being given up: one fewer than too many. */
+const KILLS_IN_A_ROW = STARTS_MAX - 1;
 /** With several, the child has an SA for each of them as well. */
 const HAS_ONE_LANE = ["1", undefined].includes(process.env["TUNGATE_TEST_LANES"]);
 /** Exchange type, behind the non-ESP marker. */
@@ -226,6 +228,8 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
   test("a start that is refused loses nothing, whatever it had already put aside", async () => {
     const settings = tungateSettings({ site: SITE_A });
     const spis = [await ikeSpis(), (await lan()).inboundSpi];
+    // B, which knows nothing of the crash before, answers by the SA from then until it has heard something on the newest one.
+    await until("host A reaches host B", () => sites.a.host.ping(SITE_B.host4));
     const notOurs = settings.replace(`listen: ["${SITE_A.outer4}"]`, 'listen: ["192.0.2.77"]');
     const otherLanes = /^ {2}lanes: .*$/m;
     const holder = new BackgroundProcess(
@@ -262,11 +266,11 @@ describeWith(["tun", "build", "tcpdump", "nft"], "restart", () => {
     const starts = () => a.log().match(/^supervisor: start \d+/gm)!.length;
     const world = await underTraffic(async () => {
       for (let kill = 1; kill <= KILLS; kill++) {
-        const before = starts();
         // At any moment of a start, and after it; what lasts, or ends in an orderly way, is among every few of them.
-        if (kill === STARTS_MAX) await until("a start lasts", lasts, 60_000);
-        else if (kill % STARTS_MAX === 0) await countAnew();
+        if (kill === KILLS_IN_A_ROW) await until("a start lasts", lasts, 60_000);
+        else if (kill % KILLS_IN_A_ROW === 0) await countAnew();
         else await sleep(100 + ((kill * 397) % 900));
+        const before = starts();
         a.process.signal("SIGUSR1");
         await until("it is started again", () => starts() > before);
       }
