@@ -18,9 +18,10 @@ export interface HandshakeResults {
     /** Handshakes after which the rate of a program that has just started begins to count, and how many do. */
     readonly warmUp: number;
     readonly tunnels: number;
-    /** The same of a program that has run for a while. */
+    /** Handshakes after which a program counts as having run for a while. */
     readonly settled: number;
-    readonly sustained: number;
+    /** Connections of the runs with many, of which the later half counts; 0: nothing but the start is measured. */
+    readonly connections: number;
     readonly atOnce: number;
   };
   readonly samples: readonly HandshakeSample[];
@@ -34,20 +35,19 @@ const sum = (values: readonly number[]) => values.reduce((total, value) => total
 
 /**
  * Runs of each pair, and the handshakes after which they are looked at. With few connections tunnels are set up again and again; with
- * many each once, and the sustained rate has two halves, which say whether it still rises.
+ * many each once, and the half of them that counts has two halves, which say whether the rate still changes.
  */
 export function runsOf(options: HandshakeResults["options"]) {
-  const { warmUp, tunnels, settled, sustained } = options;
+  const { warmUp, tunnels, connections: many } = options;
   const few = warmUp + tunnels;
   const inOrder = (marks: readonly number[]) =>
     [...new Set(marks)].filter((mark) => mark > 0).sort((one, other) => one - other);
-  if (sustained === 0) return [{ size: "few" as Size, connections: few, marks: inOrder([warmUp, few]) }];
+  if (many === 0) return [{ size: "few" as Size, connections: few, marks: inOrder([warmUp, few]) }];
   const times = Array.from({ length: settledTimes(options) + 1 }, (_, i) => (i + 1) * few);
-  const half = settled + Math.ceil(sustained / 2);
-  const many = settled + sustained;
+  const quarters = [2, 3, 4].map((quarter) => Math.ceil((many * quarter) / 4));
   return [
     { size: "few" as Size, connections: few, marks: inOrder([warmUp, ...times]) },
-    { size: "many" as Size, connections: many, marks: inOrder([warmUp, few, settled, half, many]) },
+    { size: "many" as Size, connections: many, marks: inOrder([warmUp, few, ...quarters]) },
   ];
 }
 
@@ -64,14 +64,14 @@ interface Figure {
 }
 
 function figuresOf({ options }: HandshakeResults): readonly Figure[] {
-  const { warmUp, tunnels, settled, sustained } = options;
+  const { warmUp, tunnels, connections } = options;
   const few = warmUp + tunnels;
   const started: Figure = {
     title: "just started",
     size: "few",
     isCounted: ({ from, to }) => from >= warmUp && to <= few,
   };
-  if (sustained === 0) return [started];
+  if (connections === 0) return [started];
   return [
     started,
     {
@@ -80,9 +80,9 @@ function figuresOf({ options }: HandshakeResults): readonly Figure[] {
       isCounted: ({ from }) => from >= settledTimes(options) * few,
     },
     {
-      title: `${settled + sustained} connections`,
+      title: `${connections} connections`,
       size: "many",
-      isCounted: ({ from }) => from >= settled,
+      isCounted: ({ from }) => from >= connections / 2,
     },
   ];
 }
@@ -136,7 +136,7 @@ export function perCoreRows(results: HandshakeResults): string[][] {
 
 /** How rates per core change from the start on, so that everybody sees whether what is called sustained has stopped rising. */
 export function courseRows(results: HandshakeResults, size: Size): string[][] {
-  if (results.options.sustained === 0) return [];
+  if (results.options.connections === 0) return [];
   const run = runsOf(results.options).find((one) => one.size === size)!;
   const stretches = run.marks.map((to, i) => ({ from: run.marks[i - 1] ?? 0, to }));
   const head = `${run.connections} connections, from handshake to handshake`;
@@ -287,8 +287,8 @@ that it has loaded for its fingerprint, several times in each handshake. No peer
 
 ${e["date"]}, ${e["processor"]}, Linux ${e["kernel"]}, Node ${e["node"]}, ${e["strongswan"]}; medians of ${options.rounds} interleaved rounds, ${options.atOnce} tunnels at a time.
 "Just started" are ${options.tunnels} handshakes after ${options.warmUp} that do not count, seconds after both programs began, with ${few} connections configured: what a restart of a gateway sees.
-"Sustained" are those of the same programs after at least ${options.settled}, when V8 has made machine code of what runs often: all tunnels were taken down and are set up again. The last
-columns are ${options.sustained} handshakes after ${options.settled} in runs of their own with ${options.settled + options.sustained} connections, for programs that look through their connections or tunnels pay for the number of them.
+"Sustained" are ${few} handshakes of the same programs after at least ${options.settled}, when V8 has made machine code of what runs often: all tunnels were taken down and are set up again. The last
+columns are the later half of ${options.connections} handshakes in runs of their own with as many connections, for programs that look through their connections or tunnels pay for the number of them.
 Two further tables have all of it from the start on. In the runs of many tunnels nothing comes before; memory is what processes grew by with the last three quarters
 of the tunnels, ten seconds at rest before and after, as the median and the range of the rounds. strongSwan's child SAs are the kernel's, whose memory is not in it.
 

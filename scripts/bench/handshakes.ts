@@ -2,7 +2,7 @@
  * Measures IKEv2 itself: N peers with addresses of their own set up N tunnels with one gateway; Tungate and strongSwan in
  * each role.
  *
- *   npm run bench:handshakes -- [--tunnels N] [--warm-up N] [--sustained N] [--settled N] [--rounds N] [--at-once N] [--many N]
+ *   npm run bench:handshakes -- [--tunnels N] [--warm-up N] [--settled N] [--connections N] [--rounds N] [--at-once N] [--many N]
  *                               [--kinds psk,ecdsa,rsa,hybrid] [--only ROW[,ROW]] [--json FILE] [--write]
  *
  * All pairs of programs run in every round, one after the other. Processor time is each program's own, from a moment when
@@ -11,8 +11,8 @@
  * 25 minutes on two cores, nine with --rounds 1.
  * --tunnels   how many are measured of programs that have just started, 300 unless told
  * --warm-up   how many come before them, 150 unless told
- * --settled   after how many programs count as having run for a while, 1000 unless told: their tunnels are taken down and set up again
- * --sustained how many more connections than those there are in runs of their own with many, 1000 unless told; 0: nothing but the start
+ * --settled   after how many programs count as having run for a while, 3600 unless told: their tunnels are taken down and set up again
+ * --connections  of the runs with many, of which the later half counts, 2000 unless told; 0: nothing but the start is measured
  * --rounds    3 unless told
  * --at-once   negotiations under way at a time, 8 unless told
  * --many      tunnels of the last part, 2000 unless told; 0: without it
@@ -41,8 +41,8 @@ const BUSY_LOAD = 0.7;
 const words = readOptions(import.meta.filename, {
   tunnels: { type: "string", default: "300" },
   "warm-up": { type: "string", default: "150" },
-  sustained: { type: "string", default: "1000" },
-  settled: { type: "string", default: "1000" },
+  settled: { type: "string", default: "3600" },
+  connections: { type: "string", default: "2000" },
   rounds: { type: "string", default: "3" },
   "at-once": { type: "string", default: "8" },
   many: { type: "string", default: "2000" },
@@ -51,7 +51,7 @@ const words = readOptions(import.meta.filename, {
   json: { type: "string" },
   write: { type: "boolean", default: false },
 });
-type Number = "tunnels" | "warm-up" | "sustained" | "settled" | "rounds" | "at-once" | "many";
+type Number = "tunnels" | "warm-up" | "settled" | "connections" | "rounds" | "at-once" | "many";
 const number = (name: Number, least: number) => numberOf(import.meta.filename, name, words[name], least);
 const kinds = words.kinds.split(",").map((kind) => kind.trim() as Kind);
 for (const kind of kinds)
@@ -59,13 +59,13 @@ for (const kind of kinds)
 const given = {
   tunnels: number("tunnels", 1),
   warmUp: number("warm-up", 0),
-  sustained: number("sustained", 0),
   settled: number("settled", 0),
+  connections: number("connections", 0),
   rounds: number("rounds", 1),
   atOnce: number("at-once", 1),
 };
-if (given.sustained > 0 && given.settled < given.warmUp + given.tunnels)
-  usage(import.meta.filename, "--settled is at least --warm-up and --tunnels together");
+if (given.connections > 0 && given.connections < 2 * (given.warmUp + given.tunnels))
+  usage(import.meta.filename, "--connections is at least twice what --warm-up and --tunnels are together");
 const many = number("many", 0);
 const { json, write } = words;
 const only = words.only?.split(",").map((row) => row.trim());
