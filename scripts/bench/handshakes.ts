@@ -11,7 +11,7 @@
  * 25 minutes on two cores, nine with --rounds 1.
  * --tunnels   how many are measured of programs that have just started, 300 unless told
  * --warm-up   how many come before them, 150 unless told
- * --settled   after how many programs count as having run for a while, 3600 unless told: their tunnels are taken down and set up again
+ * --settled   after how many programs count as having run for a while, 7200 unless told: their tunnels are taken down and set up again
  * --connections  of the runs with many, of which the later half counts, 2000 unless told; 0: nothing but the start is measured
  * --rounds    3 unless told
  * --at-once   negotiations under way at a time, 8 unless told
@@ -41,7 +41,7 @@ const BUSY_LOAD = 0.7;
 const words = readOptions(import.meta.filename, {
   tunnels: { type: "string", default: "300" },
   "warm-up": { type: "string", default: "150" },
-  settled: { type: "string", default: "3600" },
+  settled: { type: "string", default: "7200" },
   connections: { type: "string", default: "2000" },
   rounds: { type: "string", default: "3" },
   "at-once": { type: "string", default: "8" },
