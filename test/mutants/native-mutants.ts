@@ -70,7 +70,7 @@ export const NATIVE_MUTANTS: readonly Mutant[] = [
     killedBy: "a change of any octet leaves zeros",
   },
   {
-    bug: "an implicit IV takes in a high half that the SA does not have",
+    bug: "in the addon an implicit IV takes in a high half that the SA does not have",
     file: "native/esp_shape.h",
     find: "WriteBig32(iv, esn ? sequence_high : 0);",
     replace: "WriteBig32(iv, sequence_high);",

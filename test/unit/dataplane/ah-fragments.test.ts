@@ -1,20 +1,13 @@
 /** AH and fragments: whole datagrams are protected, fragments are made outside (RFC 4302 sections 3.3.4 and 3.4.1). */
 import { describe, expect, test } from "vitest";
-import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
+import { Integ } from "../../../src/wire/ike/registries.ts";
 import { ipv4DontFragment, ipv4Identification } from "../../../src/wire/ip/ipv4.ts";
 import { fragmentsOf } from "./fragments.ts";
-import { type Gateway, makePair, type PairOptions, selectors, send } from "./gateway-fixture.ts";
+import { AH_SUITE, type Gateway, makePair, type PairOptions, selectors, send } from "./gateway-fixture.ts";
 import { exchange } from "./memory-packet-io.ts";
 import { packet } from "./packets.ts";
 
-const SUITE = {
-  encr: Encr.NULL,
-  encrKeyBits: 0,
-  integ: Integ.HMAC_SHA2_256_128,
-  esn: true,
-  protocol: "ah",
-} as const;
-const GMAC = { ...SUITE, integ: Integ.AES_256_GMAC };
+const GMAC = { ...AH_SUITE, integ: Integ.AES_256_GMAC };
 const HOSTS = {
   4: { source: "192.0.2.1", destination: "198.51.100.2" },
   6: { source: "2001:db8::1", destination: "2001:db8::2" },
@@ -28,7 +21,7 @@ function hosts(family: 4 | 6, options: PairOptions = {}) {
   const ends = { selectors: selectors(source, destination), a: source, b: destination };
   return makePair({
     ...ends,
-    suite: SUITE,
+    suite: AH_SUITE,
     handling: { mode: "transport" },
     encapsulation: "esp",
     ...options,
@@ -37,7 +30,7 @@ function hosts(family: 4 | 6, options: PairOptions = {}) {
 
 function tunnel(family: 4 | 6, options: PairOptions = {}) {
   const { source, destination } = HOSTS[family];
-  return makePair({ a: source, b: destination, suite: SUITE, encapsulation: "esp", ...options });
+  return makePair({ a: source, b: destination, suite: AH_SUITE, encapsulation: "esp", ...options });
 }
 
 const datagram = (family: 4 | 6, length: number, id = 77) =>
@@ -52,15 +45,18 @@ function carry(a: Gateway, b: Gateway, packets: readonly Uint8Array[]): Uint8Arr
 }
 
 describe.each([4, 6] as const)("transport mode over IPv%s", (family) => {
-  test.each([SUITE, GMAC])("[AH-11] fragments of the host arrive as the datagram that they make", (suite) => {
-    const { a, b, spis } = hosts(family, { suite });
-    const whole = datagram(family, 4000);
-    const parts = fragmentsOf(whole, 77, 1400);
-    for (const order of [parts, [...parts].reverse(), [parts[1]!, parts[0]!, parts[2]!]])
-      expect(carry(a, b, order)).toEqual([whole]);
-    expect(a.dataPlane.usage(spis.aInbound)!.outboundPackets).toBe(3);
-    expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
-  });
+  test.each([AH_SUITE, GMAC])(
+    "[AH-11] fragments of the host arrive as the datagram that they make",
+    (suite) => {
+      const { a, b, spis } = hosts(family, { suite });
+      const whole = datagram(family, 4000);
+      const parts = fragmentsOf(whole, 77, 1400);
+      for (const order of [parts, [...parts].reverse(), [parts[1]!, parts[0]!, parts[2]!]])
+        expect(carry(a, b, order)).toEqual([whole]);
+      expect(a.dataPlane.usage(spis.aInbound)!.outboundPackets).toBe(3);
+      expect([a.allDrops(), b.allDrops()]).toEqual([{}, {}]);
+    },
+  );
 
   test("[AH-11] of any length, on any path, and many at once", () => {
     for (const path of [1280, 1300, 1500]) {

@@ -8,8 +8,8 @@ import {
   EARLY_PACKETS_MAX,
   EARLY_PACKETS_PER_SPI_MAX,
 } from "../../../src/dataplane/early-packets.ts";
-import { Encr, Integ } from "../../../src/wire/ike/registries.ts";
 import {
+  AH_SUITE,
   endpoint,
   type Gateway,
   makeGateway,
@@ -21,13 +21,6 @@ import type { Datagram } from "./memory-packet-io.ts";
 import { packet } from "./packets.ts";
 
 const B_TO_A = { source: "10.2.0.9", destination: "10.1.0.5" };
-const AH = {
-  encr: Encr.NULL,
-  encrKeyBits: 0,
-  integ: Integ.HMAC_SHA2_256_128,
-  esn: true,
-  protocol: "ah",
-} as const;
 
 function numbered(from: number, count: number): Uint8Array[] {
   return Array.from({ length: count }, (_, i) => packet({ ...B_TO_A, payload: Uint8Array.of(from + i) }));
@@ -68,7 +61,7 @@ describe("packets that overtake the answer", () => {
     ["ESP in UDP", {}],
     ["ESP in UDP over IPv6", { a: "2001:db8::1", b: "2001:db8::2" }],
     ["raw ESP", { encapsulation: "esp" }],
-    ["AH", { encapsulation: "esp", suite: AH }],
+    ["AH", { encapsulation: "esp", suite: AH_SUITE }],
     ["ESP that another of three lanes receives", { lanes: 3 }],
   ];
   test.each(cases)(

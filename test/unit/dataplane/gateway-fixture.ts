@@ -51,6 +51,15 @@ export function seededRandom(seed: number): RandomSource {
 export const copyInMemory: CopyOctets = (from, at, length, to, toAt) =>
   to.set(from.subarray(at, at + length), toAt);
 
+/** Of AH. */
+export const AH_SUITE = {
+  encr: Encr.NULL,
+  encrKeyBits: 0,
+  integ: Integ.HMAC_SHA2_256_128,
+  esn: true,
+  protocol: "ah",
+} as const;
+
 export const SUITES = {
   aes256gcm16: { encr: Encr.AES_GCM_16, encrKeyBits: 256, integ: 0, esn: false },
   aes256gcm16esn: { encr: Encr.AES_GCM_16, encrKeyBits: 256, integ: 0, esn: true },
